@@ -1,0 +1,1 @@
+"""The command `emofuse`: one small module that composes the command-line apps of the four packages."""

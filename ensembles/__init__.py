@@ -1,0 +1,1 @@
+"""Predictions to an ensemble: fusion, protocols, report, export, predict."""

@@ -1,0 +1,1 @@
+"""Fusion methods over stored predictions, in the manner of scikit-learn estimators."""

@@ -1,0 +1,1 @@
+"""Clips to arrays: decoding, faces, audio, datasets and the feature store."""

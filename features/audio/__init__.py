@@ -1,0 +1,1 @@
+"""Audio feature sets."""

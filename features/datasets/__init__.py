@@ -1,0 +1,1 @@
+"""Adapters from the layouts of published corpora to a clip table."""

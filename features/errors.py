@@ -1,0 +1,32 @@
+"""The errors that a user can act on: printed as one sentence, never as a traceback."""
+
+
+class EmofuseError(Exception):
+    """Work failed; the message says what was expected, what came and what to do. Exit code 1."""
+
+    exit_code = 1
+
+
+class WrongUse(EmofuseError):
+    """The request itself can't be carried out as written (unknown name, bad option). Exit code 2."""
+
+    exit_code = 2
+
+
+class ClipFailure(EmofuseError):
+    """One clip can't be turned into features; it becomes a row with this status and reason.
+
+    `status` is one of `FAILURES`.
+    """
+
+    FAILURES = ("unreadable", "no_audio", "no_video", "no_face", "too_short", "missing")
+
+    def __init__(self, status: str, reason: str):
+        if status not in self.FAILURES:
+            raise ValueError(f"A clip failure's status is one of {self.FAILURES}, but got {status!r}.")
+        super().__init__(f"{status}: {reason}")
+        self.status = status
+        self.reason = reason
+
+    def __reduce__(self):
+        return type(self), (self.status, self.reason)

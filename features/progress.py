@@ -1,0 +1,49 @@
+"""Progress of long work: a bar on a terminal, one plain line per event elsewhere."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+console = Console(stderr=True, highlight=False)
+
+
+def say(text: str) -> None:
+    """One line about the work, on stderr, so that stdout holds results only."""
+    console.print(text, markup=False, soft_wrap=True)
+
+
+class Counter:
+    """Counts finished pieces of work; `advance` after each."""
+
+    def __init__(self, what: str, total: int, bar: Progress | None, every_s: float):
+        self.what, self.total, self.done, self.every_s = what, total, 0, every_s
+        self._bar, self._started, self._said = bar, time.monotonic(), time.monotonic()
+        self._task = bar.add_task(what, total=total, note="") if bar else None
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        """Tell that `count` more pieces are done; `note` is shown beside the count."""
+        self.done += count
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, advance=count, note=note)
+            return
+        now = time.monotonic()
+        if now - self._said >= self.every_s or self.done >= self.total:
+            self._said = now
+            note = f", {note}" if note else ""
+            say(f"{self.what}: {self.done} of {self.total} after {now - self._started:.0f} s{note}")
+
+
+@contextmanager
+def progress(what: str, total: int, every_s: float = 10.0) -> Iterator[Counter]:
+    """A counter for `total` pieces of work: a rich bar on a terminal, else a line every `every_s` seconds."""
+    if not sys.stderr.isatty():
+        yield Counter(what, total, None, every_s)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+               TextColumn("{task.fields[note]}"))
+    with Progress(*columns, console=console) as bar:
+        yield Counter(what, total, bar, every_s)

@@ -1,0 +1,111 @@
+"""Feature sets: a named way to turn one clip into an array. Each lives in one module that ends in `SET`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from features.errors import WrongUse
+from features.names import unknown_name
+
+# Modules are imported when their set is asked for: a laptop that only fuses predictions loads neither cv2 nor librosa.
+_MODULES = {
+    "faces": "features.faces.crops",
+    "is10": "features.audio.is10",
+    "short_term": "features.audio.short_term",
+    "functionals": "features.audio.functionals",
+}
+
+Value = int | float | bool | str
+
+
+@dataclass(frozen=True)
+class Media:
+    """What an extractor reads: a file and the part of it that is the clip (seconds; `end_s` None = to the end)."""
+
+    path: Path
+    start_s: float = 0.0
+    end_s: float | None = None
+
+
+@dataclass(frozen=True)
+class FeatureArray:
+    """One clip's features: `values` (T, ...) with T = 1 for clip-level sets, `time_s` (T,) seconds from the clip's start."""
+
+    values: np.ndarray
+    time_s: np.ndarray
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """A named extractor.
+
+    `extract(media, params)` returns a FeatureArray or raises `features.errors.ClipFailure`. `version` grows whenever
+    the numbers change. `extra` names the pip extra that the set needs. `shape(params)` is the shape of one time step.
+    """
+
+    name: str
+    version: int
+    level: Literal["clip", "frame"]
+    summary: str
+    extract: Callable[[Media, Mapping[str, Value]], FeatureArray]
+    shape: Callable[[Mapping[str, Value]], tuple[int, ...]]
+    params: Mapping[str, Value] = field(default_factory=dict)
+    extra: str | None = None
+
+
+@dataclass(frozen=True)
+class SetSpec:
+    """A feature set with its parameters; written `name` or `name:key=value,key=value`."""
+
+    name: str
+    params: Mapping[str, Value]
+
+    def __str__(self) -> str:
+        changed = {k: v for k, v in self.params.items() if v != get_set(self.name).params[k]}
+        tail = ",".join(f"{k}={_text(v)}" for k, v in sorted(changed.items()))
+        return f"{self.name}:{tail}" if tail else self.name
+
+
+def set_names() -> tuple[str, ...]:
+    """The names of all feature sets that can be extracted from media."""
+    return tuple(sorted(_MODULES))
+
+
+def get_set(name: str) -> FeatureSet:
+    """The feature set of that name; an unknown one is told with the nearest."""
+    if name not in _MODULES:
+        raise unknown_name("feature set", name, _MODULES)
+    return import_module(_MODULES[name]).SET
+
+
+def parse_spec(text: str) -> SetSpec:
+    """`faces:size=100,colour=true` as a spec with every parameter present, each of its default's type."""
+    name, _, tail = text.partition(":")
+    known = get_set(name).params
+    params = dict(known)
+    for item in filter(None, tail.split(",")):
+        key, separator, value = item.partition("=")
+        if not separator:
+            raise WrongUse(f"Feature set {text!r}: expected key=value after the colon, but got {item!r}.")
+        if key not in known:
+            raise unknown_name(f"parameter of feature set {name!r}", key, known)
+        params[key] = _parse(text, key, value, known[key])
+    return SetSpec(name, params)
+
+
+def _parse(text: str, key: str, value: str, default: Value) -> Value:
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[value.lower()]
+        return type(default)(value)
+    except (KeyError, ValueError):
+        kind = "true or false" if isinstance(default, bool) else type(default).__name__
+        raise WrongUse(f"Feature set {text!r}: expected {kind} for {key!r}, but got {value!r}.") from None
+
+
+def _text(value: Value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,1 @@
+"""Arrays to scores: the architecture families, one readable file each."""

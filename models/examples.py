@@ -1,0 +1,50 @@
+"""Labelled clips as models see them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from features.errors import EmofuseError
+
+
+@dataclass(frozen=True)
+class Examples:
+    """N clips: for each input slot one array per clip.
+
+    `inputs[slot][n]` is (F,) for clip-level features and (T_n, ...) for frame-level ones; it may be a read-only view of a
+    memory-mapped store, and its dtype may be uint8 (images). `y` (N,) int64 indexes `classes`, or is None when unlabelled.
+    """
+
+    ids: tuple[str, ...]
+    inputs: Mapping[str, Sequence[np.ndarray]]
+    classes: tuple[str, ...]
+    y: np.ndarray | None = None
+    groups: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def subset(self, indices: Sequence[int] | np.ndarray) -> "Examples":
+        """The clips at `indices`, in that order; arrays are not copied."""
+        rows = [int(i) for i in indices]
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in rows),
+            inputs={slot: [arrays[i] for i in rows] for slot, arrays in self.inputs.items()},
+            y=None if self.y is None else self.y[rows],
+            groups=None if self.groups is None else tuple(self.groups[i] for i in rows),
+        )
+
+    def check_finite(self) -> None:
+        """Refuse NaN and infinity, naming the clip and the slot."""
+        for slot, arrays in self.inputs.items():
+            for clip_id, array in zip(self.ids, arrays, strict=True):
+                if not np.isfinite(array).all():
+                    raise EmofuseError(f"Clip {clip_id!r}: its {slot!r} features hold NaN or infinity; extract them again.")
+
+    def labels(self) -> np.ndarray:
+        """`y`, or an error when these clips carry no labels."""
+        if self.y is None:
+            raise EmofuseError("These clips carry no labels, but training needs them.")
+        return self.y

@@ -1,0 +1,1 @@
+"""The architecture families; `models.registry` finds them by name."""

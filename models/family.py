@@ -1,0 +1,129 @@
+"""The record that describes an architecture family, and what it builds."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from models.examples import Examples
+from models.space import Space, check_point
+
+Level = Literal["clip", "frame"]
+Report = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input slot of a family: its level, the shape of a time step it takes, and the paper's feature set.
+
+    `rank` is the number of axes of one time step: 1 a vector (F,), 2 a grey image (H, W), 3 a colour image (H, W, 3).
+    `default` is a feature-set spec (`is10`, `faces:size=48`) or a backbone's layer (`face_cnn.conv2`).
+    """
+
+    slot: str
+    level: Level
+    rank: int
+    default: str
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one trial asks of a node: CPU cores, a fraction of a GPU (used where there is one), main memory."""
+
+    cpu: float = 1.0
+    gpu: float = 0.0
+    memory_mb: int = 1000
+
+
+@dataclass(frozen=True)
+class Context:
+    """All that `build` needs to know of the data: class names, `shapes[slot]` of one time step, seed, device."""
+
+    classes: tuple[str, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+    seed: int = 0
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a fit went: epochs run, the epoch whose weights were kept (1-based), held-out metrics there, one row per epoch."""
+
+    epochs: int
+    best_epoch: int
+    metrics: Mapping[str, float]
+    curve: tuple[Mapping[str, float], ...] = ()
+
+
+class Model(Protocol):
+    """What a family builds; torch and scikit-learn families look the same from outside."""
+
+    def fit(
+        self,
+        train: Examples,
+        held_out: Examples | None,
+        *,
+        epochs: int | None = None,
+        max_epochs: int | None = None,
+        report: Report | None = None,
+        resume: Path | None = None,
+    ) -> FitResult:
+        """Fit on `train`, stop on `held_out`.
+
+        `epochs` trains for exactly that many (a refit; `held_out` is then None); `max_epochs` caps the family's own limit.
+        `report(epoch, metrics)` is called after each epoch. `resume` is a folder where training keeps its checkpoint and
+        continues from.
+        """
+        ...
+
+    def predict(self, examples: Examples) -> np.ndarray:
+        """Class probabilities (N, C) float32; a clip's row does not depend on the other clips."""
+        ...
+
+    def encode(self, examples: Examples) -> np.ndarray:
+        """The clip vectors (N, D) float32 that feature-level fusion reads."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write safetensors or skops files and their JSON config into `folder` (which exists)."""
+        ...
+
+
+class Backbone(Model, Protocol):
+    """A model on stills whose layers other families read frame by frame."""
+
+    layers: tuple[str, ...]
+
+    def activations(self, images: np.ndarray, layer: str) -> np.ndarray:
+        """The named layer's output (T, F) float32, flattened, for `images` (T, H, W) uint8."""
+        ...
+
+
+@dataclass(frozen=True)
+class Family:
+    """An architecture family: one paper's system with its search space as data.
+
+    `published` are the paper's own hyperparameters, the first points of every search. `build(hyperparameters, context)`
+    makes an unfitted model; `load(folder, device)` reads what its `save` wrote. `version` grows whenever training changes.
+    """
+
+    name: str
+    paper: str
+    section: str
+    summary: str
+    inputs: tuple[Input, ...]
+    space: Space
+    published: tuple[Mapping[str, Any], ...]
+    build: Callable[[Mapping[str, Any], Context], Model]
+    load: Callable[[Path, str], Model]
+    max_epochs: int = 1
+    task: Literal["classification", "regression"] = "classification"
+    stage: Literal["backbone", "clips", "fusion"] = "clips"
+    resources: Resources = field(default_factory=Resources)
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        for point in self.published:
+            check_point(self.space, point, f"family {self.name!r} as published")

@@ -1,0 +1,87 @@
+"""Search spaces as plain data: no lambdas, no nesting, so that they can be printed, stored and checked."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from features.errors import WrongUse
+from features.names import unknown_name
+
+Scalar = int | float | str | bool
+
+
+@dataclass(frozen=True)
+class Float:
+    """A real number in [low, high], drawn on a logarithmic scale if `log`."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def check(self, value: Scalar) -> str | None:
+        """Why `value` does not lie in this range, or None."""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
+            return f"a number in [{self.low:g}, {self.high:g}]"
+        return None
+
+    def corners(self) -> tuple[Scalar, ...]:
+        """The extreme values."""
+        return (self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Int:
+    """A whole number in [low, high], drawn on a logarithmic scale if `log`."""
+
+    low: int
+    high: int
+    log: bool = False
+
+    def check(self, value: Scalar) -> str | None:
+        """Why `value` does not lie in this range, or None."""
+        if isinstance(value, bool) or not isinstance(value, int) or not self.low <= value <= self.high:
+            return f"a whole number in [{self.low}, {self.high}]"
+        return None
+
+    def corners(self) -> tuple[Scalar, ...]:
+        """The extreme values."""
+        return (self.low, self.high)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of the listed values."""
+
+    values: tuple[Scalar, ...]
+
+    def check(self, value: Scalar) -> str | None:
+        """Why `value` is none of the choices, or None."""
+        if not any(value == known and type(value) is type(known) for known in self.values):
+            return f"one of {list(self.values)}"
+        return None
+
+    def corners(self) -> tuple[Scalar, ...]:
+        """All values."""
+        return self.values
+
+
+Parameter = Float | Int | Choice
+Space = Mapping[str, Parameter]
+
+
+def check_point(space: Space, point: Mapping[str, Any], of: str) -> None:
+    """Refuse a point that lacks a hyperparameter, has an unknown one, or lies outside `space`; `of` names the family."""
+    for name, value in point.items():
+        if name not in space:
+            raise unknown_name(f"hyperparameter of {of}", name, space)
+        expected = space[name].check(value)
+        if expected:
+            raise WrongUse(f"Hyperparameter {name!r} of {of}: expected {expected}, but got {value!r}.")
+    missing = sorted(set(space) - set(point))
+    if missing:
+        raise WrongUse(f"The hyperparameters of {of} lack {', '.join(missing)}.")
+
+
+def space_as_data(space: Space) -> dict[str, dict[str, Any]]:
+    """The space as JSON-ready data: `{"lr": {"kind": "float", "low": ..., "high": ..., "log": true}}`."""
+    return {name: {"kind": type(p).__name__.lower(), **asdict(p)} for name, p in space.items()}

@@ -1,0 +1,1 @@
+"""Families to trials: recipes, one trial, Ray Tune, the prediction files."""
