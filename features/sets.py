@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -33,7 +33,7 @@ class Media:
 
 @dataclass(frozen=True)
 class FeatureArray:
-    """One clip's features: `values` (T, ...) with T = 1 for clip-level sets, `time_s` (T,) seconds from the clip's start."""
+    """One clip's features: `values` (T, ...), T = 1 for clip-level sets; `time_s` (T,) seconds from the clip's start."""
 
     values: np.ndarray
     time_s: np.ndarray

@@ -12,8 +12,9 @@ from features.errors import EmofuseError
 class Examples:
     """N clips: for each input slot one array per clip.
 
-    `inputs[slot][n]` is (F,) for clip-level features and (T_n, ...) for frame-level ones; it may be a read-only view of a
-    memory-mapped store, and its dtype may be uint8 (images). `y` (N,) int64 indexes `classes`, or is None when unlabelled.
+    `inputs[slot][n]` is (F,) for clip-level features and (T_n, ...) for frame-level ones; it may be a read-only view of
+    a memory-mapped store, and its dtype may be uint8 (images). `y` (N,) int64 indexes `classes`, or is None when
+    unlabelled.
     """
 
     ids: tuple[str, ...]
@@ -41,7 +42,9 @@ class Examples:
         for slot, arrays in self.inputs.items():
             for clip_id, array in zip(self.ids, arrays, strict=True):
                 if not np.isfinite(array).all():
-                    raise EmofuseError(f"Clip {clip_id!r}: its {slot!r} features hold NaN or infinity; extract them again.")
+                    raise EmofuseError(
+                        f"Clip {clip_id!r}: its {slot!r} features hold NaN or infinity; extract them again."
+                    )
 
     def labels(self) -> np.ndarray:
         """`y`, or an error when these clips carry no labels."""

@@ -49,7 +49,7 @@ class Context:
 
 @dataclass(frozen=True)
 class FitResult:
-    """How a fit went: epochs run, the epoch whose weights were kept (1-based), held-out metrics there, one row per epoch."""
+    """How a fit went: epochs run, the epoch whose weights were kept (1-based), held-out metrics there, the curve."""
 
     epochs: int
     best_epoch: int
@@ -72,9 +72,9 @@ class Model(Protocol):
     ) -> FitResult:
         """Fit on `train`, stop on `held_out`.
 
-        `epochs` trains for exactly that many (a refit; `held_out` is then None); `max_epochs` caps the family's own limit.
-        `report(epoch, metrics)` is called after each epoch. `resume` is a folder where training keeps its checkpoint and
-        continues from.
+        `epochs` trains for exactly that many (a refit; `held_out` is then None); `max_epochs` caps the family's own
+        limit. `report(epoch, metrics)` is called after each epoch. `resume` is a folder where training keeps its
+        checkpoint and continues from.
         """
         ...
 
@@ -106,7 +106,8 @@ class Family:
     """An architecture family: one paper's system with its search space as data.
 
     `published` are the paper's own hyperparameters, the first points of every search. `build(hyperparameters, context)`
-    makes an unfitted model; `load(folder, device)` reads what its `save` wrote. `version` grows whenever training changes.
+    makes an unfitted model; `load(folder, device)` reads what its `save` wrote. `version` grows whenever training
+    changes.
     """
 
     name: str

@@ -70,7 +70,7 @@ Space = Mapping[str, Parameter]
 
 
 def check_point(space: Space, point: Mapping[str, Any], of: str) -> None:
-    """Refuse a point that lacks a hyperparameter, has an unknown one, or lies outside `space`; `of` names the family."""
+    """Refuse a point that lacks a hyperparameter, has an unknown one, or lies outside `space`; `of` names the owner."""
     for name, value in point.items():
         if name not in space:
             raise unknown_name(f"hyperparameter of {of}", name, space)

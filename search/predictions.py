@@ -1,7 +1,7 @@
 """The prediction files: one small immutable Parquet per trial, the contract between training and ensembling.
 
-`<run>/predictions/family=<entry>/<trial_key>.parquet` holds one row per clip and, in its footer, all that is known of the
-trial. Classes are columns with names, never positions.
+`<run>/predictions/family=<entry>/<trial_key>.parquet` holds one row per clip and, in its footer, all that is known of
+the trial. Classes are columns with names, never positions.
 """
 
 import json
@@ -27,8 +27,8 @@ class Footer:
     """What a prediction file says of its trial.
 
     `config_key` is shared by the trials of one configuration on different partitions: together they are one member of an
-    ensemble. `entry` is the recipe's name for the family with its inputs. `parents` are the trial keys a refit copies
-    hyperparameters and epochs from.
+    ensemble. `entry` is the recipe's name for the family with its inputs. `parents` are the trial keys that a refit
+    copies hyperparameters and epochs from.
     """
 
     trial_key: str
@@ -82,12 +82,13 @@ class Predictions:
         if not np.isfinite(p).all() or (p < 0).any() or (np.abs(p.sum(1, dtype=np.float64) - 1) > 1e-4).any():
             row = int(np.flatnonzero(~np.isfinite(p).all(1) | (p < 0).any(1) | (np.abs(p.sum(1) - 1) > 1e-4))[0])
             raise EmofuseError(
-                f"{name}: the scores of clip {self.clip_id[row]!r} are {p[row].tolist()}; expected finite, non-negative "
-                "numbers that sum to 1 within 1e-4."
+                f"{name}: the scores of clip {self.clip_id[row]!r} are {p[row].tolist()}; expected finite, "
+                "non-negative numbers that sum to 1 within 1e-4."
             )
         unknown = {label for label in self.label if label is not None} - set(self.footer.classes)
         if unknown:
-            raise EmofuseError(f"{name}: labels {sorted(unknown)} are not among the classes {list(self.footer.classes)}.")
+            known = list(self.footer.classes)
+            raise EmofuseError(f"{name}: labels {sorted(unknown)} are not among the classes {known}.")
 
 
 def prediction_path(run: Path, entry: str, trial_key: str) -> Path:
@@ -110,7 +111,8 @@ def write_predictions(run: Path, predictions: Predictions) -> Path:
     for c, name in enumerate(footer.classes):
         columns[f"p_{name}"] = np.ascontiguousarray(predictions.probabilities[:, c], dtype=np.float32)
     table = pa.table(columns)
-    table = table.replace_schema_metadata({_FOOTER: json.dumps(asdict(footer), sort_keys=True, allow_nan=False).encode()})
+    metadata = json.dumps(asdict(footer), sort_keys=True, allow_nan=False).encode()
+    table = table.replace_schema_metadata({_FOOTER: metadata})
     path = prediction_path(run, footer.entry, footer.trial_key)
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", use_dictionary=False, write_statistics=False)
