@@ -1,1 +1,83 @@
 """The command `emofuse`: one small module that composes the command-line apps of the four packages."""
+
+import sys
+from importlib import import_module
+
+import typer
+from click.exceptions import ClickException
+from click.exceptions import Exit as ClickExit
+
+from features.errors import EmofuseError
+
+# Each app is imported when its command is called: `emofuse ensemble fit` needs neither torch nor cv2.
+APPS = {
+    "demo": ("ensembles.demo", "demo_app", "The whole job on generated clips, in a few minutes on two cores."),
+    "clips": ("features.app", "clips_app", "Make a clip table from a data set's folders."),
+    "features": ("features.app", "features_app", "Extract features, import your own, list a store."),
+    "search": ("search.app", "search_app", "Run and watch searches over architecture families."),
+    "ensemble": ("ensembles.app", "ensemble_app", "Fit, compare, refit and export ensembles of stored predictions."),
+    "predict": ("ensembles.predict_app", "predict_app", "Classify media files with an exported bundle."),
+    "report": ("ensembles.report_app", "report_app", "Write a run's report as one HTML file."),
+}
+
+
+def usage() -> str:
+    """The overview that `emofuse --help` prints."""
+    lines = [f"  {name:<10} {text}" for name, (_, _, text) in APPS.items()]
+    return "\n".join(
+        [
+            "Usage: emofuse COMMAND ...",
+            "",
+            "Hyperparameter search and ensembling for emotion recognition in video.",
+            "",
+            *lines,
+            "",
+            "Each command has --help with an example. Start with: emofuse demo",
+        ]
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; exit codes are 0 done, 1 failed work, 2 wrong use."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        return run(arguments)
+    except EmofuseError as error:
+        print(f"emofuse: {error}", file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print("emofuse: interrupted; the same command goes on where this one stopped.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+def run(arguments: list[str]) -> int:
+    """Find the command's app and run it."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"emofuse {version('emofuse')}")
+        return 0
+    name, *rest = arguments
+    if name not in APPS:
+        from features.names import unknown_name
+
+        raise unknown_name("command", name, APPS)
+    module, attribute, _ = APPS[name]
+    app = getattr(import_module(module), attribute)
+    try:
+        result = typer.main.get_command(app).main(rest, prog_name=f"emofuse {name}", standalone_mode=False)
+    except ClickExit as stop:
+        return stop.exit_code
+    except ClickException as error:
+        error.show()
+        return error.exit_code
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

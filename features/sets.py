@@ -33,7 +33,7 @@ class Media:
 
 @dataclass(frozen=True)
 class FeatureArray:
-    """One clip's features: `values` (T, ...), T = 1 for clip-level sets; `time_s` (T,) seconds from the clip's start."""
+    """One clip's features: `values` (T, ...), T = 1 for clip-level sets; `time_s` (T,) in seconds from its start."""
 
     values: np.ndarray
     time_s: np.ndarray

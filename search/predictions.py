@@ -26,8 +26,8 @@ _FOOTER = b"emofuse"
 class Footer:
     """What a prediction file says of its trial.
 
-    `config_key` is shared by the trials of one configuration on different partitions: together they are one member of an
-    ensemble. `entry` is the recipe's name for the family with its inputs. `parents` are the trial keys that a refit
+    `config_key` is shared by the trials of one configuration on different partitions: together they are one member of
+    an ensemble. `entry` is the recipe's name for the family with its inputs. `parents` are the trial keys that a refit
     copies hyperparameters and epochs from.
     """
 

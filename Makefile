@@ -1,0 +1,39 @@
+# `make demo` and `make test` do everything on a machine that has Python 3.11 or newer: they make .venv, install
+# once, and install again when pyproject.toml changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow lint types clean
+
+demo: $(VENV)/.core
+	$(BIN)/emofuse demo -o demo
+
+test: $(VENV)/.test
+	$(BIN)/pytest -n 2 --dist worksteal
+
+test-slow: $(VENV)/.test
+	$(BIN)/pytest -m "slow or real_data"
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "emofuse needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml | $(BIN)/python
+	@echo "Installing emofuse and what it needs into $(VENV) (some minutes, once) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	@echo "Installing emofuse with its research and test extras into $(VENV) (some minutes, once) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[research,test]'
+	@touch $(VENV)/.core $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info
