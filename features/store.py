@@ -1,0 +1,86 @@
+"""The feature store: finding a set by its spec and the clip table that it was made from."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from features.clips import ClipTable
+from features.errors import EmofuseError
+from features.files import content_key
+from features.names import unknown_name
+from features.set_writer import SetWriter, ids_fingerprint
+from features.sets import SetSpec, get_set, parse_spec, set_names
+from features.stored_set import SetInfo, StoredSet, read_info
+
+__all__ = ["SetInfo", "SetWriter", "StoredSet", "feature_key", "open_set", "set_writer", "stored_sets"]
+
+
+def feature_key(spec: SetSpec, table: ClipTable) -> str:
+    """sha256 (hex) of extractor, version, parameters and the table's media: the same key holds the same numbers."""
+    return content_key({
+        "set": spec.name,
+        "version": get_set(spec.name).version,
+        "params": dict(spec.params),
+        "media": table.media_fingerprint,
+    })
+
+
+def set_writer(store: Path, spec: SetSpec, table: ClipTable) -> SetWriter:
+    """The writer for the features that `spec` gives for the clips of `table`."""
+    feature_set = get_set(spec.name)
+    return SetWriter(
+        store, spec.name, feature_key(spec, table), tuple(clip.clip_id for clip in table.clips), feature_set.level,
+        tuple(feature_set.shape(spec.params)), table.media_fingerprint, str(spec), spec.params, feature_set.version,
+    )
+
+
+def stored_sets(store: Path) -> Iterator[SetInfo]:
+    """The description of every finished set in the store, by name and key."""
+    for path in sorted(store.glob("*/*/set.json")):
+        if not path.parent.name.startswith("."):
+            yield read_info(path.parent)
+
+
+def open_set(store: Path, spec_text: str, table: ClipTable) -> StoredSet:
+    """Open a set for the clips of `table`: `faces:size=48`, or the name of an imported one.
+
+    One that was never extracted, or was made from other clips, is told with the command to run.
+    """
+    name = spec_text.partition(":")[0]
+    if name not in set_names():
+        return _open_imported(store, spec_text, table)
+    spec = parse_spec(spec_text)
+    folder = store / name / feature_key(spec, table)
+    if (folder / "set.json").exists():
+        return StoredSet(folder)
+    raise EmofuseError(f"{_why_absent(store, spec, table)}; run `emofuse features extract CLIPS -s {spec} -o {store}`.")
+
+
+def _why_absent(store: Path, spec: SetSpec, table: ClipTable) -> str:
+    found = [info for info in stored_sets(store) if info.name == spec.name]
+    same = [info for info in found if dict(info.params) == dict(spec.params)]
+    if any(info.media_fingerprint == table.media_fingerprint for info in same):
+        return f"Feature set '{spec}' in {store} was made by another version of its extractor than this emofuse has"
+    if same:
+        return (
+            f"Feature set '{spec}' in {store} was extracted from another clip table (media "
+            f"{same[0].media_fingerprint[:12]}, this table's are {table.media_fingerprint[:12]})"
+        )
+    others = sorted({info.spec for info in found if info.media_fingerprint == table.media_fingerprint})
+    hint = f" (there is {', '.join(others)})" if others else ""
+    return f"Feature set '{spec}' has not been extracted into {store}{hint}"
+
+
+def _open_imported(store: Path, name: str, table: ClipTable) -> StoredSet:
+    imported = [info for info in stored_sets(store) if info.imported]
+    same = [info for info in imported if info.name == name]
+    if not same:
+        raise unknown_name("feature set", name, {*set_names(), *(info.name for info in imported)})
+    ids = ids_fingerprint(clip.clip_id for clip in table.clips)
+    for info in same:
+        if info.ids_fingerprint == ids:
+            return StoredSet(store / name / info.key)
+    raise EmofuseError(
+        f"Feature set {name!r} in {store} was imported for another clip table (clip ids "
+        f"{same[0].ids_fingerprint[:12]}, this table's are {ids[:12]}); run "
+        f"`emofuse features import CLIPS SOURCE --name {name} -o {store}`."
+    )
