@@ -27,8 +27,8 @@ class Footer:
     """What a prediction file says of its trial.
 
     `config_key` is shared by the trials of one configuration on different partitions: together they are one member of
-    an ensemble. `entry` is the recipe's name for the family with its inputs. `parents` are the trial keys that a refit
-    copies hyperparameters and epochs from.
+    an ensemble. `entry` is the recipe's name for the family with its inputs. `seed` is the training's own, made from
+    `recipe_seed` and `config_key`. `parents` are the trial keys that a refit copies hyperparameters and epochs from.
     """
 
     trial_key: str
@@ -51,6 +51,10 @@ class Footer:
     versions: Mapping[str, str] = field(default_factory=dict)
     git_revision: str = ""
     parents: tuple[str, ...] = ()
+    stage: str = "clips"
+    family_version: int = 1
+    recipe_seed: int = 0
+    max_epochs: int | None = None
     schema_version: int = SCHEMA_VERSION
 
 

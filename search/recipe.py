@@ -1,32 +1,59 @@
-"""Recipes: which families are searched, on which features and partitions, with how many trials."""
+"""Recipes: which families are searched, on which features and partitions, with how many trials.
 
-from collections.abc import Mapping
+A recipe is plain data (YAML). What it says of families is checked when it is read, not when a trial fails.
+"""
+
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
+from features.errors import EmofuseError, WrongUse
+from features.names import unknown_name
+from models import registry
 from models.family import Family, Resources
-from models.space import Scalar, Space
+from models.space import Float, Int, Parameter, Scalar, Space
+from search import inputs, overrides
+from search.yaml_files import read_yaml, sentence, where
 
 StageName = Literal["backbone", "clips", "fusion"]
+Count = Annotated[int, Field(strict=True, gt=0)]
 
 
 class _Data(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for key in data:
+                if key not in cls.model_fields:
+                    text = str(unknown_name("key", str(key), cls.model_fields))
+                    raise PydanticCustomError("emofuse_key", "{text}", {"text": text})
+        return data
+
 
 class Asha(_Data):
     """When ASHA may stop a trial: never before `grace_epochs`; at each rung one in `reduction` goes on."""
 
-    grace_epochs: PositiveInt = 10
-    reduction: int = Field(default=3, ge=2)
+    grace_epochs: Count = 10
+    reduction: Annotated[int, Field(strict=True, ge=2)] = 3
 
 
 class Folds(_Data):
     """`{folds: n}`: n partitions, grouped and stratified, over train and val together."""
 
-    folds: int = Field(ge=2)
+    folds: Annotated[int, Field(strict=True, ge=2)]
+
+
+def _partition(value: Any) -> Any:
+    if value in ("train", "swap") or isinstance(value, Mapping | Folds):
+        return value
+    text = f"expected train, swap or {{folds: n}}, but got {value!r}."
+    raise PydanticCustomError("emofuse_partition", "{text}", {"text": text})
 
 
 class ResourcesOverride(_Data):
@@ -34,74 +61,205 @@ class ResourcesOverride(_Data):
 
     cpu: float | None = Field(default=None, gt=0)
     gpu: float | None = Field(default=None, ge=0)
-    memory_mb: PositiveInt | None = None
+    memory_mb: Count | None = None
 
 
 class Entry(_Data):
-    """One family with its inputs and its budget; `name` is its key in the recipe."""
+    """One family with its inputs and its budget; `name` is its key in the recipe, `family` the same by default."""
 
     name: str
     family: str
-    trials: PositiveInt
+    trials: Count
     inputs: dict[str, str] = {}
     space: dict[str, Any] = {}
     fixed: dict[str, Scalar] = {}
-    max_epochs: PositiveInt | None = None
+    max_epochs: Count | None = None
     published: bool = True
     resources: ResourcesOverride = ResourcesOverride()
 
     def record(self) -> Family:
         """The family's record."""
-        raise NotImplementedError
+        return registry.get_family(self.family)
 
     def input_specs(self) -> dict[str, str]:
         """For each slot of the family: the feature-set spec or `<backbone>.<layer>` that it reads."""
-        raise NotImplementedError
+        given = {slot.slot: self.inputs.get(slot.slot, slot.default) for slot in self.record().inputs}
+        return {slot: inputs.canonical_spec(spec) for slot, spec in given.items()}
 
     def effective_space(self) -> Space:
         """What is searched: the family's space with the overrides, without the fixed hyperparameters."""
-        raise NotImplementedError
+        space = self.record().space
+        return {
+            name: overrides.override(parameter, self.space[name]) if name in self.space else parameter
+            for name, parameter in space.items()
+            if name not in self.fixed
+        }
 
     def complete(self, point: Mapping[str, Scalar]) -> dict[str, Scalar]:
-        """All hyperparameters of a point of the effective space: the fixed ones added."""
-        raise NotImplementedError
+        """All hyperparameters of a point of the effective space: the fixed ones added, numbers in the family's type."""
+        space = self.record().space
+        return {name: _typed(space[name], value) for name, value in sorted({**point, **self.fixed}.items())}
 
     def published_points(self) -> tuple[dict[str, Scalar], ...]:
-        """The first points to try (at most `trials`), each inside the effective space."""
-        raise NotImplementedError
+        """The first points to try (at most `trials`), each inside the effective space.
+
+        A published number outside an overridden range is moved to its nearer end; a point whose value is none of the
+        overridden choices is left out; a fixed hyperparameter takes the place of the published value.
+        """
+        space = self.effective_space()
+        points: list[dict[str, Scalar]] = []
+        for published in self.record().published if self.published else ():
+            point = {name: _moved(parameter, published[name]) for name, parameter in space.items()}
+            inside = all(space[name].check(value) is None for name, value in point.items())
+            if inside and point not in points:
+                points.append(point)
+        return tuple(points[: self.trials])
 
     def request(self) -> Resources:
         """What one trial asks of a node."""
-        raise NotImplementedError
+        own, wish = self.record().resources, self.resources
+        return Resources(
+            cpu=own.cpu if wish.cpu is None else wish.cpu,
+            gpu=own.gpu if wish.gpu is None else wish.gpu,
+            memory_mb=wish.memory_mb or own.memory_mb,
+        )
+
+
+def _typed(parameter: Parameter, value: Scalar) -> Scalar:
+    return float(value) if isinstance(parameter, Float) else value
+
+
+def _moved(parameter: Parameter, value: Any) -> Scalar:
+    if isinstance(parameter, Float | Int):
+        return min(max(value, parameter.low), parameter.high)
+    return value
 
 
 class Stage(_Data):
     """Entries that can be trained at the same time; stages run one after another."""
 
     stage: StageName
-    entries: dict[str, Entry]
+    entries: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")], Entry] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or not isinstance(data.get("entries"), Mapping):
+            return data
+        entries = {
+            name: {"name": name, "family": name, **entry} if isinstance(entry, Mapping) else entry
+            for name, entry in data["entries"].items()
+        }
+        return {**data, "entries": entries}
 
 
 class Recipe(_Data):
     """A whole search as data."""
 
     name: str
-    seed: int = Field(default=0, ge=0)
-    partitions: tuple[Literal["train", "swap"] | Folds, ...] = ("train",)
+    seed: Annotated[int, Field(strict=True, ge=0)] = 0
+    partitions: tuple[Annotated[Literal["train", "swap"] | Folds, BeforeValidator(_partition)], ...] = Field(
+        default=("train",), min_length=1
+    )
     sampler: Literal["auto", "random", "tpe"] = "auto"
     asha: Asha | None = Asha()
     allow_shared_groups: bool = False
-    stages: tuple[Stage, ...]
+    stages: tuple[Stage, ...] = Field(min_length=1)
 
     def partition_names(self, stage: StageName) -> tuple[str, ...]:
         """The partitions that a configuration of this stage is trained on: `stills` for a backbone."""
-        raise NotImplementedError
+        if stage == "backbone":
+            return ("stills",)
+        names: list[str] = []
+        for item in self.partitions:
+            names += [item] if isinstance(item, str) else [f"fold-{k}-of-{item.folds}" for k in range(item.folds)]
+        return tuple(names)
+
+    def all_entries(self) -> Iterator[tuple[StageName, Entry]]:
+        """All entries with their stage, in the recipe's order."""
+        for stage in self.stages:
+            for entry in stage.entries.values():
+                yield stage.stage, entry
 
     def entry(self, name: str) -> tuple[StageName, Entry]:
         """The entry of that name with its stage; an unknown one is told with the nearest."""
-        raise NotImplementedError
+        for stage, entry in self.all_entries():
+            if entry.name == name:
+                return stage, entry
+        raise unknown_name("entry", name, [entry.name for _, entry in self.all_entries()])
+
+    def as_data(self) -> dict[str, Any]:
+        """The recipe as JSON-ready data that `recipe_of_data` reads back."""
+        return self.model_dump(mode="json")
+
+
+def recipe_of_data(data: Any, source: str) -> Recipe:
+    """The recipe in `data`, its families and features not looked at; `source` is named in errors."""
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise WrongUse(f"{source}: {sentence(error)}") from None
 
 
 def read_recipe(path: Path, store: Path | None = None) -> Recipe:
-    """Read and check a recipe; every mistake is one WrongUse sentence. `store` adds the imported sets' names."""
-    raise NotImplementedError
+    """Read and check a recipe; every mistake is one WrongUse sentence.
+
+    `store` is the feature store whose imported sets the recipe may name besides those that can be extracted.
+    """
+    recipe = recipe_of_data(read_yaml(path, "a recipe"), str(path))
+    check_recipe(recipe, str(path), inputs.imported_sets(store))
+    return recipe
+
+
+def check_recipe(recipe: Recipe, source: str, imported: frozenset[str] = frozenset()) -> None:
+    """Refuse unknown families, inputs, hyperparameters and feature sets; `imported` are the store's own sets."""
+    names = recipe.partition_names("clips")
+    double = {name for name in names if names.count(name) > 1}
+    if double:
+        raise WrongUse(f"{source}: partitions: {min(double)!r} is there twice.")
+    backbones: set[str] = set()
+    seen: set[str] = set()
+    for number, stage in enumerate(recipe.stages):
+        for name, entry in stage.entries.items():
+            place = where(("stages", number, "entries", name))
+            if entry.name != name:
+                raise WrongUse(f"{source}: {place}: an entry's name is its key; leave out name {entry.name!r}.")
+            if name in seen:
+                raise WrongUse(f"{source}: {place}: an earlier stage has an entry of this name; give one another name.")
+            seen.add(name)
+            try:
+                _check_entry(stage.stage, entry, backbones, imported)
+            except EmofuseError as error:
+                raise WrongUse(f"{source}: {place}: {error}") from None
+        if stage.stage == "backbone":
+            backbones |= {name for entry in stage.entries.values() for name in (entry.name, entry.family)}
+
+
+def _check_entry(stage: StageName, entry: Entry, backbones: set[str], imported: frozenset[str]) -> None:
+    family = entry.record()
+    if family.stage != stage:
+        raise WrongUse(f"Family {family.name!r} belongs to stage {family.stage!r}, but the entry's stage is {stage!r}.")
+    slots = inputs.slots(family)
+    for slot in entry.inputs:
+        if slot not in slots:
+            raise unknown_name(f"input of family {family.name!r}", slot, slots)
+    for slot, spec in entry.input_specs().items():
+        layer = inputs.split_layer(spec)
+        if layer is None:
+            inputs.check_set_spec(spec, slots[slot], imported)
+        elif layer[0] not in backbones:
+            raise WrongUse(
+                f"Input {slot!r}: {spec!r} is a layer of backbone {layer[0]!r}, but no earlier backbone stage has such "
+                f"an entry (there: {', '.join(sorted(backbones)) or 'none'})."
+            )
+    for name in (*entry.space, *entry.fixed):
+        if name not in family.space:
+            raise unknown_name(f"hyperparameter of family {family.name!r}", name, family.space)
+        if name in entry.space and name in entry.fixed:
+            raise WrongUse(f"Hyperparameter {name!r} stands under both `space` and `fixed`; keep one.")
+    for name, given in (*entry.space.items(), *entry.fixed.items()):
+        try:
+            change = overrides.fitting if name in entry.fixed else overrides.override
+            change(family.space[name], given)
+        except WrongUse as error:
+            raise WrongUse(f"Hyperparameter {name!r}: {error}") from None

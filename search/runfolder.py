@@ -1,34 +1,26 @@
-"""A run's folder: what lies where, and what it was started with."""
+"""A run: its folder, the recipe it follows, and the data it belongs to."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-from search.recipe import Recipe
+import yaml
 
+from features.clips import ClipTable, check_clips, read_clips
+from features.errors import EmofuseError, WrongUse
+from features.files import read_json, write_bytes, write_json
+from search.layout import Layout, Outcome
+from search.partitions import make_partition
+from search.recipe import Recipe, StageName, recipe_of_data
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a trial without a prediction file ended; `reason` is one sentence."""
+__all__ = ["Layout", "Outcome", "RunFolder"]
 
-    trial_key: str
-    config_key: str
-    status: Literal["failed", "pruned"]
-    reason: str
-    entry: str
-    family: str
-    partition: str
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    epochs: int = 0
-    value: float | None = None
+SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunFolder(Layout):
     """A run: its folder and what run.json says of it. Paths are absolute; `stills` is None without a backbone stage."""
 
-    path: Path
     recipe: Recipe
     clips: Path
     store: Path
@@ -38,47 +30,115 @@ class RunFolder:
 
     @classmethod
     def prepare(cls, path: Path, recipe: Recipe, clips: Path, store: Path, stills: Path | None = None) -> "RunFolder":
-        """Start a run, or continue the one that lies there with a recipe that extends its own."""
-        raise NotImplementedError
+        """Start a run, or continue the one that lies there with a recipe that changes or extends its own.
+
+        Before anything is written the tables and every partition of the recipe are checked. Refused are other clips or
+        stills, another seed, and another family or other inputs under an entry's old name.
+        """
+        earlier = cls.open(path) if (path / "run.json").exists() else None
+        if stills is None and earlier is not None:
+            stills = earlier.stills
+        has_backbone = any(stage.stage == "backbone" for stage in recipe.stages)
+        if has_backbone and stills is None:
+            raise WrongUse(f"Recipe {recipe.name!r} has a backbone stage, so expected a table of stills (--stills).")
+        run = cls(
+            path.resolve(), recipe, clips.resolve(), store.resolve(), stills.resolve() if stills else None,
+            _checked(clips, recipe, "clips"), _checked(stills, recipe, "backbone") if stills else None,
+        )
+        if earlier is not None:
+            _refuse_other_data(earlier, run)
+            _refuse_other_meaning(earlier, run)
+        run._write()
+        return run
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
         """The run that lies at `path`."""
-        raise NotImplementedError
+        data = read_json(path / "run.json", "the description of a run; start one with `emofuse search run`")
+        if data.get("schema_version") != SCHEMA_VERSION:
+            raise EmofuseError(
+                f"{path / 'run.json'}: run of schema version {data.get('schema_version')}, but this emofuse reads "
+                f"version {SCHEMA_VERSION}; continue it with the release that wrote it, or start one in another folder."
+            )
+        return cls(
+            path=path.resolve(),
+            recipe=recipe_of_data(data["recipe"], f"{path / 'run.json'}: recipe"),
+            clips=Path(data["clips"]),
+            store=Path(data["store"]),
+            stills=Path(data["stills"]) if data["stills"] else None,
+            clips_fingerprint=data["clips_fingerprint"],
+            stills_fingerprint=data["stills_fingerprint"],
+        )
 
-    @property
-    def journal(self) -> Path:
-        """Optuna's journal file."""
-        return self.path / "study.journal"
+    def table_path(self, stage: StageName) -> Path:
+        """The clip table that trials of this stage are trained on: the stills for a backbone."""
+        if stage != "backbone":
+            return self.clips
+        if self.stills is None:
+            raise EmofuseError(f"{self.path}: this run has no table of stills (--stills) to train a backbone on.")
+        return self.stills
 
-    def prediction(self, entry: str, trial_key: str) -> Path:
-        """The trial's prediction file."""
-        raise NotImplementedError
+    def table(self, stage: StageName = "clips") -> ClipTable:
+        """The clip table that trials of this stage are trained on; one that changed since is refused."""
+        table = read_clips(self.table_path(stage))
+        expected = self.stills_fingerprint if stage == "backbone" else self.clips_fingerprint
+        if table.fingerprint != expected:
+            raise _changed(self, "stills" if stage == "backbone" else "clips", str(expected), table.fingerprint)
+        return table
 
-    def finished(self) -> set[str]:
-        """The keys of all trials that have a prediction file."""
-        raise NotImplementedError
+    def _write(self) -> None:
+        data = {
+            "schema_version": SCHEMA_VERSION,
+            "recipe": self.recipe.as_data(),
+            "clips": str(self.clips),
+            "store": str(self.store),
+            "stills": str(self.stills) if self.stills else None,
+            "clips_fingerprint": self.clips_fingerprint,
+            "stills_fingerprint": self.stills_fingerprint,
+        }
+        text = yaml.safe_dump(self.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+        write_bytes(self.path / "recipe.yaml", text.encode())
+        write_json(self.path / "run.json", data)
 
-    def checkpoint_folder(self, trial_key: str) -> Path:
-        """Where training keeps its checkpoint until the trial is finished."""
-        return self.path / "checkpoints" / trial_key
 
-    def model_folder(self, trial_key: str) -> Path:
-        """Where the trial's model is saved (backbones and refits)."""
-        return self.path / "models" / trial_key
+def _checked(path: Path, recipe: Recipe, stage: StageName) -> str:
+    table = read_clips(path)
+    check_clips(table, media=False)
+    for name in recipe.partition_names(stage):
+        make_partition(table, name, seed=recipe.seed, allow_shared_groups=recipe.allow_shared_groups)
+    return table.fingerprint
 
-    def activation_folder(self, spec: str, key: str) -> Path:
-        """Where a backbone layer's activations of all clips lie; `spec` is `<backbone>.<layer>`."""
-        return self.path / "activations" / spec / key
 
-    def write_outcome(self, outcome: Outcome, traceback: str | None = None) -> None:
-        """Record a failed or pruned trial as trials/<key>.json, its traceback as trials/<key>.txt."""
-        raise NotImplementedError
+def _changed(run: RunFolder, what: str, expected: str, came: str) -> EmofuseError:
+    return EmofuseError(
+        f"{run.path}: this run belongs to {what} with the fingerprint {expected[:12]}, but the table's is now "
+        f"{came[:12]}; use the table that the run was started with, or start a run in another folder."
+    )
 
-    def outcomes(self) -> Iterator[Outcome]:
-        """The failed and pruned trials; a trial that finished later is not among them."""
-        raise NotImplementedError
 
-    def clear_outcome(self, trial_key: str) -> None:
-        """Forget an earlier failure, so that the trial may be tried again."""
-        raise NotImplementedError
+def _refuse_other_data(earlier: RunFolder, run: RunFolder) -> None:
+    if run.clips_fingerprint != earlier.clips_fingerprint:
+        raise _changed(run, "clips", earlier.clips_fingerprint, run.clips_fingerprint)
+    if earlier.stills_fingerprint and run.stills_fingerprint != earlier.stills_fingerprint:
+        raise _changed(run, "stills", earlier.stills_fingerprint, str(run.stills_fingerprint))
+
+
+def _refuse_other_meaning(earlier: RunFolder, run: RunFolder) -> None:
+    old, new = earlier.recipe, run.recipe
+    if old.seed != new.seed:
+        raise WrongUse(
+            f"{run.path}: this run's seed is {old.seed}, but the recipe's is {new.seed}; keep it, or start a run in "
+            "another folder."
+        )
+    before = {entry.name: entry for _, entry in old.all_entries()}
+    for _, entry in new.all_entries():
+        was = before.get(entry.name, entry)
+        if (was.family, was.input_specs()) != (entry.family, entry.input_specs()):
+            raise WrongUse(
+                f"{run.path}: entry {entry.name!r} was family {was.family!r} on {_listed(was.input_specs())}, but the "
+                f"recipe now says family {entry.family!r} on {_listed(entry.input_specs())}; name the new one differently."
+            )
+
+
+def _listed(specs: dict[str, str]) -> str:
+    return ", ".join(f"{slot}={spec}" for slot, spec in specs.items())

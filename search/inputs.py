@@ -1,0 +1,61 @@
+"""What an entry reads: feature sets of the store, or a backbone's layer, by slot."""
+
+import re
+from pathlib import Path
+
+from features.errors import WrongUse
+from features.names import unknown_name
+from features.sets import get_set, parse_spec, set_names
+from features.store import stored_sets
+from models.family import Family, Input
+
+_LAYER = re.compile(r"([\w-]+)\.([\w.-]+)")
+
+
+def split_layer(spec: str) -> tuple[str, str] | None:
+    """(`face_cnn`, `conv2`) of `face_cnn.conv2`; None for a feature set's spec."""
+    match = _LAYER.fullmatch(spec)
+    return (match[1], match[2]) if match else None
+
+
+def canonical_spec(spec: str) -> str:
+    """The shortest text of the same input: parameters sorted, defaults left out."""
+    if split_layer(spec) or spec.partition(":")[0] not in set_names():
+        return spec
+    return str(parse_spec(spec))
+
+
+def check_set_spec(spec: str, slot: Input, imported: frozenset[str]) -> None:
+    """Refuse a feature set that doesn't exist or doesn't fit the slot; what was `imported` is checked when opened."""
+    name = spec.partition(":")[0]
+    if name not in set_names():
+        if spec in imported:
+            return
+        raise unknown_name("feature set", name, {*set_names(), *imported})
+    parsed = parse_spec(spec)
+    record = get_set(name)
+    check_fit(spec, slot, record.level, record.shape(parsed.params))
+
+
+def check_fit(spec: str, slot: Input, level: str, shape: tuple[int, ...]) -> None:
+    """Refuse features whose level or number of axes isn't what the slot takes."""
+    if (level, len(shape)) != (slot.level, slot.rank):
+        raise WrongUse(
+            f"Input {slot.slot!r}: expected {_describe(slot.level, slot.rank)}, but {spec!r} gives "
+            f"{_describe(level, len(shape))} (shape {shape})."
+        )
+
+
+def _describe(level: str, rank: int) -> str:
+    what = {1: "a vector", 2: "a grey image", 3: "a colour image"}.get(rank, f"an array of {rank} axes")
+    return f"{what} for each {level}"
+
+
+def imported_sets(store: Path | None) -> frozenset[str]:
+    """The names of the sets in a store that a user imported."""
+    return frozenset(info.name for info in stored_sets(store) if info.imported) if store else frozenset()
+
+
+def slots(family: Family) -> dict[str, Input]:
+    """The family's input slots by name."""
+    return {slot.slot: slot for slot in family.inputs}
