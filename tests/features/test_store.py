@@ -171,7 +171,7 @@ def test_damage_is_found(tmp_path):
     assert StoredSet(stored.folder).verify() == ("c",)
     assert writer(tmp_path).done_ids() == {"a", "b"}
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(EmofuseError, match=r"'fake' is damaged .* remove the folder and run `emofuse features extract`"):
+    with pytest.raises(EmofuseError, match=r"'fake' is damaged .* remove the folder and run `emofuse features ext"):
         StoredSet(stored.folder)
     assert writer(tmp_path).done_ids() == set()
 
@@ -194,7 +194,7 @@ def test_another_schema_version(tmp_path):
 
 def test_open_set_by_spec(tmp_path, fake_set):
     table = table_of("abc")
-    with pytest.raises(EmofuseError, match="has not been extracted into .*; run `emofuse features extract CLIPS -s fake -o"):
+    with pytest.raises(EmofuseError, match=r"not been extracted into .*; run `emofuse features extract CLIPS -s fake -o"):
         open_set(tmp_path, "fake", table)
     w = store.set_writer(tmp_path, parse_spec("fake"), table)
     for clip_id in w.clip_ids:

@@ -1,0 +1,99 @@
+"""Work on many clips in parallel processes, where a process that dies costs the clip that it was working on only."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from features.errors import EmofuseError
+
+Task = TypeVar("Task")
+
+# Each worker has one core: libraries that start threads of their own would only get in each other's way.
+_ONE_THREAD = {
+    name: "1"
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
+                 "OPENCV_FOR_THREADS_NUM")
+}
+
+
+class ProcessDied:
+    """Stands for the result of a task whose process died of it, even when it ran alone."""
+
+
+def run_all(work: Callable[[Task], Any], tasks: Sequence[Task], workers: int) -> Iterator[tuple[Task, Any]]:
+    """Yield (task, result) for every task as it finishes, in `workers` processes, or in this one when `workers` is 0.
+
+    When a process dies (a crash in native code, the kernel short of memory), the tasks that were under way run again,
+    one at a time; only one that kills its process then too gets `ProcessDied`. An exception of `work` ends the run.
+    """
+    if workers == 0:
+        for task in tasks:
+            yield task, work(task)
+        return
+    waiting = deque(tasks)
+    while waiting:
+        suspects = deque((yield from _until_death(work, waiting, min(workers, len(waiting)))))
+        while suspects:
+            for task in (yield from _until_death(work, suspects, 1)):
+                yield task, ProcessDied()
+
+
+def _until_death(work: Callable, waiting: deque, workers: int) -> Generator[tuple[Any, Any], None, list]:
+    """Take tasks from `waiting` until none is left or a process died; return the tasks that were under way then."""
+    under_way: dict[Future, Any] = {}
+    # One task more than there are workers keeps them busy; a single worker must have one only, to know the culprit.
+    window = workers + 1 if workers > 1 else 1
+    with _pool(workers) as pool:
+        try:
+            while waiting or under_way:
+                while waiting and len(under_way) < window:
+                    future = pool.submit(work, waiting[0])
+                    under_way[future] = waiting.popleft()
+                for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                    result = future.result()
+                    yield under_way.pop(future), result
+        except BrokenProcessPool:
+            pass
+    return list(under_way.values())
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(_ONE_THREAD)
+    # Spawned, not forked: a fork of a process with threads (Arrow, OpenCV, torch) can hang.
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start)
+    try:
+        try:
+            pool.submit(os.getpid).result()
+        except BrokenProcessPool:
+            raise EmofuseError("Worker processes can't be started here: run in this one with --workers 0.") from None
+        yield pool
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _start() -> None:
+    # Ctrl-C is the parent's to answer.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    # A parent that was killed outright can't tell its workers, which would then wait for tasks for ever.
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

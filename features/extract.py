@@ -1,0 +1,142 @@
+"""Extraction: feature sets over all clips, in parallel, resumable; a bad clip is a row with a reason, never the end."""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from features.clip_processes import ProcessDied, run_all
+from features.clips import ClipTable, check_ids
+from features.errors import ClipFailure, EmofuseError
+from features.progress import progress, say
+from features.set_writer import SetWriter
+from features.sets import FeatureArray, Media, SetSpec, get_set, parse_spec
+from features.store import StoredSet, set_writer
+
+_SHOWN_REASONS = 3
+
+
+@dataclass(frozen=True)
+class SetSummary:
+    """How the extraction of one set went: clips by status, and the (clip_id, status, reason) of those that failed."""
+
+    spec: str
+    key: str
+    statuses: Mapping[str, int]
+    failures: tuple[tuple[str, str, str], ...]
+    seconds: float
+    skipped: bool
+
+    @property
+    def ok(self) -> int:
+        """The number of clips with features."""
+        return self.statuses.get("ok", 0)
+
+    def __str__(self) -> str:
+        failed = ", ".join(f"{count} {status}" for status, count in sorted(self.statuses.items()) if status != "ok")
+        text = f"{self.spec}: {self.ok} clips ok" + (f", failed: {failed}" if failed else "")
+        return text + (" (verified, nothing to do)" if self.skipped else f" in {self.seconds:.1f} s")
+
+
+def default_workers() -> int:
+    """One worker for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def extract(
+    table: ClipTable, specs: Sequence[str], store: Path, *, workers: int | None = None, retry_failed: bool = False
+) -> tuple[SetSummary, ...]:
+    """Extract the sets `specs` for all clips into `store`, with progress and a summary on stderr.
+
+    Clips that are done and whose checksums hold are skipped, also after a kill. `workers` processes (None: one for each
+    core; 0: in this process). `retry_failed` tries the clips again that failed in an earlier run.
+    """
+    if not table.clips:
+        raise EmofuseError("The clip table is empty: there is nothing to extract.")
+    check_ids(table)
+    workers = default_workers() if workers is None else workers
+    summaries = []
+    for spec in [parse_spec(text) for text in dict.fromkeys(specs)]:
+        try:
+            summaries.append(_extract_set(table, spec, store, workers, retry_failed))
+        except OSError as error:
+            raise _unwritable(store, error) from None
+        say(str(summaries[-1]))
+        for clip_id, status, reason in summaries[-1].failures[:_SHOWN_REASONS]:
+            say(f"  {clip_id}: {status}, {reason}")
+        if len(summaries[-1].failures) > _SHOWN_REASONS:
+            say(f"  ... and {len(summaries[-1].failures) - _SHOWN_REASONS} more, told in the set's clips.parquet")
+    return tuple(summaries)
+
+
+def _extract_set(table: ClipTable, spec: SetSpec, store: Path, workers: int, retry_failed: bool) -> SetSummary:
+    started = time.monotonic()
+    writer = set_writer(store, spec, table)
+    done = writer.done_ids(failed=not retry_failed)
+    stored = writer.finished()
+    if writer.folder.exists() and stored is None:
+        say(f"{spec}: the stored set is damaged and is extracted again")
+    tasks: list[tuple[str, Media]] = []
+    for clip in table.clips:
+        if clip.clip_id in done:
+            continue
+        try:
+            tasks.append((clip.clip_id, table.media(clip)))
+        except ClipFailure as failure:
+            writer.fail(clip.clip_id, failure)
+    if len(done) == len(table) and stored is not None:
+        return _summary(stored, started, skipped=True)
+    job = _Job(spec, replace(writer, clip_ids=()))
+    with progress(f"extract {spec}", len(tasks)) as counter:
+        for (clip_id, _), result in run_all(job.run, tasks, workers):
+            if isinstance(result, ProcessDied):
+                writer.fail(clip_id, ClipFailure("unreadable", "the process that read it died (crash, out of memory)"))
+            counter.advance()
+    return _summary(writer.finish(), started, skipped=False)
+
+
+def _summary(stored: StoredSet, started: float, *, skipped: bool) -> SetSummary:
+    failures = tuple((i, stored.status(i), stored.reason(i)) for i in stored.ids if not stored.has(i))
+    statuses = Counter(stored.status(i) for i in stored.ids)
+    return SetSummary(stored.info.spec, stored.key, statuses, failures, time.monotonic() - started, skipped)
+
+
+def _unwritable(store: Path, error: OSError) -> EmofuseError:
+    return EmofuseError(f"The feature store {store} can't be written ({error.strerror or error}).")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One set to extract: what a worker process needs to know."""
+
+    spec: SetSpec
+    writer: SetWriter
+
+    def run(self, task: tuple[str, Media]) -> None:
+        """Extract one clip and write its part; whatever is wrong with the clip becomes a failure row."""
+        clip_id, media = task
+        try:
+            try:
+                self.writer.add(clip_id, self._extracted(media))
+            except ClipFailure as failure:
+                self.writer.fail(clip_id, failure)
+        except OSError as error:
+            raise _unwritable(self.writer.store, error) from None
+
+    def _extracted(self, media: Media) -> FeatureArray:
+        feature_set = get_set(self.spec.name)
+        if not media.path.is_file():
+            raise ClipFailure("missing", f"no such file: {media.path}")
+        if media.path.stat().st_size == 0:
+            raise ClipFailure("unreadable", "the file is empty (0 bytes)")
+        try:
+            return feature_set.extract(media, self.spec.params)
+        except EmofuseError:
+            raise
+        except ImportError as error:
+            extra = f"; install it with: pip install 'emofuse[{feature_set.extra}]'" if feature_set.extra else ""
+            raise EmofuseError(f"Feature set {self.spec.name!r} can't run here ({error}){extra}.") from None
+        except Exception as error:  # an extractor's own bug on odd media must not end the run
+            raise ClipFailure("unreadable", f"{type(error).__name__}: {error}") from None
