@@ -136,7 +136,7 @@ def _refuse_other_meaning(earlier: RunFolder, run: RunFolder) -> None:
         if (was.family, was.input_specs()) != (entry.family, entry.input_specs()):
             raise WrongUse(
                 f"{run.path}: entry {entry.name!r} was family {was.family!r} on {_listed(was.input_specs())}, but the "
-                f"recipe now says family {entry.family!r} on {_listed(entry.input_specs())}; name the new one differently."
+                f"recipe now says family {entry.family!r} on {_listed(entry.input_specs())}; name the new one anew."
             )
 
 

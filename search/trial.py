@@ -1,73 +1,28 @@
 """One trial: read features, fit, predict every clip of every split, write the predictions. No Ray here."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from models.family import Report
-from search.predictions import Footer
-from search.recipe import Entry, StageName
-from search.runfolder import RunFolder
+import numpy as np
 
+from features.errors import EmofuseError
+from features.files import replacing_folder
+from models.family import Context, Family, Model, Report
+from models.metrics import held_out_metrics
+from models.registry import get_family
+from search.hygiene import clean_process, free_memory, pick_device
+from search.layout import Layout, Outcome
+from search.plan import entry_spec, refit_spec
+from search.predictions import Footer, Predictions, read_footer, write_predictions
+from search.spec import TrialSpec
+from search.trial_data import TrialData, read_data
+from search.versions import git_revision, library_versions
 
-@dataclass(frozen=True)
-class TrialSpec:
-    """All that a worker needs to know of a trial; plain data, so that it travels as JSON.
-
-    `run` is the run folder, `clips` the table that the trial is trained on (the stills for a backbone), `inputs` and
-    `feature_keys` are by slot. `epochs` is None for early stopping, a number for a refit. `cpu` and `gpu` are what the
-    trial was given; like the paths they are no part of its keys.
-    """
-
-    run: str
-    clips: str
-    store: str
-    stage: StageName
-    entry: str
-    family: str
-    family_version: int
-    inputs: Mapping[str, str]
-    feature_keys: Mapping[str, str]
-    clips_fingerprint: str
-    recipe_seed: int
-    max_epochs: int | None = None
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    partition: str = ""
-    epochs: int | None = None
-    parents: tuple[str, ...] = ()
-    keep_model: bool = False
-    allow_shared_groups: bool = False
-    cpu: float = 1.0
-    gpu: float = 0.0
-
-    @property
-    def config_key(self) -> str:
-        """The key that one configuration has on all partitions."""
-        raise NotImplementedError
-
-    @property
-    def trial_key(self) -> str:
-        """The key of this work: equal specs on equal data have equal keys."""
-        raise NotImplementedError
-
-    @property
-    def seed(self) -> int:
-        """The seed of the training, made from `config_key` (and so from the recipe's seed)."""
-        raise NotImplementedError
-
-    def at(self, hyperparameters: Mapping[str, Any], partition: str) -> "TrialSpec":
-        """The entry's trial at these (complete) hyperparameters on this partition."""
-        raise NotImplementedError
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready data."""
-        raise NotImplementedError
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> "TrialSpec":
-        """The spec that `to_dict` wrote."""
-        raise NotImplementedError
+__all__ = ["TrialResult", "TrialSpec", "attempt_trial", "entry_spec", "finished_result", "refit_spec", "run_trial"]
 
 
 @dataclass(frozen=True)
@@ -90,35 +45,167 @@ class TrialResult:
     reused: bool = False
 
 
-def entry_spec(run: RunFolder, stage: StageName, entry: Entry) -> TrialSpec:
-    """The entry's spec without its point and partition (see `TrialSpec.at`); checks that its features are there.
-
-    An input `<backbone>.<layer>` needs the backbone stage to be finished and its activations (activations.py).
-    """
-    raise NotImplementedError
+def finished_result(spec: TrialSpec) -> TrialResult | None:
+    """The result of a trial that is finished, read from its predictions; None when it still has to be trained."""
+    layout = Layout(Path(spec.run))
+    path = layout.prediction(spec.entry, spec.trial_key)
+    if not path.exists() or (spec.keep_model and not layout.model_folder(spec.trial_key).exists()):
+        return None
+    return replace(_result(read_footer(path), path), reused=True)
 
 
 def run_trial(spec: TrialSpec, report: Report | None = None, device: str | None = None) -> TrialResult:
     """Train and predict; raises what went wrong. A trial whose predictions exist is returned as it is.
 
-    `report(epoch, metrics)` hears the held-out `accuracy` and `log_loss` after each epoch.
+    `report(epoch, metrics)` hears the held-out metrics after each epoch; its accuracy counts clips without features as
+    wrong, as the final one does. A killed trial goes on from its checkpoint.
     """
-    raise NotImplementedError
+    done = finished_result(spec)
+    if done is not None:
+        return done
+    device = device or pick_device(spec.gpu)
+    with clean_process(spec.seed, spec.cpu):
+        return _run(spec, report, device)
 
 
 def attempt_trial(spec: TrialSpec, report: Report | None = None, device: str | None = None) -> TrialResult:
     """`run_trial` for workers: an Exception becomes a recorded outcome and a result with status `failed`."""
-    raise NotImplementedError
+    try:
+        return run_trial(spec, report, device)
+    except Exception as error:
+        reason, trace = _reason(error), traceback.format_exc()
+    free_memory()  # only now: the exception's traceback held the model
+    layout = Layout(Path(spec.run))
+    outcome = Outcome(
+        spec.trial_key, spec.config_key, "failed", reason, spec.entry, spec.family, spec.partition, spec.hyperparameters
+    )
+    layout.write_outcome(outcome, trace)
+    layout.drop_checkpoint(spec.trial_key)
+    return TrialResult(spec.trial_key, spec.config_key, spec.entry, spec.partition, "failed", reason=reason)
 
 
-def finished_result(spec: TrialSpec) -> TrialResult | None:
-    """The result of a trial whose prediction file exists, read from its footer."""
-    raise NotImplementedError
+def _run(spec: TrialSpec, report: Report | None, device: str) -> TrialResult:
+    started = time.monotonic()
+    layout = Layout(Path(spec.run))
+    family = get_family(spec.family)
+    if family.version != spec.family_version:
+        raise EmofuseError(
+            f"The trial was planned with version {spec.family_version} of family {family.name!r}, but this worker has "
+            f"version {family.version}: install the same emofuse everywhere."
+        )
+    data = read_data(spec)
+    model = _build(family, spec, data, device)
+    held_out = data.labelled(data.partition.held_out_ids) if data.partition.held_out_ids else None
+    share = len(held_out) / len(data.partition.held_out_ids) if held_out else 1.0
+    fitted = model.fit(
+        data.labelled(data.partition.fit_ids),
+        held_out,
+        epochs=spec.epochs,
+        max_epochs=spec.max_epochs,
+        report=_over_all_clips(report, share) if report else None,
+        resume=layout.checkpoint_folder(spec.trial_key),
+    )
+    predictions = _predict(model, data)
+    if spec.keep_model:
+        with replacing_folder(layout.model_folder(spec.trial_key)) as folder:
+            model.save(folder)
+    wall_s = time.monotonic() - started
+    footer = Footer(
+        trial_key=spec.trial_key,
+        config_key=spec.config_key,
+        family=spec.family,
+        entry=spec.entry,
+        hyperparameters=dict(spec.hyperparameters),
+        partition=spec.partition,
+        classes=data.classes,
+        seed=spec.seed,
+        epochs=fitted.epochs,
+        best_epoch=fitted.best_epoch,
+        metrics=_metrics(predictions, data),
+        inputs=dict(spec.inputs),
+        feature_keys=dict(spec.feature_keys),
+        clips_fingerprint=spec.clips_fingerprint,
+        curve=tuple(dict(row) for row in fitted.curve),
+        wall_s=round(wall_s, 3),
+        gpu_s=round(wall_s * spec.gpu, 3) if device.startswith("cuda") else 0.0,
+        versions=library_versions(),
+        git_revision=git_revision(),
+        parents=spec.parents,
+        stage=spec.stage,
+        family_version=spec.family_version,
+        recipe_seed=spec.recipe_seed,
+        max_epochs=spec.max_epochs,
+    )
+    path = write_predictions(layout.path, _rows(footer, data, predictions))
+    layout.drop_checkpoint(spec.trial_key)
+    layout.clear_outcome(spec.trial_key)
+    return _result(footer, path)
 
 
-def refit_spec(run: RunFolder, parents: Sequence[Footer]) -> TrialSpec:
-    """The refit on train and val of one configuration: its hyperparameters, and the epochs its parents stopped at.
+def _build(family: Family, spec: TrialSpec, data: TrialData, device: str) -> Model:
+    shapes = {slot: tuple(stored.shape) for slot, stored in data.sets.items()}
+    return family.build(dict(spec.hyperparameters), Context(data.classes, shapes, spec.seed, device))
 
-    The epochs are the rounded mean of the parents' best epochs (exact with one parent).
-    """
-    raise NotImplementedError
+
+def _over_all_clips(report: Report, share: float) -> Report:
+    """`report`, told the accuracy over all held-out clips when only a `share` of them has features."""
+
+    def scaled(epoch: int, metrics: dict[str, float]) -> None:
+        report(epoch, {name: value * share if name == "accuracy" else value for name, value in metrics.items()})
+
+    return scaled
+
+
+def _predict(model: Model, data: TrialData) -> dict[str, np.ndarray]:
+    """Class probabilities (C,) by clip id, for the clips that have features."""
+    found: dict[str, np.ndarray] = {}
+    for ids in (data.partition.fit_ids, data.partition.held_out_ids, data.partition.test_ids):
+        # One side at a time: its features are in memory once more while the model works on them.
+        examples = data.unlabelled(ids)
+        if len(examples):
+            found.update(zip(examples.ids, model.predict(examples), strict=True))
+    return found
+
+
+def _metrics(predictions: Mapping[str, np.ndarray], data: TrialData) -> dict[str, float]:
+    """Held-out metrics over the clips that have features; the accuracy counts the others as wrong."""
+    ids = data.partition.held_out_ids
+    if not ids:
+        return {}
+    held_out = data.labelled(ids)
+    metrics = held_out_metrics(np.stack([predictions[clip_id] for clip_id in held_out.ids]), held_out.labels())
+    share = len(held_out) / len(ids)
+    return {**metrics, "accuracy": metrics["accuracy"] * share, "scored": share}
+
+
+def _rows(footer: Footer, data: TrialData, predictions: Mapping[str, np.ndarray]) -> Predictions:
+    roles = data.partition.roles()
+    clips = [data.table.by_id(clip_id) for clip_id in roles]
+    uniform = np.full(len(footer.classes), 1 / len(footer.classes), np.float32)
+    return Predictions(
+        footer=footer,
+        clip_id=tuple(clip.clip_id for clip in clips),
+        group_id=tuple(clip.group_id for clip in clips),
+        split=tuple(clip.split for clip in clips),
+        role=tuple(roles.values()),
+        label=tuple(clip.label for clip in clips),
+        valid=np.array([clip.clip_id in predictions for clip in clips]),
+        probabilities=np.stack([predictions.get(clip.clip_id, uniform) for clip in clips]).astype(np.float32),
+    )
+
+
+def _result(footer: Footer, path: Path) -> TrialResult:
+    return TrialResult(
+        footer.trial_key, footer.config_key, footer.entry, footer.partition, "finished",
+        value=footer.metrics.get("accuracy"), metrics=footer.metrics, epochs=footer.epochs,
+        best_epoch=footer.best_epoch, wall_s=footer.wall_s, path=path,
+    )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, EmofuseError):
+        return str(error)
+    text = " ".join(str(error).split())[:500]
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return f"Out of memory: {text or 'the trial needs more than there is'}; give it more memory or smaller batches."
+    return f"{type(error).__name__}: {text}"

@@ -1,0 +1,44 @@
+"""Trials of one worker process must not touch each other: seeds, threads and memory before and after each."""
+
+import gc
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+
+@contextmanager
+def clean_process(seed: int, cpu: float) -> Iterator[None]:
+    """Seed all generators, compute on `cpu` threads, and free the memory of the GPU afterwards."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threads = max(1, int(cpu))
+    before = torch.get_num_threads()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  for libraries that draw from the global state
+    torch.manual_seed(seed)
+    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(limits=threads):
+            yield
+    finally:
+        torch.set_num_threads(before)
+        free_memory()
+
+
+def free_memory() -> None:
+    """Collect what is no longer used, and give cached GPU memory back."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def pick_device(gpu: float) -> str:
+    """`cuda` when a part of a GPU was asked for and there is one, else `cpu`."""
+    import torch
+
+    return "cuda" if gpu > 0 and torch.cuda.is_available() else "cpu"

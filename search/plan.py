@@ -1,0 +1,89 @@
+"""Which trials there are to run: an entry's, and the refit of a configuration."""
+
+from collections.abc import Sequence
+
+from features.errors import EmofuseError
+from models.registry import get_family
+from search.activations import activation_key
+from search.inputs import slots, split_layer
+from search.predictions import Footer
+from search.recipe import Entry, StageName
+from search.runfolder import RunFolder
+from search.spec import TrialSpec
+from search.trial_data import open_input
+
+
+def entry_spec(run: RunFolder, stage: StageName, entry: Entry) -> TrialSpec:
+    """The entry's spec without its point and partition (see `TrialSpec.at`); checks that its features are there.
+
+    An input `<backbone>.<layer>` needs a finished trial of that backbone and its activations (activations.py).
+    """
+    family = entry.record()
+    table = run.table(stage)
+    specs = entry.input_specs()
+    keys: dict[str, str] = {}
+    for slot, text in specs.items():
+        key = activation_key(run, text, table) if split_layer(text) else None
+        keys[slot] = open_input(slots(family)[slot], text, key, run.path, run.store, table).key
+    return TrialSpec(
+        run=str(run.path),
+        clips=str(run.table_path(stage)),
+        store=str(run.store),
+        stage=stage,
+        entry=entry.name,
+        family=family.name,
+        family_version=family.version,
+        inputs=specs,
+        feature_keys=keys,
+        clips_fingerprint=table.fingerprint,
+        recipe_seed=run.recipe.seed,
+        max_epochs=entry.max_epochs or family.max_epochs,
+        keep_model=stage == "backbone",
+        allow_shared_groups=run.recipe.allow_shared_groups,
+        cpu=entry.request().cpu,
+        gpu=entry.request().gpu,
+    )
+
+
+def refit_spec(run: RunFolder, parents: Sequence[Footer]) -> TrialSpec:
+    """The refit on train and val of one configuration: its hyperparameters, and the epochs its parents stopped at.
+
+    `parents` are the footers of the configuration's trials on its partitions. The epochs are the rounded mean of their
+    best epochs (exact with one parent). A backbone is never refitted (Kahou 2015).
+    """
+    keys = {parent.config_key for parent in parents}
+    if len(keys) != 1:
+        raise EmofuseError(f"A refit copies one configuration, but got {len(keys)} ({', '.join(sorted(keys))}).")
+    first = parents[0]
+    if first.stage == "backbone":
+        raise EmofuseError(f"Entry {first.entry!r} is a backbone: it is trained on stills once and never refitted.")
+    family = get_family(first.family)
+    if family.version != first.family_version:
+        raise EmofuseError(
+            f"Entry {first.entry!r} was trained by version {first.family_version} of family {family.name!r}, but this "
+            f"emofuse has version {family.version}: run the search again before the refit."
+        )
+    known = {entry.name: entry.request() for _, entry in run.recipe.all_entries()}
+    resources = known.get(first.entry, family.resources)
+    return TrialSpec(
+        run=str(run.path),
+        clips=str(run.clips),
+        store=str(run.store),
+        stage="fusion" if first.stage == "fusion" else "clips",
+        entry=first.entry,
+        family=first.family,
+        family_version=first.family_version,
+        inputs=dict(first.inputs),
+        feature_keys=dict(first.feature_keys),
+        clips_fingerprint=first.clips_fingerprint,
+        recipe_seed=first.recipe_seed,
+        max_epochs=first.max_epochs,
+        hyperparameters=dict(first.hyperparameters),
+        partition="full",
+        epochs=max(1, int(sum(parent.best_epoch for parent in parents) / len(parents) + 0.5)),
+        parents=tuple(sorted(parent.trial_key for parent in parents)),
+        keep_model=True,
+        allow_shared_groups=run.recipe.allow_shared_groups,
+        cpu=resources.cpu,
+        gpu=resources.gpu,
+    )

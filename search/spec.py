@@ -1,0 +1,79 @@
+"""What a trial is: its specification as plain data, and the keys that name the work."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from features.files import content_key
+from search.recipe import StageName
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """All that a worker needs to know of a trial; plain data, so that it travels as JSON.
+
+    `run` is the run folder, `clips` the table that the trial is trained on (the stills for a backbone), `inputs` and
+    `feature_keys` are by slot. `epochs` is None for early stopping, a number for a refit. `cpu` and `gpu` are what the
+    trial was given; like the paths they are no part of its keys.
+    """
+
+    run: str
+    clips: str
+    store: str
+    stage: StageName
+    entry: str
+    family: str
+    family_version: int
+    inputs: Mapping[str, str]
+    feature_keys: Mapping[str, str]
+    clips_fingerprint: str
+    recipe_seed: int
+    max_epochs: int | None = None
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    partition: str = ""
+    epochs: int | None = None
+    parents: tuple[str, ...] = ()
+    keep_model: bool = False
+    allow_shared_groups: bool = False
+    cpu: float = 1.0
+    gpu: float = 0.0
+
+    @property
+    def config_key(self) -> str:
+        """The key that one configuration has on all partitions.
+
+        The entry's name is part of it: two entries of one family never claim each other's predictions.
+        """
+        return content_key({
+            "entry": self.entry,
+            "family": self.family,
+            "version": self.family_version,
+            "hyperparameters": dict(self.hyperparameters),
+            "features": dict(self.feature_keys),
+            "clips": self.clips_fingerprint,
+            "seed": self.recipe_seed,
+            "max_epochs": self.max_epochs,
+        })
+
+    @property
+    def trial_key(self) -> str:
+        """The key of this work: equal specs on equal data have equal keys."""
+        return content_key({"config": self.config_key, "partition": self.partition, "epochs": self.epochs})
+
+    @property
+    def seed(self) -> int:
+        """The seed of the training (31 bits), made from `config_key`, which the recipe's seed is part of."""
+        return int(self.config_key[:8], 16) >> 1
+
+    def at(self, hyperparameters: Mapping[str, Any], partition: str) -> "TrialSpec":
+        """The entry's trial at these (complete) hyperparameters on this partition."""
+        return replace(self, hyperparameters=dict(hyperparameters), partition=partition)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        return {**asdict(self), "parents": list(self.parents)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "TrialSpec":
+        """The spec that `to_dict` wrote."""
+        return cls(**{**data, "parents": tuple(data["parents"])})
