@@ -1,0 +1,72 @@
+"""`emofuse search ...`: run a search, see how it stands."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+search_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and watch searches over families.")
+
+
+@search_app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="The recipe (YAML): families, inputs, numbers of trials.")],
+    clips: Annotated[Path, typer.Option(help="The clip table.")],
+    features: Annotated[Path, typer.Option(help="The feature store of these clips.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")],
+    stills: Annotated[Path | None, typer.Option(help="The table of stills that backbones are trained on.")] = None,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster to join (auto, or host:port).")] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="CPUs of this machine to use (default: all).")] = None,
+    in_process: Annotated[bool, typer.Option("--in-process", help="One trial after another, without Ray.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
+) -> None:
+    """Start a search; the same command resumes one that was stopped, and extends one whose recipe asks for more trials.
+
+    Example:  emofuse search run recipes/ravdess_audio.yaml --clips clips.parquet --features store -o run
+    """
+    from features.errors import WrongUse
+    from search.recipe import read_recipe
+    from search.runner import Workers, run_search
+
+    if in_process and (address or cpus):
+        raise WrongUse("--in-process trains in this process alone: leave out --address and --cpus.")
+    if address and cpus:
+        raise WrongUse("--cpus is for Ray on this machine: the cluster at --address has its own.")
+    status = run_search(
+        read_recipe(recipe, features),
+        clips=clips,
+        store=features,
+        out=out,
+        stills=stills,
+        workers=Workers(address, cpus, in_process),
+        retry_failed=retry_failed,
+    )
+    print(status.table())
+    status.check()
+    print(f"\nNext: emofuse ensemble fit {out}")
+
+
+@search_app.command()
+def status(
+    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell how a search stands, while it runs or afterwards.
+
+    Example:  emofuse search status run
+    """
+    from search.runfolder import RunFolder
+    from search.status import read_status
+
+    found = read_status(RunFolder.open(run))
+    if as_json:
+        print(json.dumps(found.as_data(), indent=2))
+        return
+    print(found.table())
+    if found.running:
+        print(f"\nA search works on this run now; {found.left} trials are not finished yet.")
+    elif found.left:
+        print(f"\nNo search works on this run now; {found.left} trials are left: run the same command again.")
+    else:
+        print(f"\nNothing is left. Next: emofuse ensemble fit {run}")

@@ -1,0 +1,287 @@
+"""Trials on Ray: one machine's processes or a cluster. The only module of this package that imports ray.
+
+Tune only places the trials, and asks ASHA which to stop. What was asked for and what is finished stands in the run's
+own folder, so Tune's experiment folder is thrown away, and a killed search needs no `Tuner.restore`.
+"""
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from features.errors import EmofuseError
+from search.jobs import Ending, Job, Source
+from search.trial import TrialSpec, attempt_trial
+
+if TYPE_CHECKING:
+    from search.recipe import Asha
+
+# A node that is lost takes its trials along; so often one of them is started again.
+MAX_LOSSES = 3
+
+# Ray reads these when it is imported and when its processes start; all of emofuse's settings stand here.
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a table even when told to be silent
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the runner stops a search itself
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a failed trial has no accuracy
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # nothing is ever restored from Tune's own snapshots
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    # A stopped trial's thread that outlives this would cost its trial; it ends at the next report.
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "600",
+}
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What the connected machines have: CPUs in all and on the largest one, GPUs in all."""
+
+    cpus: float
+    node_cpus: float
+    gpus: float
+
+
+@contextmanager
+def connected(address: str | None, cpus: int | None) -> Iterator[Capacity]:
+    """Ray on this machine with `cpus` CPUs (None: all), or the cluster at `address`."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    secured = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    # Left alone, Ray switches tokens on and writes one into the home folder, and later workers are turned away.
+    os.environ.setdefault("RAY_AUTH_MODE", "token" if address and secured else "disabled")
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    # Sockets lie in this folder, and a socket's path may have 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="emofuse-ray-", dir="/tmp")) if address is None else None
+    try:
+        if address is not None:
+            _join(address, quiet)
+        else:
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                include_dashboard=False,
+                object_store_memory=100 * 2**20,  # arrays are memory-mapped from the feature store, never sent
+                _temp_dir=str(folder),
+                **quiet,
+            )
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        yield Capacity(
+            cpus=sum(node.get("CPU", 0.0) for node in nodes),
+            node_cpus=max((node.get("CPU", 0.0) for node in nodes), default=0.0),
+            gpus=sum(node.get("GPU", 0.0) for node in nodes),
+        )
+    finally:
+        ray.shutdown()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _join(address: str, quiet: dict[str, Any]) -> None:
+    import ray
+
+    try:
+        ray.init(address=address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise EmofuseError(
+            f"--address {address}: expected a running Ray cluster, but {_first_line(error)}; start one with "
+            "`ray start --head` (with the same RAY_AUTH_MODE as here), or leave the option out."
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+
+
+def work(config: dict[str, Any]) -> None:
+    """One trial in a worker process, as Tune calls it; its ending is the last thing it reports."""
+    from ray import tune
+
+    rungs, best = set(config["rungs"]), 0.0
+
+    def report(epoch: int, metrics: Mapping[str, float]) -> None:
+        nonlocal best
+        best = max(best, metrics["accuracy"])  # the best epoch is the one that is kept
+        if epoch in rungs:
+            tune.report({"epoch": epoch, "accuracy": best})
+
+    result = attempt_trial(TrialSpec.from_dict(json.loads(config["spec"])), report)
+    ending = Ending(result.status, result.value, result.epochs, result.wall_s, result.reason)
+    tune.report({"ending": json.dumps(asdict(ending))})
+
+
+def run_jobs(
+    source: Source, capacity: Capacity, asha: "Asha | None", max_epochs: Mapping[str, int], scratch: Path
+) -> None:
+    """Train the trials of `source` until it is exhausted or stops.
+
+    `max_epochs` of each entry bounds ASHA's rungs. `scratch` is a folder that all nodes reach; it is removed.
+    """
+    # Tune would keep only one trial of a foreign searcher waiting for a process.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, int(capacity.cpus)))
+    from ray import tune
+
+    running: dict[str, Job] = {}
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        tune.Tuner(
+            tune.with_resources(work, _placement),
+            tune_config=tune.TuneConfig(
+                search_alg=_searcher(source, running, asha, max_epochs),
+                scheduler=_scheduler(source, running, asha, max_epochs),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=_name,
+                trial_dirname_creator=_name,
+            ),
+            run_config=tune.RunConfig(
+                name="tune",
+                storage_path=str(scratch.resolve()),
+                stop=_stopper(source),
+                callbacks=[_callback(source, running)],
+                failure_config=tune.FailureConfig(max_failures=MAX_LOSSES),
+                verbose=0,
+            ),
+        ).fit()
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    for job in () if source.stopping() else tuple(running.values()):
+        source.end(job, Ending("failed", reason="Ray gave the trial up without a word"))
+
+
+def rungs(asha: "Asha | None", max_epochs: int) -> list[int]:
+    """The epochs after which ASHA may stop a trial; the last epoch is none, since nothing would be saved there."""
+    found = []
+    epoch = asha.grace_epochs if asha else max_epochs
+    while asha and epoch < max_epochs:
+        found.append(epoch)
+        epoch *= asha.reduction
+    return found
+
+
+def _placement(config: dict[str, Any]) -> Any:
+    from ray import tune
+
+    gpu = {"GPU": config["gpu"]} if config["gpu"] else {}
+    return tune.PlacementGroupFactory([{"CPU": config["cpu"], **gpu}])
+
+
+def _name(trial: Any) -> str:
+    return trial.trial_id
+
+
+def _searcher(source: Source, running: dict[str, Job], asha: "Asha | None", max_epochs: Mapping[str, int]) -> Any:
+    from ray.tune.search import Searcher
+
+    class Jobs(Searcher):
+        """Tune's view of the source."""
+
+        def suggest(self, trial_id: str) -> Any:
+            job = None if source.stopping() else source.next()
+            if job is None:
+                return Searcher.FINISHED if source.exhausted or source.stopping() else None
+            running[trial_id] = job
+            # Only what ASHA looks at is reported: each report costs a round trip.
+            epochs = rungs(asha, max_epochs[job.spec.entry])
+            return {"spec": json.dumps(job.spec.to_dict()), "rungs": epochs, "cpu": job.spec.cpu, "gpu": job.spec.gpu}
+
+        def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+            if source.stopping() and "ending" not in (result or {}):
+                return
+            job = running.pop(trial_id)
+            if error or not result:
+                source.end(job, Ending("failed", reason=f"its worker process died more than {MAX_LOSSES} times"))
+            elif "ending" in result:
+                source.end(job, Ending(**json.loads(result["ending"])))
+            else:
+                reason = f"stopped early by ASHA after {result['epoch']} epochs"
+                wall_s = float(result.get("time_total_s", 0.0))
+                source.end(job, Ending("pruned", result["accuracy"], result["epoch"], wall_s, reason))
+
+        def save(self, checkpoint_path: str) -> None:
+            """Nothing to save: the run's own files are the truth."""
+
+        def restore(self, checkpoint_path: str) -> None:
+            """Nothing is ever restored from Tune's files."""
+
+    return Jobs()
+
+
+def _scheduler(source: Source, running: dict[str, Job], asha: "Asha | None", max_epochs: Mapping[str, int]) -> Any:
+    from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+
+    class Rungs(FIFOScheduler):
+        """One ASHA for each entry and partition: only like learning curves are compared."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._ashas: dict[tuple[str, str], Any] = {}
+
+        def _of(self, trial: Any) -> Any:
+            spec = running[trial.trial_id].spec
+            last = max_epochs[spec.entry] - 1
+            if asha is None or last < asha.grace_epochs:
+                return None
+            if (spec.entry, spec.partition) not in self._ashas:
+                self._ashas[spec.entry, spec.partition] = AsyncHyperBandScheduler(
+                    time_attr="epoch",
+                    metric="accuracy",
+                    mode="max",
+                    max_t=last,
+                    grace_period=asha.grace_epochs,
+                    reduction_factor=asha.reduction,
+                    stop_last_trials=False,
+                )
+            return self._ashas[spec.entry, spec.partition]
+
+        def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+            if (one := self._of(trial)) is not None:
+                one.on_trial_add(tune_controller, trial)
+
+        def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+            if "epoch" not in result:
+                return TrialScheduler.CONTINUE
+            if source.pruned(running[trial.trial_id]):
+                return TrialScheduler.STOP
+            return self._of(trial).on_trial_result(tune_controller, trial, result)
+
+    return Rungs()
+
+
+def _callback(source: Source, running: dict[str, Job]) -> Any:
+    from ray.tune import Callback
+
+    class Losses(Callback):
+        """Tells the source of trials that are started again."""
+
+        def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            source.lost(running[trial.trial_id])
+
+    return Losses()
+
+
+def _stopper(source: Source) -> Any:
+    from ray.tune import Stopper
+
+    class Stop(Stopper):
+        """Stops everything once the source wants to."""
+
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return False
+
+        def stop_all(self) -> bool:
+            return source.stopping()
+
+    return Stop()

@@ -1,0 +1,198 @@
+"""A whole search: the stages of a recipe one after another, on Ray or in this process.
+
+The run's folder is the truth: what lies there is not done again, so the same command starts, resumes and extends a
+search.
+"""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from optuna.storages import JournalStorage
+
+from features.progress import say
+from models.space import Scalar
+from search.activations import ensure_entry_activations
+from search.cluster import Capacity, connected, run_jobs
+from search.inputs import split_layer
+from search.interrupts import Interrupts
+from search.jobs import Ending, Job, Queue, budget
+from search.recipe import Entry, Recipe, Stage
+from search.runfolder import Outcome, RunFolder
+from search.status import Status, exclusive, read_status
+from search.studies import EntryStudy, open_journal
+from search.trial import TrialResult, TrialSpec, attempt_trial, entry_spec, finished_result
+
+
+class StageJobs:
+    """One stage's trials (search.jobs.Source): hands them out, records how they end, and says so."""
+
+    def __init__(self, run: RunFolder, stage: Stage, journal: JournalStorage, interrupts: Interrupts):
+        self.run, self.stage, self._interrupts = run, stage, interrupts
+        self._specs = {name: entry_spec(run, stage.stage, entry) for name, entry in stage.entries.items()}
+        self._partitions = run.recipe.partition_names(stage.stage)
+        self._outcomes = {outcome.trial_key: outcome for outcome in run.outcomes()}
+        self._capacity: Capacity | None = None
+        self._total = sum(budget(entry) for entry in stage.entries.values()) * len(self._partitions)
+        self._ended = 0
+        self._queue = Queue([self._study(entry, journal) for entry in stage.entries.values()],
+                            self._trials, self._known, self._record)
+
+    @property
+    def exhausted(self) -> bool:
+        """Every trial was handed out, or needs none."""
+        return self._queue.exhausted
+
+    @property
+    def max_epochs(self) -> dict[str, int]:
+        """The longest that a trial of each entry can train."""
+        return {name: spec.max_epochs or 1 for name, spec in self._specs.items()}
+
+    def next(self) -> Job | None:
+        """The next trial, or None when there is none now."""
+        job = self._queue.next()
+        return job and replace(job, spec=self._placed(job.spec))
+
+    def put_back(self, job: Job) -> None:
+        """Hand `job` out again."""
+        self._queue.put_back(job)
+
+    def place(self, capacity: Capacity) -> None:
+        """From now on ask for no more than these machines have."""
+        self._capacity = capacity
+
+    def end(self, job: Job, ending: Ending) -> None:
+        """Record and say how a trial ended."""
+        self._record(job, ending)
+        self._queue.end(job, ending)
+
+    def pruned(self, job: Job) -> bool:
+        """Its configuration was stopped early on another partition."""
+        return self._queue.pruned(job)
+
+    def stopping(self) -> bool:
+        """A signal came."""
+        return self._interrupts.requested is not None
+
+    def lost(self, job: Job) -> None:
+        """Say that the trial is started again."""
+        say(f"{job}: its process died; it goes on from its checkpoint in another one")
+
+    def _study(self, entry: Entry, journal: JournalStorage) -> EntryStudy:
+        return EntryStudy(
+            journal, entry.name, entry.effective_space(), budget=budget(entry), seed=self.run.recipe.seed,
+            published=entry.published_points(), sampler=self.run.recipe.sampler, identity=entry.record().version,
+        )
+
+    def _trials(self, entry: str, point: Mapping[str, Scalar]) -> list[TrialSpec]:
+        hyperparameters = self.stage.entries[entry].complete(point)
+        return [self._specs[entry].at(hyperparameters, partition) for partition in self._partitions]
+
+    def _placed(self, spec: TrialSpec) -> TrialSpec:
+        if self._capacity is None:
+            return spec
+        return replace(spec, cpu=min(spec.cpu, self._capacity.node_cpus), gpu=spec.gpu if self._capacity.gpus else 0.0)
+
+    def _known(self, spec: TrialSpec) -> Ending | None:
+        done = finished_result(spec)
+        outcome = self._outcomes.get(spec.trial_key)
+        if done is not None:
+            ending = _ending(done)
+        elif outcome is not None:
+            ending = Ending(outcome.status, outcome.value, outcome.epochs, reason=outcome.reason)
+        else:
+            return None
+        self._ended += 1
+        return ending
+
+    def _record(self, job: Job, ending: Ending) -> None:
+        # A worker records its own failure, unless it died of it.
+        if ending.status == "pruned" or (ending.status == "failed" and self.run.outcome(job.key) is None):
+            spec = job.spec
+            self.run.write_outcome(Outcome(
+                job.key, spec.config_key, ending.status, ending.reason, spec.entry, spec.family, spec.partition,
+                spec.hyperparameters, ending.epochs, ending.value,
+            ))
+            self.run.drop_checkpoint(job.key)
+        self._ended += 1
+        say(f"{self._ended} of {self._total}  {job}: {_told(ending)}")
+
+
+def _ending(result: TrialResult) -> Ending:
+    return Ending(result.status, result.value, result.epochs, result.wall_s, result.reason)
+
+
+def _told(ending: Ending) -> str:
+    if ending.status != "finished":
+        return f"{ending.status}: {ending.reason}"
+    epochs = f"{ending.epochs} epoch{'s' if ending.epochs != 1 else ''}"
+    return f"held-out accuracy {ending.value or 0.0:.3f}, {epochs}, {ending.wall_s:.1f} s"
+
+
+class Workers:
+    """Who trains: Ray's processes (on this machine with `cpus` CPUs, or the cluster at `address`), or this process."""
+
+    def __init__(self, address: str | None = None, cpus: int | None = None, in_process: bool = False):
+        self._address, self._cpus, self._in_process = address, cpus, in_process
+        self._ray = ExitStack()
+        self._capacity: Capacity | None = None
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ray.close()
+        self._capacity = None
+
+    def train(self, jobs: StageJobs, interrupts: Interrupts) -> None:
+        """Train all trials of `jobs`; Ray is started when the first one is there."""
+        job = jobs.next()
+        if self._in_process:
+            while job is not None:
+                jobs.end(job, _ending(attempt_trial(job.spec)))
+                job = jobs.next()
+        elif job is not None:
+            jobs.put_back(job)
+            if self._capacity is None:
+                self._capacity = self._ray.enter_context(connected(self._address, self._cpus))
+                interrupts.install()  # Ray has put its own in place
+            jobs.place(self._capacity)
+            with interrupts.deferred():
+                run_jobs(jobs, self._capacity, jobs.run.recipe.asha, jobs.max_epochs, jobs.run.path / ".tune")
+
+
+def run_search(
+    recipe: Recipe,
+    *,
+    clips: Path,
+    store: Path,
+    out: Path,
+    stills: Path | None = None,
+    workers: Workers | None = None,
+    retry_failed: bool = False,
+) -> Status:
+    """Start a search, or continue the one that lies at `out`; returns how it stands at the end.
+
+    `retry_failed` tries again what failed before. EmofuseError when the search is told to stop; `Status.check` tells
+    whether every entry has a finished trial.
+    """
+    run = RunFolder.prepare(out, recipe, clips, store, stills)
+    with exclusive(run.path), Interrupts() as interrupts, workers or Workers() as trainers:
+        _check_features(run)
+        if retry_failed:
+            for outcome in [outcome for outcome in run.outcomes() if outcome.status == "failed"]:
+                run.clear_outcome(outcome.trial_key)
+        journal = open_journal(run.journal)
+        for stage in run.recipe.stages:
+            for entry in stage.entries.values():
+                ensure_entry_activations(run, entry)
+            trainers.train(StageJobs(run, stage, journal, interrupts), interrupts)
+    return read_status(run)
+
+
+def _check_features(run: RunFolder) -> None:
+    """Tell of missing features before hours of training; a backbone's layers come later."""
+    for stage, entry in run.recipe.all_entries():
+        if not any(split_layer(spec) for spec in entry.input_specs().values()):
+            entry_spec(run, stage, entry)
