@@ -1,0 +1,105 @@
+"""Metrics of classification over a confusion matrix, and the log-loss.
+
+A clip's predicted class is the first one of highest probability. Classes without a clip are left out of the mean recall
+(`unweighted_accuracy`) and count as 0 in the means over all classes, as scikit-learn does with `zero_division=0`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+# Below this a probability counts as this in the log-loss: a single confident mistake must not make the mean infinite.
+FLOOR = float(np.finfo(np.float32).eps)
+
+
+def confusion_matrix(y: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
+    """(C, C) counts; row = true class, column = predicted class. `y` and `predicted` are (N,) class numbers."""
+    flat = np.bincount(y * n_classes + predicted, minlength=n_classes * n_classes)
+    return flat.reshape(n_classes, n_classes)
+
+
+def accuracy(confusion: np.ndarray) -> float:
+    """Share of clips predicted right."""
+    return float(np.trace(confusion) / confusion.sum())
+
+
+def unweighted_accuracy(confusion: np.ndarray) -> float:
+    """Mean recall over the classes that occur: Guo's unweighted mean of per-class accuracies."""
+    totals = confusion.sum(axis=1)
+    occurring = totals > 0
+    return float((np.diag(confusion)[occurring] / totals[occurring]).mean())
+
+
+def macro_average_precision(confusion: np.ndarray) -> float:
+    """Zheng, equation 6, as printed: the mean over all classes of TP / (TP + FN).
+
+    The paper calls this a precision, but its formula and its words for FN (clips of the category predicted as another)
+    are those of recall. `macro_precision` is what the name says.
+    """
+    return _mean_ratio(np.diag(confusion), confusion.sum(axis=1))
+
+
+def macro_precision(confusion: np.ndarray) -> float:
+    """Mean over all classes of TP / (TP + FP); a class that was never predicted counts 0."""
+    return _mean_ratio(np.diag(confusion), confusion.sum(axis=0))
+
+
+def macro_f1(confusion: np.ndarray) -> float:
+    """Mean over all classes of 2 TP / (2 TP + FP + FN)."""
+    return _mean_ratio(2 * np.diag(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
+
+
+def log_loss(y: np.ndarray, probabilities: np.ndarray) -> float:
+    """Mean negative log-probability of the true class, in nats. `probabilities` (N, C)."""
+    true = probabilities[np.arange(len(y)), y].astype(np.float64)
+    return float(-np.log(np.clip(true, FLOOR, 1.0)).mean())
+
+
+def _mean_ratio(parts: np.ndarray, wholes: np.ndarray) -> float:
+    return float(np.divide(parts, wholes, out=np.zeros(len(parts)), where=wholes > 0).mean())
+
+
+@dataclass(frozen=True)
+class Scores:
+    """All metrics of one set of predictions over `n` labelled clips; `confusion` rows are true classes."""
+
+    n: int
+    accuracy: float
+    unweighted_accuracy: float
+    macro_average_precision: float
+    macro_precision: float
+    macro_f1: float
+    log_loss: float
+    confusion: tuple[tuple[int, ...], ...]
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """The numbers by name, without the confusion matrix."""
+        return {name: getattr(self, name) for name in METRICS}
+
+
+METRICS = (
+    "accuracy",
+    "unweighted_accuracy",
+    "macro_average_precision",
+    "macro_precision",
+    "macro_f1",
+    "log_loss",
+)
+
+
+def score(y: np.ndarray, probabilities: np.ndarray) -> Scores:
+    """All metrics of `probabilities` (N, C) against `y` (N,); N is at least 1."""
+    n, n_classes = probabilities.shape
+    confusion = confusion_matrix(y, probabilities.argmax(axis=1), n_classes)
+    return Scores(
+        n=n,
+        accuracy=accuracy(confusion),
+        unweighted_accuracy=unweighted_accuracy(confusion),
+        macro_average_precision=macro_average_precision(confusion),
+        macro_precision=macro_precision(confusion),
+        macro_f1=macro_f1(confusion),
+        log_loss=log_loss(y, probabilities),
+        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+    )

@@ -1,0 +1,162 @@
+"""Read all prediction files of a run, fast: the clips of a table are parsed once for all trials that share them."""
+
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.errors import EmofuseError
+from search.predictions import Footer, parse_footer, prediction_files
+
+_ROW_COLUMNS = ("clip_id", "group_id", "split", "role", "label")
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The clips of a prediction file without their scores, shared by all files that have the same."""
+
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    splits: tuple[str, ...]
+    roles: np.ndarray
+    labels: tuple[str | None, ...]
+
+    @cached_property
+    def held_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """The labelled held-out rows and their labels."""
+        labels = np.array([label or "" for label in self.labels])
+        places = np.flatnonzero((self.roles == "held_out") & (labels != ""))
+        return places, labels[places]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One prediction file: `P` (n, C) float32 with columns in sorted class order, `valid` (n,) bool."""
+
+    path: Path
+    footer: Footer
+    rows: Rows
+    P: np.ndarray
+    valid: np.ndarray
+
+    @property
+    def held_out_accuracy(self) -> float | None:
+        """Accuracy on the trial's own labelled held-out rows; None where it has none."""
+        places, labels = self.rows.held_out
+        if not len(places):
+            return None
+        classes = np.array(sorted(self.footer.classes))
+        return float((classes[self.P[places].argmax(axis=1)] == labels).mean())
+
+
+def scan(run: Path) -> list[Trial]:
+    """All trials of the run, in the order of their paths. Errors: no files, a broken one, another schema version."""
+    paths = prediction_files(run)
+    if not paths:
+        raise EmofuseError(
+            f"{run}: expected prediction files under predictions/, but there is none; "
+            "run `emofuse search run` or `emofuse ensemble import` first."
+        )
+    known = _KnownRows()
+    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1)) as pool:
+        return list(pool.map(lambda path: _read(path, known), paths))
+
+
+def _read(path: Path, known: "_KnownRows") -> Trial:
+    try:
+        with pq.ParquetFile(path) as file:
+            footer = parse_footer(file.schema_arrow.metadata or {}, path)
+            table = file.read(use_threads=False)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise EmofuseError(f"{path}: expected a prediction file, but it can't be read as Parquet ({error}).") from None
+    columns = [f"p_{name}" for name in sorted(footer.classes)]
+    missing = {*_ROW_COLUMNS, "valid", *columns} - set(table.column_names)
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise EmofuseError(f"{path}: expected a prediction file, but it lacks the columns {names}.")
+    P = np.stack([table[name].to_numpy() for name in columns], axis=1)
+    return Trial(path, footer, known.get(table.select(_ROW_COLUMNS)), P, table["valid"].to_numpy())
+
+
+@dataclass
+class _KnownRows:
+    """Parsed rows by the digest of their bytes."""
+
+    found: dict[bytes, Rows] = field(default_factory=dict)
+
+    def get(self, table: pa.Table) -> Rows:
+        batches = table.combine_chunks().to_batches()
+        digest = hashlib.blake2b(b"".join(batch.serialize().to_pybytes() for batch in batches)).digest()
+        if digest not in self.found:
+            ids, groups, splits, roles, labels = (table[name].to_pylist() for name in _ROW_COLUMNS)
+            roles = np.array(roles, dtype=str)
+            self.found[digest] = Rows(tuple(ids), tuple(groups), tuple(splits), roles, tuple(labels))
+        return self.found[digest]
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """Scores of M members over the N clips of one role, sorted by id; absent ones are uniform with `valid` False.
+
+    `labels` holds None where a clip's label is unknown.
+    """
+
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    labels: tuple[str | None, ...]
+    P: np.ndarray
+    valid: np.ndarray
+
+
+def pool(members: Sequence[Sequence[Trial]], role: str) -> Pooled:
+    """Each member's scores on the clips of that role: the mean over those of its trials that could score the clip.
+
+    Errors: a clip with two labels or in two groups.
+    """
+    clips = _clips((trial.rows for trials in members for trial in trials), role)
+    ids = tuple(sorted(clips))
+    place = {clip_id: n for n, clip_id in enumerate(ids)}
+    C = len(members[0][0].footer.classes) if members else 0
+    P = np.zeros((len(members), len(ids), C), np.float32)
+    counts = np.zeros((len(members), len(ids)), np.int32)
+    selected: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for m, trials in enumerate(members):
+        for trial in trials:
+            if id(trial.rows) not in selected:
+                rows = np.flatnonzero(trial.rows.roles == role)
+                selected[id(trial.rows)] = rows, np.array([place[trial.rows.ids[row]] for row in rows], dtype=int)
+            rows, places = selected[id(trial.rows)]
+            scored = trial.valid[rows]
+            P[m, places[scored]] += trial.P[rows[scored]]
+            counts[m, places[scored]] += 1
+    valid = counts > 0
+    P /= np.maximum(counts, 1)[:, :, None]
+    P[~valid] = 1 / max(C, 1)
+    return Pooled(ids, tuple(clips[i][0] for i in ids), tuple(clips[i][1] for i in ids), P, valid)
+
+
+def _clips(all_rows, role: str) -> Mapping[str, tuple[str, str | None]]:
+    clips: dict[str, tuple[str, str | None]] = {}
+    for rows in {id(rows): rows for rows in all_rows}.values():
+        for n in np.flatnonzero(rows.roles == role):
+            clip_id, group, label = rows.ids[n], rows.groups[n], rows.labels[n]
+            known_group, known_label = clips.get(clip_id, (group, label))
+            if group != known_group:
+                raise EmofuseError(
+                    f"Clip {clip_id!r} has the group {known_group!r} in one prediction file and {group!r} in another; "
+                    "an ensemble needs predictions that were made from one clip table."
+                )
+            if label is not None and known_label is not None and label != known_label:
+                raise EmofuseError(
+                    f"Clip {clip_id!r} is labelled {known_label!r} in one prediction file and {label!r} in another; "
+                    "an ensemble needs predictions that were made from one clip table."
+                )
+            clips[clip_id] = group, known_label if label is None else label
+    return clips
