@@ -164,7 +164,7 @@ def _refuse(clips: Iterable[Clip], bad: Callable[[Clip], bool], rule: str, value
 
 
 def hash_media(table: ClipTable, workers: int | None = None) -> ClipTable:
-    """The same table with the sha256 of each clip's media file; URIs and missing files keep None.
+    """The same table with the sha256 of each clip's media file, None where it is missing; URIs are not read.
 
     `workers` threads read files (default: one for each core); a file that holds many clips is read once.
     """
@@ -174,8 +174,11 @@ def hash_media(table: ClipTable, workers: int | None = None) -> ClipTable:
         for path, digest in zip(paths, pool.map(lambda path: _digest(table.root / path), paths), strict=True):
             digests[path] = digest
             counter.advance()
-    clips = tuple(replace(c, media_sha256=digests.get(c.path) if c.path else None) for c in table.clips)
-    return replace(table, clips=clips)
+    clips = (
+        replace(clip, media_sha256=digests.get(clip.path)) if clip.path and not is_uri(clip.path) else clip
+        for clip in table.clips
+    )
+    return replace(table, clips=tuple(clips))
 
 
 def _digest(path: Path) -> str:

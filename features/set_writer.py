@@ -99,8 +99,12 @@ class SetWriter:
             # Another writer of this key may have put the same set in place in the same moment.
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT) or self.finished() is None:
                 raise
-        shutil.rmtree(self._parts, ignore_errors=True)
+        self.discard()
         return StoredSet(self.folder)
+
+    def discard(self) -> None:
+        """Drop all parts; a finished set stays."""
+        shutil.rmtree(self._parts, ignore_errors=True)
 
     def _write(self, folder: Path) -> None:
         rows: list[tuple] = []

@@ -1,1 +1,73 @@
-"""Adapters from the layouts of published corpora to a clip table."""
+"""Adapters from the layouts of published corpora to a clip table. Each lives in one module that ends in `ADAPTER`.
+
+The modules are light: what decodes or draws is imported when an adapter runs.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+
+from features.clips import ClipTable
+from features.errors import WrongUse
+from features.names import unknown_name
+
+_MODULES = {
+    "afew": "features.datasets.afew",
+    "images": "features.datasets.images",
+    "ravdess": "features.datasets.ravdess",
+    "synthetic": "features.datasets.generated",
+    "synthetic_stills": "features.datasets.generated_stills",
+    "table": "features.datasets.table",
+}
+
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Option:
+    """A setting of an adapter: its default, of whose type every value is, and the values it is limited to."""
+
+    default: Value
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A named reader of one layout: `read(root, **options)` gives the clip table, its media not yet hashed or checked.
+
+    `root` says what ROOT is; `example` holds the arguments of a typical call.
+    """
+
+    name: str
+    summary: str
+    read: Callable[..., ClipTable]
+    root: str
+    example: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+
+def dataset_names() -> tuple[str, ...]:
+    """The names of all adapters."""
+    return tuple(sorted(_MODULES))
+
+
+def get_adapter(name: str) -> Adapter:
+    """The adapter of that name; an unknown one is told with the nearest."""
+    if name not in _MODULES:
+        raise unknown_name("data set", name, _MODULES)
+    return import_module(_MODULES[name]).ADAPTER
+
+
+def read_dataset(name: str, root: Path, **options: Value) -> ClipTable:
+    """The clip table that the adapter `name` reads from `root`; options that are not given have their defaults."""
+    adapter = get_adapter(name)
+    for key, value in options.items():
+        if key not in adapter.options:
+            raise unknown_name(f"option of data set {name!r}", key, adapter.options)
+        choices = adapter.options[key].choices
+        if choices and value not in choices:
+            raise WrongUse(f"Data set {name!r}: {key} is one of {', '.join(choices)}, but got {value!r}.")
+    defaults = {key: option.default for key, option in adapter.options.items()}
+    return adapter.read(root, **defaults | options)

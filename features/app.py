@@ -1,0 +1,153 @@
+"""The commands `emofuse clips` and `emofuse features`."""
+
+import inspect
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from features.clips import SPLITS, ClipTable, check_clips, hash_media, read_clips, write_clips
+from features.datasets import Adapter, Option, dataset_names, get_adapter, read_dataset
+from features.errors import EmofuseError
+from features.progress import say
+
+clips_app = typer.Typer(
+    help="Make a clip table from a data set's folders.", no_args_is_help=True, add_completion=False
+)
+features_app = typer.Typer(
+    help="Extract features, import your own, list a store.", no_args_is_help=True, add_completion=False
+)
+
+ClipsFile = Annotated[Path, typer.Argument(help="The clip table, made by `emofuse clips`.", metavar="CLIPS")]
+Store = Annotated[Path, typer.Option("-o", "--store", help="Folder of the feature store.")]
+
+
+def _dataset_command(adapter: Adapter) -> None:
+    """Offer an adapter as `emofuse clips NAME`, its options as flags."""
+
+    def command(root: Path, out: Path, **values: Any) -> None:
+        table = hash_media(read_dataset(adapter.name, root, **values))
+        check_clips(table)
+        write_clips(table, out)
+        say(f"{out}: {_described(table)}")
+
+    options = adapter.options
+    parameters = [
+        _parameter("root", Path, typer.Argument(help=adapter.root[0].upper() + adapter.root[1:] + ".", metavar="ROOT")),
+        _parameter("out", Path, typer.Option("-o", "--out", help="The clip table to write, e.g. clips.parquet.")),
+        *(_parameter(name, type(option.default), _flag(option), option.default) for name, option in options.items()),
+    ]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    text = f"{adapter.summary}\n\nExample: emofuse clips {adapter.example}"
+    clips_app.command(adapter.name, help=text, short_help=adapter.summary)(command)
+
+
+def _parameter(name: str, kind: Any, how: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, how])
+
+
+def _flag(option: Option) -> Any:
+    choices = f" One of: {', '.join(option.choices)}." if option.choices else ""
+    return typer.Option(help=option.help + choices)
+
+
+for _name in dataset_names():
+    _dataset_command(get_adapter(_name))
+
+
+def _described(table: ClipTable) -> str:
+    sizes = Counter(clip.split for clip in table.clips)
+    splits = ", ".join(f"{sizes[split]} {split}" for split in SPLITS if sizes[split])
+    groups = len({clip.group_id for clip in table.clips})
+    return f"{len(table)} clips ({splits}), {groups} groups, {len(table.classes)} classes: {', '.join(table.classes)}"
+
+
+@features_app.command("extract")
+def extract_command(
+    clips: ClipsFile,
+    store: Store,
+    sets: Annotated[list[str], typer.Option("-s", "--set", help="A set, e.g. is10 or faces:size=64; repeatable.")],
+    workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0 = in this one, default: every core.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again the clips that failed.")] = False,
+) -> None:
+    """Extract feature sets for all clips; run it again to go on after an interruption.
+
+    Example: emofuse features extract clips.parquet -s is10 -s faces:size=48 -o store
+    """
+    from features.extract import extract
+
+    summaries = extract(read_clips(clips), sets, store, workers=workers, retry_failed=retry_failed)
+    for summary in summaries:
+        if summary.ok == 0:
+            clip_id, status, reason = summary.failures[0]
+            raise EmofuseError(
+                f"Feature set {summary.spec!r}: none of the {len(summary.failures)} clips gave features, the first is "
+                f"{clip_id!r}: {status} ({reason})."
+            )
+
+
+@features_app.command("import")
+def import_command(
+    clips: ClipsFile,
+    source: Annotated[Path, typer.Argument(help="Your arrays: .npz, .csv or .parquet.")],
+    name: Annotated[str, typer.Option(help="What the set is called from now on.")],
+    level: Annotated[str, typer.Option(help="clip: one vector per clip; frame: a sequence of time steps.")],
+    store: Store,
+    step_s: Annotated[float, typer.Option(help="Seconds between time steps where the file has no time_s.")] = 1.0,
+) -> None:
+    """Bring your own arrays into the store: one vector per clip, or a sequence of time steps.
+
+    Example: emofuse features import clips.parquet embeddings.npz --name wav2vec --level frame -o store
+    """
+    from features.imports import import_arrays
+
+    stored = import_arrays(read_clips(clips), name, source, level, store, step_s=step_s)
+    have = sum(stored.has(clip_id) for clip_id in stored.ids)
+    missing = f", {len(stored) - have} without features" if have < len(stored) else ""
+    say(f"{name}: {have} clips{missing}, each time step {stored.shape} {stored.dtype}")
+
+
+@features_app.command("ls")
+def ls_command(store: Annotated[Path, typer.Argument(help="Folder of the feature store.")]) -> None:
+    """List the sets of a store: how many clips, what shape, what size.
+
+    Example: emofuse features ls store
+    """
+    from features.store import StoredSet, stored_sets
+
+    if not store.is_dir():
+        raise EmofuseError(f"{store}: no such folder, expected a feature store; `emofuse features extract` makes one.")
+    table = Table("set", "key", "clips ok", "failed", "time step", "MB")
+    for info in stored_sets(store):
+        folder = store / info.name / info.key
+        try:
+            stored = StoredSet(folder)
+        except EmofuseError:
+            table.add_row(info.spec, info.key[:12], "damaged", "", "", "")
+            continue
+        ok = sum(stored.has(clip_id) for clip_id in stored.ids)
+        size_mb = (folder / "data.arrow").stat().st_size / 1e6
+        shape = f"{'x'.join(map(str, info.shape))} {info.dtype}"
+        table.add_row(info.spec, info.key[:12], str(ok), str(len(stored) - ok), shape, f"{size_mb:.1f}")
+    Console().print(table)
+
+
+@features_app.command("sets")
+def sets_command() -> None:
+    """List the feature sets that can be extracted, with their parameters.
+
+    Example: emofuse features sets
+    """
+    from features.sets import get_set, set_names
+
+    table = Table("set", "level", "what", "parameters", "needs")
+    for name in set_names():
+        feature_set = get_set(name)
+        params = ", ".join(f"{key}={value}" for key, value in feature_set.params.items())
+        needs = f"emofuse[{feature_set.extra}]" if feature_set.extra else ""
+        table.add_row(name, feature_set.level, feature_set.summary, params, needs)
+    Console().print(table)

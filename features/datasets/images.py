@@ -1,0 +1,94 @@
+"""Still images in one folder per class, with or without folders for the splits: material for a backbone CNN."""
+
+import hashlib
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from features.clips import Clip, ClipTable, hash_media
+from features.datasets import Adapter, Option
+from features.datasets.folders import IMAGES, files_below, warn
+from features.errors import EmofuseError, WrongUse
+
+SPLIT_FOLDERS = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val", "dev": "val", "publictest": "val",
+    "test": "test", "testing": "test", "privatetest": "test",
+}
+_EXPECTED = "images in one folder per class, such as train/happy/1.png or happy/1.png"
+
+
+def read(root: Path, *, val_share: float, group: str) -> ClipTable:
+    """One clip per image, its class the name of its folder, in lower case.
+
+    Where there is no folder for val, `val_share` of the training groups become val, by a hash of their name. `group` is
+    a regular expression on the file's stem whose first group is the group_id; without it, images of equal bytes are a
+    group. Test images in no folder of a training class are unlabelled.
+    """
+    if not 0 <= val_share < 1:
+        raise WrongUse(f"val_share is at least 0 and below 1, but got {val_share}.")
+    pattern = _compiled(group)
+    clips = []
+    for path in files_below(root, IMAGES, _EXPECTED):
+        place = path.relative_to(root)
+        if len(place.parts) < 2:
+            raise EmofuseError(f"{path}: expected {_EXPECTED}, but this image is in no class folder.")
+        splits = [SPLIT_FOLDERS[part.lower()] for part in place.parts[:-1] if part.lower() in SPLIT_FOLDERS]
+        clips.append(Clip(
+            clip_id=str(place.with_suffix("")),
+            path=str(place),
+            split=splits[-1] if splits else "train",
+            label=place.parts[-2].lower(),
+            group_id=_group(pattern, path) if pattern else "",
+            dataset="images",
+        ))
+    table = _unlabelled_test(hash_media(ClipTable(tuple(clips), root.resolve())))
+    clips = [clip if clip.group_id else replace(clip, group_id=f"image-{clip.media_sha256}") for clip in table.clips]
+    if not any(clip.split == "val" for clip in clips):
+        clips = [replace(c, split="val") if c.split == "train" and _drawn(c.group_id, val_share) else c for c in clips]
+    return replace(table, clips=tuple(clips))
+
+
+def _unlabelled_test(table: ClipTable) -> ClipTable:
+    """Drop the labels of test images that lie in no folder of a training class."""
+    trained = {clip.label for clip in table.split("train")}
+    strange = {clip.label for clip in table.split("test")} - trained
+    if strange:
+        warn(f"test images in {', '.join(sorted(map(str, strange)))} are unlabelled: train has no such class")
+    clips = (replace(c, label=None) if c.split == "test" and c.label in strange else c for c in table.clips)
+    return replace(table, clips=tuple(clips))
+
+
+def _compiled(group: str) -> re.Pattern | None:
+    try:
+        pattern = re.compile(group) if group else None
+    except re.error as error:
+        raise WrongUse(f"group {group!r} is no regular expression ({error}).") from None
+    if pattern is not None and pattern.groups < 1:
+        raise WrongUse(f"group {group!r} needs a pair of parentheses around the part that names the group.")
+    return pattern
+
+
+def _group(pattern: re.Pattern, path: Path) -> str:
+    match = pattern.search(path.stem)
+    if not match or not match[1]:
+        raise EmofuseError(f"{path}: its name does not match the group pattern {pattern.pattern!r}.")
+    return match[1]
+
+
+def _drawn(group_id: str, share: float) -> bool:
+    # A hash, not a random number: adding images later moves none of the others.
+    return int(hashlib.sha256(group_id.encode()).hexdigest()[:8], 16) < share * 2**32
+
+
+ADAPTER = Adapter(
+    name="images",
+    summary="Still images in one folder per class (FER2013 and SFEW image folders), for a backbone CNN.",
+    read=read,
+    root="the folder with train/, val/, test/ and their class folders, or with the class folders",
+    example=r"images SFEW -o stills.parquet --group '(.+)_\d+_\d+$'",
+    options={
+        "val_share": Option(0.1, "Share of the training images that become val when there is no val folder."),
+        "group": Option("", "Regular expression on the file name; its first group is the subject or film."),
+    },
+)
