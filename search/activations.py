@@ -1,10 +1,7 @@
 """A backbone's layers as frame-level features: computed once for every face of every clip, then read like any set."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
-
-import numpy as np
 
 from features.clips import ClipTable
 from features.errors import ClipFailure, EmofuseError
@@ -20,9 +17,6 @@ from search.inputs import split_layer
 from search.predictions import Footer, prediction_files, read_footer
 from search.recipe import Entry
 from search.runfolder import RunFolder
-
-# Clips are joined until so many images go through the backbone at once.
-BATCH_IMAGES = 512
 
 
 @dataclass(frozen=True)
@@ -128,24 +122,8 @@ def _compute(
             writer.fail(clip_id, ClipFailure(images.status(clip_id), images.reason(clip_id)))
     todo = [clip_id for clip_id in with_faces if clip_id not in done]
     with progress(f"activations of {spec}", len(todo)) as counter:
-        for batch in _batches(todo, images):
-            frames = np.concatenate([images[clip_id] for clip_id in batch])
-            values = backbone.activations(frames, source.layer)  # (T, F)
-            ends = np.cumsum([len(images[clip_id]) for clip_id in batch])[:-1]
-            for clip_id, part in zip(batch, np.split(values, ends), strict=True):
-                writer.add(clip_id, FeatureArray(part, images.times(clip_id)))
-            counter.advance(len(batch))
+        for clip_id in todo:
+            values = backbone.activations(images[clip_id], source.layer)  # (T, F)
+            writer.add(clip_id, FeatureArray(values, images.times(clip_id)))
+            counter.advance()
     return writer.finish()
-
-
-def _batches(ids: Sequence[str], images: StoredSet) -> Iterator[list[str]]:
-    batch: list[str] = []
-    count = 0
-    for clip_id in ids:
-        batch.append(clip_id)
-        count += images.length(clip_id)
-        if count >= BATCH_IMAGES:
-            yield batch
-            batch, count = [], 0
-    if batch:
-        yield batch

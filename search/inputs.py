@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import cast
 
 from features.errors import WrongUse
 from features.names import unknown_name
 from features.sets import get_set, parse_spec, set_names
 from features.store import stored_sets
-from models.family import Family, Input
+from models.family import Backbone, Context, Family, Input
 
 _LAYER = re.compile(r"([\w-]+)\.([\w.-]+)")
 
@@ -54,6 +55,16 @@ def _describe(level: str, rank: int) -> str:
 def imported_sets(store: Path | None) -> frozenset[str]:
     """The names of the sets in a store that a user imported."""
     return frozenset(info.name for info in stored_sets(store) if info.imported) if store else frozenset()
+
+
+def layers(family: Family) -> tuple[str, ...]:
+    """The layers of a backbone that other families can read."""
+    shapes = {}
+    for slot in family.inputs:
+        spec = parse_spec(slot.default)
+        shapes[slot.slot] = tuple(get_set(spec.name).shape(spec.params))
+    # Models know their layers before they are fitted; which classes they tell apart does not matter.
+    return cast(Backbone, family.build(family.published[0], Context(("a", "b"), shapes))).layers
 
 
 def slots(family: Family) -> dict[str, Input]:

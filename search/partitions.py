@@ -1,6 +1,8 @@
 """Partitions: which clips a trial is fitted on, which it stops on, and which it never sees."""
 
 import re
+import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -88,10 +90,17 @@ def _fold(clips: Sequence[Clip], name: str, k: int, n: int, seed: int) -> tuple[
             f"Partition {name!r}: {n} folds need {n} groups or more in train and val, but there are {len(set(groups))}."
         )
     labels = [clip.label or "" for clip in clips]
+    largest = max(Counter(labels).values())
+    if largest < n:
+        raise EmofuseError(
+            f"Partition {name!r}: {n} folds need a class of {n} clips or more, but the largest has {largest}."
+        )
     # scikit-learn places groups in the order of rows; sorted rows make the folds independent of the table's order.
     order = sorted(range(len(clips)), key=lambda i: clips[i].clip_id)
     folds = StratifiedGroupKFold(n, shuffle=True, random_state=seed)
-    rows = list(folds.split(order, [labels[i] for i in order], [groups[i] for i in order]))[k][1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a small class; one that leaves the fit side is refused by make_partition
+        rows = list(folds.split(order, [labels[i] for i in order], [groups[i] for i in order]))[k][1]
     held_out = {order[row] for row in rows}
     return [c for i, c in enumerate(clips) if i not in held_out], [c for i, c in enumerate(clips) if i in held_out]
 

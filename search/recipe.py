@@ -3,9 +3,10 @@
 A recipe is plain data (YAML). What it says of families is checked when it is read, not when a trial fails.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
@@ -24,6 +25,7 @@ Count = Annotated[int, Field(strict=True, gt=0)]
 
 class _Data(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+    _unlisted: ClassVar[frozenset[str]] = frozenset()  # keys that nobody needs to write
 
     @model_validator(mode="before")
     @classmethod
@@ -31,7 +33,7 @@ class _Data(BaseModel):
         if isinstance(data, Mapping):
             for key in data:
                 if key not in cls.model_fields:
-                    text = str(unknown_name("key", str(key), cls.model_fields))
+                    text = str(unknown_name("key", str(key), set(cls.model_fields) - cls._unlisted))
                     raise PydanticCustomError("emofuse_key", "{text}", {"text": text})
         return data
 
@@ -46,13 +48,16 @@ class Asha(_Data):
 class Folds(_Data):
     """`{folds: n}`: n partitions, grouped and stratified, over train and val together."""
 
-    folds: Annotated[int, Field(strict=True, ge=2)]
+    folds: int
 
 
 def _partition(value: Any) -> Any:
-    if value in ("train", "swap") or isinstance(value, Mapping | Folds):
+    if value in ("train", "swap") or isinstance(value, Folds):
         return value
-    text = f"expected train, swap or {{folds: n}}, but got {value!r}."
+    # Here, not in Folds: pydantic tells a union's mistakes once for each of its types.
+    if isinstance(value, Mapping) and set(value) == {"folds"} and type(value["folds"]) is int and value["folds"] >= 2:
+        return value
+    text = f"expected train, swap or {{folds: n}} with n of at least 2, but got {value!r}."
     raise PydanticCustomError("emofuse_partition", "{text}", {"text": text})
 
 
@@ -66,6 +71,8 @@ class ResourcesOverride(_Data):
 
 class Entry(_Data):
     """One family with its inputs and its budget; `name` is its key in the recipe, `family` the same by default."""
+
+    _unlisted = frozenset({"name"})
 
     name: str
     family: str
@@ -139,7 +146,7 @@ class Stage(_Data):
     """Entries that can be trained at the same time; stages run one after another."""
 
     stage: StageName
-    entries: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_-]*$")], Entry] = Field(min_length=1)
+    entries: dict[str, Entry] = Field(min_length=1)
 
     @model_validator(mode="before")
     @classmethod
@@ -217,13 +224,15 @@ def check_recipe(recipe: Recipe, source: str, imported: frozenset[str] = frozens
     double = {name for name in names if names.count(name) > 1}
     if double:
         raise WrongUse(f"{source}: partitions: {min(double)!r} is there twice.")
-    backbones: set[str] = set()
+    backbones: dict[str, Family] = {}
     seen: set[str] = set()
     for number, stage in enumerate(recipe.stages):
         for name, entry in stage.entries.items():
             place = where(("stages", number, "entries", name))
             if entry.name != name:
                 raise WrongUse(f"{source}: {place}: an entry's name is its key; leave out name {entry.name!r}.")
+            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
+                raise WrongUse(f"{source}: {place}: an entry's name is made of letters, digits, _ and -, as files are.")
             if name in seen:
                 raise WrongUse(f"{source}: {place}: an earlier stage has an entry of this name; give one another name.")
             seen.add(name)
@@ -232,13 +241,18 @@ def check_recipe(recipe: Recipe, source: str, imported: frozenset[str] = frozens
             except EmofuseError as error:
                 raise WrongUse(f"{source}: {place}: {error}") from None
         if stage.stage == "backbone":
-            backbones |= {name for entry in stage.entries.values() for name in (entry.name, entry.family)}
+            backbones |= {name: e.record() for e in stage.entries.values() for name in (e.name, e.family)}
 
 
-def _check_entry(stage: StageName, entry: Entry, backbones: set[str], imported: frozenset[str]) -> None:
+def _check_entry(stage: StageName, entry: Entry, backbones: Mapping[str, Family], imported: frozenset[str]) -> None:
     family = entry.record()
     if family.stage != stage:
         raise WrongUse(f"Family {family.name!r} belongs to stage {family.stage!r}, but the entry's stage is {stage!r}.")
+    if (entry.max_epochs or 0) > family.max_epochs:
+        raise WrongUse(
+            f"max_epochs: family {family.name!r} trains for {family.max_epochs} epochs at most, but got "
+            f"{entry.max_epochs}; a recipe may only lower it."
+        )
     slots = inputs.slots(family)
     for slot in entry.inputs:
         if slot not in slots:
@@ -252,6 +266,8 @@ def _check_entry(stage: StageName, entry: Entry, backbones: set[str], imported: 
                 f"Input {slot!r}: {spec!r} is a layer of backbone {layer[0]!r}, but no earlier backbone stage has such "
                 f"an entry (there: {', '.join(sorted(backbones)) or 'none'})."
             )
+        elif layer[1] not in inputs.layers(backbones[layer[0]]):
+            raise unknown_name(f"layer of backbone {layer[0]!r}", layer[1], inputs.layers(backbones[layer[0]]))
     for name in (*entry.space, *entry.fixed):
         if name not in family.space:
             raise unknown_name(f"hyperparameter of family {family.name!r}", name, family.space)

@@ -56,7 +56,7 @@ def sentence(error: ValidationError) -> str:
     if first["type"] == "model_type":
         expected = "a mapping of keys to values"
     else:
-        expected = re.sub(r"^Input should be (a valid )?", "", first["msg"])
+        expected = re.sub(r"^(?=greater|less)", "a number ", first["msg"].removeprefix("Input should be "))
     came = repr(first["input"])
     if len(came) > 80:
         came = came[:77] + "..."

@@ -1,0 +1,34 @@
+"""Fixtures of the search's tests; `world` is small_world.py in the place of the real sets and families."""
+
+import sys
+from types import ModuleType
+
+import pytest
+from small_world import FAMILIES, SETS, corpus, recipe_file
+
+from search.recipe import read_recipe
+from search.runfolder import RunFolder
+
+
+@pytest.fixture
+def world(monkeypatch):
+    """The feature sets and families of small_world.py, and no others."""
+    for name, record in SETS.items():
+        module = ModuleType(f"fake_{name}")
+        module.SET = record
+        monkeypatch.setitem(sys.modules, f"fake_{name}", module)
+    monkeypatch.setattr("features.sets._MODULES", {name: f"fake_{name}" for name in SETS})
+    monkeypatch.setattr("models.registry.families", lambda: FAMILIES)
+
+
+@pytest.fixture
+def small_run(tmp_path, world):
+    """Makes a run: `small_run(failed=(clip ids), stills=True, **changes of the recipe)`."""
+
+    def make(failed=(), stills: bool = False, **changes) -> RunFolder:
+        clips = corpus(tmp_path, failed=failed)
+        table = corpus(tmp_path, "stills") if stills else None
+        recipe = read_recipe(recipe_file(tmp_path, **changes))
+        return RunFolder.prepare(tmp_path / "run", recipe, clips, tmp_path / "store", table)
+
+    return make
