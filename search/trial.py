@@ -107,8 +107,7 @@ def _run(spec: TrialSpec, report: Report | None, device: str) -> TrialResult:
     )
     predictions = _predict(model, data)
     if spec.keep_model:
-        with replacing_folder(layout.model_folder(spec.trial_key)) as folder:
-            model.save(folder)
+        _save(model, layout.model_folder(spec.trial_key))
     wall_s = time.monotonic() - started
     footer = Footer(
         trial_key=spec.trial_key,
@@ -145,6 +144,16 @@ def _run(spec: TrialSpec, report: Report | None, device: str) -> TrialResult:
 def _build(family: Family, spec: TrialSpec, data: TrialData, device: str) -> Model:
     shapes = {slot: tuple(stored.shape) for slot, stored in data.sets.items()}
     return family.build(dict(spec.hyperparameters), Context(data.classes, shapes, spec.seed, device))
+
+
+def _save(model: Model, folder: Path) -> None:
+    try:
+        with replacing_folder(folder) as temporary:
+            model.save(temporary)
+    except OSError:
+        # After a network cut a second worker of this trial may have put the same model in place in the same moment.
+        if not folder.exists():
+            raise
 
 
 def _over_all_clips(report: Report, share: float) -> Report:

@@ -2,13 +2,15 @@ from dataclasses import replace
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from small_world import CENTROID, FAMILIES, corpus, message, recipe_file
 
 from features.errors import WrongUse
 from features.files import read_json, write_json
 from models.family import Resources
-from models.space import Choice, Float, Int
-from search.recipe import Asha, read_recipe, recipe_of_data
+from models.space import Choice, Float, Int, check_point
+from search.recipe import Asha, Entry, read_recipe, recipe_of_data
 
 pytestmark = pytest.mark.usefixtures("world")
 
@@ -73,6 +75,21 @@ def test_published_points_follow_the_space(tmp_path):
     assert entry(tmp_path, space={"n": [8, 16]}).published_points() == (second,)
     fixed = entry(tmp_path, fixed={"kind": "a", "n": 2, "scale": 1})
     assert fixed.published_points() == ({"steps": 2},)
+
+
+numbers, wholes = st.floats(0.01, 100), st.integers(1, 20)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.tuples(numbers, numbers), st.tuples(wholes, wholes), st.sets(wholes, min_size=1))
+def test_published_points_lie_in_the_space(scale, steps, n):
+    space = {
+        "scale": {"low": min(scale), "high": max(scale)}, "steps": {"low": min(steps), "high": max(steps)}, "n": list(n)
+    }
+    one = Entry(name="one", family="centroid", trials=5, space=space)
+    for point in one.published_points():
+        check_point(one.effective_space(), point, "one")
+        assert one.complete(point) == point
 
 
 def test_resources_of_the_recipe_come_first(tmp_path):

@@ -1,0 +1,36 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from search.hygiene import clean_process, pick_device
+from search.versions import git_revision, library_versions
+
+
+def draws():
+    with clean_process(7, cpu=1):
+        return random.random(), np.random.random(), torch.rand(1).item()  # noqa: NPY002
+
+
+def test_generators_start_from_the_seed():
+    first = draws()
+    assert draws() == first
+
+
+def test_threads_are_given_back_after_an_error():
+    torch.set_num_threads(2)
+    with pytest.raises(ZeroDivisionError), clean_process(0, cpu=1.5):
+        assert torch.get_num_threads() == 1
+        _ = 1 / 0
+    assert torch.get_num_threads() == 2
+
+
+def test_no_gpu_is_used_unasked():
+    assert pick_device(0.0) == "cpu"
+
+
+def test_versions(monkeypatch, tmp_path):
+    assert {"python", "torch", "numpy", "scikit-learn"} <= set(library_versions())
+    monkeypatch.setattr("search.versions.__file__", str(tmp_path / "search" / "versions.py"))
+    assert git_revision.__wrapped__() == ""
