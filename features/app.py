@@ -148,6 +148,6 @@ def sets_command() -> None:
     for name in set_names():
         feature_set = get_set(name)
         params = ", ".join(f"{key}={value}" for key, value in feature_set.params.items())
-        needs = f"emofuse[{feature_set.extra}]" if feature_set.extra else ""
+        needs = f"extra {feature_set.extra}" if feature_set.extra else ""
         table.add_row(name, feature_set.level, feature_set.summary, params, needs)
     Console().print(table)

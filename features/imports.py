@@ -8,6 +8,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
@@ -36,9 +37,9 @@ def import_arrays(
     """Bring the arrays in the file `source` into `store` as the set `name`, for the clips of `table`.
 
     `.npz`: one array per clip_id, (F,) or (T, F) or images (T, H, W[, 3]); or two arrays, `clip_id` (N,) and `x`
-    (N, ...). `.csv`, `.parquet`: `clip_id`, perhaps `time_s`, and columns of numbers; at level frame a clip has one row
-    for each time step. Steps without times are `step_s` apart. Clips without an array become rows of status `missing`;
-    ids that the table lacks, unequal shapes, NaN and infinity are refused.
+    (N, ...). `.csv`, `.parquet`: `clip_id`, perhaps `time_s`, and columns of numbers or vectors; at level frame a clip
+    has one row for each time step. Steps without times are `step_s` apart. Clips without an array become rows of status
+    `missing`; ids that the table lacks, unequal shapes, NaN and infinity are refused.
     """
     if level not in ("clip", "frame"):
         raise WrongUse(f"A feature set's level is clip or frame, but got {level!r}.")
@@ -166,11 +167,12 @@ def _open_table(source: Path) -> _Source:
     if "clip_id" not in table.column_names:
         raise EmofuseError(f"{source}: expected a column clip_id, but its columns are {_some(table.column_names)}.")
     names = [name for name in table.column_names if name not in ("clip_id", "time_s")]
-    others = [name for name in names if not _is_number(table.schema.field(name).type)]
+    blocks = {name: _block(source, name, table[name]) for name in names}
+    others = [name for name, block in blocks.items() if block is None]
     if others or not names:
-        found = f"{_some(others)} hold no numbers" if others else "there is none"
+        found = f"these hold none: {_some(others)}" if others else "there is no other"
         raise EmofuseError(f"{source}: expected columns of numbers beside clip_id and time_s, but {found}.")
-    values = np.column_stack([table[name].to_numpy().astype(np.float32) for name in names])
+    values = np.column_stack([block for block in blocks.values() if block is not None])
     time_s = table["time_s"].to_numpy() if "time_s" in table.column_names else None
     if table["clip_id"].null_count:
         raise EmofuseError(f"{source}: {table['clip_id'].null_count} rows have no clip_id.")
@@ -188,8 +190,18 @@ def _open_table(source: Path) -> _Source:
     return _Source(tuple(rows), read)
 
 
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+def _block(source: Path, name: str, column: pa.ChunkedArray) -> np.ndarray | None:
+    """A column of numbers (rows, 1), or of vectors of one length (rows, F), as float32; None when it is neither."""
+    kind = column.type
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        return column.to_numpy().astype(np.float32)[:, None]
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+        return None
+    lengths = pc.unique(pc.list_value_length(column)).to_pylist()
+    if len(lengths) != 1 or lengths[0] is None:
+        raise EmofuseError(f"{source}: the vectors in column {name!r} have different lengths, such as {lengths[:3]}.")
+    vectors = _block(source, name, pc.list_flatten(column))
+    return None if vectors is None else vectors.reshape(len(column), -1)
 
 
 def _some(names: list[str]) -> str:

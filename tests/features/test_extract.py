@@ -32,7 +32,7 @@ def read(media, params) -> FeatureArray:
     return FeatureArray(values, np.arange(len(values)) / 10)
 
 
-FAKE = FeatureSet("fake", 1, "frame", "for tests", read, lambda params: (1,), {"size": 3})
+SET = FeatureSet("fake", 1, "frame", "for tests", read, lambda params: (1,), {"size": 3})
 
 
 class InProcessJob(extraction._Job):
@@ -44,9 +44,7 @@ class InProcessJob(extraction._Job):
 
 @pytest.fixture(autouse=True)
 def fake_set(monkeypatch):
-    monkeypatch.setattr("features.sets._MODULES", {"fake": "x"})
-    for module in ("sets", "store", "extract"):
-        monkeypatch.setattr(f"features.{module}.get_set", lambda name: FAKE)
+    monkeypatch.setattr("features.sets._MODULES", {"fake": __name__})
 
 
 def clips(root: Path, texts: dict[str, str]) -> ClipTable:
@@ -84,8 +82,7 @@ def test_done_clips_are_not_read_again(tmp_path, monkeypatch, capsys):
             raise KeyboardInterrupt
         return read(media, params)
 
-    for module in ("sets", "store", "extract"):
-        monkeypatch.setattr(f"features.{module}.get_set", lambda name: replace(FAKE, extract=counting))
+    monkeypatch.setattr(f"{__name__}.SET", replace(SET, extract=counting))
     with pytest.raises(KeyboardInterrupt):
         extract(table, ["fake"], tmp_path / "store", workers=0)
     assert list(stored_sets(tmp_path / "store")) == []
@@ -144,8 +141,7 @@ def test_a_missing_extra_is_told(tmp_path, monkeypatch):
     def without(media, params):
         raise ModuleNotFoundError("No module named 'opensmile'")
 
-    needs = replace(FAKE, extract=without, extra="research")
-    monkeypatch.setattr("features.extract.get_set", lambda name: needs)
+    monkeypatch.setattr(f"{__name__}.SET", replace(SET, extract=without, extra="research"))
     with pytest.raises(EmofuseError, match=r"'opensmile'\); install it with: pip install 'emofuse\[research\]'"):
         extract(clips(tmp_path, {"a": "good"}), ["fake"], tmp_path / "store", workers=0)
 
@@ -166,10 +162,8 @@ import sys
 sys.path.insert(0, {tests!r})
 import test_extract as t
 if __name__ == "__main__":
-    import features.extract as e, features.sets as s, features.store as st
-    s._MODULES = {{"fake": "x"}}
-    for module in (s, st, e):
-        module.get_set = lambda name: t.FAKE
+    import features.extract as e, features.sets as s
+    s._MODULES = {{"fake": "test_extract"}}
     e._Job = t.InProcessJob
     e.extract(t.clips(t.Path({root!r}), {texts!r}), ["fake"], t.Path({root!r}) / "store", workers=2)
 """

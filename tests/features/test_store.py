@@ -15,15 +15,13 @@ from features.files import read_json, write_json
 from features.sets import FeatureArray, FeatureSet, parse_spec
 from features.store import SetWriter, StoredSet, open_set, stored_sets
 
-FAKE = FeatureSet("fake", 1, "frame", "for tests", lambda media, params: None, lambda p: (int(p["size"]),), {"size": 3})
+SET = FeatureSet("fake", 1, "frame", "for tests", lambda media, params: None, lambda p: (int(p["size"]),), {"size": 3})
 
 
 @pytest.fixture
 def fake_set(monkeypatch):
     """A feature set `fake` that the registry knows."""
-    monkeypatch.setattr("features.sets._MODULES", {"fake": "x"})
-    monkeypatch.setattr("features.sets.get_set", lambda name: FAKE)
-    monkeypatch.setattr("features.store.get_set", lambda name: FAKE)
+    monkeypatch.setattr("features.sets._MODULES", {"fake": __name__})
 
 
 def frames(length: int, seed: int = 0, shape: tuple[int, ...] = (3,)) -> FeatureArray:
@@ -194,7 +192,7 @@ def test_another_schema_version(tmp_path):
 
 def test_open_set_by_spec(tmp_path, fake_set):
     table = table_of("abc")
-    with pytest.raises(EmofuseError, match=r"not been extracted into .*; run `emofuse features extract CLIPS -s fake -o"):
+    with pytest.raises(EmofuseError, match=r"not been extracted into .* `emofuse features extract CLIPS -s fake -o"):
         open_set(tmp_path, "fake", table)
     w = store.set_writer(tmp_path, parse_spec("fake"), table)
     for clip_id in w.clip_ids:
@@ -215,6 +213,6 @@ def test_a_new_extractor_version_is_told(tmp_path, fake_set, monkeypatch):
     w = store.set_writer(tmp_path, parse_spec("fake"), table)
     w.add("a", frames(2))
     w.finish()
-    monkeypatch.setattr("features.store.get_set", lambda name: replace(FAKE, version=2))
+    monkeypatch.setattr(f"{__name__}.SET", replace(SET, version=2))
     with pytest.raises(EmofuseError, match="made by another version of its extractor"):
         open_set(tmp_path, "fake", table)
