@@ -1,0 +1,74 @@
+"""Opening a media file and decoding one of its streams, with every failure told as a ClipFailure."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import av
+from av.container import InputContainer
+
+from features.errors import ClipFailure
+from features.sets import Media
+
+# Seeks may land after the place asked for (MPEG program streams have no index), and sound needs a little run-up.
+_SEEK_MARGIN_S = 1.0
+
+
+@contextmanager
+def opened(media: Media) -> Iterator[InputContainer]:
+    """The opened file; ClipFailure `missing` or `unreadable` where that fails."""
+    if not media.path.exists():
+        raise ClipFailure("missing", f"{media.path} doesn't exist")
+    if not media.path.is_file():
+        raise ClipFailure("unreadable", f"{media.path} is a folder, expected a media file")
+    try:
+        # The prefix keeps a name such as `concat:a.mp4` from being read as a protocol.
+        container = av.open(f"file:{media.path}", metadata_errors="ignore")
+    except (av.error.FFmpegError, OSError) as error:
+        raise ClipFailure("unreadable", f"{_size(media)} that isn't a media file ({said(error)})") from None
+    with container:
+        if container.format.name == "tty":  # FFmpeg draws text files as video
+            raise ClipFailure("unreadable", f"{_size(media)} of text, expected a media file")
+        if not container.streams:
+            raise ClipFailure("unreadable", f"{_size(media)} that holds no stream, its header is cut off")
+        yield container
+
+
+def decoded(container: InputContainer, stream: Any) -> Iterator[Any]:
+    """The frames of one video or audio stream; broken packets are skipped, and a file that breaks off ends them."""
+    if stream.codec_context is None:  # decoding without one would end the whole process
+        raise ClipFailure("unreadable", f"the {stream.type} stream's codec is unknown or its header is cut off")
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError:
+            packet = None
+        frames = []
+        with suppress(av.error.FFmpegError):
+            frames = stream.decode(packet)
+        yield from frames
+        if packet is None:
+            return
+
+
+def origin_s(container: InputContainer, media: Media) -> float:
+    """The clip's start on the time line of the file's own stamps."""
+    return (container.start_time or 0) / av.time_base + media.start_s
+
+
+def seek_before(container: InputContainer, media: Media) -> None:
+    """Go to somewhere before the clip's start; the stamps of the next frames tell where."""
+    target_s = origin_s(container, media) - _SEEK_MARGIN_S
+    with suppress(av.error.FFmpegError):  # a format without seeking is decoded from where it stands
+        container.seek(int(target_s * av.time_base))
+
+
+def said(error: Exception) -> str:
+    """FFmpeg's own words without the file name."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _size(media: Media) -> str:
+    size = media.path.stat().st_size
+    return f"a file of {size} byte{'s' * (size != 1)}"
