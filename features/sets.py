@@ -17,6 +17,7 @@ _MODULES = {
     "is10": "features.audio.is10",
     "short_term": "features.audio.short_term",
     "functionals": "features.audio.functionals",
+    "audio_maps": "features.audio.maps",
 }
 
 Value = int | float | bool | str
