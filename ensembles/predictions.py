@@ -90,6 +90,11 @@ class TestScores:
         self.labelled = sum(label is not None for label in pooled.labels)
         self._score, self._interval, self._compare = _seal(pooled.labels, pooled.groups, classes)
 
+    @property
+    def n_groups(self) -> int:
+        """Number of groups among the test clips."""
+        return len(set(self.groups))
+
     def score(self, probabilities: np.ndarray) -> Scores:
         """All metrics of `probabilities` (N, C) on the labelled test clips; EmofuseError where none has a label."""
         self._check(probabilities)
@@ -169,13 +174,7 @@ def read_run(run: Path, partitions: Sequence[str] | None = None) -> RunPredictio
     for name in wanted:
         if name not in by_partition:
             raise WrongUse(f"{run}: no trial was made on partition {name!r}; there are {_counts(by_partition)}.")
-    chosen, left_out = [], {}
-    for member, its_trials in _members(trials, wanted):
-        lacking = [name for name in wanted if name not in member.trials]
-        if lacking:
-            left_out[member.name] = f"no trial on partition {', '.join(lacking)}"
-        else:
-            chosen.append((member, its_trials))
+    chosen, left_out = members_of(trials, wanted)
     if not chosen:
         raise EmofuseError(
             f"{run}: no member has a trial on every one of the partitions {', '.join(wanted)}; "
@@ -217,19 +216,28 @@ def read_refits(run: Path, members: Sequence[tuple[str, str]]) -> Refits:
     return Refits({key: trial.footer for key, trial in chosen}, test)
 
 
-def _members(trials: Sequence[Trial], partitions: Sequence[str]) -> list[tuple[Member, list[Trial]]]:
+def members_of(
+    trials: Sequence[Trial], partitions: Sequence[str]
+) -> tuple[list[tuple[Member, list[Trial]]], dict[str, str]]:
+    """The members that have a trial on every one of the partitions, with these trials; why others have not, by name."""
     grouped: dict[tuple[str, str], dict[str, Trial]] = {}
     for trial in trials:
         its_trials = grouped.setdefault((trial.footer.entry, trial.footer.config_key), {})
         if trial.footer.partition in partitions:
             _add(its_trials, trial.footer.partition, trial)
-    members = []
+    members: list[tuple[Member, list[Trial]]] = []
+    left_out = {}
     for (entry, config_key), its_trials in sorted(grouped.items()):
         footers = {name: its_trials[name].footer for name in partitions if name in its_trials}
         accuracies = {name: its_trials[name].held_out_accuracy for name in footers}
         known = {name: value for name, value in accuracies.items() if value is not None}
-        members.append((Member(entry, config_key, footers, known), list(its_trials.values())))
-    return members
+        member = Member(entry, config_key, footers, known)
+        lacking = [name for name in partitions if name not in its_trials]
+        if lacking:
+            left_out[member.name] = f"no trial on partition {', '.join(lacking)}"
+        else:
+            members.append((member, list(its_trials.values())))
+    return members, left_out
 
 
 def _add(found: dict, key, trial: Trial) -> None:

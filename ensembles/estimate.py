@@ -1,0 +1,132 @@
+"""What an ensemble is worth on clips that did not choose its weights: nested estimation by group."""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ensembles.fusion.base import Fusion
+from ensembles.intervals import Comparison, Interval, accuracy_interval, compare_right
+from ensembles.metrics import METRICS, score
+from ensembles.predictions import HeldOut
+from features.errors import EmofuseError
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Scores on parts of the clips that the weights were not fitted on, averaged over the repeats.
+
+    `metrics` are those of the out-of-fold predictions, `interval` is the 95 % bootstrap interval over groups of the
+    accuracy (None with one group). `fit_score` is the mean score of the fits on their own rows and `optimism` how
+    much it exceeds the honest one, in the metric that the method maximises.
+    """
+
+    metrics: Mapping[str, float]
+    interval: Interval | None
+    fit_score: float
+    optimism: float
+    folds: int
+    repeats: int
+    n_clips: int
+    n_groups: int
+    confusion: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class OutOfFold:
+    """Fused probabilities (R, N, C) of each clip by weights fitted without its group; score of each fit on its rows."""
+
+    probabilities: np.ndarray
+    fit_scores: tuple[float, ...]
+    metric: str
+    folds: int
+
+
+def estimate(
+    method_factory: Callable[[], Fusion],
+    held_out: HeldOut,
+    folds: int = 5,
+    repeats: int = 1,
+    seed: int = 0,
+    done: Callable[[], None] | None = None,
+) -> Estimate:
+    """Fit on all folds but one, score on that one; every group lies in one fold, `repeats` times in new folds.
+
+    With fewer groups than folds there are as many folds as groups. `done` is called after each fit. Errors:
+    EmofuseError with one group, where nothing can be held apart.
+    """
+    return summarise(out_of_fold(method_factory, held_out, folds, repeats, seed, done), held_out)
+
+
+def summarise(outside: OutOfFold, held_out: HeldOut) -> Estimate:
+    """The estimate that out-of-fold predictions give."""
+    runs = [score(held_out.y, probabilities) for probabilities in outside.probabilities]
+    metrics = {name: float(np.mean([getattr(run, name) for run in runs])) for name in METRICS}
+    right = (outside.probabilities.argmax(axis=2) == held_out.y).mean(axis=0)
+    fit_score = float(np.mean(outside.fit_scores))
+    return Estimate(
+        metrics=metrics,
+        interval=accuracy_interval(right, held_out.groups),
+        fit_score=fit_score,
+        optimism=fit_score - metrics[outside.metric],
+        folds=outside.folds,
+        repeats=len(runs),
+        n_clips=len(held_out.y),
+        n_groups=len(set(held_out.groups)),
+        confusion=runs[0].confusion,
+    )
+
+
+def compare_outside(first: OutOfFold, second: OutOfFold, held_out: HeldOut) -> Comparison:
+    """Two methods on the same clips by the folds of their first repeat, which have to be the same."""
+    right = [outside.probabilities[0].argmax(axis=1) == held_out.y for outside in (first, second)]
+    return compare_right(right[0], right[1], held_out.groups)
+
+
+def out_of_fold(
+    method_factory: Callable[[], Fusion],
+    held_out: HeldOut,
+    folds: int = 5,
+    repeats: int = 1,
+    seed: int = 0,
+    done: Callable[[], None] | None = None,
+) -> OutOfFold:
+    """The predictions behind `estimate`; the same arguments give the same folds for every method."""
+    if folds < 2 or repeats < 1:
+        raise EmofuseError(f"A nested estimate needs 2 folds and 1 repeat or more, but got {folds} and {repeats}.")
+    P, y, valid, groups = held_out.P, held_out.y, held_out.valid, np.array(held_out.groups)
+    probabilities = np.zeros((repeats, len(y), len(held_out.classes)))
+    fit_scores, parts = [], 0
+    for repeat in range(repeats):
+        for fit, rest in group_folds(y, held_out.groups, folds, seed + repeat):
+            fusion = method_factory().fit(P[:, fit], y[fit], valid[:, fit], groups[fit].tolist())
+            probabilities[repeat, rest] = fusion.predict_proba(P[:, rest], valid[:, rest])
+            fit_scores.append(fusion.fit_score_)
+            parts += repeat == 0
+            if done is not None:
+                done()
+    return OutOfFold(probabilities, tuple(fit_scores), fusion.metric, parts)
+
+
+def group_folds(
+    y: np.ndarray, groups: Sequence[str], folds: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(fit rows, scored rows) of each fold: grouped, and stratified by class as far as groups allow."""
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+    n_groups = len(set(groups))
+    if n_groups < 2:
+        raise EmofuseError(
+            "An honest estimate needs clips of two groups or more, but all held-out clips belong to one; "
+            "give the clips their speakers or films as group_id."
+        )
+    folds = min(folds, n_groups)
+    # A group per clip can be stratified by clip, and StratifiedGroupKFold refuses folds that no class can fill.
+    stratified = folds <= np.bincount(y).max()
+    splitter = (StratifiedGroupKFold if stratified else GroupKFold)(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # classes with fewer clips than folds are no mistake here
+        for fit, rest in splitter.split(np.zeros(len(y)), y, list(groups)):
+            if len(fit) and len(rest):
+                yield fit, rest

@@ -1,0 +1,131 @@
+"""Which members may take part in an ensemble: the best ones, without near-duplicates and without dead weight."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.base import clone
+
+from ensembles.fusion.base import Fusion, Problem
+from ensembles.fusion.simple import rank_members
+from features.names import unknown_name
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Rules that leave members out; None switches a rule off.
+
+    `entries` names the entries that may take part. `majority` drops members no better than always naming the commonest
+    class, `duplicate` those whose probabilities correlate, and whose decisions agree, at least that much with a better
+    one's; then the best `per_entry` of each entry and the best `top` of all stay.
+    """
+
+    entries: tuple[str, ...] | None = None
+    majority: bool = True
+    duplicate: float | None = 0.99
+    per_entry: int | None = 3
+    top: int | None = 20
+
+
+NO_SELECTION = Selection(majority=False, duplicate=None, per_entry=None, top=None)
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Positions of the members that stay, ascending, and for each of the others why it does not."""
+
+    kept: tuple[int, ...]
+    dropped: dict[int, str]
+
+
+def candidates(problem: Problem, entries: Sequence[str], selection: Selection) -> Candidates:
+    """Choose among members, from the best (alone, by the problem's metric) to the worst.
+
+    `entries` (M,) is each member's entry. The best member stays even where no member beats the commonest class: an
+    ensemble needs one.
+    """
+    for name in selection.entries or ():
+        if name not in entries:
+            raise unknown_name("entry", name, set(entries))
+    totals = np.bincount(problem.y, minlength=problem.shape[2])
+    commonest = float(problem.value(np.where(np.arange(len(totals)) == totals.argmax(), totals, 0)))
+    ranking = [m for m in rank_members(problem) if selection.entries is None or entries[m] in selection.entries]
+    dropped = {m: "not among the chosen entries" for m in set(range(len(entries))) - set(ranking)}
+    kept: list[int] = []
+    for m in ranking:
+        reason = _reason(problem, entries, selection, kept, m, commonest)
+        if reason is None:
+            kept.append(m)
+        else:
+            dropped[m] = reason
+    return Candidates(tuple(sorted(kept)), dropped)
+
+
+def _reason(
+    problem: Problem, entries: Sequence[str], selection: Selection, kept: list[int], m: int, commonest: float
+) -> str | None:
+    if not kept:
+        return None
+    if selection.top is not None and len(kept) >= selection.top:
+        return f"not among the best {selection.top}"
+    if selection.per_entry is not None and sum(entries[k] == entries[m] for k in kept) >= selection.per_entry:
+        return f"not among the best {selection.per_entry} of {entries[m]}"
+    if selection.majority and _alone(problem, m) <= commonest:
+        return "no better than always naming the commonest class"
+    if selection.duplicate is not None:
+        for k in kept:
+            if _likeness(problem, k, m) >= selection.duplicate:
+                return f"nearly the same as member {k}"
+    return None
+
+
+def _alone(problem: Problem, m: int) -> float:
+    right = problem.valid[m] & (problem.P[m].argmax(axis=1) == problem.y)
+    return float(problem.value(np.bincount(problem.y[right], minlength=problem.shape[2])))
+
+
+def _likeness(problem: Problem, one: int, other: int) -> float:
+    both = problem.valid[one] & problem.valid[other]
+    if not both.any():
+        return 0.0
+    p, q = problem.P[one, both], problem.P[other, both]
+    agreement = (p.argmax(axis=1) == q.argmax(axis=1)).mean()
+    p, q = p - p.mean(), q - q.mean()
+    norm = np.sqrt((p * p).sum() * (q * q).sum())
+    correlation = (p * q).sum() / norm if norm > 0 else 1.0
+    return float(min(agreement, correlation))
+
+
+class Selected(Fusion):
+    """A fusion of the members that a selection keeps; the others get weight 0.
+
+    The selection looks at labels, so it is part of the fit: an honest estimate repeats it on every part of the data.
+    Further attributes after `fit`: `candidates_`, `fusion_` (fitted on the kept members alone).
+    """
+
+    def __init__(self, fusion: Fusion, entries: Sequence[str], selection: Selection = Selection()):
+        self.fusion = fusion
+        self.entries = entries
+        self.selection = selection
+
+    def fit(
+        self, P: np.ndarray, y: np.ndarray, valid: np.ndarray | None = None, groups: Sequence[str] | None = None
+    ) -> "Selected":
+        """Choose the members, then fit the fusion on them."""
+        self.metric, self.missing = self.fusion.metric, self.fusion.missing
+        super().fit(P, y, valid, groups)
+        self.fit_score_ = self.fusion_.fit_score_
+        return self
+
+    def _find_weights(self, problem: Problem, groups: Sequence[str] | None) -> np.ndarray:
+        self.candidates_ = candidates(problem, self.entries, self.selection)
+        kept = list(self.candidates_.kept)
+        self.fusion_ = clone(self.fusion).fit(problem.P[kept], problem.y, problem.valid[kept], groups)
+        weights = np.zeros((problem.shape[0], problem.shape[2]))
+        weights[kept] = self.fusion_.weights_
+        return weights
+
+    def predict_proba(self, P: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+        """Fused probabilities (N, C) of `P` (M, N, C), all members in the order of the fit."""
+        kept = list(self.candidates_.kept)
+        return self.fusion_.predict_proba(np.asarray(P)[kept], None if valid is None else np.asarray(valid)[kept])
