@@ -1,0 +1,45 @@
+"""Two ensembles of a run on the same clips: is one better, or is it chance?"""
+
+from pathlib import Path
+
+import numpy as np
+
+from ensembles.ensemble import Ensemble
+from ensembles.estimate import compare_outside, out_of_fold
+from ensembles.fit import factory_of
+from ensembles.intervals import Comparison
+from ensembles.predictions import TestScores, read_run
+from features.errors import EmofuseError, WrongUse
+
+
+def compare_ensembles(run: Path, first: Ensemble, second: Ensemble, *, test: bool = False) -> Comparison:
+    """Compare by paired bootstrap over groups and McNemar's test.
+
+    On held-out clips both are fitted anew by nested folds (the same for both), so that no clip is scored by weights
+    that it chose; with `test`, the stored weights are scored on the test clips. Errors: ensembles of different
+    partitions, members whose predictions are gone, clips of one group.
+    """
+    if set(first.partitions) != set(second.partitions):
+        raise WrongUse(
+            f"{first.name} was fitted on {', '.join(first.partitions)} and {second.name} on "
+            f"{', '.join(second.partitions)}: a comparison needs the same clips; fit both on the same partitions."
+        )
+    predictions = read_run(run, first.partitions)
+    if test:
+        one, other = (_on_test(ensemble, predictions.test) for ensemble in (first, second))
+        return predictions.test.compare(one, other)
+    held_out = predictions.held_out
+    outside = [
+        out_of_fold(factory_of(ensemble, held_out), held_out, first.folds, 1, first.seed)
+        for ensemble in (first, second)
+    ]
+    return compare_outside(outside[0], outside[1], held_out)
+
+
+def _on_test(ensemble: Ensemble, test: TestScores) -> np.ndarray:
+    places = {(member.entry, member.config_key): m for m, member in enumerate(test.members)}
+    absent = [member.name for member in ensemble.members if (member.entry, member.config_key) not in places]
+    if absent:
+        raise EmofuseError(f"Ensemble {ensemble.name!r}: the predictions of its member {absent[0]} are gone.")
+    members = test.of_members([places[member.entry, member.config_key] for member in ensemble.members])
+    return ensemble.predict_proba(members.P, members.valid)

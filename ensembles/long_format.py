@@ -1,0 +1,170 @@
+"""Predictions of other tools in long format, in and out: one row per clip and model.
+
+Columns `sample_id, split, label, model, p_<class>...` in any order, `group_id` if known; CSV or Parquet by suffix.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from features.errors import EmofuseError, WrongUse
+from features.files import replacing
+from features.names import unknown_name
+
+_KEYS = ("sample_id", "split", "label", "model")
+# How tools name their splits: (the clip table's split, the role that the rows play).
+SPLITS: Mapping[str, tuple[str, str]] = {
+    "train": ("train", "fit"),
+    "val": ("val", "held_out"),
+    "valid": ("val", "held_out"),
+    "validation": ("val", "held_out"),
+    "dev": ("val", "held_out"),
+    "oof": ("train", "held_out"),
+    "test": ("test", "test"),
+}
+_SUM_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class LongTable:
+    """A checked long table. `P` (R, C) rows sum to 1 (uniform where `valid` is False); `group` None: not given.
+
+    `normalised` counts the rows whose scores did not sum to 1, `missing` those without scores.
+    """
+
+    classes: tuple[str, ...]
+    sample_id: np.ndarray
+    split: np.ndarray
+    label: np.ndarray
+    model: np.ndarray
+    group: np.ndarray | None
+    P: np.ndarray
+    valid: np.ndarray
+    normalised: int
+    missing: int
+
+
+def read_long(path: Path) -> LongTable:
+    """Read and check a long table. Errors name the column, or the model and sample, that are wrong."""
+    table = _read_table(path)
+    lacking = set(_KEYS) - set(table.column_names)
+    classes = tuple(sorted(name[2:] for name in table.column_names if name.startswith("p_")))
+    if lacking or len(classes) < 2:
+        raise EmofuseError(
+            f"{path}: expected the columns {', '.join(_KEYS)} and p_<class> for two classes or more, but it has "
+            f"{', '.join(table.column_names)}."
+        )
+    if not table.num_rows:
+        raise EmofuseError(f"{path}: expected predictions, but the table has no rows.")
+    texts = {name: _texts(table, name, path) for name in (*_KEYS, "group_id") if name in table.column_names}
+    for name in {"sample_id", "split", "model", "group_id"} & set(texts):
+        if any(text is None for text in texts[name]):
+            raise EmofuseError(f"{path}: column {name} has an empty value; every row needs one.")
+    P = np.stack([_numbers(table, f"p_{name}", path) for name in classes], axis=1)
+    long = LongTable(
+        classes,
+        texts["sample_id"],
+        texts["split"],
+        texts["label"],
+        texts["model"],
+        texts.get("group_id"),
+        *_distributions(P, texts, path),
+    )
+    _check_rows(long, path)
+    return long
+
+
+def _read_table(path: Path) -> pa.Table:
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        raise WrongUse(f"{path}: expected a file in long format ending in .csv or .parquet, but got {path.suffix!r}.")
+    try:
+        if kind == ".parquet":
+            return pq.read_table(path, partitioning=None)
+        types = {name: pa.string() for name in (*_KEYS, "group_id")}
+        return pa_csv.read_csv(
+            path, convert_options=pa_csv.ConvertOptions(column_types=types, strings_can_be_null=True)
+        )
+    except FileNotFoundError:
+        raise EmofuseError(f"{path}: no such file, expected predictions in long format.") from None
+    except (OSError, pa.ArrowException) as error:
+        raise EmofuseError(f"{path}: expected predictions in long format, but it can't be read ({error}).") from None
+
+
+def _texts(table: pa.Table, name: str, path: Path) -> np.ndarray:
+    column = table[name]
+    if not (pa.types.is_null(column.type) or pa.types.is_floating(column.type)):
+        return np.array(pc.cast(column, pa.string()).to_pylist(), dtype=object)
+    if pa.types.is_null(column.type):
+        return np.full(table.num_rows, None, dtype=object)
+    raise EmofuseError(f"{path}: column {name} holds fractional numbers; expected names or whole numbers.")
+
+
+def _numbers(table: pa.Table, name: str, path: Path) -> np.ndarray:
+    try:
+        return pc.cast(table[name], pa.float64()).to_numpy()
+    except pa.ArrowException:
+        raise EmofuseError(f"{path}: column {name} has to hold numbers, but its type is {table[name].type}.") from None
+
+
+def _distributions(
+    P: np.ndarray, texts: Mapping[str, np.ndarray], path: Path
+) -> tuple[np.ndarray, np.ndarray, int, int]:
+    valid = ~np.isnan(P).any(axis=1)
+    bad = valid & ((P < 0).any(axis=1) | np.isinf(P).any(axis=1))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise EmofuseError(
+            f"{path}: model {texts['model'][row]!r} gives sample {texts['sample_id'][row]!r} the scores "
+            f"{P[row].tolist()}; probabilities can't be negative or infinite."
+        )
+    sums = np.where(valid, P.sum(axis=1), 0)
+    valid &= sums > 0
+    normalised = int((np.abs(sums[valid] - 1) > _SUM_TOLERANCE).sum())
+    P = np.where(valid[:, None], P / np.where(valid, sums, 1)[:, None], 1 / P.shape[1])
+    return P.astype(np.float32), valid, normalised, int((~valid).sum())
+
+
+def _check_rows(long: LongTable, path: Path) -> None:
+    seen: dict[str, tuple[str, str | None]] = {}
+    pairs = set()
+    for sample, split, label, model in zip(long.sample_id, long.split, long.label, long.model, strict=True):
+        if label is not None and label not in long.classes:
+            raise EmofuseError(
+                f"{path}: sample {sample!r} is labelled {label!r}, but there is no column p_{label}; "
+                f"the classes are {', '.join(long.classes)}."
+            )
+        if seen.setdefault(sample, (split, label)) != (split, label):
+            raise EmofuseError(
+                f"{path}: sample {sample!r} has the split and label {seen[sample]} in one row and {(split, label)} in "
+                "another; every sample has one of each."
+            )
+        if (sample, model) in pairs:
+            raise EmofuseError(f"{path}: model {model!r} scores sample {sample!r} twice; expected one row for each.")
+        pairs.add((sample, model))
+
+
+def role_of(split: str, roles: Mapping[str, str], path: Path) -> tuple[str, str]:
+    """(split of the clip table, role) for a tool's split name; `roles` overrides the role of some."""
+    if split not in SPLITS:
+        raise EmofuseError(f"{path}: {unknown_name('split', split, SPLITS)}")
+    own, role = SPLITS[split]
+    return own, roles.get(split, role)
+
+
+def write_long(path: Path, table: pa.Table) -> None:
+    """Write a long table, whole or not at all, as CSV or Parquet by suffix."""
+    kind = path.suffix.lower()
+    if kind not in (".csv", ".parquet"):
+        raise WrongUse(f"{path}: a long table is written as .csv or .parquet, but got {path.suffix!r}.")
+    with replacing(path) as temporary:
+        if kind == ".csv":
+            pa_csv.write_csv(table, temporary)
+        else:
+            pq.write_table(table, temporary, compression="zstd")

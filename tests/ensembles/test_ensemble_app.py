@@ -1,0 +1,82 @@
+"""The commands, through the program's own front door."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from emofuse import main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def emofuse(capsys):
+    def call(*arguments, expect=0):
+        code = main(["ensemble", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        assert code == expect, err
+        return out if expect == 0 else err
+
+    return call
+
+
+def test_fit_compare_leaderboard(emofuse, write_run):
+    run = write_run(lacking=0.1)
+    text = emofuse("fit", run, "--param", "draws=100", "--param", "sigma_min=0.3", "--all", "--test")
+    for part in ("Weights of decision: 4 members of 4", "honest estimate (nested)", "test clips", "best single member"):
+        assert part in text
+    data = json.loads(emofuse("fit", run, "--method", "uniform", "-n", "mean", "--partition", "train", "--json"))
+    assert data["name"] == "mean" and data["partitions"] == ["train"]
+    emofuse("fit", run, "--method", "greedy", "--all")
+    text = emofuse("leaderboard", run)
+    for part in ("4 members on 64 held-out clips of swap, train", "hidden=64, lr=0.1", "greedy", "honest estimate"):
+        assert part in text
+    assert "test accuracy" not in text and "test accuracy" in emofuse("leaderboard", run, "--test")
+    board = json.loads(emofuse("leaderboard", run, "--json"))
+    assert len(board["members"]) == 4 and {e["name"] for e in board["ensembles"]} == {"decision", "mean", "greedy"}
+    text = emofuse("compare", run, "decision", "greedy")
+    assert "On 64 held-out clips, each by weights fitted without its group" in text and "McNemar p" in text
+    assert json.loads(emofuse("compare", run, "decision", "greedy", "--test", "--json"))["n_clips"] == 16
+
+
+def test_import_and_dump(emofuse, write_run, tmp_path):
+    run, file = write_run(lacking=0.1), tmp_path / "out.csv"
+    assert "4 models, 320 rows" in emofuse("dump", run, "-o", file)
+    text = emofuse("import", file, "-o", tmp_path / "again")
+    assert "4 models with 64 held_out, 16 test samples" in text
+    assert json.loads(emofuse("import", file, "-o", tmp_path / "again", "--json"))["missing"] > 0
+
+
+def test_mistakes_get_one_sentence(emofuse, write_run, tmp_path):
+    run = write_run()
+    assert "Unknown fusion method 'voting'" in emofuse("fit", run, "--method", "voting", expect=2)
+    assert "--param expects NAME=VALUE, as draws=2000, but got 'draws'" in emofuse(
+        "fit", run, "--param", "draws", expect=2
+    )
+    assert "Unknown parameter of the method decision 'draw'" in emofuse("fit", run, "--param", "draw=3", expect=2)
+    assert "there is none; run `emofuse search run`" in emofuse("fit", tmp_path / "none", expect=1)
+    assert "Unknown ensemble" in emofuse("compare", run, "one", "two", expect=2)
+    assert not (run / "ensembles").exists()
+
+
+def test_help_has_examples(emofuse):
+    for command in ("fit", "compare", "leaderboard", "import", "dump"):
+        assert "Example: emofuse ensemble" in emofuse(command, "--help")
+
+
+def test_reading_and_fitting_need_no_heavy_library(write_run):
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "import ensembles.app, ensembles.compare, ensembles.exchange, ensembles.leaderboard\n"
+        "from ensembles.fit import fit_ensemble\n"
+        "fit_ensemble(Path(sys.argv[1]), 'greedy', test=True)\n"
+        "print(sorted({'torch', 'ray', 'cv2', 'librosa', 'av', 'optuna'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(write_run())], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
