@@ -18,6 +18,7 @@ _MODULES = {
     "short_term": "features.audio.short_term",
     "functionals": "features.audio.functionals",
     "audio_maps": "features.audio.maps",
+    "yaafe_like": "features.audio.yaafe_like",
 }
 
 Value = int | float | bool | str
