@@ -1,0 +1,92 @@
+"""Gather a run's facts and render the page."""
+
+import json
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from ensembles.ensemble import ensemble_names, open_ensemble
+from ensembles.leaderboard import leaderboard
+from ensembles.report import parts
+from features.errors import EmofuseError
+from features.files import write_bytes
+from search.layout import Layout
+from search.predictions import prediction_files, read_footer
+
+
+def write_report(run: Path, out: Path, *, test: bool = False) -> Path:
+    """Write a run's report as one HTML file; `test` also scores the members on the test clips (a final look).
+
+    Errors: a run without predictions.
+    """
+    import jinja2
+
+    board = leaderboard(run, _partitions(run), test=test)
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    here = files("ensembles.report")
+    template = environment.from_string((here / "page.html.j2").read_text(encoding="utf-8"))
+    lead = board.ensembles[0] if board.ensembles else None
+    name, recipe, facts = _provenance(run)
+    page = template.render(
+        css=(here / "style.css").read_text(encoding="utf-8"),
+        title=name,
+        subtitle=f"{len(board.members)} models and {len(board.ensembles)} ensembles, {board.n_clips} held-out clips "
+        f"of {board.n_groups} groups, partition {' and '.join(board.partitions)}",
+        tiles=parts.tiles(board),
+        verdict={"text": lead.verdict, "warn": "does not" in lead.verdict} if lead and lead.verdict else None,
+        dots=parts.dots(board),
+        ensembles=[parts.ensemble_section(ensemble) for ensemble in board.ensembles],
+        leaderboard=parts.leaderboard_section(board),
+        search=parts.search_section(_search_rows(run)),
+        provenance={"note": f"Run folder {run.name}.", "recipe": recipe, "versions": facts},
+        version=version("emofuse"),
+    )
+    write_bytes(out, page.encode())
+    return out
+
+
+def _partitions(run: Path) -> tuple[str, ...] | None:
+    """The partitions of the first ensemble, so that models and ensembles are scored on the same rows."""
+    names = ensemble_names(run)
+    return (open_ensemble(run, names[0]).partitions or None) if names else None
+
+
+def _search_rows(run: Path) -> list[dict[str, Any]]:
+    rows: dict[str, dict[str, Any]] = {}
+
+    def row(entry: str) -> dict[str, Any]:
+        empty: dict[str, Any] = {"finished": 0, "pruned": 0, "failed": 0, "best": None, "seconds": 0.0, "accuracies": []}
+        return rows.setdefault(entry, {"entry": entry, **empty})
+
+    for path in prediction_files(run):
+        footer = read_footer(path)
+        if footer.partition == "full":
+            continue
+        entry = row(footer.entry)
+        entry["finished"] += 1
+        entry["seconds"] += footer.wall_s
+        accuracy = footer.metrics.get("accuracy")
+        if accuracy is not None:
+            entry["accuracies"].append(accuracy)
+            entry["best"] = max(accuracy, entry["best"] or 0.0)
+    for outcome in Layout(run).outcomes():
+        row(outcome.entry)[outcome.status] += 1
+    return [rows[entry] for entry in sorted(rows)]
+
+
+def _provenance(run: Path) -> tuple[str, str, str]:
+    """The run's name, its recipe and its versions; a run that was only imported has no recipe."""
+    files_of_run = prediction_files(run)
+    if not files_of_run:
+        raise EmofuseError(f"{run}: there are no predictions to report on; run a search or import predictions first.")
+    footer = read_footer(files_of_run[-1])
+    recipe = run / "recipe.yaml"
+    facts = {
+        "clips fingerprint": footer.clips_fingerprint,
+        "classes": list(footer.classes),
+        "git revision": footer.git_revision,
+        "versions": dict(footer.versions),
+    }
+    text = recipe.read_text() if recipe.is_file() else "No recipe: the predictions were imported."
+    return run.resolve().name, text, json.dumps(facts, indent=2)
