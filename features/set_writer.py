@@ -3,7 +3,8 @@
 import errno
 import hashlib
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -81,24 +82,28 @@ class SetWriter:
     def add(self, clip_id: str, array: FeatureArray) -> None:
         """Keep a clip's features; ClipFailure when they hold no time step, NaN or infinity, or have another shape."""
         values, time_s = checked(array, self.level, self.shape)
-        with replacing(self._part(clip_id, ".npz")) as temporary, temporary.open("wb") as file:
-            np.savez(file, values=values, time_s=time_s)
+
+        def write() -> None:
+            with replacing(self._part(clip_id, ".npz")) as temporary, temporary.open("wb") as file:
+                np.savez(file, values=values, time_s=time_s)
+
+        _beside_others(write)
         self._part(clip_id, ".json").unlink(missing_ok=True)
 
     def fail(self, clip_id: str, failure: ClipFailure) -> None:
         """Record that a clip has no features, and why."""
-        write_json(self._part(clip_id, ".json"), {"status": failure.status, "reason": failure.reason})
+        row = {"status": failure.status, "reason": failure.reason}
+        _beside_others(lambda: write_json(self._part(clip_id, ".json"), row))
         self._part(clip_id, ".npz").unlink(missing_ok=True)
 
     def finish(self) -> StoredSet:
         """Compact all parts into the finished set, in the order of `clip_ids`, and drop the parts."""
-        try:
+
+        def write() -> None:
             with replacing_folder(self.folder) as folder:
                 self._write(folder)
-        except OSError as error:
-            # Another writer of this key may have put the same set in place in the same moment.
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT) or self.finished() is None:
-                raise
+
+        _beside_others(write)
         self.discard()
         return StoredSet(self.folder)
 
@@ -154,6 +159,18 @@ class SetWriter:
         if not path.exists():
             return None
         return ClipFailure(**read_json(path, "a clip's failure"))
+
+
+def _beside_others(write: Callable[[], None]) -> None:
+    """Write again when another writer of the same key moved a folder away in that very moment."""
+    for _ in range(5):
+        try:
+            return write()
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            time.sleep(0.1)
+    write()
 
 
 def _from_set(stored: StoredSet | None, clip_id: str) -> tuple[np.ndarray, np.ndarray] | ClipFailure | None:

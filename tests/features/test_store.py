@@ -159,6 +159,20 @@ def test_two_writers_of_one_key(tmp_path):
     np.testing.assert_array_equal(after["c"], before["c"])
 
 
+def test_a_folder_that_another_writer_takes_away(tmp_path, monkeypatch):
+    real, calls = set_writer.replacing, []
+
+    def vanishing(path):
+        calls.append(path)
+        if len(calls) == 1:
+            raise FileNotFoundError(2, "No such file or directory")
+        return real(path)
+
+    monkeypatch.setattr(set_writer, "replacing", vanishing)
+    writer(tmp_path).add("a", frames(4))
+    assert writer(tmp_path).done_ids() == {"a"}
+
+
 def test_damage_is_found(tmp_path):
     stored = filled(tmp_path)
     path = stored.folder / "data.arrow"
