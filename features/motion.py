@@ -1,6 +1,6 @@
 """Cubes of 16x16 pixels and 10 frames from all over the picture, which Kahou's activity model reads (section 4).
 
-As in the group's own EmotiW code the cubes tile the full grey frames without overlap. A clip of AFEW has 10,000 of them,
+As in the group's own EmotiW code the cubes tile the full grey frames without overlap. A clip of AFEW has 10,000,
 so `max_blocks` are drawn, evenly over space and time. Rows are raw pixels: a model fits the whitening.
 """
 
