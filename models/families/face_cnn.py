@@ -1,0 +1,179 @@
+"""Face CNN on stills, whose layers the clip families read frame by frame (Kahou 2015, section 2.1.3)."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import pairwise
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from features.errors import WrongUse
+from features.names import unknown_name
+from models.family import Context, Family, Input, Resources
+from models.network import ClipNetwork, valid_steps
+from models.space import Choice, Float
+from models.torch_model import TorchModel, load_torch
+from models.training import Settings, exact_kernels
+
+# Frames that go through the convolutions at once when scoring, whatever a clip's length.
+_FRAMES = 256
+
+# structure -> (filter size, filters of each convolution, padding of each convolution); a tuple per pooled stage.
+# Filter sizes and numbers of the shallow two are the paper's; of the deep one it states the filter size only. Padding
+# is left open: without it in the first two stages of the wide filters, an epoch of FER2013 takes seconds on a core.
+_STRUCTURES: Mapping[str, tuple[int, tuple[tuple[int, ...], ...], tuple[int, ...]]] = {
+    "3x3": (3, ((32, 32), (64, 64), (128, 128, 128, 128)), (1, 1, 1)),
+    "5x5": (5, ((64,), (64,), (128,)), (0, 0, 2)),
+    "9x9": (9, ((32,), (32,), (64,)), (0, 0, 4)),
+}
+
+
+class FaceCNN(ClipNetwork):
+    """Three stages of convolution, pooling and rectification, then softmax, on grey images (H, W) as uint8.
+
+    A clip's scores are the mean of its frames' probabilities. Training sees each frame on its own, cropped at random
+    and mirrored half the time.
+    """
+
+    step_by_step = True
+
+    def __init__(self, shape: tuple[int, ...], structure: str, classes: int, dropout: float, batch_norm: bool):
+        super().__init__({"faces": shape})
+        size, stages, padding = _STRUCTURES[structure]
+        self.crop = tuple(side * 11 // 12 for side in shape)
+        self.stages = nn.ModuleList()
+        channels, sides = 1, self.crop
+        for filters, pad in zip(stages, padding, strict=True):
+            layers: list[nn.Module] = []
+            for before, after in pairwise((channels, *filters)):
+                convolution = nn.Conv2d(before, after, size, padding=pad, bias=not batch_norm)
+                nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+                # Twice as fast on a CPU as the channels-first order.
+                convolution.weight.data = convolution.weight.data.contiguous(memory_format=torch.channels_last)
+                layers += [convolution, *([nn.BatchNorm2d(after)] if batch_norm else []), nn.ReLU()]
+            # Before the last rectification: the same numbers from a quarter of the work.
+            layers.insert(-1, nn.MaxPool2d(2))
+            self.stages.append(nn.Sequential(*layers))
+            channels, sides = filters[-1], tuple((side + (2 * pad + 1 - size) * len(filters)) // 2 for side in sides)
+        if min(sides) < 1:
+            came = "x".join(map(str, shape))
+            raise WrongUse(f"face_cnn with {structure} filters expects faces of 48x48 pixels or more, but got {came}.")
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(channels * sides[0] * sides[1], classes)
+
+    def forward(self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
+        images = inputs["faces"]  # (B, T, H, W)
+        if images.shape[1] == 1:
+            return self.head(self.frames(images[:, 0]))  # (B, C)
+        p = self._mean(images, lengths["faces"], lambda frames: self.head(self.frames(frames)).softmax(1))
+        return p.clamp(min=torch.finfo(p.dtype).tiny).log()  # (B, C)
+
+    def encode(self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
+        """The last stage's output, averaged over the clip's frames."""
+        return self._mean(inputs["faces"], lengths["faces"], self.frames)
+
+    def frames(self, images: Tensor, stages: int = 3) -> Tensor:
+        """The flattened output of stage `stages` for `images` (N, H, W)."""
+        x = self.scalers["faces"](images)  # (N, H, W)
+        x = (_random_crop if self.training else _centre_crop)(x, self.crop)
+        x = x[:, None].contiguous(memory_format=torch.channels_last)  # (N, 1, h, w)
+        for stage in self.stages[:stages]:
+            x = stage(x)  # (N, K, h, w)
+        return self.dropout(x.flatten(1))  # (N, K h w)
+
+    def _mean(self, images: Tensor, lengths: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """The mean of `function` over the valid frames of each clip (B, D)."""
+        valid = valid_steps(lengths, images.shape[1])  # (B, T)
+        rows = torch.cat([function(some) for some in images[valid].split(_FRAMES)])  # (valid frames, D)
+        clip = torch.arange(len(images), device=images.device).repeat_interleave(lengths)
+        total = rows.new_zeros(len(images), rows.shape[1]).index_add_(0, clip, rows)
+        return total / lengths[:, None]
+
+
+def _random_crop(images: Tensor, crop: tuple[int, ...]) -> Tensor:
+    """A window of size `crop` (h, w) at a random place of each image (N, H, W), mirrored with probability 0.5."""
+    n, (h, w) = len(images), crop
+    windows = images.unfold(1, h, 1).unfold(2, w, 1)  # (N, H-h+1, W-w+1, h, w), a view
+    # Drawn on the CPU, so that a GPU sees the same crops.
+    top, left = (torch.randint(windows.shape[axis], (n,)).to(images.device) for axis in (1, 2))
+    flip = (torch.rand(n) < 0.5).to(images.device)
+    x = windows[torch.arange(n, device=images.device), top, left]  # (N, h, w)
+    return torch.where(flip[:, None, None], x.flip(2), x)
+
+
+def _centre_crop(images: Tensor, crop: tuple[int, ...]) -> Tensor:
+    top, left = ((side - part) // 2 for side, part in zip(images.shape[1:], crop, strict=True))
+    return images[:, top : top + crop[0], left : left + crop[1]]
+
+
+class FaceModel(TorchModel):
+    """A face CNN whose layers can be read."""
+
+    layers = ("conv1", "conv2", "conv3", "logits", "probabilities")
+
+    def activations(self, images: np.ndarray, layer: str) -> np.ndarray:
+        """The named layer's output (T, F) float32 for `images` (T, H, W) uint8; convolutions after max pooling."""
+        if layer not in self.layers:
+            raise unknown_name("layer of face_cnn", layer, self.layers)
+        expected = tuple(self.context.shapes["faces"])
+        if images.dtype != np.uint8 or images.shape[1:] != expected:
+            came = f"{images.dtype} {images.shape[1:]}"
+            raise WrongUse(f"face_cnn expects uint8 images of shape {expected}, but got {came}.")
+        network = cast(FaceCNN, self.network).eval()
+        # The store's views are read-only, which torch.from_numpy warns of: copied piece by piece.
+        pieces = (torch.tensor(images[at : at + _FRAMES]) for at in range(0, len(images), _FRAMES))
+        with torch.inference_mode(), exact_kernels():
+            rows = [_layer(network, piece.to(self.context.device), layer) for piece in pieces]
+        return torch.cat(rows).cpu().numpy()
+
+
+def _layer(network: FaceCNN, images: Tensor, layer: str) -> Tensor:
+    if layer.startswith("conv"):
+        return network.frames(images, stages=int(layer[-1]))
+    logits = network.head(network.frames(images))
+    return logits if layer == "logits" else logits.softmax(1)
+
+
+def build(hyperparameters: Mapping[str, Any], context: Context) -> FaceModel:
+    hp = hyperparameters
+    settings = Settings(
+        "sgd", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=10, momentum=0.9, clip=1.0,
+        weight_decay=hp["weight_decay"], decay=hp["decay"], class_weight=hp["class_weight"],
+    )
+    shape, classes = context.shapes["faces"], len(context.classes)
+    return FaceModel(
+        FAMILY, hp, context, lambda: FaceCNN(shape, hp["structure"], classes, hp["dropout"], hp["batch_norm"]), settings
+    )
+
+
+def _point(structure: str) -> dict[str, Any]:
+    # Structure, dropout and augmentation are stated; the optimiser and its numbers are not.
+    return {"structure": structure, "dropout": 0.25, "batch_norm": False, "lr": 0.02, "decay": 0.95,
+            "weight_decay": 0.0005, "batch_size": 64, "class_weight": "none"}
+
+
+FAMILY = Family(
+    name="face_cnn",
+    paper="Kahou 2015",
+    section="2.1.3",
+    summary="three convolution stages on 48x48 grey faces, trained on stills; a backbone for clip families",
+    inputs=(Input("faces", "frame", 2, "faces:size=48"),),
+    space={
+        "structure": Choice(tuple(_STRUCTURES)),
+        "dropout": Float(0.0, 0.6),
+        "batch_norm": Choice((False, True)),
+        "lr": Float(0.002, 0.1, log=True),
+        "decay": Float(0.85, 1.0),
+        "weight_decay": Float(1e-6, 0.005, log=True),
+        "batch_size": Choice((32, 64, 128)),
+        "class_weight": Choice(("none", "balanced")),
+    },
+    published=(_point("9x9"), _point("5x5"), _point("3x3")),
+    build=build,
+    load=partial(load_torch, build),
+    max_epochs=60,
+    stage="backbone",
+    resources=Resources(cpu=1.0, gpu=0.5, memory_mb=2500),
+)

@@ -1,0 +1,129 @@
+"""A torch network as a `models.family.Model`."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from features.errors import EmofuseError
+from features.files import content_key, read_json, write_json
+from models import training
+from models.batches import Packed, pack
+from models.examples import Examples
+from models.family import Context, Family, FitResult, Report
+from models.network import ClipNetwork
+
+_CONFIG, _WEIGHTS = "model.json", "model.safetensors"
+
+
+class TorchModel:
+    """Fits, scores and saves the network that `make()` builds. The columns of its scores are `context.classes`.
+
+    Every `fit` starts from new weights, drawn from the context's seed.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        hyperparameters: Mapping[str, Any],
+        context: Context,
+        make: Callable[[], ClipNetwork],
+        settings: training.Settings,
+    ):
+        self.family, self.hyperparameters, self.context = family, dict(hyperparameters), context
+        self.settings, self._make = settings, make
+        self._network: ClipNetwork | None = None
+
+    @property
+    def network(self) -> ClipNetwork:
+        """The fitted network."""
+        if self._network is None:
+            raise EmofuseError(f"This {self.family.name} model has no weights yet: fit or load it first.")
+        return self._network
+
+    def fit(
+        self,
+        train: Examples,
+        held_out: Examples | None,
+        *,
+        epochs: int | None = None,
+        max_epochs: int | None = None,
+        report: Report | None = None,
+        resume: Path | None = None,
+    ) -> FitResult:
+        """See `models.family.Model.fit`."""
+        for examples in filter(None, (train, held_out)):
+            examples.labels()
+            if tuple(examples.classes) != tuple(self.context.classes):
+                raise EmofuseError(
+                    f"Expected clips labelled with the classes {', '.join(self.context.classes)} in this order, "
+                    f"but got {', '.join(examples.classes)}."
+                )
+        fit_rows = self._pack(train)
+        held_out_rows = None if held_out is None else self._pack(held_out)
+        network = self._network = self._build()
+        network.fit_scalers(fit_rows)
+        network.standardise_(fit_rows)
+        if held_out_rows is not None:
+            network.standardise_(held_out_rows)
+        return training.train(
+            network, fit_rows, held_out_rows, self.settings, seed=self.context.seed, epochs=epochs,
+            max_epochs=max_epochs, report=report, resume=resume, identity=self._identity(train, held_out),
+        )
+
+    def predict(self, examples: Examples) -> np.ndarray:
+        """Class probabilities (N, C) float32."""
+        return training.score(self.network, self.network.standardise_(self._pack(examples)))
+
+    def encode(self, examples: Examples) -> np.ndarray:
+        """Clip vectors (N, D) float32."""
+        return training.encodings(self.network, self.network.standardise_(self._pack(examples)))
+
+    def save(self, folder: Path) -> None:
+        """Write `model.safetensors` and `model.json` into `folder`."""
+        state = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
+        save_file(state, folder / _WEIGHTS)
+        write_json(folder / _CONFIG, {
+            "family": self.family.name, "version": self.family.version, "hyperparameters": self.hyperparameters,
+            "classes": list(self.context.classes), "seed": self.context.seed,
+            "shapes": {slot: list(shape) for slot, shape in self.context.shapes.items()},
+        })
+
+    def load_weights(self, path: Path) -> Self:
+        """Take the weights that `save` wrote."""
+        network = self._build()
+        try:
+            network.load_state_dict(load_file(path))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            text = " ".join(str(error).split())
+            raise EmofuseError(f"{path}: expected the weights of a {self.family.name} model, but {text}.") from None
+        self._network = network
+        return self
+
+    def _build(self) -> ClipNetwork:
+        device = torch.device(self.context.device)
+        with training.seeded(self.context.seed, device):
+            return self._make().to(device)
+
+    def _pack(self, examples: Examples) -> Packed:
+        return pack(examples, self.family.inputs, self.context.shapes, self.context.device)
+
+    def _identity(self, train: Examples, held_out: Examples | None) -> str:
+        """What a checkpoint must agree with to be continued from."""
+        sides = [[list(side.ids), side.labels().tolist()] for side in (train, held_out) if side is not None]
+        return content_key([
+            self.family.name, self.family.version, self.hyperparameters, self.context.seed,
+            list(self.context.classes), {slot: list(shape) for slot, shape in self.context.shapes.items()}, sides,
+        ])
+
+
+def load_torch(build: Callable[[Mapping[str, Any], Context], TorchModel], folder: Path, device: str) -> TorchModel:
+    """Read what `TorchModel.save` wrote; `build` is the family's."""
+    config = read_json(folder / _CONFIG, "a saved model's description")
+    shapes = {slot: tuple(shape) for slot, shape in config["shapes"].items()}
+    context = Context(tuple(config["classes"]), shapes, config["seed"], device)
+    return build(config["hyperparameters"], context).load_weights(folder / _WEIGHTS)

@@ -1,0 +1,241 @@
+"""The one training loop of all torch families."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812  the name that every torch text uses
+from torch import Tensor
+
+from features.errors import EmofuseError
+from models.batches import Packed, epoch_batches, scoring_batches
+from models.checkpoint import Checkpoint
+from models.family import FitResult, Report
+from models.metrics import held_out_metrics
+from models.network import ClipNetwork
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train one network.
+
+    `clip` is the largest gradient norm, None for no limit. The learning rate is multiplied by `decay` after every
+    `decay_iterations` batches, or after every epoch where that is None. `patience` is the number of epochs without a
+    better held-out result after which training stops. `class_weight` "balanced" weighs a class by the inverse of its
+    frequency. `precision` "auto" is mixed precision on a GPU and float32 on a CPU.
+    """
+
+    optimiser: Literal["sgd", "adam", "rmsprop"]
+    lr: float
+    batch_size: int
+    max_epochs: int
+    patience: int
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    clip: float | None = None
+    decay: float = 1.0
+    decay_iterations: int | None = None
+    class_weight: Literal["none", "balanced"] = "none"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    checkpoint_every_s: float = 10.0
+
+    def lr_at(self, epoch: int, iteration: int) -> float:
+        """The learning rate in `epoch` (from 1) at `iteration` (from 0, counted over all epochs)."""
+        times = epoch - 1 if self.decay_iterations is None else iteration // self.decay_iterations
+        return self.lr * self.decay**times
+
+    def autocast_type(self, device: torch.device) -> torch.dtype:
+        """The type that layers compute in."""
+        if self.precision != "auto":
+            return getattr(torch, self.precision)
+        if device.type != "cuda":
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Random numbers from `seed`, deterministic kernels; the caller's generators are as before afterwards."""
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda), exact_kernels():
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            torch.cuda.manual_seed(seed)
+        yield
+
+
+def exact_kernels():
+    """cuDNN without its choice by timing and without TF32: the same numbers every time, and a CPU's within rounding."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+
+
+def train(
+    network: ClipNetwork,
+    fit: Packed,
+    held_out: Packed | None,
+    settings: Settings,
+    *,
+    seed: int = 0,
+    epochs: int | None = None,
+    max_epochs: int | None = None,
+    report: Report | None = None,
+    resume: Path | None = None,
+    identity: str = "",
+) -> FitResult:
+    """Train `network` in place and leave it with the weights of the best epoch.
+
+    Best is the highest held-out accuracy, among equals the lowest log loss. With `epochs` it trains for exactly that
+    many and keeps the last. Raises EmofuseError when the loss or a weight is no longer finite.
+    """
+    if epochs is None and held_out is None:
+        raise EmofuseError("Training expects held-out clips to stop on, or a number of epochs, but got neither.")
+    last = epochs or min(settings.max_epochs, max_epochs or settings.max_epochs)
+    checkpoint = Checkpoint(resume, identity, settings.checkpoint_every_s)
+    with seeded(seed, fit.device):
+        run = _Run(network, fit, settings, seed)
+        if state := checkpoint.load():
+            run.restore(state)
+        while run.epoch < last and (epochs is not None or run.epoch - run.best_epoch < settings.patience):
+            metrics = run.one_epoch(held_out, keep_last=epochs is not None)
+            checkpoint.save(run.state)
+            if report is not None:
+                report(run.epoch, metrics)
+        network.load_state_dict(run.best)
+    return FitResult(run.epoch, run.best_epoch, run.best_metrics, tuple(run.curve))
+
+
+class _Run:
+    """All that changes while training, so that it can be written down and taken up again after any epoch."""
+
+    def __init__(self, network: ClipNetwork, fit: Packed, settings: Settings, seed: int):
+        self.network, self.settings, self.device = network, settings, fit.device
+        self.fit = fit.as_steps() if network.step_by_step else fit
+        self.optimiser = _optimiser(network, settings)
+        self.type = settings.autocast_type(fit.device)
+        self.scaler = torch.amp.GradScaler(fit.device.type, enabled=self.type == torch.float16)
+        self.order = torch.Generator().manual_seed(seed)
+        self.y = self.fit.labels().to(fit.device)
+        self.class_weight = _class_weight(self.y, network.head.out_features, settings)
+        self.epoch = self.iteration = self.best_epoch = 0
+        self.best: dict[str, Tensor] = {}
+        self.best_metrics: dict[str, float] = {}
+        self.curve: list[dict[str, float]] = []
+
+    def one_epoch(self, held_out: Packed | None, keep_last: bool) -> dict[str, float]:
+        """Train over all fit clips once, measure, keep the weights if they are the best; return the epoch's metrics."""
+        self.epoch += 1
+        loss, lr = self._steps()
+        metrics = {}
+        if held_out is not None:
+            p = score(self.network, held_out)
+            if np.isfinite(p).all():
+                metrics = held_out_metrics(p, held_out.labels().numpy())
+            else:
+                loss = float("nan")
+        if not np.isfinite(loss) or not self._finite_weights():
+            raise EmofuseError(
+                f"Training diverged in epoch {self.epoch} at learning rate {lr:g} (loss {loss:g}); "
+                "expected finite numbers: lower the learning rate or the gradient clipping."
+            )
+        if keep_last or not self.best or _rank(metrics) > _rank(self.best_metrics):
+            self.best_epoch, self.best_metrics = self.epoch, metrics
+            weights = self.network.state_dict()
+            self.best = weights if keep_last else {name: value.clone() for name, value in weights.items()}
+        metrics = {"loss": loss, **metrics}
+        self.curve.append({"epoch": self.epoch, "lr": lr, **metrics})
+        return metrics
+
+    def _steps(self) -> tuple[float, float]:
+        """One optimiser step per batch; the mean loss and the last learning rate."""
+        network, settings = self.network.train(), self.settings
+        parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
+        total = torch.zeros((), device=self.device)
+        lr = settings.lr
+        for clips in epoch_batches(self.fit, settings.batch_size, self.order):
+            lr = settings.lr_at(self.epoch, self.iteration)
+            for group in self.optimiser.param_groups:
+                group["lr"] = lr
+            inputs, lengths = self.fit.batch(clips, network.min_steps)
+            y = self.y[clips.to(self.device)]
+            with torch.autocast(self.device.type, self.type, enabled=self.type != torch.float32):
+                logits = network(inputs, lengths)
+            loss = F.cross_entropy(logits.float(), y, self.class_weight)
+            self.optimiser.zero_grad(set_to_none=True)
+            self.scaler.scale(loss).backward()
+            if settings.clip is not None:
+                self.scaler.unscale_(self.optimiser)
+                torch.nn.utils.clip_grad_norm_(parameters, settings.clip)
+            self.scaler.step(self.optimiser)
+            self.scaler.update()
+            total += loss.detach() * len(clips)
+            self.iteration += 1
+        return float(total) / len(self.fit), lr
+
+    def _finite_weights(self) -> bool:
+        return bool(torch.nn.utils.get_total_norm(self.network.parameters()).isfinite())
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on."""
+        cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+        return {
+            "network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(), "order": self.order.get_state(), "random": torch.get_rng_state(),
+            "cuda_random": cuda, "epoch": self.epoch, "iteration": self.iteration, "best": self.best,
+            "best_epoch": self.best_epoch, "best_metrics": self.best_metrics, "curve": self.curve,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` wrote down."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.order.set_state(state["order"])
+        torch.set_rng_state(state["random"])
+        if state["cuda_random"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_random"], self.device)
+        for name in ("epoch", "iteration", "best", "best_epoch", "best_metrics", "curve"):
+            setattr(self, name, state[name])
+
+
+def _rank(metrics: Mapping[str, float]) -> tuple[float, float]:
+    return metrics["accuracy"], -metrics["log_loss"]
+
+
+def _optimiser(network: ClipNetwork, settings: Settings) -> torch.optim.Optimizer:
+    groups = network.parameter_groups(settings.weight_decay)
+    # Fused: one call for all parameters, which is most of a small network's time per batch.
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum, fused=True)
+    if settings.optimiser == "adam":
+        return torch.optim.Adam(groups, lr=settings.lr, fused=True)
+    return torch.optim.RMSprop(groups, lr=settings.lr, momentum=settings.momentum, foreach=True)
+
+
+def _class_weight(y: Tensor, classes: int, settings: Settings) -> Tensor | None:
+    if settings.class_weight == "none":
+        return None
+    return len(y) / (classes * torch.bincount(y, minlength=classes).clamp(min=1))
+
+
+def score(network: ClipNetwork, packed: Packed) -> np.ndarray:
+    """Class probabilities (N, C) float32, dropout off."""
+    return _per_clip(network, packed, lambda *batch: network(*batch).double().softmax(1)).astype(np.float32)
+
+
+def encodings(network: ClipNetwork, packed: Packed) -> np.ndarray:
+    """Clip vectors (N, D) float32, dropout off."""
+    return _per_clip(network, packed, network.encode)
+
+
+@torch.inference_mode()
+def _per_clip(network: ClipNetwork, packed: Packed, function: Callable[..., Tensor]) -> np.ndarray:
+    network.eval()
+    clips = list(scoring_batches(packed, network.min_steps))
+    with exact_kernels():
+        rows = [function(*packed.batch(some, network.min_steps)) for some in clips]
+    back = torch.cat(clips).argsort()
+    return torch.cat(rows).cpu()[back].numpy()
