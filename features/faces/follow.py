@@ -1,0 +1,55 @@
+"""From a media file to the one face that a clip is about: what all sets that need a face begin with."""
+
+import math
+from collections.abc import Mapping
+
+import cv2
+
+from features.decode import video_frames
+from features.errors import ClipFailure, WrongUse
+from features.faces.detect import Cnn, ViolaJones, cnn_installed
+from features.faces.track import LOOK_S, Track, Tracker
+from features.names import unknown_name
+from features.sets import Media, Value
+
+DETECTORS = ("auto", "viola_jones", "cnn")
+
+
+def follow(media: Media, fps: float, detector: str, face_px: int, colour: bool = False) -> Track:
+    """The track of the clip's face, with patches that show it at up to `face_px` pixels, `fps` of them per second.
+
+    0 fps stands for every frame. Raises ClipFailure: `no_face`, and what `features.decode.video_frames` raises.
+    """
+    cv2.setNumThreads(1)  # clips are spread over processes; and one thread finds the same boxes every time
+    cnn = Cnn() if detector == "cnn" or (detector == "auto" and cnn_installed()) else None
+    tracker = Tracker(ViolaJones() if detector != "cnn" else None, cnn, face_px)
+    # The face is followed at the same rate whatever rate is asked for: at 2 fps it could not be followed.
+    looks = math.ceil(1 / (LOOK_S * fps)) if fps else 1
+    every_s = 1 / (looks * fps) if fps else None
+    last = -1
+    for time_s, image in video_frames(media, every_s=every_s, gray=not colour):
+        now = round(time_s / every_s) // looks if every_s else last + 1
+        tracker.step(time_s, image, keep=now > last)
+        last = now
+    track = tracker.best()
+    if track is None:
+        raise ClipFailure("no_face", _no_face(tracker, detector, cnn))
+    return track
+
+
+def check_following(set_name: str, params: Mapping[str, Value]) -> None:
+    """Refuse values of `fps` and `detector` that can't be meant."""
+    fps, detector = float(params["fps"]), str(params["detector"])
+    if not 0 <= fps < float("inf"):
+        raise WrongUse(f"Feature set {set_name!r}: expected fps of 0 (every frame) or more, but got {fps}.")
+    if detector not in DETECTORS:
+        raise unknown_name("face detector", detector, DETECTORS)
+
+
+def _no_face(tracker: Tracker, detector: str, cnn: Cnn | None) -> str:
+    who = {"viola_jones": "Viola-Jones", "cnn": "the CNN", "auto": "Viola-Jones and the CNN"}[detector]
+    hint = ""
+    if cnn is None and detector == "auto":
+        who, hint = "Viola-Jones", "; a CNN detector comes with the extra `research`"
+    looks = f"{tracker.looks} look{'s' * (tracker.looks != 1)}"
+    return f"{who} found no lasting face in {looks} at {tracker.frames} frame{'s' * (tracker.frames != 1)}{hint}"

@@ -1,0 +1,178 @@
+"""One face followed through a clip.
+
+Looking costs more than decoding, so that it is done sparingly: every `LOOK_S` Viola-Jones looks around each followed
+face; the whole picture is searched when no face is followed, and else every `SEARCH_S` for a better one. The CNN is
+asked only when a search by Viola-Jones finds nothing; at first every `CNN_S`, then half as often after each picture in
+which it finds nothing either (a clip of a minute without a face costs seven such pictures).
+
+Boxes of two looks belong to one track when they are close for the time between and of like size, in the same shot: a
+cut ends all tracks. The track with the largest sum of sizes wins: long and large. Between two looks at which the face
+is seen, up to `GAP_S` apart, it is interpolated; frames of a longer absence are left out.
+"""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from features.faces.detect import Box, Cnn, Detector, ViolaJones
+
+LOOK_S = 0.1
+SEARCH_S = 1.0
+CNN_S = 0.5
+GAP_S = 0.75
+# A face that comes back to its place after this time starts a new track.
+_FORGET_S = 2.0
+# Without a sighting for this long, a track doesn't keep the whole picture from being searched.
+_LOST_S = 0.25
+_SEARCH_WHEN_LOST_S = 0.2
+_FOLLOWED = 3
+_LEAST_SIZE_RATIO = 0.6
+# How far a face gets, in its own sides: at once, for each second, at most.
+_REACH, _REACH_PER_S, _MOST_REACH = 0.4, 1.2, 1.0
+# Change between two frames' thumbnails in standard deviations: cuts in real clips 0.55 to 1.5, a whip pan 0.4.
+_CUT, _THUMBNAIL = 0.5, 32
+# Patches reach this many box sides, so that a turned or moving face stays inside.
+_PATCH_REACH = 2.0
+_SLACK_S = 1e-6
+
+
+@dataclass(frozen=True)
+class Patch:
+    """The neighbourhood of a followed face in one frame: pixel (u, v) shows the frame at (left + u / scale, ...)."""
+
+    time_s: float
+    pixels: np.ndarray
+    left: float
+    top: float
+    scale: float
+
+
+@dataclass
+class Track:
+    """Where one face was seen, and patches of all frames in between."""
+
+    times_s: list[float] = field(default_factory=list)
+    boxes: list[Box] = field(default_factory=list)
+    patches: list[Patch] = field(default_factory=list)
+    score: float = 0.0
+    sightings: int = 0
+
+    def add(self, time_s: float, box: Box, picture_side: int, trust: int = 1) -> None:
+        """A sighting; that of a CNN counts for `trust` of Viola-Jones's."""
+        self.times_s.append(time_s)
+        self.boxes.append(box)
+        self.score += trust * box.side / picture_side
+        self.sightings += trust
+
+    def kept(self) -> list[Patch]:
+        """The patches of the frames in which the face was seen, or between two sightings not too far apart."""
+        times = np.array(self.times_s)
+        kept = []
+        for patch in self.patches:
+            at = int(np.searchsorted(times, patch.time_s + _SLACK_S))  # sightings up to now
+            next_s = times[at] if at < len(times) else np.inf
+            last_s = times[at - 1]
+            if next_s - last_s <= GAP_S + _SLACK_S or patch.time_s - last_s < LOOK_S - _SLACK_S:
+                kept.append(patch)
+        return kept
+
+
+class Tracker:
+    """Takes a clip's frames one by one and follows the faces in them.
+
+    `face_px` is how large a face the patches should show at most (they aren't enlarged).
+    """
+
+    # The CNN hardly ever errs: one of its sightings makes a track, three of Viola-Jones do.
+    _CNN_TRUST = _SIGHTINGS = 3
+
+    def __init__(self, viola_jones: ViolaJones | None, cnn: Cnn | None, face_px: int):
+        self._viola_jones, self._cnn, self._face_px = viola_jones, cnn, face_px
+        self._tracks: list[Track] = []
+        self._next_look_s = self._next_cnn_s = 0.0
+        self._searched_s = self._shot_s = -np.inf
+        self._thumbnail: np.ndarray | None = None
+        self._cnn_wait_s = CNN_S
+        self.frames = self.looks = 0
+
+    def step(self, time_s: float, image: np.ndarray, keep: bool = True) -> None:
+        """The next frame, grey (H, W) or RGB (H, W, 3); `keep` tells whether it may become a crop."""
+        self.frames += 1
+        if self._cut(image):
+            self._shot_s = self._next_look_s = time_s
+            self._searched_s = -np.inf
+        if time_s >= self._next_look_s - _SLACK_S:
+            self._look(time_s, image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+            self._next_look_s = time_s + LOOK_S - 0.01  # looks fall on frames, whose stamps are rounded
+            self.looks += 1
+        if keep:
+            for track in self._followed(time_s, GAP_S):
+                track.patches.append(_patch(time_s, image, track.boxes[-1], self._face_px))
+
+    def best(self) -> Track | None:
+        """The longest and largest track; None where none has enough sightings to be a face."""
+        needed = min(self._SIGHTINGS, self.looks)
+        real = [t for t in self._tracks if t.sightings >= needed and t.patches]
+        return max(real, key=lambda t: t.score, default=None)
+
+    def _followed(self, time_s: float, within_s: float) -> list[Track]:
+        since_s = max(self._shot_s, time_s - within_s - _SLACK_S)
+        recent = [t for t in self._tracks if t.times_s[-1] >= since_s]
+        return sorted(recent, key=lambda t: -t.score)[:_FOLLOWED]
+
+    def _look(self, time_s: float, gray: np.ndarray) -> None:
+        if self._viola_jones:
+            for track in self._followed(time_s, GAP_S):
+                box = self._viola_jones.near(gray, track.boxes[-1])
+                if box is not None and _same(track, time_s, box):
+                    track.add(time_s, box, max(gray.shape))
+        seen = self._followed(time_s, _LOST_S)
+        if time_s - self._searched_s < (SEARCH_S if seen else _SEARCH_WHEN_LOST_S) - _SLACK_S:
+            return
+        self._searched_s = time_s
+        found = self._link(time_s, gray, self._viola_jones, 1)
+        if self._cnn and not found and not seen and time_s >= self._next_cnn_s - _SLACK_S:
+            found = self._link(time_s, gray, self._cnn, self._CNN_TRUST)
+            self._cnn_wait_s = CNN_S if found else 2 * self._cnn_wait_s
+            self._next_cnn_s = time_s + self._cnn_wait_s
+
+    def _link(self, time_s: float, gray: np.ndarray, detector: Detector | None, trust: int) -> bool:
+        boxes = detector(gray) if detector else []
+        for box in boxes:
+            since_s = max(self._shot_s, time_s - _FORGET_S)
+            near = [t for t in self._tracks if t.times_s[-1] >= since_s and _same(t, time_s, box)]
+            track = min(near, key=lambda t: t.boxes[-1].apart(box), default=None)
+            if track is None:
+                track = Track()
+                self._tracks.append(track)
+            if not track.times_s or track.times_s[-1] < time_s:  # else it was seen already, by the look around it
+                track.add(time_s, box, max(gray.shape), trust)
+        return bool(boxes)
+
+
+    def _cut(self, image: np.ndarray) -> bool:
+        step = max(1, max(image.shape) // _THUMBNAIL)
+        thumbnail = image[step // 2 :: step, step // 2 :: step].astype(np.float32)
+        thumbnail -= thumbnail.mean()
+        last, self._thumbnail = self._thumbnail, thumbnail
+        if last is None or last.shape != thumbnail.shape:
+            return last is not None
+        return bool(np.abs(thumbnail - last).mean() > _CUT * (1 + min(thumbnail.std(), last.std())))
+
+
+def _same(track: Track, time_s: float, box: Box) -> bool:
+    last = track.boxes[-1]
+    reach = min(_REACH + _REACH_PER_S * (time_s - track.times_s[-1]), _MOST_REACH)
+    small, large = sorted((last.side, box.side))
+    return last.apart(box) <= reach and small / large >= _LEAST_SIZE_RATIO
+
+
+def _patch(time_s: float, image: np.ndarray, box: Box, face_px: int) -> Patch:
+    reach = _PATCH_REACH * box.side / 2
+    left, top = max(0, int(box.x - reach)), max(0, int(box.y - reach))
+    part = image[top : max(top + 1, int(box.y + reach)), left : max(left + 1, int(box.x + reach))]
+    scale = min(1.0, face_px / box.side)
+    if scale < 1:
+        return Patch(time_s, cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), left, top, scale)
+    return Patch(time_s, part.copy(), left, top, scale)
