@@ -19,6 +19,7 @@ _MODULES = {
     "functionals": "features.audio.functionals",
     "audio_maps": "features.audio.maps",
     "yaafe_like": "features.audio.yaafe_like",
+    "landmarks": "features.faces.landmarks",
     "motion_blocks": "features.motion",
 }
 
