@@ -111,6 +111,28 @@ def import_command(
     say(f"{name}: {have} clips{missing}, each time step {stored.shape} {stored.dtype}")
 
 
+@features_app.command("register")
+def register_command(
+    clips: ClipsFile,
+    faces: Annotated[str, typer.Option("-s", "--set", help="Its extracted faces, e.g. faces:detector=none.")],
+    store: Store,
+    reference: Annotated[Path, typer.Option(help="The clip table of the data set whose faces are the measure.")],
+    reference_set: Annotated[str, typer.Option(help="Its faces in the store: extracted, or imported.")],
+    images: Annotated[int, typer.Option(min=1, help="How many training faces of each are measured.")] = 1000,
+) -> None:
+    """Measure how a data set's faces have to move to lie as another's do (Kahou 2015); print the spec that does it.
+
+    Example: emofuse features register sfew.parquet -s faces:detector=none -o store --reference fer.parquet
+    --reference-set fer
+    """
+    from features.faces.register import registered_spec
+    from features.store import open_set
+
+    table, other = read_clips(clips), read_clips(reference)
+    measure = open_set(store, reference_set, other)
+    print(registered_spec(open_set(store, faces, table), table, measure, other, images))
+
+
 @features_app.command("ls")
 def ls_command(store: Annotated[Path, typer.Argument(help="Folder of the feature store.")]) -> None:
     """List the sets of a store: how many clips, what shape, what size.

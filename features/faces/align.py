@@ -9,6 +9,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from features.faces.detect import cascade
+from features.faces.similarity import Similarity, cut
 from features.faces.track import Patch, Track
 
 # (left, right) in the picture, each (x, y), as shares of the crop's and of the box's side.
@@ -31,8 +32,8 @@ def eye_transform(left: np.ndarray, right: np.ndarray, size: int) -> np.ndarray:
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
 
-def aligned_crops(track: Track, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The track's times (T,) and its crops, uint8 (T, size, size) or (T, size, size, 3)."""
+def aligned_crops(track: Track, size: int, move: Similarity | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The track's times (T,) and its crops, uint8 (T, size, size) or (T, size, size, 3), moved by `move`."""
     patches = track.kept()
     times = np.array([patch.time_s for patch in patches])
     eyes = _eyes_at(track, times)
@@ -40,7 +41,7 @@ def aligned_crops(track: Track, size: int) -> tuple[np.ndarray, np.ndarray]:
     for patch, (left, right) in zip(patches, eyes, strict=True):
         corner = np.array([patch.left, patch.top])
         matrix = eye_transform((left - corner) * patch.scale, (right - corner) * patch.scale, size)
-        crops.append(cv2.warpAffine(patch.pixels, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE))
+        crops.append(cut(patch.pixels, matrix, size, move))
     return times, np.stack(crops)
 
 

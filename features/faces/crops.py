@@ -1,14 +1,24 @@
-"""The feature set `faces`: aligned crops of the one face that a clip is about."""
+"""The feature set `faces`: aligned crops of the one face that a clip is about.
+
+With `detector=none` each picture is the face, as data sets give them (FER2013, SFEW's and AFEW's aligned faces); its
+middle square is taken. `equalise` and `register` are Kahou's preprocessing (section 2.1.2): histogram equalisation, and
+the data set's similarity onto the reference set, with noise beyond the picture. Its third step, the mean and deviation
+image, is fitted by the model that reads the crops.
+"""
 
 from collections.abc import Mapping
 
 import cv2
 import numpy as np
 
+from features.decode import video_frames
 from features.errors import WrongUse
 from features.faces.align import EYE_FACE_PX, aligned_crops
-from features.faces.follow import check_following, follow
+from features.faces.follow import DETECTORS, check_following, follow
+from features.faces.similarity import Similarity, cut, parse_similarity
 from features.sets import FeatureArray, FeatureSet, Media, Value
+
+GIVEN = "none"
 
 
 def extract(media: Media, params: Mapping[str, Value]) -> FeatureArray:
@@ -18,19 +28,39 @@ def extract(media: Media, params: Mapping[str, Value]) -> FeatureArray:
     """
     shape = _shape(params)
     size, colour = shape[0], len(shape) == 3
-    track = follow(media, float(params["fps"]), str(params["detector"]), max(size, EYE_FACE_PX), colour)
-    times, crops = aligned_crops(track, size)
+    fps, detector, move = float(params["fps"]), str(params["detector"]), parse_similarity(str(params["register"]))
+    if detector == GIVEN:
+        times, crops = _given_crops(media, fps, size, colour, move)
+    else:
+        times, crops = aligned_crops(follow(media, fps, detector, max(size, EYE_FACE_PX), colour), size, move)
     if params["equalise"]:
         crops = np.stack([_equalised(crop) for crop in crops])
     return FeatureArray(crops, times)
 
 
 def _shape(params: Mapping[str, Value]) -> tuple[int, ...]:
-    check_following("faces", params)
+    check_following("faces", params, (*DETECTORS, GIVEN))
+    parse_similarity(str(params["register"]))
     size = int(params["size"])
     if not 16 <= size <= 512:
         raise WrongUse(f"Feature set 'faces': expected a size from 16 to 512 pixels, but got {size}.")
     return (size, size, 3) if params["colour"] else (size, size)
+
+
+def _given_crops(
+    media: Media, fps: float, size: int, colour: bool, move: Similarity | None
+) -> tuple[np.ndarray, np.ndarray]:
+    times, crops = [], []
+    for time_s, picture in video_frames(media, every_s=1 / fps if fps else None, gray=not colour):
+        scale = size / min(picture.shape[:2])
+        if scale < 1:
+            picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            scale = 1.0
+        height, width = picture.shape[:2]
+        matrix = np.array([[scale, 0, (size - scale * width) / 2], [0, scale, (size - scale * height) / 2]])
+        times.append(time_s)
+        crops.append(cut(picture, matrix, size, move))
+    return np.array(times), np.stack(crops)
 
 
 def _equalised(crop: np.ndarray) -> np.ndarray:
@@ -47,5 +77,5 @@ SET = FeatureSet(
     summary="aligned crops of one face per clip (Viola-Jones, a CNN where that finds none)",
     extract=extract,
     shape=_shape,
-    params={"size": 48, "colour": False, "fps": 0.0, "detector": "auto", "equalise": False},
+    params={"size": 48, "colour": False, "fps": 0.0, "detector": "auto", "equalise": False, "register": ""},
 )

@@ -1,7 +1,7 @@
 """From a media file to the one face that a clip is about: what all sets that need a face begin with."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import cv2
 
@@ -37,13 +37,13 @@ def follow(media: Media, fps: float, detector: str, face_px: int, colour: bool =
     return track
 
 
-def check_following(set_name: str, params: Mapping[str, Value]) -> None:
+def check_following(set_name: str, params: Mapping[str, Value], detectors: Sequence[str] = DETECTORS) -> None:
     """Refuse values of `fps` and `detector` that can't be meant."""
     fps, detector = float(params["fps"]), str(params["detector"])
     if not 0 <= fps < float("inf"):
         raise WrongUse(f"Feature set {set_name!r}: expected fps of 0 (every frame) or more, but got {fps}.")
-    if detector not in DETECTORS:
-        raise unknown_name("face detector", detector, DETECTORS)
+    if detector not in detectors:
+        raise unknown_name("face detector", detector, detectors)
 
 
 def _no_face(tracker: Tracker, detector: str, cnn: Cnn | None) -> str:

@@ -6,16 +6,19 @@ while each face keeps its own proportions. A similarity is four numbers: it is w
 (`faces:register=...`), so that it is part of the features' key and travels with a bundle.
 """
 
-import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
 
+from features.clips import ClipTable
 from features.errors import EmofuseError, WrongUse
 from features.faces.align import EYES
 from features.faces.landmarks import LOWER, SMALLER, points_of
+from features.faces.similarity import similarity_between
+from features.progress import progress
+from features.sets import SetSpec
+from features.stored_set import StoredSet
 
 # Left eye, right eye (as the picture shows them), tip of the nose, corners of the mouth.
 FIVE = (range(36, 42), range(42, 48), range(30, 31), range(48, 49), range(54, 55))
@@ -23,51 +26,41 @@ _SEEN_PX = 128
 _LOOKS = 3
 
 
-@dataclass(frozen=True)
-class Similarity:
-    """Scales and turns (clockwise) about the upper left corner, then shifts by `x` and `y`, shares of the crop's side.
+def registered_spec(
+    faces: StoredSet, table: ClipTable, reference: StoredSet, reference_table: ClipTable, images: int
+) -> str:
+    """The spec of `faces` with the similarity that brings their mean shape onto the reference's.
 
-    Written `scale/degrees/x/y`.
+    Up to `images` training faces of each set are measured; the same similarity then serves all splits, as in the paper.
     """
-
-    scale: float = 1.0
-    degrees: float = 0.0
-    x: float = 0.0
-    y: float = 0.0
-
-    def __str__(self) -> str:
-        return f"{self.scale:.4f}/{self.degrees:.2f}/{self.x:.4f}/{self.y:.4f}"
-
-    def matrix(self, size: int) -> np.ndarray:
-        """The same for pixels of a crop of `size`, (2, 3)."""
-        turn = self.scale * np.exp(1j * np.deg2rad(self.degrees))
-        return np.array([[turn.real, -turn.imag, self.x * size], [turn.imag, turn.real, self.y * size]])
-
-
-def parse_similarity(text: str) -> Similarity | None:
-    """The similarity that is written `scale/degrees/x/y`; None for an empty text."""
-    if not text:
-        return None
-    try:
-        scale, degrees, x, y = map(float, text.split("/"))
-    except ValueError:
-        scale = degrees = x = y = float("nan")
-    if not (np.isfinite([degrees, x, y]).all() and 0.1 <= scale <= 10):
+    if faces.name != "faces" or faces.info.imported or faces.info.params["register"]:
         raise WrongUse(
-            f"Feature set 'faces': expected register=scale/degrees/x/y with a scale from 0.1 to 10, but got {text!r}; "
-            "`emofuse features register` computes it."
+            f"Feature set {faces.info.spec!r} can't be registered: expected an extracted set `faces` without register= "
+            "(an imported one can't be cut anew, and one that was moved is measured where it lies now)."
         )
-    return Similarity(scale, degrees, x, y)
+    shape = mean_shape(_sampled(faces, table, images))
+    move = similarity_between(shape, mean_shape(_sampled(reference, reference_table, images)))
+    return str(SetSpec("faces", {**faces.info.params, "register": str(move)}))
 
 
-def similarity_between(shape: np.ndarray, reference: np.ndarray) -> Similarity:
-    """The similarity that brings the points `shape` (K, 2) closest to `reference` (K, 2), in the least squares."""
-    # In complex numbers a similarity of the plane is z -> turn * z + shift.
-    z, target = (points @ (1, 1j) for points in (shape, reference))
-    offset = z - z.mean()
-    turn = (offset.conj() @ (target - target.mean())) / (offset.conj() @ offset).real
-    shift = target.mean() - turn * z.mean()
-    return Similarity(float(np.abs(turn)), float(np.rad2deg(np.angle(turn))), float(shift.real), float(shift.imag))
+def _sampled(stored: StoredSet, table: ClipTable, images: int) -> Iterator[np.ndarray]:
+    """Up to `images` faces of the training clips, evenly over all of their frames."""
+    height, width = (*stored.shape, 0, 0)[:2]
+    if stored.dtype != np.uint8 or height != width or stored.shape[2:] not in ((), (3,)):
+        raise EmofuseError(
+            f"Feature set {stored.info.spec!r}: expected square pictures of type uint8, but a time step is "
+            f"{stored.shape} {stored.dtype}; name a set of faces."
+        )
+    ids = [clip.clip_id for clip in table.split("train") if stored.has(clip.clip_id)]
+    total = sum(stored.length(clip_id) for clip_id in ids)
+    every = max(1, -(-total // images))
+    with progress(f"shapes of {stored.info.spec}", -(-total // every)) as counter:
+        before = 0
+        for clip_id in ids:
+            for crop in stored[clip_id][-before % every :: every]:
+                yield crop
+                counter.advance()
+            before += stored.length(clip_id)
 
 
 def five_points(crop: np.ndarray) -> np.ndarray:
@@ -91,17 +84,3 @@ def mean_shape(crops: Iterable[np.ndarray]) -> np.ndarray:
     if not shapes:
         raise EmofuseError("There is no face to register: the training clips of the set hold none.")
     return np.mean(shapes, axis=0)
-
-
-def warped(picture: np.ndarray, matrix: np.ndarray, size: int, noisy: bool) -> np.ndarray:
-    """The picture under `matrix` (2, 3), uint8 (size, size, ...); beyond its edges lie its edge pixels, or noise.
-
-    The noise is Gaussian with the picture's mean and deviation, and the same for the same picture.
-    """
-    crop = cv2.warpAffine(picture, matrix, (size, size), borderMode=cv2.BORDER_REPLICATE)
-    if not noisy:
-        return crop
-    inside = cv2.warpAffine(np.ones(picture.shape[:2], np.uint8), matrix, (size, size), flags=cv2.INTER_NEAREST)
-    random = np.random.default_rng(zlib.crc32(picture.tobytes()))
-    noise = random.normal(picture.mean(axis=(0, 1)), picture.std(axis=(0, 1)), crop.shape).clip(0, 255)
-    return np.where(inside.reshape(size, size, *[1] * (crop.ndim - 2)), crop, noise.astype(np.uint8))
