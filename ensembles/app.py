@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ensembles.export_app import export, refit
 from features.errors import WrongUse
 from features.progress import say
 
@@ -17,6 +18,9 @@ ensemble_app = typer.Typer(
     rich_markup_mode="rich",
     help="Fit, compare, refit and export ensembles of stored predictions.",
 )
+
+ensemble_app.command()(refit)
+ensemble_app.command()(export)
 
 Run = Annotated[Path, typer.Argument(help="The run folder, as `search run` or `ensemble import` wrote it.")]
 Partitions = Annotated[

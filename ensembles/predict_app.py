@@ -1,6 +1,7 @@
 """`emofuse predict`: label and probabilities for each clip."""
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +12,8 @@ from rich.table import Table
 
 from features.errors import WrongUse
 from features.progress import progress
+
+_WIDE = 200  # columns of a table that goes to a file or a pipe
 
 predict_app = typer.Typer(add_completion=False)
 
@@ -71,7 +74,7 @@ def _print_table(results: list) -> None:
         first, *others = sorted(result.probabilities.items(), key=lambda item: -item[1])
         runners_up = ", ".join(f"{label} {p:.2f}" for label, p in others[:2])
         table.add_row(name, first[0], f"{first[1]:.2f}", runners_up, _remark(result.left_out))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
 
 
 def _remark(left_out: dict[str, str]) -> str:

@@ -112,4 +112,6 @@ def _parse(text: str, key: str, value: str, default: Value) -> Value:
 
 
 def _text(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)

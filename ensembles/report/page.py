@@ -1,13 +1,14 @@
 """Gather a run's facts and render the page."""
 
 import json
+from collections.abc import Sized
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ensembles.ensemble import ensemble_names, open_ensemble
-from ensembles.leaderboard import leaderboard
+from ensembles.leaderboard import Leaderboard, leaderboard
 from ensembles.report import parts
 from features.errors import EmofuseError
 from features.files import write_bytes
@@ -31,12 +32,11 @@ def write_report(run: Path, out: Path, *, test: bool = False) -> Path:
     page = template.render(
         css=(here / "style.css").read_text(encoding="utf-8"),
         title=name,
-        subtitle=f"{len(board.members)} models and {len(board.ensembles)} ensembles, {board.n_clips} held-out clips "
-        f"of {board.n_groups} groups, partition {' and '.join(board.partitions)}",
+        subtitle=_subtitle(board),
         tiles=parts.tiles(board),
         verdict={"text": lead.verdict, "warn": "does not" in lead.verdict} if lead and lead.verdict else None,
         dots=parts.dots(board),
-        ensembles=[parts.ensemble_section(ensemble) for ensemble in board.ensembles],
+        ensembles=[parts.ensemble_section(ensemble, leads=ensemble is lead) for ensemble in board.ensembles],
         leaderboard=parts.leaderboard_section(board),
         search=parts.search_section(_search_rows(run)),
         provenance={"note": f"Run folder {run.name}.", "recipe": recipe, "versions": facts},
@@ -44,6 +44,16 @@ def write_report(run: Path, out: Path, *, test: bool = False) -> Path:
     )
     write_bytes(out, page.encode())
     return out
+
+
+def _subtitle(board: Leaderboard) -> str:
+    who = f"{_count(board.members, 'model')} and {_count(board.ensembles, 'ensemble')}"
+    where = f"{_count(board.partitions, 'partition')}: {', '.join(board.partitions)}"
+    return f"{who} on {board.n_clips} held-out clips of {board.n_groups} groups, {where}"
+
+
+def _count(things: Sized, what: str) -> str:
+    return f"{len(things)} {what}{'' if len(things) == 1 else 's'}"
 
 
 def _partitions(run: Path) -> tuple[str, ...] | None:
@@ -56,8 +66,8 @@ def _search_rows(run: Path) -> list[dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
 
     def row(entry: str) -> dict[str, Any]:
-        empty: dict[str, Any] = {"finished": 0, "pruned": 0, "failed": 0, "best": None, "seconds": 0.0, "accuracies": []}
-        return rows.setdefault(entry, {"entry": entry, **empty})
+        empty = {"entry": entry, "finished": 0, "pruned": 0, "failed": 0, "best": None}
+        return rows.setdefault(entry, {**empty, "seconds": 0.0, "accuracies": []})
 
     for path in prediction_files(run):
         footer = read_footer(path)

@@ -82,8 +82,11 @@ def dots(board: Leaderboard) -> dict[str, Any]:
     }
 
 
-def ensemble_section(ensemble: Ensemble) -> dict[str, Any]:
-    """One ensemble: the weights as a picture, model x class, and its confusion matrices."""
+def ensemble_section(ensemble: Ensemble, *, leads: bool) -> dict[str, Any]:
+    """One ensemble: the weights as a picture, model x class, and its confusion matrices.
+
+    The verdict on the one that `leads` stands at the top of the page.
+    """
     how = final(ensemble)
     confusions = []
     for which, title in (("nested", "Confusion on held-out clips"), (how, "Confusion on test clips")):
@@ -92,7 +95,7 @@ def ensemble_section(ensemble: Ensemble) -> dict[str, Any]:
             confusions.append({"title": title, "note": f"Rows are true classes, shades their shares; {measured.rows}.",
                                "grid": _confusion(measured, ensemble.classes)})
     count = f"{len(ensemble.members)} of {ensemble.n_candidates} models"
-    note = f"Method {ensemble.method}, {count}. {ensemble.verdict}"
+    note = f"Method {ensemble.method}, {count}. {ensemble.verdict if not leads else ''}"
     return {"name": f"Ensemble {ensemble.name}", "note": note, "weights": _weights(ensemble), "confusions": confusions}
 
 
@@ -120,7 +123,7 @@ def search_section(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         {
             **row,
             "best": "-" if row["best"] is None else f"{row['best']:.3f}",
-            "hours": f"{row['seconds'] / 3600:.2f}",
+            "minutes": f"{row['seconds'] / 60:.1f}",
             "strip": [round(4 + 312 * value, 1) for value in row["accuracies"]],
         }
         for row in rows
