@@ -4,8 +4,6 @@ import sys
 from importlib import import_module
 
 import typer
-from click.exceptions import ClickException
-from click.exceptions import Exit as ClickExit
 
 from features.errors import EmofuseError
 
@@ -19,6 +17,9 @@ APPS = {
     "predict": ("ensembles.predict_app", "predict_app", "Classify media files with an exported bundle."),
     "report": ("ensembles.report_app", "report_app", "Write a run's report as one HTML file."),
 }
+
+# Typer carries a click of its own in some releases; its errors are reached through what typer exports.
+ClickException: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 
 def usage() -> str:
@@ -71,11 +72,11 @@ def run(arguments: list[str]) -> int:
     app = getattr(import_module(module), attribute)
     try:
         result = typer.main.get_command(app).main(rest, prog_name=f"emofuse {name}", standalone_mode=False)
-    except ClickExit as stop:
+    except typer.Exit as stop:
         return stop.exit_code
     except ClickException as error:
-        error.show()
-        return error.exit_code
+        error.show()  # type: ignore[attr-defined]
+        return error.exit_code  # type: ignore[attr-defined]
     return result if isinstance(result, int) else 0
 
 

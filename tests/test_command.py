@@ -1,0 +1,50 @@
+"""The command itself: overview, unknown names, exit codes."""
+
+import pytest
+
+import emofuse
+
+
+def test_overview(capsys):
+    assert emofuse.main(["--help"]) == 0
+    assert "Start with: emofuse demo" in capsys.readouterr().out
+
+
+def test_no_command_is_wrong_use(capsys):
+    assert emofuse.main([]) == 2
+
+
+def test_unknown_command_names_the_nearest(capsys):
+    assert emofuse.main(["ensembel", "fit"]) == 2
+    assert "Did you mean 'ensemble'?" in capsys.readouterr().err
+
+
+def test_unknown_option_is_wrong_use(capsys):
+    assert emofuse.main(["predict", "--nonsense"]) == 2
+    assert "nonsense" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["search", "status", "absent"],
+        ["ensemble", "fit", "absent"],
+        ["predict", "absent", "clip.mp4"],
+        ["report", "absent"],
+        ["features", "extract", "absent.parquet", "-s", "functionals", "-o", "store"],
+    ],
+)
+def test_a_missing_file_is_one_sentence(words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert emofuse.main(words) in (1, 2)
+    told = capsys.readouterr().err.strip()
+    assert told.startswith("emofuse: ")
+    assert "absent" in told
+    assert len(told.splitlines()) == 1
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["demo", "clips", "features", "search", "ensemble", "predict", "report"])
+def test_every_command_has_help(name, capsys):
+    assert emofuse.main([name, "--help"]) == 0
+    assert "Usage: emofuse" in capsys.readouterr().out
