@@ -18,7 +18,8 @@ from features.files import read_json, write_json
 demo_app = typer.Typer(add_completion=False)
 
 NAME = "demo"
-SETS = ("faces:fps=12", "functionals", "short_term")
+FACES = "faces:fps=12"
+SETS = (FACES, "functionals", "short_term")
 _APPS = {
     "clips": ("features.app", "clips_app"),
     "features": ("features.app", "features_app"),
@@ -57,7 +58,7 @@ def demo(
     _title(2, "Turn clips into features; a clip that fails is a row with a reason")
     sets = [word for spec in SETS for word in ("-s", spec)]
     _run("features", "extract", tables["clips"], *sets, "-o", folders["store"], *workers)
-    _run("features", "extract", tables["stills"], "-s", "faces", "-o", folders["store"], *workers)
+    _run("features", "extract", tables["stills"], "-s", FACES, "-o", folders["store"], *workers)
 
     _title(3, "Search hyperparameters of every family, on both partitions of train and val")
     _run("search", "run", recipe, "--clips", tables["clips"], "--features", folders["store"], "--stills",
