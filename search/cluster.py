@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import shutil
-import tempfile
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import EmofuseError
+from features.files import content_key
 from search.jobs import Ending, Job, Source
 from search.trial import TrialSpec, attempt_trial
 
@@ -52,8 +53,8 @@ class Capacity:
 
 
 @contextmanager
-def connected(address: str | None, cpus: int | None) -> Iterator[Capacity]:
-    """Ray on this machine with `cpus` CPUs (None: all), or the cluster at `address`."""
+def connected(run: Path, address: str | None, cpus: int | None) -> Iterator[Capacity]:
+    """Ray on this machine with `cpus` CPUs (None: all), or the cluster at `address`, for one run."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     secured = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
@@ -62,12 +63,12 @@ def connected(address: str | None, cpus: int | None) -> Iterator[Capacity]:
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    # Sockets lie in this folder, and a socket's path may have 107 bytes.
-    folder = Path(tempfile.mkdtemp(prefix="emofuse-ray-", dir="/tmp")) if address is None else None
+    folder = _session_folder(run)
     try:
         if address is not None:
             _join(address, quiet)
         else:
+            folder.mkdir(mode=0o700)
             ray.init(
                 address="local",
                 num_cpus=cpus,
@@ -85,16 +86,29 @@ def connected(address: str | None, cpus: int | None) -> Iterator[Capacity]:
         )
     finally:
         ray.shutdown()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _session_folder(run: Path) -> Path:
+    # Ray's sockets lie here, and a socket's path may have 107 bytes. Named after the run, so that the next search
+    # clears away what a killed one left.
+    folder = Path("/tmp") / f"emofuse-{os.getuid()}-{content_key(str(run))[:8]}"
+    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        raise EmofuseError(f"{folder}: expected to make this folder for Ray's sockets, but it is there; remove it.")
+    return folder
 
 
 def _join(address: str, quiet: dict[str, Any]) -> None:
     import ray
 
     try:
+        host, _, port = address.rpartition(":")
+        if port.isdigit():
+            # Ray itself tries for many minutes to reach what isn't there.
+            socket.create_connection((host.removeprefix("ray://"), int(port)), timeout=10).close()
         ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise EmofuseError(
             f"--address {address}: expected a running Ray cluster, but {_first_line(error)}; start one with "
             "`ray start --head` (with the same RAY_AUTH_MODE as here), or leave the option out."

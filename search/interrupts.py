@@ -59,7 +59,7 @@ class Interrupts:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._deferred and self.requested is None:
             self.requested = number
-            say("Stopping; what is finished is kept. Once more stops at once.")
+            say("Stopping; the same command goes on where this one stopped. Once more stops at once.")
             return
         self._raise(number)
 

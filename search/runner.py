@@ -155,7 +155,7 @@ class Workers:
         elif job is not None:
             jobs.put_back(job)
             if self._capacity is None:
-                self._capacity = self._ray.enter_context(connected(self._address, self._cpus))
+                self._capacity = self._ray.enter_context(connected(jobs.run.path, self._address, self._cpus))
                 interrupts.install()  # Ray has put its own in place
             jobs.place(self._capacity)
             with interrupts.deferred():
