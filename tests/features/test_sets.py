@@ -1,0 +1,18 @@
+from pathlib import Path
+
+import pytest
+
+from features.sets import get_set, parse_spec, set_names
+
+DOCS = Path(__file__).parents[2] / "docs" / "features.md"
+
+
+@pytest.mark.parametrize("name", set_names())
+def test_every_set_describes_itself(name):
+    feature_set, spec = get_set(name), parse_spec(name)
+    assert feature_set.name == name and feature_set.summary and str(spec) == name
+    shape = feature_set.shape(spec.params)
+    (row,) = [line for line in DOCS.read_text().splitlines() if line.startswith(f"| `{name}` |")]
+    assert f"| {feature_set.level}" in row and str(shape) in row
+    if feature_set.extra:
+        assert row.endswith(f"| `{feature_set.extra}` |")
