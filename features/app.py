@@ -168,7 +168,8 @@ def sets_command() -> None:
     table = Table("set", "level", "what", "parameters", "needs")
     for name in set_names():
         feature_set = get_set(name)
-        params = ", ".join(f"{key}={value}" for key, value in feature_set.params.items())
+        defaults = {k: str(v).lower() if isinstance(v, bool) else v for k, v in feature_set.params.items()}
+        params = ", ".join(f"{key}={value}" for key, value in defaults.items())
         needs = f"extra {feature_set.extra}" if feature_set.extra else ""
         table.add_row(name, feature_set.level, feature_set.summary, params, needs)
     Console().print(table)

@@ -5,9 +5,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.clips import check_clips, hash_media
+from features.clips import ClipTable, check_clips, hash_media
 from features.datasets import dataset_names, get_adapter, read_dataset
 from features.errors import EmofuseError, WrongUse
+from features.extract import extract
+from features.store import open_set
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -241,8 +243,13 @@ def test_images_of_wrong_folders(tmp_path):
 
 
 @pytest.mark.real_data
-def test_real_ravdess(real_data, capsys):
+def test_real_ravdess(real_data, tmp_path, capsys):
     table = read_dataset("ravdess", real_data / "ravdess_audio", train="1-12", test="13-16")
     assert Counter(clip.split for clip in table.clips) == {"train": 720, "test": 240}
     assert "warning" not in capsys.readouterr().err
     check_clips(table)
+    few = hash_media(ClipTable(table.clips[::240], table.root))
+    (summary,) = extract(few, ["short_term"], tmp_path, workers=2)
+    assert summary.ok == len(few) == 4
+    stored = open_set(tmp_path, "short_term", few)
+    assert all(stored[i].shape == (stored.length(i), 34) for i in stored.ids)
