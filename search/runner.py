@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from optuna.storages import JournalStorage
 
@@ -17,16 +18,40 @@ from search.activations import ensure_entry_activations
 from search.cluster import Capacity, connected, run_jobs
 from search.inputs import split_layer
 from search.interrupts import Interrupts
-from search.jobs import Ending, Job, Queue, budget
-from search.recipe import Entry, Recipe, Stage
+from search.jobs import Ending, Job, Queue, Source, budget
+from search.recipe import Asha, Entry, Recipe, Stage
 from search.runfolder import Outcome, RunFolder
 from search.status import Status, exclusive, read_status
 from search.studies import EntryStudy, open_journal
 from search.trial import TrialResult, TrialSpec, attempt_trial, entry_spec, finished_result
 
 
+class Trials(Source, Protocol):
+    """A source of jobs that `Workers` can train."""
+
+    run: RunFolder
+
+    @property
+    def asha(self) -> Asha | None:
+        """When trials may be stopped early; None: never."""
+        ...
+
+    @property
+    def max_epochs(self) -> Mapping[str, int]:
+        """The longest that a trial of each entry can train."""
+        ...
+
+    def put_back(self, job: Job) -> None:
+        """Hand `job` out again."""
+        ...
+
+    def place(self, capacity: Capacity) -> None:
+        """From now on ask for no more than these machines have."""
+        ...
+
+
 class StageJobs:
-    """One stage's trials (search.jobs.Source): hands them out, records how they end, and says so."""
+    """One stage's trials (a `Trials`): hands them out, records how they end, and says so."""
 
     def __init__(self, run: RunFolder, stage: Stage, journal: JournalStorage, interrupts: Interrupts):
         self.run, self.stage, self._interrupts = run, stage, interrupts
@@ -45,6 +70,11 @@ class StageJobs:
         return self._queue.exhausted
 
     @property
+    def asha(self) -> Asha | None:
+        """The recipe's rule for stopping early."""
+        return self.run.recipe.asha
+
+    @property
     def max_epochs(self) -> dict[str, int]:
         """The longest that a trial of each entry can train."""
         return {name: spec.max_epochs or 1 for name, spec in self._specs.items()}
@@ -52,7 +82,9 @@ class StageJobs:
     def next(self) -> Job | None:
         """The next trial, or None when there is none now."""
         job = self._queue.next()
-        return job and replace(job, spec=self._placed(job.spec))
+        if job is None or self._capacity is None:
+            return job
+        return replace(job, spec=job.spec.placed(self._capacity.node_cpus, self._capacity.gpus))
 
     def put_back(self, job: Job) -> None:
         """Hand `job` out again."""
@@ -88,11 +120,6 @@ class StageJobs:
     def _trials(self, entry: str, point: Mapping[str, Scalar]) -> list[TrialSpec]:
         hyperparameters = self.stage.entries[entry].complete(point)
         return [self._specs[entry].at(hyperparameters, partition) for partition in self._partitions]
-
-    def _placed(self, spec: TrialSpec) -> TrialSpec:
-        if self._capacity is None:
-            return spec
-        return replace(spec, cpu=min(spec.cpu, self._capacity.node_cpus), gpu=spec.gpu if self._capacity.gpus else 0.0)
 
     def _known(self, spec: TrialSpec) -> Ending | None:
         done = finished_result(spec)
@@ -145,7 +172,7 @@ class Workers:
         self._ray.close()
         self._capacity = None
 
-    def train(self, jobs: StageJobs, interrupts: Interrupts) -> None:
+    def train(self, jobs: Trials, interrupts: Interrupts) -> None:
         """Train all trials of `jobs`; Ray is started when the first one is there."""
         job = jobs.next()
         if self._in_process:
@@ -159,7 +186,7 @@ class Workers:
                 interrupts.install()  # Ray has put its own in place
             jobs.place(self._capacity)
             with interrupts.deferred():
-                run_jobs(jobs, self._capacity, jobs.run.recipe.asha, jobs.max_epochs, jobs.run.path / ".tune")
+                run_jobs(jobs, self._capacity, jobs.asha, jobs.max_epochs, jobs.run.path / ".tune")
 
 
 def run_search(

@@ -65,6 +65,10 @@ class TrialSpec:
         """The seed of the training (31 bits), made from `config_key`, which the recipe's seed is part of."""
         return int(self.config_key[:8], 16) >> 1
 
+    def placed(self, node_cpus: float, gpus: float) -> "TrialSpec":
+        """The same trial, asking for no more CPUs than one node has, and for a GPU only where there are any."""
+        return replace(self, cpu=min(self.cpu, node_cpus), gpu=self.gpu if gpus else 0.0)
+
     def at(self, hyperparameters: Mapping[str, Any], partition: str) -> "TrialSpec":
         """The entry's trial at these (complete) hyperparameters on this partition."""
         return replace(self, hyperparameters=dict(hyperparameters), partition=partition)

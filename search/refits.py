@@ -1,0 +1,95 @@
+"""Single trials that stand outside a search: the refits of an ensemble's members."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+
+from features.progress import say
+from search.cluster import Capacity
+from search.interrupts import Interrupts
+from search.jobs import Ending, Job
+from search.runfolder import RunFolder
+from search.runner import Workers
+from search.trial import TrialResult, TrialSpec, finished_result
+
+
+class Refits:
+    """A list of trials as a source of jobs (search.runner.Trials); a failed one is said and kept as an outcome."""
+
+    def __init__(self, run: RunFolder, specs: Sequence[TrialSpec], interrupts: Interrupts):
+        self.run, self._interrupts = run, interrupts
+        self._waiting = deque(Job(number, spec) for number, spec in enumerate(specs))
+        self._total, self._ended = len(specs), 0
+        self._capacity: Capacity | None = None
+        self.reasons: dict[str, str] = {}
+
+    @property
+    def asha(self) -> None:
+        """A refit runs for the epochs that it was given."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Every trial was handed out."""
+        return not self._waiting
+
+    @property
+    def max_epochs(self) -> dict[str, int]:
+        """Refits have no rungs."""
+        return {job.spec.entry: 1 for job in self._waiting}
+
+    def next(self) -> Job | None:
+        """The next trial."""
+        if not self._waiting:
+            return None
+        job = self._waiting.popleft()
+        if self._capacity is None:
+            return job
+        return replace(job, spec=job.spec.placed(self._capacity.node_cpus, self._capacity.gpus))
+
+    def put_back(self, job: Job) -> None:
+        """Hand `job` out again."""
+        self._waiting.appendleft(job)
+
+    def place(self, capacity: Capacity) -> None:
+        """From now on ask for no more than these machines have."""
+        self._capacity = capacity
+
+    def end(self, job: Job, ending: Ending) -> None:
+        """Say how a refit ended."""
+        self._ended += 1
+        if ending.status != "finished":
+            self.reasons[job.key] = ending.reason
+        epochs = f"{ending.epochs} epoch{'s' if ending.epochs != 1 else ''}, {ending.wall_s:.1f} s"
+        say(f"{self._ended} of {self._total}  {job}: {ending.reason or epochs}")
+
+    def pruned(self, job: Job) -> bool:
+        """Never: refits are not compared."""
+        return False
+
+    def stopping(self) -> bool:
+        """A signal came."""
+        return self._interrupts.requested is not None
+
+    def lost(self, job: Job) -> None:
+        """Say that the trial is started again."""
+        say(f"{job}: its process died; it goes on from its checkpoint in another one")
+
+
+def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: Workers) -> list[TrialResult]:
+    """Train `specs` (finished ones are kept as they are); their results in order, failed ones with a reason."""
+    todo = {spec.trial_key: spec for spec in specs if finished_result(spec) is None}
+    reasons: dict[str, str] = {}
+    if todo:
+        with Interrupts() as interrupts, workers:
+            refits = Refits(run, list(todo.values()), interrupts)
+            workers.train(refits, interrupts)
+            reasons = refits.reasons
+    return [_result(spec, reasons) for spec in specs]
+
+
+def _result(spec: TrialSpec, reasons: dict[str, str]) -> TrialResult:
+    done = finished_result(spec)
+    if done is not None:
+        return done
+    reason = reasons.get(spec.trial_key, "it did not finish")
+    return TrialResult(spec.trial_key, spec.config_key, spec.entry, spec.partition, "failed", reason=reason)
