@@ -15,9 +15,11 @@ from features.faces.track import Patch, Track
 # (left, right) in the picture, each (x, y), as shares of the crop's and of the box's side.
 EYES = np.array([[0.32, 0.40], [0.68, 0.40]])
 # A face must be so large for the eye cascades, and larger adds nothing.
-EYE_FACE_PX = 80
-# Where the pupil lies in a hit of the cascades for open and closed eyes (measured against landmarks, as above).
-_PUPIL = (("righteye_2splits", 0.52, 0.685), ("lefteye_2splits", 0.435, 0.685))
+EYE_FACE_PX = 96
+# Where the pupil lies in a hit of the cascades for open and closed eyes. Measured against dlib's landmarks, on 425 faces
+# of real clips: they find 91 % of the eyes, half of these within 3 %, 90 % within 6 % of the eyes' distance.
+_PUPIL = (("righteye_2splits", 0.515, 0.675), ("lefteye_2splits", 0.43, 0.675))
+_SMALLEST, _LARGEST = (19, 19), (48, 48)
 # Eyes farther than this from the usual place, in shares of the box's side, are eyebrows, nostrils, glasses.
 _FARTHEST = 0.13
 
@@ -54,8 +56,10 @@ def _eyes_at(track: Track, times: np.ndarray) -> np.ndarray:
         if time_s in patches:
             places[at] = find_eyes(patches[time_s], *box)
     places = _filled(places.reshape(len(boxes), 4), EYES.ravel())
-    boxes, places = _smooth(boxes), _smooth(places).reshape(-1, 2, 2)
-    eyes = boxes[:, None, :2] + (places - 0.5) * boxes[:, None, 2:]
+    # A head moves faster than it grows or tilts: stronger smoothing of its place would lag behind (measured).
+    centre = gaussian_filter1d(boxes[:, :2], 0.6, axis=0, mode="nearest")
+    side, places = _smooth(boxes[:, 2:]), _smooth(places).reshape(-1, 2, 2)
+    eyes = centre[:, None] + (places - 0.5) * side[:, None]
     paths = [np.interp(times, track.times_s, path) for path in eyes.reshape(len(boxes), 4).T]
     return np.stack(paths, axis=1).reshape(-1, 2, 2)
 
@@ -69,13 +73,12 @@ def find_eyes(patch: Patch, x: float, y: float, side: float) -> np.ndarray:
                            borderMode=cv2.BORDER_REPLICATE)
     if upper.ndim == 3:
         upper = cv2.cvtColor(upper, cv2.COLOR_RGB2GRAY)
-    upper = cv2.equalizeHist(upper)
     half = round(0.55 * EYE_FACE_PX)
     eyes = np.full((2, 2), np.nan)
     for at, (name, pupil_x, pupil_y) in enumerate(_PUPIL):
         shift = at * (EYE_FACE_PX - half)
         part = np.ascontiguousarray(upper[:, shift : shift + half])
-        hits = cascade(name).detectMultiScale(part, 1.1, 2, minSize=(16, 16), maxSize=(40, 40))
+        hits = cascade(name).detectMultiScale(part, 1.1, 1, minSize=_SMALLEST, maxSize=_LARGEST)
         if len(hits):
             left, top, width, height = max(np.asarray(hits).tolist(), key=lambda hit: hit[2])
             eyes[at] = (left + shift + pupil_x * width) / EYE_FACE_PX, (top + pupil_y * height) / EYE_FACE_PX + 0.15
