@@ -71,9 +71,10 @@ class Packed:
 
 
 def pack(examples: Examples, inputs: tuple[Input, ...], shapes: Mapping[str, tuple[int, ...]], device: str) -> Packed:
-    """Copy the clips of `examples` into one tensor per slot; images stay uint8, all else becomes float32.
+    """Copy the clips of `examples` into one tensor per slot; images stay uint8, vectors become float32.
 
-    Refuses a clip without steps, of another shape than `shapes[slot]`, or with NaN or infinity, by its name.
+    Refuses a clip without steps, of another shape than `shapes[slot]`, with NaN or infinity, or with images that aren't
+    uint8, by its name.
     """
     if len(examples) == 0:
         raise EmofuseError("Expected at least one clip, but got none.")
@@ -88,9 +89,14 @@ def pack(examples: Examples, inputs: tuple[Input, ...], shapes: Mapping[str, tup
                     f"Clip {clip_id!r}: expected one or more {slot.slot!r} steps of shape {shape}, "
                     f"but got an array of shape {array.shape}; extract the set again."
                 )
-        joined = np.concatenate([a if a.dtype == np.uint8 else a.astype(np.float32, copy=False) for a in arrays])
+            if slot.rank > 1 and array.dtype != np.uint8:
+                raise EmofuseError(
+                    f"Clip {clip_id!r}: expected {slot.slot!r} as images of type uint8, but got {array.dtype}."
+                )
+        dtype = np.float32 if slot.rank == 1 else np.uint8
+        joined = np.concatenate([array.astype(dtype, copy=False) for array in arrays])
         values[slot.slot] = _placed(torch.from_numpy(joined), where)
-        if joined.dtype != np.uint8 and not torch.isfinite(values[slot.slot].sum()):
+        if slot.rank == 1 and not torch.isfinite(values[slot.slot].sum()):
             examples.check_finite()
         length[slot.slot] = torch.tensor([len(a) for a in arrays])
         start[slot.slot] = length[slot.slot].cumsum(0) - length[slot.slot]

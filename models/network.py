@@ -99,10 +99,11 @@ def last_step(states: Tensor, lengths: Tensor) -> Tensor:
 def mean_step(states: Tensor, lengths: Tensor) -> Tensor:
     """The mean over each clip's valid steps (B, H) of `states` (B, T, H)."""
     valid = valid_steps(lengths, states.shape[1])[..., None]
-    return torch.where(valid, states, 0.0).sum(1) / lengths[:, None]
+    return (states * valid).sum(1) / lengths[:, None]
 
 
 def max_step(states: Tensor, lengths: Tensor) -> Tensor:
     """The maximum over each clip's valid steps (B, H) of `states` (B, T, H)."""
     valid = valid_steps(lengths, states.shape[1])[..., None]
-    return states.masked_fill(~valid, -torch.inf).amax(1)
+    # Added rather than filled in: half the time, forward and backward.
+    return (states + torch.where(valid, 0.0, -torch.inf)).amax(1)

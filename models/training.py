@@ -64,7 +64,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=cuda), exact_kernels():
         torch.default_generator.manual_seed(seed)
         if cuda:
-            torch.cuda.manual_seed(seed)
+            torch.cuda.default_generators[device.index or 0].manual_seed(seed)
         yield
 
 
@@ -93,7 +93,9 @@ def train(
     """
     if epochs is None and held_out is None:
         raise EmofuseError("Training expects held-out clips to stop on, or a number of epochs, but got neither.")
-    last = epochs or min(settings.max_epochs, max_epochs or settings.max_epochs)
+    last = epochs if epochs is not None else min(settings.max_epochs, max_epochs or settings.max_epochs)
+    if last < 1:
+        raise EmofuseError(f"Training expects at least one epoch, but got {last}.")
     checkpoint = Checkpoint(resume, identity, settings.checkpoint_every_s)
     with seeded(seed, fit.device):
         run = _Run(network, fit, settings, seed)

@@ -39,7 +39,7 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> TorchModel:
     hp = hyperparameters
     (features,) = context.shapes["audio"]
     settings = Settings(
-        "adam", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=15, weight_decay=hp["weight_decay"], clip=1.0,
+        "adam", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=10, weight_decay=hp["weight_decay"], clip=1.0,
         decay=0.1, decay_iterations=3000, class_weight=hp["class_weight"],
     )
     return TorchModel(

@@ -40,7 +40,7 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> TorchModel:
     hp = hyperparameters
     (features,) = context.shapes["frames"]
     settings = Settings(
-        "sgd", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=30, momentum=hp["momentum"], clip=hp["clip"],
+        "sgd", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=20, momentum=hp["momentum"], clip=hp["clip"],
         class_weight=hp["class_weight"],
     )
     return TorchModel(
@@ -57,7 +57,7 @@ FAMILY = Family(
     space={
         "hidden": Choice((50, 100, 200, 400)),
         "scale": Float(0.01, 1.0, log=True),
-        "lr": Float(5e-4, 0.1, log=True),
+        "lr": Float(5e-4, 0.05, log=True),
         "momentum": Choice((0.0, 0.9)),
         "clip": Float(0.1, 10.0, log=True),
         "batch_size": Choice((16, 32, 64)),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from features.errors import WrongUse
 from features.names import unknown_name
 from models.family import Context, Family, Input, Resources
-from models.network import ClipNetwork, valid_steps
+from models.network import ClipNetwork, mean_step, valid_steps
 from models.space import Choice, Float
 from models.torch_model import TorchModel, load_torch
 from models.training import Settings, exact_kernels
@@ -87,9 +87,9 @@ class FaceCNN(ClipNetwork):
         """The mean of `function` over the valid frames of each clip (B, D)."""
         valid = valid_steps(lengths, images.shape[1])  # (B, T)
         rows = torch.cat([function(some) for some in images[valid].split(_FRAMES)])  # (valid frames, D)
-        clip = torch.arange(len(images), device=images.device).repeat_interleave(lengths)
-        total = rows.new_zeros(len(images), rows.shape[1]).index_add_(0, clip, rows)
-        return total / lengths[:, None]
+        steps = rows.new_zeros(*valid.shape, rows.shape[1])  # (B, T, D)
+        steps[valid] = rows
+        return mean_step(steps, lengths)
 
 
 def _random_crop(images: Tensor, crop: tuple[int, ...]) -> Tensor:
