@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM during a search: finish what is being written, then stop; a second signal stops at once."""
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from features.errors import EmofuseError
 from features.progress import say
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A signal to the whole process group (a batch system's) strikes Ray's own processes too, and Ray then waits for them.
+GRACE_S = 20.0
 
 
 class _Terminated(BaseException):
@@ -27,6 +30,7 @@ class Interrupts:
         self.requested: int | None = None
         self._deferred = False
         self._before: dict[int, Any] = {}
+        self._watchdog: threading.Timer | None = None
 
     def __enter__(self) -> "Interrupts":
         if threading.current_thread() is threading.main_thread():
@@ -35,6 +39,8 @@ class Interrupts:
         return self
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
         for number, handler in self._before.items():
             signal.signal(number, handler)
         if isinstance(error, _Terminated):
@@ -47,7 +53,7 @@ class Interrupts:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """The first signal only sets `requested`; it is acted on when the block ends."""
+        """The first signal only sets `requested`; it is acted on when the block ends, after `GRACE_S` at the latest."""
         self._deferred = True
         try:
             yield
@@ -60,6 +66,10 @@ class Interrupts:
         if self._deferred and self.requested is None:
             self.requested = number
             say("Stopping; the same command goes on where this one stopped. Once more stops at once.")
+            # Nothing is lost by leaving in the middle: every file is whole or absent.
+            self._watchdog = threading.Timer(GRACE_S, os._exit, (130 if number == signal.SIGINT else 1,))
+            self._watchdog.daemon = True
+            self._watchdog.start()
             return
         self._raise(number)
 

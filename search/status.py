@@ -130,10 +130,13 @@ def means(footers: Sequence[Footer], partitions: Sequence[str]) -> Mapping[str, 
 def is_running(run: Path) -> bool:
     """Whether a search works on the run now (seen from this machine, or over a file system that shares locks)."""
     try:
-        with exclusive(run):
-            return False
-    except EmofuseError:
+        with (run / ".lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    except OSError:
+        return False  # never started, or a file system without locks
+    return False
 
 
 @contextmanager

@@ -241,7 +241,8 @@ def _command(data, recipe, out, *options):
 
 
 def _start(arguments):
-    return subprocess.Popen([sys.executable, "-m", "emofuse", *arguments], stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "emofuse", *arguments]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
 
 
 def _wait_for(condition, process, limit_s=120):
@@ -298,7 +299,7 @@ def test_a_signal_stops_a_search_on_ray(data, tmp_path, signal_number, code):
     out = tmp_path / "run"
     driver = _start(_command(data, _recipe(tmp_path, SLOW_TRIALS), out, "--cpus", "2"))
     _wait_for(lambda: len(prediction_files(out)) >= 1, driver)
-    driver.send_signal(signal_number)
+    os.killpg(driver.pid, signal_number)  # as Ctrl-C in a terminal, which reaches Ray's processes too
     _, lines = driver.communicate(timeout=60)
     assert driver.returncode == code and "the same command goes on where this one stopped" in lines
     assert "Traceback" not in lines and not list(Layout(out).outcomes())
