@@ -1,20 +1,25 @@
 """Kahou's decision fusion: one weight per member and class, found by random and local search."""
 
+import os
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 
-from ensembles.fusion.base import Fusion, Metric, Missing, Problem, member_sum, rescale
-from ensembles.fusion.noise import BLOCK, Kind, Noise
+from ensembles.fusion import kernel
+from ensembles.fusion.base import Fusion, Metric, Missing, Problem
+from ensembles.fusion.kernel import BLOCK, LANES
+from ensembles.fusion.noise import Kind, Noise
 from ensembles.fusion.screen import Incumbent
 from features.errors import WrongUse
 from features.names import unknown_name
 
 Local = Literal["gaussian", "uniform"]
-_AFTER_SUCCESS = 32  # draws looked ahead after a success, while the next one is likely to be near
+_FURTHEST = 64 * BLOCK  # draws looked ahead at most; after a success it is one block, as the next one may be near
+_TASK = 4  # blocks that a thread does at once: their weights stay in the second cache
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,8 @@ class DecisionFusion(Fusion):
     rounds, 8.2 million draws. `local` is the noise: "gaussian", or "uniform" on [-sigma, sigma].
 
     The paper leaves open what becomes of negative weights and of ties; the rules are those above. `time_limit_s` stops
-    early with the best so far, as does Ctrl-C. The same seed gives the same weights.
+    early with the best so far, as does Ctrl-C. `n_jobs` is the number of threads (None: all cores). The same seed gives
+    the same weights, on any machine and with any number of threads.
 
     Further attributes after `fit`: `trace_`, the accepted draws; `n_draws_`, how many were made.
     """
@@ -50,6 +56,7 @@ class DecisionFusion(Fusion):
         local: Local = "gaussian",
         metric: Metric = "accuracy",
         seed: int = 0,
+        n_jobs: int | None = None,
         time_limit_s: float | None = None,
         missing: Missing = "share",
     ):
@@ -60,6 +67,7 @@ class DecisionFusion(Fusion):
         self.local = local
         self.metric = metric
         self.seed = seed
+        self.n_jobs = n_jobs
         self.time_limit_s = time_limit_s
         self.missing = missing
 
@@ -70,18 +78,20 @@ class DecisionFusion(Fusion):
         self.n_draws_ = 0
         if M == 1:
             return np.ones((1, C))
-        best = Incumbent(problem)
-        noise = Noise(self.seed, M, C)
-        deadline = None if self.time_limit_s is None else time.monotonic() + self.time_limit_s
-        try:
-            for round_, sigma in enumerate(self._sigmas()):
-                self._search_round(best, noise, round_, sigma, deadline)
-                if best.perfect or (deadline is not None and time.monotonic() > deadline):
-                    break
-        except KeyboardInterrupt:
-            if not self.trace_:
-                raise
-        return best.weights
+        with ThreadPoolExecutor(self.n_jobs or _cores()) as pool:
+            search = _Search(Incumbent(problem), Noise(self.seed, M, C), self.draws, pool, self.time_limit_s)
+            try:
+                for round_, sigma in enumerate(self._sigmas()):
+                    if not search.run_round(round_, self._kind(sigma), sigma):
+                        break
+            except KeyboardInterrupt:
+                if not search.trace:
+                    raise
+        self.trace_, self.n_draws_ = search.trace, search.n_draws
+        return search.best.weights
+
+    def _kind(self, sigma: float) -> Kind:
+        return "uniform" if sigma == 0 else "gaussian" if self.local == "gaussian" else "symmetric"
 
     def _check(self) -> None:
         if self.local not in get_args(Local):
@@ -94,47 +104,62 @@ class DecisionFusion(Fusion):
             if not good:
                 raise WrongUse(f"DecisionFusion needs {name} {rule}, but got {name}={getattr(self, name)}.")
 
-    def _sigmas(self) -> Iterator[float | None]:
-        """The scale of each round's steps; None is the uniform search at the start."""
-        yield None
+    def _sigmas(self) -> Iterator[float]:
+        """The scale of each round's steps; 0 is the uniform search at the start."""
+        yield 0.0
         sigma = self.sigma
         while sigma >= self.sigma_min:
             yield sigma
             sigma *= self.decay
 
-    def _search_round(
-        self, best: Incumbent, noise: Noise, round_: int, sigma: float | None, deadline: float | None
-    ) -> None:
-        kind: Kind = "uniform" if sigma is None else "gaussian" if self.local == "gaussian" else "symmetric"
-        draw, ahead = 0, _AFTER_SUCCESS
-        while draw < self.draws and not best.perfect:
-            if best.weights.size and deadline is not None and time.monotonic() > deadline:
-                return
-            block, first = divmod(draw, BLOCK)
-            rows = slice(first, min(first + ahead, BLOCK, first + self.draws - draw))
-            # The steps don't depend on the centre, so a stretch of draws is scored as if none of them succeeded; after
-            # one does, the rest of the stretch is made again around the new centre.
-            proposals = propose(noise, kind, round_, block, rows, best.weights, sigma)
-            found = best.take_first_better(proposals)
+
+class _Search:
+    """The rounds of one fit: what is best so far, and how many draws it took."""
+
+    def __init__(self, best: Incumbent, noise: Noise, draws: int, pool: Executor, time_limit_s: float | None):
+        self.best, self.noise, self.draws = best, noise, draws
+        self.trace: list[Accepted] = []
+        self.n_draws = 0
+        self._pool = pool
+        self._deadline = np.inf if time_limit_s is None else time.monotonic() + time_limit_s
+
+    def run_round(self, round_: int, kind: Kind, sigma: float) -> bool:
+        """Make the draws of a round; False when the search is to end."""
+        draw, ahead = 0, BLOCK
+        while draw < self.draws:
+            if self.best.perfect or (self.trace and time.monotonic() > self._deadline):
+                return False
+            # The steps don't depend on the centre, so a stretch of draws is screened as if none of them succeeded;
+            # after one does, the rest of the stretch is made again around the new centre.
+            count = min(ahead, self.draws - draw)
+            found = self._first_better(round_, kind, sigma, draw, count)
+            made = count if found is None else found + 1
+            draw, self.n_draws = draw + made, self.n_draws + made
             if found is None:
-                draw, ahead = draw + len(proposals), min(2 * ahead, BLOCK)
+                ahead = min(2 * ahead, _FURTHEST)
             else:
-                draw, ahead = draw + found + 1, _AFTER_SUCCESS
-                self.trace_.append(Accepted(round_, draw - 1, best.score))
-        self.n_draws_ += draw
+                ahead = BLOCK
+                self.trace.append(Accepted(round_, draw - 1, self.best.score))
+        return True
+
+    def _first_better(self, round_: int, kind: Kind, sigma: float, first: int, count: int) -> int | None:
+        best, (M, C) = self.best, self.noise.shape
+        centre = best.weights if sigma > 0 else np.zeros((M, C))
+        blocks = -(-count // BLOCK)
+        worths = np.empty(blocks * BLOCK, np.int64)
+
+        def screen(start: int, stop: int) -> None:
+            weights = kernel.aligned((stop - start) // LANES * C * M * LANES).reshape(-1, C, M, LANES)
+            self.noise.propose(kind, round_, first + start, centre, sigma, weights)
+            kernel.screen(weights, best.clips, best.gains, best.counts, worths[start:stop])
+
+        edges = [*range(0, blocks, _TASK), blocks]
+        list(self._pool.map(lambda a, b: screen(a * BLOCK, b * BLOCK), edges[:-1], edges[1:]))
+        for i in np.flatnonzero(worths[:count] > best.threshold):
+            if best.offer(self.noise.weights_of(kind, round_, first + int(i), best.weights, sigma)):
+                return int(i)
+        return None
 
 
-def propose(
-    noise: Noise, kind: Kind, round_: int, block: int, rows: slice, centre: np.ndarray, sigma: float | None
-) -> np.ndarray:
-    """The weight sets (W, M, C) that the draws `rows` of a block stand for; `sigma` None takes no centre."""
-
-    def step(attempt: int) -> np.ndarray:
-        numbers = noise.block(kind, round_, block, attempt)[rows].astype(np.float64)
-        return numbers if sigma is None else np.maximum(centre + sigma * numbers, 0)
-
-    weights, attempt = step(0), 0
-    while (empty := member_sum(weights) == 0).any():
-        attempt += 1
-        weights = np.where(empty[:, None, :], step(attempt), weights)
-    return rescale(weights)
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,7 +10,7 @@ from ensembles.fusion.base import Fusion, Metric, Missing, Problem
 from ensembles.fusion.screen import Incumbent
 from features.errors import WrongUse
 
-_BATCH = 4096
+_BATCH = 8192
 _MOST_POINTS = 5_000_000
 
 
@@ -42,9 +42,7 @@ class GridFusion(Fusion):
         best = Incumbent(problem)
         points = _simplex(M, parts)
         while batch := list(islice(points, _BATCH)):
-            weights = np.repeat(np.array(batch)[:, :, None] / parts, C, axis=2)
-            while (found := best.take_first_better(weights)) is not None:
-                weights = weights[found + 1 :]
+            best.take_best(np.repeat(np.array(batch)[:, :, None] / parts, C, axis=2))
         return best.weights
 
 

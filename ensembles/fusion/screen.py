@@ -1,15 +1,32 @@
-"""Find the first of many weight sets that beats the best so far, at the speed of float32.
+"""Find the first of many weight sets that beats the best so far, at the speed of compiled float32.
 
-A batch is first screened in float32: every clip that could be right within the rounding error counts as right. A set
-whose count doesn't beat the best can't beat it exactly either; the few others are scored by `Problem.score`, the one
-definition. So the outcome has the exact bits of scoring every set one by one.
+A batch is first screened (`kernel.py`): every clip that could be right within the rounding error counts as right. A set
+whose count doesn't beat the best can't beat it exactly either; the few others are scored by `Problem.right_counts`, the
+one definition. So the outcome has the exact bits of scoring every set one by one.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
-from ensembles.fusion.base import Problem, equal_share
+from ensembles.fusion import kernel
+from ensembles.fusion.base import Problem
 
-_CHUNK = 128  # weight sets at once: the scores of a chunk stay in the cache
+
+class Clips(NamedTuple):
+    """The clips whose decision depends on the weights, sorted by pattern of missing members and true class.
+
+    `rows` (n + C, C, M) are their scores, with a dummy for each class at the end that is never right; `columns`
+    (C, M, n) and `middles` (C, n) the same as distances from the median member; `segments` (S, 4) hold label, start,
+    stop, pattern; `patterns` (K, M) which members are there; `margin` covers the rounding.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    middles: np.ndarray
+    segments: np.ndarray
+    patterns: np.ndarray
+    margin: np.float32
 
 
 class Incumbent:
@@ -17,7 +34,18 @@ class Incumbent:
 
     def __init__(self, problem: Problem):
         self._problem = problem
-        self._screen = _Screen(problem)
+        self.clips, certain = pack(problem)
+        C = problem.shape[2]
+        totals = np.bincount(problem.y, minlength=C)
+        # What a right clip of each class is worth, as whole numbers; `_slack` allows for their rounding.
+        if problem.metric == "accuracy":
+            self.gains, self._slack = np.ones(C, np.int64), 0
+        else:
+            unit = 2.0**40 / (totals > 0).sum()
+            self.gains = np.round(unit / np.maximum(totals, 1)).astype(np.int64)
+            self._slack = len(problem.y)
+        self._certain = certain
+        self.counts = np.full(C, -1, np.int64)  # of open clips; any count beats these, so the first set is taken
         self.weights = np.zeros(0)
         self.score = -np.inf
 
@@ -26,79 +54,84 @@ class Incumbent:
         """Whether nothing can be better."""
         return self.score >= 1.0
 
-    def take_first_better(self, weights: np.ndarray) -> int | None:
-        """Take the first of the sets (W, M, C) whose score is higher; return its index, None when there is none."""
-        for start in range(0, len(weights), _CHUNK):
-            bounds = self._screen.upper_bounds(weights[start : start + _CHUNK])
-            for w in np.flatnonzero(bounds > self.score):
-                score = self._problem.score(weights[start + w])
-                if score > self.score:
-                    self.score, self.weights = score, weights[start + w]
-                    return int(start + w)
-        return None
+    @property
+    def threshold(self) -> int:
+        """Only sets that are worth more in the screen can be better."""
+        return int(self.gains @ self.counts) - self._slack
+
+    def offer(self, weights: np.ndarray) -> bool:
+        """Take weights (M, C) if they score higher."""
+        counts = self._problem.right_counts(weights)
+        score = float(self._problem.value(counts))
+        if score <= self.score:
+            return False
+        self.weights, self.score, self.counts = weights, score, counts - self._certain
+        return True
+
+    def take_best(self, weights: np.ndarray) -> None:
+        """Take the best of the sets (W, M, C), if it is better; of equals the first."""
+        W, M, C = weights.shape
+        lanes = kernel.aligned(-(-W // kernel.BLOCK) * kernel.BLOCK * C * M).reshape(-1, C, M, kernel.LANES)
+        lanes[:] = 0
+        for start in range(0, W, kernel.LANES):
+            part = weights[start : start + kernel.LANES]
+            lanes[start // kernel.LANES, :, :, : len(part)] = part.transpose(2, 1, 0)
+        worths = np.empty(len(lanes) * kernel.LANES, np.int64)
+        kernel.screen(lanes, self.clips, self.gains, self.counts, worths)
+        for w in np.flatnonzero(worths[:W] > self.threshold):
+            if worths[w] > self.threshold:
+                self.offer(weights[w])
 
 
-class _Screen:
-    """Upper bounds of the metric in float32, over the clips whose decision depends on the weights at all."""
+def pack(problem: Problem) -> tuple[Clips, np.ndarray]:
+    """The clips that weights can change, and how many of each class (C,) are right whatever the weights."""
+    M, N, C = problem.shape
+    sharing = problem.missing == "share"
+    valid = problem.valid if sharing else np.ones((M, N), bool)
+    P = np.where(problem.valid[:, :, None], problem.P, np.float32(0 if sharing else 1 / C))
+    always, never = _decided(P, problem.y, valid)
+    patterns, pattern = np.unique(valid.T, axis=0, return_inverse=True)
+    pattern = pattern.reshape(-1)
+    order = np.lexsort((problem.y, pattern))
+    order = order[~(always | never)[order]]
+    dummies = np.zeros((C, C, M), np.float32)
+    dummies[np.arange(C), np.arange(C)] = -1
+    rows = np.concatenate([P[:, order].transpose(1, 2, 0), dummies])
+    present = np.where(valid[:, order, None], P[:, order], np.nan)
+    middles = np.nanmedian(present, axis=0).astype(np.float32).T
+    columns = np.nan_to_num(present.transpose(2, 0, 1) - middles[:, None, :])
+    segments = []
+    for start, stop in _runs(pattern[order] * C + problem.y[order]):
+        segments.append((problem.y[order[start]], start, stop, pattern[order[start]]))
+    # Relative rounding errors of M products, M sums, two divisions and the rounding of the weights, twice over.
+    margin = np.float32((4 * M + 40) * np.finfo(np.float32).eps / 2)
+    clips = Clips(
+        np.ascontiguousarray(rows, np.float32),
+        np.ascontiguousarray(columns, np.float32),
+        np.ascontiguousarray(middles),
+        np.array(segments, np.int64).reshape(-1, 4),
+        patterns,
+        margin,
+    )
+    return clips, np.bincount(problem.y[always], minlength=C)
 
-    def __init__(self, problem: Problem):
-        M, N, C = problem.shape
-        valid = problem.valid
-        P = np.where(valid[:, :, None], problem.P, np.float32(1 / C if problem.missing == "uniform" else 0))
-        shared = ~valid.all(axis=0) & (problem.missing == "share")
-        always, never = _decided(P, problem.y, valid if problem.missing == "share" else np.ones((M, N), bool))
-        # Relative rounding errors of M products, M sums, the rounding of the weights and one division, twice over.
-        self._margin = np.float32((4 * M + 32) * np.finfo(np.float32).eps / 2)
-        self._problem = problem
-        self._certain = np.bincount(problem.y[always], minlength=C)
-        open_ = ~(always | never)
-        self._parts = [
-            _Part(c, P[:, rows], valid[:, rows], bool(incomplete))
-            for c in range(C)
-            for incomplete in (False, True)
-            if (rows := open_ & (problem.y == c) & (shared == incomplete)).any()
-        ]
 
-    def upper_bounds(self, weights: np.ndarray) -> np.ndarray:
-        """(W,) values that the metric of each set (W, M, C) can't exceed."""
-        counts = np.tile(self._certain, (len(weights), 1))
-        columns = np.ascontiguousarray(weights.transpose(2, 0, 1), dtype=np.float32)  # (C, W, M)
-        for part in self._parts:
-            counts[:, part.label] += part.maybe_right(columns, self._margin)
-        return self._problem.value(counts)
-
-
-class _Part:
-    """Clips of one true class, either all complete or all lacking a member whose weight is shared."""
-
-    def __init__(self, label: int, P: np.ndarray, valid: np.ndarray, incomplete: bool):
-        self.label = label
-        self._P = np.ascontiguousarray(P.transpose(2, 0, 1))  # (C, M, n)
-        self._valid = valid.astype(np.float32) if incomplete else None
-        self._equal = equal_share(P, valid).T.astype(np.float32)  # (C, n)
-
-    def maybe_right(self, columns: np.ndarray, margin: np.float32) -> np.ndarray:
-        """(W,) clips that may be decided right by the weights (C, W, M)."""
-        first, *others = (c for c in range(len(columns)) if c != self.label)
-        rivals = self._scores(first, columns[first])
-        for c in others:
-            np.maximum(rivals, self._scores(c, columns[c]), out=rivals)
-        return np.count_nonzero(self._scores(self.label, columns[self.label]) >= rivals - margin, axis=1)
-
-    def _scores(self, c: int, column: np.ndarray) -> np.ndarray:
-        scores = column @ self._P[c]  # (W, n)
-        if self._valid is None:
-            return scores
-        present = column @ self._valid
-        return np.divide(scores, present, out=np.tile(self._equal[c], (len(column), 1)), where=present > 0)
+def _runs(keys: np.ndarray) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(keys, prepend=-1))
+    return list(zip(edges.tolist(), [*edges[1:].tolist(), len(keys)], strict=True)) if len(keys) else []
 
 
 def _decided(P: np.ndarray, y: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) clips that any weights get right, and that none do: a fused score lies between the members' own."""
+    """(N,) clips that any weights get right, and that none do: a fused score lies between the members' own.
+
+    A clip that nobody has is uniform: the first class is decided.
+    """
     clips = np.arange(len(y))
     present = valid[:, :, None]
     low = np.where(present, P, np.float32(np.inf)).min(axis=0)  # (N, C)
     high = np.where(present, P, np.float32(-np.inf)).max(axis=0)
+    nobody = ~valid.any(axis=0)
     own_low, own_high = low[clips, y], high[clips, y]
     low[clips, y] = high[clips, y] = -np.inf
-    return own_low > high.max(axis=1) + 1e-6, own_high < low.max(axis=1) - 1e-6
+    always = np.where(nobody, y == 0, own_low > high.max(axis=1) + 1e-6)
+    return always, np.where(nobody, y != 0, own_high < low.max(axis=1) - 1e-6)

@@ -1,0 +1,22 @@
+"""How the inner loops of the weight search are compiled."""
+
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+
+
+def compiled(function: Callable | None = None, *, contract: bool = False) -> Callable:
+    """Compile at the first call, without Python's lock; the machine code is kept on disk for the next process.
+
+    `contract` allows a multiplication and an addition to be rounded once (fused), which differs between machines.
+    """
+    options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"} if contract else False}
+
+    def compile_(function: Callable) -> Callable:
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:  # neither the package nor the user's cache folder can be written
+            return njit(**options)(function)
+
+    return compile_ if function is None else compile_(function)
