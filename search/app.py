@@ -16,7 +16,9 @@ def run(
     features: Annotated[Path, typer.Option(help="The feature store of these clips.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")],
     stills: Annotated[Path | None, typer.Option(help="The table of stills that backbones are trained on.")] = None,
-    address: Annotated[str | None, typer.Option(help="A Ray cluster to join (auto, or host:port); it must reach these folders.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster to join (auto, or host:port); it must reach these folders.")
+    ] = None,
     cpus: Annotated[int | None, typer.Option(min=1, help="CPUs of this machine to use (default: all).")] = None,
     in_process: Annotated[bool, typer.Option("--in-process", help="One trial after another, without Ray.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
