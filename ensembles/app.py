@@ -39,12 +39,12 @@ def fit(
     param: Annotated[list[str] | None, typer.Option(help="A parameter of the method, as draws=2000.")] = None,
     partition: Partitions = None,
     entry: Annotated[list[str] | None, typer.Option(help="Only members of this entry (repeatable).")] = None,
-    top: Annotated[int, typer.Option(help="At most so many members; 0: no limit.")] = 20,
-    per_entry: Annotated[int, typer.Option(help="At most so many members of one entry; 0: no limit.")] = 3,
+    top: Annotated[int, typer.Option(min=0, help="At most so many members; 0: no limit.")] = 20,
+    per_entry: Annotated[int, typer.Option(min=0, help="At most so many members of one entry; 0: no limit.")] = 3,
     keep_all: Annotated[bool, typer.Option("--all", help="Keep every member, duplicates and weak ones too.")] = False,
-    folds: Annotated[int, typer.Option(help="Folds of the nested estimate.")] = 5,
-    repeats: Annotated[int, typer.Option(help="How often the nested estimate is repeated with new folds.")] = 1,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same weights.")] = 0,
+    folds: Annotated[int, typer.Option(min=2, help="Folds of the nested estimate.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="How often it is repeated with new folds.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")] = 0,
     test: Test = False,
     as_json: AsJson = False,
 ) -> None:
@@ -120,7 +120,7 @@ def compare(
 def leaderboard(
     run: Run,
     partition: Partitions = None,
-    top: Annotated[int, typer.Option(help="Show so many members; 0: all.")] = 30,
+    top: Annotated[int, typer.Option(min=0, help="Show so many members; 0: all.")] = 30,
     test: Test = False,
     as_json: AsJson = False,
 ) -> None:

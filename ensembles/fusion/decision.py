@@ -100,6 +100,7 @@ class DecisionFusion(Fusion):
             ("draws", self.draws >= 1, "at least 1"),
             ("decay", 0 < self.decay < 1, "between 0 and 1"),
             ("sigma_min", self.sigma_min > 0, "above 0"),
+            ("seed", self.seed >= 0, "at least 0"),
         ):
             if not good:
                 raise WrongUse(f"DecisionFusion needs {name} {rule}, but got {name}={getattr(self, name)}.")

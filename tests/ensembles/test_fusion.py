@@ -209,7 +209,12 @@ def test_make_fusion_tells_unknown_names():
         make_fusion("gridd")
     with pytest.raises(WrongUse, match=r"Unknown parameter of the method decision 'draw'.*Did you mean 'draws'"):
         make_fusion("decision", {"draw": 3})
-    assert make_fusion("decision", {"draws": 3}, seed=7).seed == 7
+    with pytest.raises(WrongUse, match=r"parameter sigma of the method decision is a number, but got 'wide'"):
+        make_fusion("decision", {"sigma": "wide"})
+    with pytest.raises(WrongUse, match=r"parameter draws of the method decision is a whole number, but got 2.5"):
+        make_fusion("decision", {"draws": 2.5})
+    fusion = make_fusion("decision", {"draws": 1e4}, seed=7)
+    assert (fusion.draws, fusion.seed) == (10_000, 7) and isinstance(fusion.draws, int)
 
 
 def test_fuse_is_the_weighted_sum_with_shared_weight():
