@@ -6,6 +6,7 @@ own folder, so Tune's experiment folder is thrown away, and a killed search need
 
 import json
 import logging
+import math
 import os
 import shutil
 import socket
@@ -43,10 +44,10 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the connected machines have: CPUs in all and on the largest one, GPUs in all."""
+    """What the connected machines have: CPUs in all, GPUs in all; `trial_cpus` is the most that a trial may ask for."""
 
     cpus: float
-    node_cpus: float
+    trial_cpus: float
     gpus: float
 
 
@@ -79,7 +80,7 @@ def connected(run: Path, address: str | None, cpus: int | None) -> Iterator[Capa
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         yield Capacity(
             cpus=sum(node.get("CPU", 0.0) for node in nodes),
-            node_cpus=max((node.get("CPU", 0.0) for node in nodes), default=0.0),
+            trial_cpus=math.inf if address else max(node.get("CPU", 0.0) for node in nodes),  # a cluster may grow
             gpus=sum(node.get("GPU", 0.0) for node in nodes),
         )
     finally:
@@ -107,14 +108,11 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
             socket.create_connection((host.removeprefix("ray://"), int(port)), timeout=10).close()
         ray.init(address=address, **quiet)
     except (OSError, RuntimeError, ValueError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
         raise EmofuseError(
-            f"--address {address}: expected a running Ray cluster, but {_first_line(error)}; start one with "
+            f"--address {address}: expected a running Ray cluster, but {reason}; start one with "
             "`ray start --head` (with the same RAY_AUTH_MODE as here), or leave the option out."
         ) from None
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 def work(config: dict[str, Any]) -> None:
@@ -142,7 +140,7 @@ def run_jobs(
     `max_epochs` of each entry bounds ASHA's rungs. `scratch` is a folder that all nodes reach; it is removed.
     """
     # Tune would keep only one trial of a foreign searcher waiting for a process.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(1, int(capacity.cpus)))
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(2, int(capacity.cpus)))
     from ray import tune
 
     running: dict[str, Job] = {}
