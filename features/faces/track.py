@@ -30,8 +30,8 @@ _FOLLOWED = 3
 _LEAST_SIZE_RATIO = 0.6
 # How far a face gets, in its own sides: at once, for each second, at most.
 _REACH, _REACH_PER_S, _MOST_REACH = 0.4, 1.2, 1.0
-# Change between two frames' thumbnails in standard deviations: cuts in real clips 0.55 to 1.5, a whip pan 0.4.
-_CUT, _THUMBNAIL = 0.5, 32
+# Correlation of two frames' thumbnails: cuts in real clips below 0.2, turning lights 0.5, a whip pan 0.8.
+_CUT, _THUMBNAIL, _FLAT = 0.4, 32, 4.0
 # Patches reach this many box sides, so that a turned or moving face stays inside.
 _PATCH_REACH = 2.0
 _SLACK_S = 1e-6
@@ -54,14 +54,16 @@ class Track:
 
     times_s: list[float] = field(default_factory=list)
     boxes: list[Box] = field(default_factory=list)
+    holds_s: list[float] = field(default_factory=list)
     patches: list[Patch] = field(default_factory=list)
     score: float = 0.0
     sightings: int = 0
 
     def add(self, time_s: float, box: Box, picture_side: int, trust: int = 1) -> None:
-        """A sighting; that of a CNN counts for `trust` of Viola-Jones's."""
+        """A sighting; that of a CNN counts for `trust` of Viola-Jones's, and stands for as many looks."""
         self.times_s.append(time_s)
         self.boxes.append(box)
+        self.holds_s.append(trust * LOOK_S)
         self.score += trust * box.side / picture_side
         self.sightings += trust
 
@@ -72,8 +74,8 @@ class Track:
         for patch in self.patches:
             at = int(np.searchsorted(times, patch.time_s + _SLACK_S))  # sightings up to now
             next_s = times[at] if at < len(times) else np.inf
-            last_s = times[at - 1]
-            if next_s - last_s <= GAP_S + _SLACK_S or patch.time_s - last_s < LOOK_S - _SLACK_S:
+            last_s, hold_s = times[at - 1], self.holds_s[at - 1]
+            if next_s - last_s <= GAP_S + _SLACK_S or patch.time_s - last_s < hold_s - _SLACK_S:
                 kept.append(patch)
         return kept
 
@@ -119,7 +121,7 @@ class Tracker:
     def _followed(self, time_s: float, within_s: float) -> list[Track]:
         since_s = max(self._shot_s, time_s - within_s - _SLACK_S)
         recent = [t for t in self._tracks if t.times_s[-1] >= since_s]
-        return sorted(recent, key=lambda t: -t.score)[:_FOLLOWED]
+        return sorted(recent, key=lambda t: -t.boxes[-1].side)[:_FOLLOWED]
 
     def _look(self, time_s: float, gray: np.ndarray) -> None:
         if self._viola_jones:
@@ -158,7 +160,10 @@ class Tracker:
         last, self._thumbnail = self._thumbnail, thumbnail
         if last is None or last.shape != thumbnail.shape:
             return last is not None
-        return bool(np.abs(thumbnail - last).mean() > _CUT * (1 + min(thumbnail.std(), last.std())))
+        contrasts = thumbnail.std(), last.std()
+        if max(contrasts) < _FLAT:
+            return False
+        return bool((thumbnail * last).mean() < _CUT * contrasts[0] * contrasts[1])
 
 
 def _same(track: Track, time_s: float, box: Box) -> bool:

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+from face_pictures import grey, pasted, scene
+
+from features.faces.detect import Box, ViolaJones
+from features.faces.track import CNN_S, GAP_S, Tracker
+
+RATE = 25
+
+
+class Script:
+    """A detector that knows where the faces are: `faces(time_s)` gives boxes; counts the pictures it is shown."""
+
+    def __init__(self, faces):
+        self.faces, self.now, self.shown = faces, 0.0, []
+
+    def __call__(self, gray):
+        self.shown.append(self.now)
+        return self.faces(self.now)
+
+    def near(self, gray, box):
+        close = [b for b in self.faces(self.now) if b.apart(box) < 0.7]
+        return min(close, key=box.apart, default=None)
+
+
+def tracked(viola_jones, cnn=None, seconds=4.0, rate=RATE, picture=None):
+    tracker = Tracker(viola_jones, cnn, 40)
+    empty = np.zeros((240, 320), np.uint8)
+    for i in range(round(seconds * rate)):
+        for detector in (viola_jones, cnn):
+            if detector is not None:
+                detector.now = i / rate
+        tracker.step(i / rate, empty if picture is None else picture(i / rate))
+    return tracker
+
+
+def kept(tracker):
+    return [patch.time_s for patch in tracker.best().kept()]
+
+
+def within(time_s, *spans):
+    return any(start <= time_s < end for start, end in spans)
+
+
+def test_a_moving_face_is_one_track_without_holes():
+    tracker = Tracker(ViolaJones(), None, 60)
+    for i in range(40):
+        tracker.step(i / RATE, grey(scene(80 + 4 * i, 120)))
+    track = tracker.best()
+    assert len(track.kept()) == 40
+    truth = 80 + 4 * RATE * np.array(track.times_s)
+    assert np.abs(np.array(track.boxes)[:, 0] - truth).max() < 8
+
+
+def test_patches_show_the_face_small_and_in_colour():
+    tracker = Tracker(ViolaJones(), None, 60)
+    tracker.step(0.0, scene(160, 120, 0.8))
+    (patch,) = tracker.best().patches
+    assert patch.pixels.shape[2] == 3 and max(patch.pixels.shape) <= 121
+    assert patch.scale == pytest.approx(60 / tracker.best().boxes[0].side)
+
+
+def test_a_short_gap_is_bridged_and_a_long_absence_left_out():
+    seen = ((0.0, 1.0), (1.4, 2.0), (3.2, 4.0))
+    times = kept(tracked(Script(lambda t: [Box(160, 120, 60)] if within(t, *seen) else [])))
+    left_out = [i / RATE for i in range(100) if i / RATE not in times]
+    assert min(left_out) == pytest.approx(2.0, abs=0.13) and max(left_out) == pytest.approx(3.2, abs=0.25)
+    assert np.diff(left_out).max() < 2 / RATE
+    assert 1.4 - 1.0 < GAP_S < 3.2 - 2.0
+
+
+def test_the_long_and_large_face_wins():
+    faces = {"short": Box(60, 60, 80), "small": Box(160, 60, 30), "main": Box(240, 160, 60)}
+
+    def script(t):
+        return [faces["main"], faces["small"]] + [faces["short"]] * within(t, (1.0, 1.5))
+
+    best = tracked(Script(script)).best()
+    assert {box.side for box in best.boxes} == {60}
+    assert len(best.kept()) == 100
+
+
+def test_a_large_face_that_comes_late_wins_over_many_small_ones():
+    small = [Box(40 + 50 * i, 60, 24) for i in range(5)]
+    best = tracked(Script(lambda t: [Box(160, 160, 90)] * (t > 1) + small), seconds=3).best()
+    assert best.boxes[0].side == 90 and len(best.kept()) == pytest.approx(50, abs=25)
+
+
+def test_a_single_false_alarm_is_no_face():
+    tracker = tracked(Script(lambda t: [Box(160, 120, 60)] if within(t, (1.0, 1.05)) else []))
+    assert tracker.best() is None and tracker.frames == 100 and 33 <= tracker.looks <= 41
+
+
+def test_one_look_is_enough_for_a_still():
+    assert tracked(Script(lambda t: [Box(160, 120, 60)]), seconds=1 / RATE).best() is not None
+
+
+def test_a_cut_ends_the_track():
+    shots = [grey(pasted(scene(seed=seed), 160, 120)) for seed in (1, 2)]
+    shots[1] = 255 - shots[1]
+    times = kept(tracked(Script(lambda t: [Box(160, 120, 90)]), picture=lambda t: shots[t >= 2.5]))
+    assert times == [i / RATE for i in range(len(times))] and times[-1] == pytest.approx(2.48)
+
+
+def test_a_flash_or_a_moving_face_is_no_cut():
+    def picture(t):
+        frame = grey(scene(100 + 60 * t, 120))
+        return frame // 2 + 100 if within(t, (1.0, 1.1)) else frame
+
+    assert len(kept(tracked(Script(lambda t: [Box(100 + 60 * t, 120, 90)]), seconds=2, picture=picture))) == 50
+
+
+def test_the_cnn_is_asked_where_viola_jones_finds_nothing_only():
+    cnn = Script(lambda t: [Box(160, 120, 60)])
+    viola_jones = Script(lambda t: [Box(160, 120, 60)] if within(t, (1.0, 3.0)) else [])
+    tracker = tracked(viola_jones, cnn, seconds=4)
+    assert cnn.shown and not any(within(t, (1.2, 3.0)) for t in cnn.shown)
+    assert np.diff([t for t in cnn.shown if t < 1.2]).min() >= CNN_S - 1e-6
+    assert len(tracker.best().kept()) == 100
+
+
+def test_the_cnn_is_asked_ever_less_about_a_clip_without_a_face():
+    cnn = Script(lambda t: [])
+    tracked(Script(lambda t: []), cnn, seconds=60, rate=10)
+    assert 5 <= len(cnn.shown) <= 7 and np.all(np.diff(np.diff(cnn.shown)) > 0)
+
+
+def test_the_cnn_alone():
+    cnn = Script(lambda t: [Box(160, 120, 60)])
+    assert len(tracked(None, cnn, seconds=2).best().kept()) == 50
+
+
+def test_frames_that_are_not_wanted_leave_no_patch():
+    tracker = Tracker(ViolaJones(), None, 60)
+    for i in range(10):
+        tracker.step(i / RATE, grey(scene(160, 120)), keep=i % 2 == 0)
+    assert [patch.time_s for patch in tracker.best().kept()] == [i / RATE for i in range(0, 10, 2)]
