@@ -44,10 +44,10 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Capacity:
-    """What the connected machines have: CPUs in all, GPUs in all; `trial_cpus` is the most that a trial may ask for."""
+    """What the connected machines have: CPUs in all, GPUs in all; `node_cpus` is the most that a trial may ask for."""
 
     cpus: float
-    trial_cpus: float
+    node_cpus: float
     gpus: float
 
 
@@ -80,7 +80,7 @@ def connected(run: Path, address: str | None, cpus: int | None) -> Iterator[Capa
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         yield Capacity(
             cpus=sum(node.get("CPU", 0.0) for node in nodes),
-            trial_cpus=math.inf if address else max(node.get("CPU", 0.0) for node in nodes),  # a cluster may grow
+            node_cpus=math.inf if address else max(node.get("CPU", 0.0) for node in nodes),  # a cluster may grow
             gpus=sum(node.get("GPU", 0.0) for node in nodes),
         )
     finally:

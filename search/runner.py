@@ -84,7 +84,7 @@ class StageJobs:
         job = self._queue.next()
         if job is None or self._capacity is None:
             return job
-        return replace(job, spec=job.spec.placed(self._capacity.trial_cpus, self._capacity.gpus))
+        return replace(job, spec=job.spec.placed(self._capacity.node_cpus, self._capacity.gpus))
 
     def put_back(self, job: Job) -> None:
         """Hand `job` out again."""
