@@ -207,3 +207,21 @@ def test_decoding_broken_files_says_nothing_on_the_terminal(tmp_path):
             "Media; list(video_frames(Media(Path(sys.argv[1]))))")
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.real_data
+def test_real_clips(real_data):
+    frames, sound = {}, {}
+    for path in sorted((real_data / "clips").iterdir()):
+        times = stamps(Media(path), gray=True)
+        assert np.all(np.diff(times) > 0)
+        frames[path.stem] = len(times), times[0]
+        try:
+            sound[path.stem] = read_audio(Media(path), 16000)
+        except ClipFailure as failure:
+            assert failure.status == "no_audio" and "digitally silent" in failure.reason
+    assert len(frames) == 25
+    assert set(frames) - set(sound) == {name for name in frames if name.startswith("02-01")} | {"WolfgangLanger_Pexels"}
+    assert frames["bbaf2n"] == (75, 0.0) and frames["face_noface"][0] == 169
+    assert frames["short_hamilton_clip"] == (275, pytest.approx(0.844, abs=1e-3))  # sound comes first
+    assert not sound["face_noface"][: round(2.4 * 16000)].any() and sound["face_noface"][round(2.5 * 16000) :].any()
