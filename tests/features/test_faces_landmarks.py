@@ -72,9 +72,9 @@ def test_points_are_in_coordinates_of_the_frame():
 
 @pytest.mark.usefixtures("_dlib")
 def test_through_the_set(monkeypatch):
-    boxes = [Box(140, 110, 90), Box(150, 110, 90)]
-    patches = [Patch(t, picture(), 0, 0, 1.0) for t in (0.0, 0.05, 0.1)]
-    track = Track([0.0, 0.1], boxes, patches, 1.0, 2)
+    track = Track(patches=[Patch(t, picture(), 0, 0, 1.0) for t in (0.0, 0.05, 0.1)])
+    for time_s, box in ((0.0, Box(140, 110, 90)), (0.1, Box(150, 110, 90))):
+        track.add(time_s, box, picture_side=288)
     asked = []
     monkeypatch.setattr(landmarks, "follow", lambda media, *options: asked.append(options) or track)
     spec = parse_spec("landmarks:fps=12.5,detector=viola_jones")
