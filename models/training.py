@@ -23,6 +23,7 @@ from models.network import ClipNetwork
 class Settings:
     """How to train one network.
 
+    `l1` is the weight of the sum of all parameters' absolute values in the loss, which `loss` in the curve includes.
     `clip` is the largest gradient norm, None for no limit. The learning rate is multiplied by `decay` after every
     `decay_iterations` batches, or after every epoch where that is None. `patience` is the number of epochs without a
     better held-out result after which training stops. `class_weight` "balanced" weighs a class by the inverse of its
@@ -36,6 +37,7 @@ class Settings:
     patience: int
     momentum: float = 0.0
     weight_decay: float = 0.0
+    l1: float = 0.0
     clip: float | None = None
     decay: float = 1.0
     decay_iterations: int | None = None
@@ -166,6 +168,8 @@ class _Run:
             with torch.autocast(self.device.type, self.type, enabled=self.type != torch.float32):
                 logits = network(inputs, lengths)
             loss = F.cross_entropy(logits.float(), y, self.class_weight)
+            if settings.l1:
+                loss = loss + settings.l1 * sum(p.abs().sum() for p in parameters)
             self.optimiser.zero_grad(set_to_none=True)
             self.scaler.scale(loss).backward()
             if settings.clip is not None:

@@ -200,6 +200,19 @@ def test_gradients_are_clipped_to_the_norm():
     assert float(step.norm()) == pytest.approx(1e-3, rel=1e-2)
 
 
+def test_l1_pulls_every_parameter_towards_zero():
+    start = network(dropout=0.0)
+    nets, losses = {}, {}
+    for l1 in (0.0, 1e-4):
+        nets[l1] = network(dropout=0.0)
+        result = train(nets[l1], rows(clips()), None, Settings("sgd", 0.5, 12, 1, 1, l1=l1), epochs=1)
+        losses[l1] = result.curve[0]["loss"]
+    for before, free, pulled in zip(start.parameters(), nets[0.0].parameters(), nets[1e-4].parameters(), strict=True):
+        torch.testing.assert_close(free - pulled, 0.5 * 1e-4 * before.sign(), atol=2e-7, rtol=0)
+    size = sum(float(p.detach().abs().sum()) for p in start.parameters())
+    assert losses[1e-4] - losses[0.0] == pytest.approx(1e-4 * size, rel=1e-3)
+
+
 def test_divergence_is_told_with_epoch_and_learning_rate():
     with pytest.raises(EmofuseError, match=r"Training diverged in epoch [12] at learning rate 1e\+30"):
         train(network(), rows(clips()), rows(clips(4)), Settings("sgd", 1e30, 4, 5, 5), epochs=5)
