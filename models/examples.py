@@ -51,3 +51,13 @@ class Examples:
         if self.y is None:
             raise EmofuseError("These clips carry no labels, but training needs them.")
         return self.y
+
+    def check_labels(self, classes: Sequence[str]) -> np.ndarray:
+        """`labels()`, or an error when they index other classes than `classes`, or the same in another order."""
+        y = self.labels()
+        if tuple(self.classes) != tuple(classes):
+            raise EmofuseError(
+                f"Expected clips labelled with the classes {', '.join(classes)} in this order, "
+                f"but got {', '.join(self.classes)}."
+            )
+        return y

@@ -57,12 +57,7 @@ class TorchModel:
     ) -> FitResult:
         """See `models.family.Model.fit`."""
         for examples in filter(None, (train, held_out)):
-            examples.labels()
-            if tuple(examples.classes) != tuple(self.context.classes):
-                raise EmofuseError(
-                    f"Expected clips labelled with the classes {', '.join(self.context.classes)} in this order, "
-                    f"but got {', '.join(examples.classes)}."
-                )
+            examples.check_labels(self.context.classes)
         fit_rows = self._pack(train)
         held_out_rows = None if held_out is None else self._pack(held_out)
         network = self._network = self._build()

@@ -5,6 +5,7 @@ import random
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from features.errors import EmofuseError
 from models.examples import Examples
@@ -15,6 +16,8 @@ from models.space import check_point
 
 CLASSES = ("angry", "happy")
 SHAPES = {1: (7,), 2: (48, 48), 3: (48, 48, 3)}
+# Families whose vectors are probabilities of the classes; other vectors are refused.
+OF_PROBABILITIES = {"frame_average"}
 # Hyperparameters, within the space, that fit a handful of clips in few steps; the published ones are made for more.
 EASY = {
     "cnn_irnn": {"lr": 0.05, "momentum": 0.9},
@@ -23,8 +26,12 @@ EASY = {
 SAMPLED_CORNERS = 8
 
 
+def shape_of(family, slot):
+    return (len(CLASSES),) if family.name in OF_PROBABILITIES else SHAPES[slot.rank]
+
+
 def context(family, seed=0):
-    return Context(CLASSES, {slot.slot: SHAPES[slot.rank] for slot in family.inputs}, seed)
+    return Context(CLASSES, {slot.slot: shape_of(family, slot) for slot in family.inputs}, seed)
 
 
 def clips(family, n, seed=0):
@@ -33,12 +40,16 @@ def clips(family, n, seed=0):
     y = np.arange(n) % len(CLASSES)
     inputs = {}
     for slot in family.inputs:
-        shape = SHAPES[slot.rank]
+        shape = shape_of(family, slot)
         prototypes = np.random.default_rng(99).normal(size=(len(CLASSES), *shape))
+        if family.name in OF_PROBABILITIES:
+            prototypes = np.eye(len(CLASSES))  # nothing is learnt: the class itself has the highest probability
         steps = np.ones(n, int) if slot.level == "clip" else rng.integers(1, 25, n)
         if slot.rank > 1:
             steps = np.minimum(steps, 3)
         arrays = [prototypes[c] + rng.normal(size=(t, *shape)) / 4 for c, t in zip(y, steps, strict=True)]
+        if family.name in OF_PROBABILITIES:
+            arrays = [softmax(a, axis=1) for a in arrays]
         if slot.rank > 1:
             arrays = [np.clip(128 + 40 * a, 0, 255).astype(np.uint8) for a in arrays]
         else:
@@ -142,6 +153,8 @@ def test_a_clips_scores_do_not_depend_on_the_others(family, fitted):
 
 
 def test_predictions_are_distributions_for_inputs_far_outside(family, fitted):
+    if family.name in OF_PROBABILITIES:
+        pytest.skip("probabilities have no outside: what is none is refused")
     some = clips(family, 4, seed=6)
     for slot in family.inputs:
         if slot.rank == 1:
@@ -156,7 +169,7 @@ def test_nan_is_refused_by_the_clips_name(family, fitted):
         pytest.skip("uint8 images hold no NaN")
     for bad in (np.nan, np.inf):
         some = clips(family, 8)
-        some.inputs[vectors[0]][3][..., 2] = bad
+        some.inputs[vectors[0]][3][..., -1] = bad
         new = family.build(easy(family), context(family))
         for work in (fitted.predict, fitted.encode, lambda examples, new=new: new.fit(examples, None, epochs=1)):
             with pytest.raises(EmofuseError, match=f"Clip 'clip3': its '{vectors[0]}' features hold NaN or infinity"):
