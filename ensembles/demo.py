@@ -121,7 +121,7 @@ def _predict(bundle: Path, truth: dict[Path, str]) -> int:
 
 
 def _title(number: int, text: str) -> None:
-    Console(stderr=True, highlight=False).print(f"\n[bold]{number} of 7  {text}[/bold]")
+    Console(stderr=True, highlight=False).print(f"\n[bold]{number} of 7  {text}[/bold]", soft_wrap=True)
 
 
 def _command(*words: object) -> None:
@@ -142,7 +142,7 @@ def _summary(out: Path, run: Path, right: int, new: int, seconds: float) -> None
     ensemble = open_ensemble(run, NAME)
     refits = read_refits(run, [(member.entry, member.config_key) for member in ensemble.members])
     singles = [
-        (member.entry, refits.test.score(refits.test.P[m]).accuracy) for m, member in enumerate(refits.test.members)
+        (f"{member.entry} {member.config_key[:6]}", refits.test.score(refits.test.P[m]).accuracy) for m, member in enumerate(refits.test.members)
     ]
     table = Table(box=None, header_style="dim", pad_edge=False)
     for heading, side in (("on untouched test clips", "left"), ("accuracy", "right"), ("", "left")):
@@ -160,7 +160,7 @@ def _summary(out: Path, run: Path, right: int, new: int, seconds: float) -> None
     console.print(Panel(table, title="What it reached", title_align="left", expand=False))
     if nested:
         console.print(f"Before the test clips were looked at, its honest estimate was {100 * nested.accuracy:.1f} % "
-                      f"(fitted: {100 * ensemble.scores['ensemble']['fit'].accuracy:.1f} %).")
+                      f"(fitted: {100 * ensemble.scores['ensemble']['fit'].accuracy:.1f} %).", soft_wrap=True)
     console.print(f"Of {new} new clips by unseen actors it named {right} right.")
     console.print(f"\nThe whole job took {seconds / 60:.1f} minutes. Here lie")
     for what, path in (("the bundle", "bundle"), ("the report", "report.html"), ("every trial", "run")):

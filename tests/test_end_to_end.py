@@ -1,0 +1,156 @@
+"""The whole road on a very small corpus, by the commands that a user types."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+import emofuse
+
+RECIPE = {
+    "name": "small",
+    "seed": 1,
+    "partitions": ["train", "swap"],
+    "asha": None,
+    "stages": [
+        {
+            "stage": "backbone",
+            "entries": {"face_cnn": {"trials": 1, "max_epochs": 3, "inputs": {"faces": "faces:fps=6"}}},
+        },
+        {
+            "stage": "clips",
+            "entries": {
+                "audio_svm": {"trials": 2, "inputs": {"audio": "functionals"}},
+                "cnn_pool_svm": {"trials": 1},
+                "face_pooling": {
+                    "family": "temporal_pooling",
+                    "trials": 1,
+                    "inputs": {"frames": "face_cnn.conv3"},
+                    "max_epochs": 8,
+                },
+            },
+        },
+    ],
+}
+
+
+def run(*words) -> int:
+    return emofuse.main([str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    clips, stills, store = folder / "clips.parquet", folder / "stills.parquet", folder / "store"
+    corpus = ["--train-actors", 2, "--val-actors", 2, "--test-actors", 1, "--clips-per-actor", 14, "--seed", 3]
+    assert run("clips", "synthetic", folder / "clips", "-o", clips, *corpus) == 0
+    few = ["--train-actors", 2, "--val-actors", 1, "--stills-per-actor", 14, "--seed", 3]
+    assert run("clips", "synthetic_stills", folder / "stills", "-o", stills, *few) == 0
+    assert run("features", "extract", clips, "-s", "faces:fps=6", "-s", "functionals", "-o", store) == 0
+    assert run("features", "extract", stills, "-s", "faces:fps=6", "-o", store) == 0
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    search = ["search", "run", folder / "recipe.yaml", "--clips", clips, "--features", store, "--stills", stills]
+    assert run(*search, "-o", folder / "run", "--in-process") == 0
+    method = ["--method", "decision", "--param", "draws=200", "--param", "sigma_min=0.1", "--all"]
+    assert run("ensemble", "fit", folder / "run", *method, "--name", "best") == 0
+    assert run("ensemble", "refit", folder / "run", "best", "--in-process", "--test") == 0
+    assert run("ensemble", "export", folder / "run", "best", "-o", folder / "bundle") == 0
+    return folder
+
+
+def predict(bundle, *paths) -> tuple[int, list[dict], str]:
+    command = [sys.executable, "-m", "emofuse", "predict", "--json", str(bundle), *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+def test_a_bundle_classifies_raw_files_in_a_new_process(world):
+    clips = sorted((world / "clips").rglob("a05_*.mp4"))[:3]
+    junk = world / "junk.mp4"
+    junk.write_bytes(b"no film")
+    code, results, errors = predict(world / "bundle", *clips, junk, world / "absent.mp4")
+    assert code == 1
+    assert "Traceback" not in errors
+    for result in results[:3]:
+        assert result["label"] in result["probabilities"]
+        assert sum(result["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert [result["label"] for result in results[3:]] == [None, None]
+    assert results[3]["reason"].startswith("unreadable")
+    assert results[4]["reason"].startswith("missing")
+
+
+def test_predict_agrees_with_the_stored_test_predictions(world):
+    from ensembles.ensemble import open_ensemble
+    from ensembles.predict import Predictor
+    from ensembles.predictions import read_refits
+
+    ensemble = open_ensemble(world / "run", "best")
+    test = read_refits(world / "run", [(m.entry, m.config_key) for m in ensemble.members]).test
+    stored = dict(zip(test.ids, ensemble.predict_proba(test.P, test.valid), strict=True))
+    predictor = Predictor(world / "bundle")
+    for path in sorted((world / "clips").rglob("a05_*.mp4"))[:4]:
+        now = predictor.predict(path).probabilities
+        np.testing.assert_allclose([now[c] for c in ensemble.classes], stored[path.stem], atol=1e-4)
+
+
+def test_a_refit_has_no_held_out_rows_and_keeps_epochs(world):
+    from ensembles.ensemble import open_ensemble
+    from search.predictions import prediction_path, read_predictions
+
+    for member in open_ensemble(world / "run", "best").members:
+        refit = read_predictions(prediction_path(world / "run", member.entry, member.refit))
+        parents = [
+            read_predictions(prediction_path(world / "run", member.entry, key)).footer for key in member.trials.values()
+        ]
+        assert set(refit.role) == {"fit", "test"}
+        assert refit.footer.hyperparameters == parents[0].hyperparameters
+        assert refit.footer.epochs == int(np.mean([parent.best_epoch for parent in parents]) + 0.5)
+
+
+@pytest.mark.parametrize("change", ["altered", "added", "removed"])
+def test_a_tampered_bundle_is_refused(world, tmp_path, capsys, change):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(world / "bundle", bundle)
+    if change == "altered":
+        path = next(bundle.rglob("*.safetensors"))
+        path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    elif change == "added":
+        (bundle / "extra.py").write_text("")
+    else:
+        (bundle / "MODEL_CARD.md").unlink()
+    assert run("predict", bundle, world / "clips") == 1
+    told = capsys.readouterr().err
+    why = {"altered": "was changed after", "added": "does not belong", "removed": "lacks MODEL_CARD.md"}
+    assert why[change] in told
+
+
+def test_a_bundle_holds_no_pickle(world):
+    suffixes = {path.suffix for path in (world / "bundle").rglob("*") if path.is_file()}
+    assert suffixes <= {".json", ".md", ".safetensors", ".skops"}
+
+
+def test_the_report_shows_everything_in_one_file(world):
+    assert run("report", world / "run", "-o", world / "report.html", "--test") == 0
+    page = (world / "report.html").read_text()
+    for text in ("Ensemble best", "Weights, model", "Confusion on test clips", "Leaderboard", "audio_svm/"):
+        assert text in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_search_again_trains_nothing(world, capsys):
+    files = {p: p.stat().st_mtime_ns for p in (world / "run" / "predictions").rglob("*.parquet")}
+    words = ["--clips", world / "clips.parquet", "--features", world / "store", "--stills", world / "stills.parquet"]
+    assert run("search", "run", world / "recipe.yaml", *words, "-o", world / "run", "--in-process") == 0
+    assert {p: p.stat().st_mtime_ns for p in (world / "run" / "predictions").rglob("*.parquet")} == files
+    assert "Next: emofuse ensemble fit" in capsys.readouterr().out
+
+
+def test_export_before_refit_says_what_to_run(world, capsys):
+    run("ensemble", "fit", world / "run", "--method", "uniform", "--name", "plain")
+    assert run("ensemble", "export", world / "run", "plain", "-o", world / "other") == 1
+    assert "run: emofuse ensemble refit" in capsys.readouterr().err
+    assert not (world / "other").exists()
