@@ -17,6 +17,8 @@ from models.family import Input
 
 # A batch of scores is cut so that no padded slot holds more numbers than this (4 MB as float32).
 _SCORING_NUMBERS = 1_000_000
+# Narrower steps count as this wide, since the layers behind them are.
+_NARROWEST = 64
 # Lengths are jittered by this share before sorting, so that an epoch's batches are not the same every time.
 _JITTER = 0.15
 
@@ -138,7 +140,7 @@ def epoch_batches(packed: Packed, batch_size: int, generator: torch.Generator) -
 def scoring_batches(packed: Packed, min_steps: int = 1) -> Iterator[Tensor]:
     """All clips once, sorted by length, cut so that a padded batch stays small in memory whatever the lengths."""
     longest = torch.stack(list(packed.length.values())).amax(0)
-    width = max(values[0].numel() for values in packed.values.values())
+    width = max(_NARROWEST, *(values[0].numel() for values in packed.values.values()))
     order = longest.argsort(stable=True)
     steps = longest[order].clamp(min=min_steps).tolist()
     first = 0

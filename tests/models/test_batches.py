@@ -58,6 +58,8 @@ def test_scoring_covers_every_clip_once(lengths):
 def test_scoring_batches_stay_small_in_memory():
     batches = list(scoring_batches(packed([1, 400, 500, 30_000, 2, 3], width=30)))
     assert [sorted(b.tolist()) for b in batches] == [[0, 1, 2, 4, 5], [3]]
+    narrow = packed([200] * 100, width=1)
+    assert max(map(len, scoring_batches(narrow))) * 200 <= 15_625, "a network's own layers are wider than one number"
 
 
 def test_little_is_padded_and_batches_differ_between_epochs():
