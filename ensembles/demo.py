@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from ensembles.ensemble import How, Measured, open_ensemble
+from ensembles.ensemble import Ensemble, How, Measured, open_ensemble
 from ensembles.predictions import read_refits
 from features.errors import EmofuseError
 from features.files import read_json, write_json
@@ -142,7 +142,8 @@ def _summary(out: Path, run: Path, right: int, new: int, seconds: float) -> None
     ensemble = open_ensemble(run, NAME)
     refits = read_refits(run, [(member.entry, member.config_key) for member in ensemble.members])
     singles = [
-        (f"{member.entry} {member.config_key[:6]}", refits.test.score(refits.test.P[m]).accuracy) for m, member in enumerate(refits.test.members)
+        (f"{member.entry} {member.config_key[:6]}", refits.test.score(refits.test.P[m]).accuracy)
+        for m, member in enumerate(refits.test.members)
     ]
     table = Table(box=None, header_style="dim", pad_edge=False)
     for heading, side in (("on untouched test clips", "left"), ("accuracy", "right"), ("", "left")):
@@ -155,12 +156,10 @@ def _summary(out: Path, run: Path, right: int, new: int, seconds: float) -> None
     table.add_row("[bold]the ensemble[/bold]", f"[bold]{100 * ensemble.scores['ensemble'][how].accuracy:.1f} %[/bold]",
                   _interval(ensemble.scores["ensemble"][how]))
     console = Console(highlight=False)
-    nested = ensemble.scores["ensemble"].get("nested")
     console.print()
     console.print(Panel(table, title="What it reached", title_align="left", expand=False))
-    if nested:
-        console.print(f"Before the test clips were looked at, its honest estimate was {100 * nested.accuracy:.1f} % "
-                      f"(fitted: {100 * ensemble.scores['ensemble']['fit'].accuracy:.1f} %).", soft_wrap=True)
+    for line in _before_the_test(ensemble):
+        console.print(line, soft_wrap=True)
     console.print(f"Of {new} new clips by unseen actors it named {right} right.")
     console.print(f"\nThe whole job took {seconds / 60:.1f} minutes. Here lie")
     for what, path in (("the bundle", "bundle"), ("the report", "report.html"), ("every trial", "run")):
@@ -172,6 +171,17 @@ def _summary(out: Path, run: Path, right: int, new: int, seconds: float) -> None
         f"search run {out / 'recipe.yaml'} --clips clips.parquet ...     (see emofuse search run --help)",
     ):
         console.print(f"  emofuse {line}", markup=False, soft_wrap=True)
+
+
+def _before_the_test(ensemble: Ensemble) -> list[str]:
+    own, average = ensemble.scores["ensemble"], ensemble.scores["uniform_average"]
+    if "nested" not in own or "nested" not in average:
+        return []
+    return [
+        f"Before the test clips were looked at, the ensemble's honest estimate was {100 * own['nested'].accuracy:.1f} %",
+        f"(on the clips that chose its weights: {100 * own['fit'].accuracy:.1f} %), "
+        f"that of the plain average {100 * average['nested'].accuracy:.1f} %.",
+    ]
 
 
 def _interval(measured: Measured) -> str:
