@@ -178,7 +178,7 @@ def _before_the_test(ensemble: Ensemble) -> list[str]:
     if "nested" not in own or "nested" not in average:
         return []
     return [
-        f"Before the test clips were looked at, the ensemble's honest estimate was {100 * own['nested'].accuracy:.1f} %",
+        f"Before the test clips were looked at, its honest estimate was {100 * own['nested'].accuracy:.1f} %",
         f"(on the clips that chose its weights: {100 * own['fit'].accuracy:.1f} %), "
         f"that of the plain average {100 * average['nested'].accuracy:.1f} %.",
     ]
