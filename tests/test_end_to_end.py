@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -154,3 +155,35 @@ def test_export_before_refit_says_what_to_run(world, capsys):
     assert run("ensemble", "export", world / "run", "plain", "-o", world / "other") == 1
     assert "run: emofuse ensemble refit" in capsys.readouterr().err
     assert not (world / "other").exists()
+
+
+@pytest.mark.real_data
+def test_every_real_clip_gets_a_result_or_a_reason(world, real_data):
+    clips = sorted((real_data / "clips").iterdir())
+    code, results, errors = predict(world / "bundle", *clips)
+    assert code in (0, 1)
+    assert "Traceback" not in errors
+    assert len(results) == len(clips)
+    for result in results:
+        assert (result["label"] is None) == bool(result["reason"])
+        assert "\n" not in (result["reason"] or "")
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_an_ensemble_on_ravdess_beats_an_untuned_svm_on_speakers_it_never_heard(real_data, tmp_path):
+    clips, store, folder = tmp_path / "clips.parquet", tmp_path / "store", tmp_path / "run"
+    splits = ["--train", "1-8", "--val", "9-12", "--test", "13-16"]
+    assert run("clips", "ravdess", real_data / "ravdess_audio", "-o", clips, "--modality", "audio", *splits) == 0
+    sets = ["-s", "is10", "-s", "functionals", "-s", "short_term"]
+    assert run("features", "extract", clips, *sets, "-o", store) == 0
+    recipe = Path(__file__).parents[1] / "recipes" / "ravdess_audio.yaml"
+    assert run("search", "run", recipe, "--clips", clips, "--features", store, "-o", folder) == 0
+    assert run("ensemble", "fit", folder, "--name", "best") == 0
+    assert run("ensemble", "refit", folder, "best", "--test") == 0
+    assert run("ensemble", "export", folder, "best", "-o", tmp_path / "bundle") == 0
+    actors = [real_data / "ravdess_audio" / f"Actor_{actor}" for actor in range(13, 17)]
+    _, results, _ = predict(tmp_path / "bundle", *actors)
+    names = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+    right = [result["label"] == names[int(Path(result["path"]).stem.split("-")[2]) - 1] for result in results]
+    assert np.mean(right) > 0.492
