@@ -23,6 +23,8 @@ from features.stored_set import CLIPS_SCHEMA, OK, SetInfo, StoredSet, clip_crc
 
 # Rows are gathered into record batches of about this size: few enough to list, small enough to hold in memory.
 _BATCH_BYTES = 64 * 2**20
+# What there is of a clip: values and times, or why there are none.
+_Entry = tuple[np.ndarray, np.ndarray] | ClipFailure
 _LIBRARIES = ("numpy", "av", "opencv-python", "librosa", "scipy", "torch", "opensmile", "dlib-bin")
 
 
@@ -96,12 +98,21 @@ class SetWriter:
         _beside_others(lambda: write_json(self._part(clip_id, ".json"), row))
         self._part(clip_id, ".npz").unlink(missing_ok=True)
 
+    def write(self, arrays: Iterable[tuple[str, FeatureArray]]) -> StoredSet:
+        """Write the finished set at once from all clips' `arrays`, in the order of `clip_ids`: no parts, no resume.
+
+        ClipFailure as in `add`.
+        """
+        with replacing_folder(self.folder) as folder:
+            self._write(folder, ((clip_id, checked(array, self.level, self.shape)) for clip_id, array in arrays))
+        return StoredSet(self.folder)
+
     def finish(self) -> StoredSet:
         """Compact all parts into the finished set, in the order of `clip_ids`, and drop the parts."""
 
         def write() -> None:
             with replacing_folder(self.folder) as folder:
-                self._write(folder)
+                self._write(folder, self._entries())
 
         _beside_others(write)
         self.discard()
@@ -111,10 +122,10 @@ class SetWriter:
         """Drop all parts; a finished set stays."""
         shutil.rmtree(self._parts, ignore_errors=True)
 
-    def _write(self, folder: Path) -> None:
+    def _write(self, folder: Path, entries: Iterable[tuple[str, _Entry]]) -> None:
         rows: list[tuple] = []
         with _DataFile(folder / "data.arrow", self.shape) as data:
-            for clip_id, entry in self._entries():
+            for clip_id, entry in entries:
                 if isinstance(entry, ClipFailure):
                     rows.append((clip_id, 0, 0, entry.status, entry.reason, 0))
                 else:
@@ -130,7 +141,7 @@ class SetWriter:
         )
         write_json(folder / "set.json", info.as_json())
 
-    def _entries(self) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray] | ClipFailure]]:
+    def _entries(self) -> Iterator[tuple[str, _Entry]]:
         earlier = self.finished()
         for clip_id in self.clip_ids:
             entry = self._read_part(clip_id)
@@ -145,7 +156,7 @@ class SetWriter:
                 )
             yield clip_id, entry
 
-    def _read_part(self, clip_id: str) -> tuple[np.ndarray, np.ndarray] | ClipFailure | None:
+    def _read_part(self, clip_id: str) -> _Entry | None:
         path = self._part(clip_id, ".npz")
         try:
             with np.load(path) as part:
@@ -173,7 +184,7 @@ def _beside_others(write: Callable[[], None]) -> None:
     write()
 
 
-def _from_set(stored: StoredSet | None, clip_id: str) -> tuple[np.ndarray, np.ndarray] | ClipFailure | None:
+def _from_set(stored: StoredSet | None, clip_id: str) -> _Entry | None:
     if stored is None or clip_id not in stored:
         return None
     if not stored.has(clip_id):

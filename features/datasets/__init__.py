@@ -14,11 +14,13 @@ from features.names import unknown_name
 
 _MODULES = {
     "afew": "features.datasets.afew",
+    "fer2013": "features.datasets.fer2013",
     "images": "features.datasets.images",
     "ravdess": "features.datasets.ravdess",
     "synthetic": "features.datasets.generated",
     "synthetic_stills": "features.datasets.generated_stills",
     "table": "features.datasets.table",
+    "tfd": "features.datasets.tfd",
 }
 
 Value = str | int | float | bool

@@ -1,0 +1,102 @@
+"""What the adapters share of data sets that hold their faces in one file: clips without media, faces in a store."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from features.clips import Clip, ClipTable
+from features.datasets import Option
+from features.errors import EmofuseError, WrongUse
+from features.files import content_key
+from features.progress import say
+from features.sets import FeatureArray, set_names
+
+OPTIONS = {
+    "store": Option("", "The feature store to bring the faces into; without it only the table is written."),
+    "set_name": Option("", "The set's name there; by default that of the data set, then size and colour if changed."),
+    "size": Option(48, "Pixels of a face's side in the store; bilinear where it is not the data set's own."),
+    "colour": Option(False, "Bring the grey faces in as RGB, for families that read colour."),
+    "duplicates": Option("drop", "Pictures of train (or val) that recur in val or test.", ("drop", "keep")),
+}
+_VERSION = 1
+
+
+def picture_table(
+    clips: Sequence[Clip],
+    faces: np.ndarray,
+    *,
+    dataset: str,
+    store: str,
+    set_name: str,
+    size: int,
+    colour: bool,
+    duplicates: str,
+) -> ClipTable:
+    """The table of `clips`, whose pictures are `faces` (N, H, W) uint8; with a `store`, the faces in it.
+
+    `media_sha256` becomes the digest of a picture's pixels, and the group of a clip without one all pictures equal to
+    it. The set in the store is `set_name`, to be read like any imported one.
+    """
+    digests = [hashlib.sha256(face.tobytes()).hexdigest() for face in faces]
+    rows = [
+        replace(clip, dataset=dataset, media_sha256=digest, group_id=clip.group_id or f"image-{digest}")
+        for clip, digest in zip(clips, digests, strict=True)
+    ]
+    kept = _without_duplicates(rows) if duplicates == "drop" else list(range(len(rows)))
+    table = ClipTable(tuple(rows[i] for i in kept), Path())
+    if store:
+        own = faces.shape[1:] == (size, size)
+        default = dataset + ("" if own else f"_{size}") + ("_colour" if colour else "")
+        _bring_in(table, (faces[i] for i in kept), Path(store), set_name or default, size, colour)
+    else:
+        say(f"{dataset}: without --store the faces are not brought into a feature store")
+    return table
+
+
+def _without_duplicates(clips: Sequence[Clip]) -> list[int]:
+    """The indices of the clips to keep: test whole, val without test's pictures, train without both's."""
+    digests = {split: {c.media_sha256 for c in clips if c.split == split} for split in ("val", "test")}
+    others = {"train": digests["val"] | digests["test"], "val": digests["test"], "test": set()}
+    kept = [i for i, clip in enumerate(clips) if clip.media_sha256 not in others[clip.split]]
+    for split, where in (("train", "val or test"), ("val", "test")):
+        before = sum(clip.split == split for clip in clips)
+        dropped = before - sum(clips[i].split == split for i in kept)
+        if dropped:
+            say(f"dropped {dropped} of {before} {split} pictures: the same pixels are in {where}")
+    return kept
+
+
+def _bring_in(table: ClipTable, faces: Iterable[np.ndarray], store: Path, name: str, size: int, colour: bool) -> None:
+    from features.store import SetWriter, stored_sets
+
+    if size < 1:
+        raise WrongUse(f"The faces' size is at least 1 pixel, but got {size}.")
+    if name in set_names() or not name.isidentifier():
+        raise WrongUse(f"The faces need a name of letters, digits and _ that no feature set has, but got {name!r}.")
+    shape = (size, size, 3) if colour else (size, size)
+    key = content_key([_VERSION, name, size, colour, table.media_fingerprint])
+    ids = tuple(clip.clip_id for clip in table.clips)
+    writer = SetWriter(store, name, key, ids, "frame", shape, table.media_fingerprint, name, {}, _VERSION, True)
+    for info in stored_sets(store):
+        if info.name == name and info.key != key:
+            raise EmofuseError(
+                f"The store {store} already has another set {name!r}; give the new one another --set-name, or remove "
+                f"{store / name / info.key}."
+            )
+    stored = writer.finished()
+    if stored is None or stored.verify():
+        moments = np.zeros(1, np.float32)
+        arrays = (FeatureArray(_sized(face, size, colour)[None], moments) for face in faces)
+        stored = writer.write(zip(ids, arrays, strict=True))
+    say(f"{name}: {len(ids)} faces {'x'.join(map(str, shape))} in {store}")
+
+
+def _sized(face: np.ndarray, size: int, colour: bool) -> np.ndarray:
+    if face.shape != (size, size):
+        import cv2
+
+        face = cv2.resize(face, (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.repeat(face[..., None], 3, axis=2) if colour else face
