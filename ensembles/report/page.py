@@ -11,7 +11,7 @@ from ensembles.ensemble import ensemble_names, open_ensemble
 from ensembles.leaderboard import Leaderboard, leaderboard
 from ensembles.report import parts
 from features.errors import EmofuseError
-from features.files import write_bytes
+from features.files import read_json, write_bytes
 from search.layout import Layout
 from search.predictions import prediction_files, read_footer
 
@@ -39,7 +39,7 @@ def write_report(run: Path, out: Path, *, test: bool = False) -> Path:
         ensembles=[parts.ensemble_section(ensemble, leads=ensemble is lead) for ensemble in board.ensembles],
         leaderboard=parts.leaderboard_section(board),
         search=parts.search_section(_search_rows(run)),
-        provenance={"note": f"Run folder {run.name}.", "recipe": recipe, "versions": facts},
+        provenance={"note": f"Run folder {run.resolve().name}.", "recipe": recipe, "versions": facts},
         version=version("emofuse"),
     )
     write_bytes(out, page.encode())
@@ -91,7 +91,8 @@ def _provenance(run: Path) -> tuple[str, str, str]:
     if not files_of_run:
         raise EmofuseError(f"{run}: there are no predictions to report on; run a search or import predictions first.")
     footer = read_footer(files_of_run[-1])
-    recipe = run / "recipe.yaml"
+    recipe, description = run / "recipe.yaml", run / "run.json"
+    name = read_json(description, "a run")["recipe"]["name"] if description.is_file() else run.resolve().name
     facts = {
         "clips fingerprint": footer.clips_fingerprint,
         "classes": list(footer.classes),
@@ -99,4 +100,4 @@ def _provenance(run: Path) -> tuple[str, str, str]:
         "versions": dict(footer.versions),
     }
     text = recipe.read_text() if recipe.is_file() else "No recipe: the predictions were imported."
-    return run.resolve().name, text, json.dumps(facts, indent=2)
+    return name, text, json.dumps(facts, indent=2)
