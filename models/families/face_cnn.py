@@ -1,25 +1,22 @@
 """Face CNN on stills, whose layers the clip families read frame by frame (Kahou 2015, section 2.1.3)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from itertools import pairwise
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from features.errors import WrongUse
-from features.names import unknown_name
 from models.family import Context, Family, Input, Resources
-from models.network import ClipNetwork, mean_step, valid_steps
 from models.space import Choice, Float
-from models.torch_model import TorchModel, load_torch
-from models.training import Settings, exact_kernels
+from models.stills import StillModel, StillNetwork
+from models.torch_model import load_torch
+from models.training import Settings
 
-# Frames that go through the convolutions at once when scoring, whatever a clip's length.
-_FRAMES = 256
-
+# The output of each stage, after max pooling.
+LAYERS = ("conv1", "conv2", "conv3")
 # structure -> (filter size, filters of each convolution, padding of each convolution); a tuple per pooled stage.
 # Filter sizes and numbers of the shallow two are the paper's; of the deep one it states the filter size only. Padding
 # is left open: without it in the first two stages of the wide filters, an epoch of FER2013 takes seconds on a core.
@@ -30,17 +27,14 @@ _STRUCTURES: Mapping[str, tuple[int, tuple[tuple[int, ...], ...], tuple[int, ...
 }
 
 
-class FaceCNN(ClipNetwork):
+class FaceCNN(StillNetwork):
     """Three stages of convolution, pooling and rectification, then softmax, on grey images (H, W) as uint8.
 
-    A clip's scores are the mean of its frames' probabilities. Training sees each frame on its own, cropped at random
-    and mirrored half the time.
+    In training, frames are cropped at random and mirrored half the time.
     """
 
-    step_by_step = True
-
     def __init__(self, shape: tuple[int, ...], structure: str, classes: int, dropout: float, batch_norm: bool):
-        super().__init__({"faces": shape})
+        super().__init__(shape)
         size, stages, padding = _STRUCTURES[structure]
         self.crop = tuple(side * 11 // 12 for side in shape)
         self.stages = nn.ModuleList()
@@ -63,33 +57,14 @@ class FaceCNN(ClipNetwork):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(channels * sides[0] * sides[1], classes)
 
-    def forward(self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
-        images = inputs["faces"]  # (B, T, H, W)
-        if images.shape[1] == 1:
-            return self.head(self.frames(images[:, 0]))  # (B, C)
-        p = self._mean(images, lengths["faces"], lambda frames: self.head(self.frames(frames)).softmax(1))
-        return p.clamp(min=torch.finfo(p.dtype).tiny).log()  # (B, C)
-
-    def encode(self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
-        """The last stage's output, averaged over the clip's frames."""
-        return self._mean(inputs["faces"], lengths["faces"], self.frames)
-
-    def frames(self, images: Tensor, stages: int = 3) -> Tensor:
-        """The flattened output of stage `stages` for `images` (N, H, W)."""
+    def frames(self, images: Tensor, layer: str | None = None) -> Tensor:
+        stages = LAYERS.index(layer or LAYERS[-1]) + 1
         x = self.scalers["faces"](images)  # (N, H, W)
         x = (_random_crop if self.training else _centre_crop)(x, self.crop)
         x = x[:, None].contiguous(memory_format=torch.channels_last)  # (N, 1, h, w)
         for stage in self.stages[:stages]:
             x = stage(x)  # (N, K, h, w)
         return self.dropout(x.flatten(1))  # (N, K h w)
-
-    def _mean(self, images: Tensor, lengths: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """The mean of `function` over the valid frames of each clip (B, D)."""
-        valid = valid_steps(lengths, images.shape[1])  # (B, T)
-        rows = torch.cat([function(some) for some in images[valid].split(_FRAMES)])  # (valid frames, D)
-        steps = rows.new_zeros(*valid.shape, rows.shape[1])  # (B, T, D)
-        steps[valid] = rows
-        return mean_step(steps, lengths)
 
 
 def _random_crop(images: Tensor, crop: tuple[int, ...]) -> Tensor:
@@ -108,43 +83,16 @@ def _centre_crop(images: Tensor, crop: tuple[int, ...]) -> Tensor:
     return images[:, top : top + crop[0], left : left + crop[1]]
 
 
-class FaceModel(TorchModel):
-    """A face CNN whose layers can be read."""
-
-    layers = ("conv1", "conv2", "conv3", "logits", "probabilities")
-
-    def activations(self, images: np.ndarray, layer: str) -> np.ndarray:
-        """The named layer's output (T, F) float32 for `images` (T, H, W) uint8; convolutions after max pooling."""
-        if layer not in self.layers:
-            raise unknown_name("layer of face_cnn", layer, self.layers)
-        expected = tuple(self.context.shapes["faces"])
-        if images.dtype != np.uint8 or images.shape[1:] != expected:
-            came = f"{images.dtype} {images.shape[1:]}"
-            raise WrongUse(f"face_cnn expects uint8 images of shape {expected}, but got {came}.")
-        network = cast(FaceCNN, self.network).eval()
-        # The store's views are read-only, which torch.from_numpy warns of: copied piece by piece.
-        pieces = (torch.tensor(images[at : at + _FRAMES]) for at in range(0, len(images), _FRAMES))
-        with torch.inference_mode(), exact_kernels():
-            rows = [_layer(network, piece.to(self.context.device), layer) for piece in pieces]
-        return torch.cat(rows).cpu().numpy()
-
-
-def _layer(network: FaceCNN, images: Tensor, layer: str) -> Tensor:
-    if layer.startswith("conv"):
-        return network.frames(images, stages=int(layer[-1]))
-    logits = network.head(network.frames(images))
-    return logits if layer == "logits" else logits.softmax(1)
-
-
-def build(hyperparameters: Mapping[str, Any], context: Context) -> FaceModel:
+def build(hyperparameters: Mapping[str, Any], context: Context) -> StillModel:
     hp = hyperparameters
     settings = Settings(
         "sgd", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=10, momentum=0.9, clip=1.0,
         weight_decay=hp["weight_decay"], decay=hp["decay"], class_weight=hp["class_weight"],
     )
     shape, classes = context.shapes["faces"], len(context.classes)
-    return FaceModel(
-        FAMILY, hp, context, lambda: FaceCNN(shape, hp["structure"], classes, hp["dropout"], hp["batch_norm"]), settings
+    return StillModel(
+        FAMILY, hp, context, lambda: FaceCNN(shape, hp["structure"], classes, hp["dropout"], hp["batch_norm"]),
+        settings, LAYERS,
     )
 
 

@@ -1,0 +1,148 @@
+"""What the backbones on stills share: a clip's frames one by one, and layers that other families read."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from features.errors import WrongUse
+from features.names import unknown_name
+from models.family import Context, Family
+from models.network import ClipNetwork, mean_step, valid_steps
+from models.torch_model import TorchModel
+from models.training import Settings, exact_kernels
+
+# Frames that go through a network at once when scoring: this many, or as many as hold that many numbers.
+_FRAMES = 256
+_NUMBERS = 2_500_000
+
+
+class StillNetwork(ClipNetwork):
+    """A network on single images, uint8, grey (H, W) or colour (H, W, 3).
+
+    A clip's scores are the mean of its frames' probabilities. Training sees each frame on its own.
+    """
+
+    step_by_step = True
+
+    def __init__(self, shape: tuple[int, ...]):
+        super().__init__({"faces": shape})
+
+    def frames(self, images: Tensor, layer: str | None = None) -> Tensor:
+        """The flattened output (N, D) of `layer`, by default of the last before `head`, for `images` (N, H, W[, 3])."""
+        raise NotImplementedError
+
+    def forward(self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
+        images = inputs["faces"]  # (B, T, H, W[, 3])
+        if images.shape[1] == 1:
+            return self.head(self.frames(images[:, 0]))  # (B, C)
+        p = self._mean(images, lengths["faces"], lambda frames: self.head(self.frames(frames)).softmax(1))
+        return p.clamp(min=torch.finfo(p.dtype).tiny).log()  # (B, C)
+
+    def encode(self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
+        """The last layer before `head`, averaged over the clip's frames."""
+        return self._mean(inputs["faces"], lengths["faces"], self.frames)
+
+    def read(self, images: Tensor, layer: str) -> Tensor:
+        """The output (N, D) of `layer`, `logits` and `probabilities` among them."""
+        if layer not in ("logits", "probabilities"):
+            return self.frames(images, layer)
+        logits = self.head(self.frames(images))
+        return logits if layer == "logits" else logits.softmax(1)
+
+    def _mean(self, images: Tensor, lengths: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """The mean of `function` over the valid frames of each clip (B, D)."""
+        valid = valid_steps(lengths, images.shape[1])  # (B, T)
+        rows = torch.cat([function(some) for some in images[valid].split(frames_at_once(images.shape[2:]))])
+        steps = rows.new_zeros(*valid.shape, rows.shape[1])  # (B, T, D)
+        steps[valid] = rows
+        return mean_step(steps, lengths)
+
+
+class StagedNetwork(StillNetwork):
+    """A network that is a row of named stages; training shifts and mirrors its images.
+
+    A subclass fills `stages` and sets `head`. Images are moved by up to `shift` pixels each way.
+    """
+
+    def __init__(self, shape: tuple[int, ...]):
+        super().__init__(shape)
+        self.channels = 3 if len(shape) == 3 else 1
+        self.shift = shape[0] // 16
+        self.stages = nn.ModuleDict()
+
+    def frames(self, images: Tensor, layer: str | None = None) -> Tensor:
+        if self.training:
+            images = shifted(images, self.shift)
+        x = self.scalers["faces"](images)  # (N, H, W[, 3])
+        x = x.movedim(3, 1) if self.channels == 3 else x[:, None]  # (N, 1 or 3, H, W)
+        x = x.contiguous(memory_format=torch.channels_last)
+        for name, stage in self.stages.items():
+            x = stage(x)
+            if name == layer:
+                break
+        return x.flatten(1)  # (N, D)
+
+    def finish(self, width: int, classes: int) -> None:
+        """Add the softmax layer and draw all weights: He's for rectified layers, deviation 0.01 for the softmax."""
+        self.head = nn.Linear(width, classes)
+        for module in self.stages.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+            if isinstance(module, nn.Conv2d):
+                # Twice as fast on a CPU as the channels-first order.
+                module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+        nn.init.normal_(self.head.weight, std=0.01)
+        nn.init.zeros_(self.head.bias)
+
+
+def shifted(images: Tensor, most: int) -> Tensor:
+    """Each image (N, H, W[, 3]) moved by up to `most` pixels, its border repeated, and mirrored half the time."""
+    n, h, w = images.shape[:3]
+    # Drawn on the CPU, so that a GPU sees the same pictures.
+    down, right = torch.randint(-most, most + 1, (2, n, 1))
+    rows = (torch.arange(h) + down).clamp(0, h - 1)  # (N, H)
+    columns = (torch.arange(w) + right).clamp(0, w - 1)  # (N, W)
+    columns = torch.where(torch.rand(n, 1) < 0.5, columns.flip(1), columns)
+    at = torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]
+    return images[tuple(index.to(images.device) for index in at)]
+
+
+def frames_at_once(shape: tuple[int, ...]) -> int:
+    """How many images of `shape` go through a network at once."""
+    return max(1, min(_FRAMES, _NUMBERS // int(np.prod(shape))))
+
+
+class StillModel(TorchModel):
+    """A network on stills whose `layers` can be read."""
+
+    def __init__(
+        self,
+        family: Family,
+        hyperparameters: Mapping[str, Any],
+        context: Context,
+        make: Callable[[], StillNetwork],
+        settings: Settings,
+        layers: tuple[str, ...],
+    ):
+        super().__init__(family, hyperparameters, context, make, settings)
+        self.layers = (*layers, "logits", "probabilities")
+
+    def activations(self, images: np.ndarray, layer: str) -> np.ndarray:
+        """The named layer's output (T, F) float32 for `images` (T, H, W[, 3]) uint8."""
+        if layer not in self.layers:
+            raise unknown_name(f"layer of {self.family.name}", layer, self.layers)
+        expected = tuple(self.context.shapes["faces"])
+        if images.dtype != np.uint8 or images.shape[1:] != expected:
+            came = f"{images.dtype} {images.shape[1:]}"
+            raise WrongUse(f"{self.family.name} expects uint8 images of shape {expected}, but got {came}.")
+        network, step = cast(StillNetwork, self.network).eval(), frames_at_once(expected)
+        # The store's views are read-only, which torch.from_numpy warns of: copied piece by piece.
+        pieces = (torch.tensor(images[at : at + step]) for at in range(0, len(images), step))
+        with torch.inference_mode(), exact_kernels():
+            rows = [network.read(piece.to(self.context.device), layer) for piece in pieces]
+        return torch.cat(rows).cpu().numpy()
