@@ -28,15 +28,17 @@ Partitions = Annotated[
 ]
 Test = Annotated[bool, typer.Option("--test", help="Also score the test clips: a final look, not a way to choose.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+_METHODS_HELP = "decision, greedy, subsets, grid, lines, stacking, uniform or best."
+_PARAM_HELP = "A parameter of the method, as draws=2000; of any method: bagged=10, shrunk=true, temperatures=true."
 _WIDE = 160  # columns of a table that goes to a file or a pipe
 
 
 @ensemble_app.command()
 def fit(
     run: Run,
-    method: Annotated[str, typer.Option(help="decision, greedy, grid, uniform or best.")] = "decision",
+    method: Annotated[str, typer.Option(help=_METHODS_HELP)] = "decision",
     name: Annotated[str | None, typer.Option("--name", "-n", help="The ensemble's name (default: the method).")] = None,
-    param: Annotated[list[str] | None, typer.Option(help="A parameter of the method, as draws=2000.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help=_PARAM_HELP)] = None,
     partition: Partitions = None,
     entry: Annotated[list[str] | None, typer.Option(help="Only members of this entry (repeatable).")] = None,
     top: Annotated[int, typer.Option(min=0, help="At most so many members; 0: no limit.")] = 20,

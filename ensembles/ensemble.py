@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from ensembles.fusion.base import Missing, fuse
+from ensembles.fusion.pooling import LogPool, Missing, combine
 from ensembles.intervals import Comparison, Interval
 from ensembles.metrics import Scores
 from features.errors import EmofuseError, WrongUse
@@ -65,11 +65,12 @@ class EnsembleMember:
 class Ensemble:
     """A fitted ensemble.
 
-    `weights` (M, C) has a row per member and a column per class; columns sum to 1. `scores[who][how]` holds every
-    score with its rows, for the ensemble, for the best single member (`best_single`, chosen on the fit rows) and for
-    the plain average of the members; `against_single` compares the first two outside their fits. `selection`,
-    `folds` and `repeats` say how candidates were chosen and how the nested estimate was made; `note` says why there is
-    no nested estimate, where there is none.
+    `weights` (M, C) has a row per member and a column per class; columns sum to 1. `temperatures` (one per member)
+    flatten the members' scores before, where the fit scaled them; `log_pool` is there where the weights are those of
+    log-probabilities. `scores[who][how]` holds every score with its rows, for the ensemble, for the best single member
+    (`best_single`, chosen on the fit rows) and for the plain average of the members; `against_single` compares the
+    first two outside their fits. `selection`, `folds` and `repeats` say how candidates were chosen and how the nested
+    estimate was made; `note` says why there is no nested estimate, where there is none.
     """
 
     name: str
@@ -90,10 +91,13 @@ class Ensemble:
     against_single: Comparison | None = None
     clips_fingerprint: str = ""
     note: str = ""
+    temperatures: tuple[float, ...] | None = None
+    log_pool: LogPool | None = None
 
     def predict_proba(self, P: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """Fused probabilities (N, C) of the members' `P` (M, N, C), in the order of `members` and `classes`."""
-        return fuse(P, self.weights, valid, self.missing)
+        temperatures = None if self.temperatures is None else np.array(self.temperatures)
+        return combine(P, self.weights, valid, self.missing, temperatures, self.log_pool)
 
     def with_scores(self, who: Who, how: How, measured: Measured) -> "Ensemble":
         """The same ensemble with one more score."""
@@ -149,6 +153,8 @@ class _Stored:
     against_single: Comparison | None = None
     clips_fingerprint: str = ""
     note: str = ""
+    temperatures: tuple[float, ...] | None = None
+    log_pool: LogPool | None = None
     schema_version: int = field(default=SCHEMA_VERSION)
 
 
@@ -184,6 +190,21 @@ def read_ensemble(path: Path) -> Ensemble:
         raise EmofuseError(
             f"{path}: expected finite, non-negative weights of shape {expected} (members, classes), "
             f"but got shape {weights.shape}; fit it again."
+        )
+    if stored.temperatures is not None and (
+        len(stored.temperatures) != expected[0] or not all(0 < t < np.inf for t in stored.temperatures)
+    ):
+        raise EmofuseError(
+            f"{path}: expected {expected[0]} temperatures above 0, one per member, but got "
+            f"{list(stored.temperatures)}; fit it again."
+        )
+    if stored.log_pool is not None and any(
+        len(numbers) != expected[1] or not np.isfinite(numbers).all()
+        for numbers in (stored.log_pool.slopes, stored.log_pool.biases)
+    ):
+        raise EmofuseError(
+            f"{path}: expected a log_pool of {expected[1]} finite slopes and biases, one per class, but got "
+            f"{asdict(stored.log_pool)}; fit it again."
         )
     values = {name: getattr(stored, name) for name in _Stored.__dataclass_fields__ if name != "schema_version"}
     return Ensemble(**{**values, "weights": weights})

@@ -1,11 +1,11 @@
 """What an ensemble is worth on clips that did not choose its weights: nested estimation by group."""
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from ensembles.folds import group_folds
 from ensembles.fusion.base import Fusion
 from ensembles.intervals import Comparison, Interval, accuracy_interval, compare_right
 from ensembles.metrics import METRICS, score
@@ -107,26 +107,3 @@ def out_of_fold(
             if done is not None:
                 done()
     return OutOfFold(probabilities, tuple(fit_scores), fusion.metric, parts)
-
-
-def group_folds(
-    y: np.ndarray, groups: Sequence[str], folds: int, seed: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(fit rows, scored rows) of each fold: grouped, and stratified by class as far as groups allow."""
-    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
-
-    n_groups = len(set(groups))
-    if n_groups < 2:
-        raise EmofuseError(
-            "An honest estimate needs clips of two groups or more, but all held-out clips belong to one; "
-            "give the clips their speakers or films as group_id."
-        )
-    folds = min(folds, n_groups)
-    # A group per clip can be stratified by clip, and StratifiedGroupKFold refuses folds that no class can fill.
-    stratified = folds <= np.bincount(y).max()
-    splitter = (StratifiedGroupKFold if stratified else GroupKFold)(folds, shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # classes with fewer clips than folds are no mistake here
-        for fit, rest in splitter.split(np.zeros(len(y)), y, list(groups)):
-            if len(fit) and len(rest):
-                yield fit, rest

@@ -93,6 +93,8 @@ def fit_on(
         scores={},
         n_candidates=len(held_out.members),
         clips_fingerprint=members.members[0].footer.clips_fingerprint,
+        temperatures=None if fusion.temperatures_ is None else tuple(fusion.temperatures_[chosen].tolist()),
+        log_pool=fusion.log_pool_,
         note="" if nested else "There is no nested estimate: all held-out clips belong to one group.",
     )
     outputs: dict[Who, np.ndarray] = {

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from ensembles.bundle import Bundle, BundleMember, open_bundle
-from ensembles.fusion.base import fuse
 from features.errors import ClipFailure, EmofuseError
 from features.sets import Media, get_set, parse_spec
 
@@ -59,7 +58,7 @@ class Predictor:
                 left_out[f"{m:02d}-{member.entry}"] = str(failure)
         if not valid.any():
             return ClipPrediction(str(path), reason="; ".join(sorted(set(left_out.values()))))
-        scores = fuse(P, ensemble.weights, valid, ensemble.missing)[0]
+        scores = ensemble.predict_proba(P, valid)[0]
         return ClipPrediction(
             str(path),
             label=ensemble.classes[int(scores.argmax())],

@@ -123,6 +123,10 @@ class Selected(Fusion):
         self.fusion_ = clone(self.fusion).fit(problem.P[kept], problem.y, problem.valid[kept], groups)
         weights = np.zeros((problem.shape[0], problem.shape[2]))
         weights[kept] = self.fusion_.weights_
+        self.log_pool_, self.temperatures_ = self.fusion_.log_pool_, None
+        if self.fusion_.temperatures_ is not None:
+            self.temperatures_ = np.ones(problem.shape[0])
+            self.temperatures_[kept] = self.fusion_.temperatures_
         return weights
 
     def predict_proba(self, P: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What all fusion methods share: the contract, the checks, and the one weighted sum.
+"""What all fusion methods share: the contract and the checks.
 
 A method learns one weight per member and class, (M, C). The score of a class is the weighted sum of what the members
 say (Kahou 2015, section 5); scores are rescaled to sum to 1 over the classes.
@@ -12,46 +12,14 @@ from typing import Literal, Self, get_args
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from ensembles.fusion.pooling import LogPool, Missing, combine
+from ensembles.fusion.pooling import equal_share as equal_share
+from ensembles.fusion.pooling import fuse as fuse
 from features.errors import EmofuseError
 from features.names import unknown_name
 
-Missing = Literal["share", "uniform"]
 Metric = Literal["accuracy", "unweighted_accuracy"]
 _TOLERANCE = 1e-3
-
-
-def fuse(P: np.ndarray, weights: np.ndarray, valid: np.ndarray | None = None, missing: Missing = "share") -> np.ndarray:
-    """The weighted sum over members: (N, C) float64 rows that sum to 1.
-
-    `P` (M, N, C), `weights` (M, C) non-negative with sum 1 over members for each class, `valid` (M, N) tells which
-    clips a member has. With `missing="share"` the weight of a member that lacks a clip is shared among those that
-    have it, in proportion to their weights (equally where these are all 0); with `"uniform"` it counts as 1/C for every
-    class (the 2013 code of Kahou's group). A clip that nobody has is uniform.
-    """
-    if valid is None or valid.all():
-        scores = _weighted_sum(P, weights)
-    elif missing == "uniform":
-        scores = _weighted_sum(np.where(valid[:, :, None], P, np.float32(1 / P.shape[2])), weights)
-    else:
-        P = np.where(valid[:, :, None], P, np.float32(0))
-        scores = _weighted_sum(P, weights)
-        rows = np.flatnonzero(~valid.all(axis=0))
-        present = _weighted_sum(valid[:, rows, None], weights)
-        scores[rows] = np.divide(scores[rows], present, out=equal_share(P, valid)[rows], where=present > 0)
-    total = scores.sum(axis=1, keepdims=True)
-    return np.divide(scores, total, out=np.full_like(scores, 1 / scores.shape[1]), where=total > 0)
-
-
-def _weighted_sum(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    total = np.zeros((values.shape[1], weights.shape[1]))
-    for value, weight in zip(values, weights, strict=True):
-        total += weight * value
-    return total
-
-
-def equal_share(P: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """(N, C) mean over the members that have the clip; `P` is 0 where a member lacks it. Zeros where nobody has it."""
-    return P.sum(axis=0, dtype=np.float64) / np.maximum(valid.sum(axis=0), 1)[:, None]
 
 
 def rescale(weights: np.ndarray) -> np.ndarray:
@@ -107,13 +75,16 @@ class Fusion(BaseEstimator, ABC):
     """A fusion method in scikit-learn's manner.
 
     Attributes after `fit`: `weights_` (M, C), sum 1 over members for each class; `fit_score_`, the metric on the rows
-    that the weights were fitted on (always too high: see `ensembles.estimate`).
+    that the weights were fitted on (always too high: see `ensembles.estimate`); `temperatures_` (M,), by which the
+    members' scores are flattened before they are weighted (None: not at all); `log_pool_`, where logarithms are summed.
     """
 
     metric: Metric = "accuracy"
     missing: Missing = "share"
     weights_: np.ndarray
     fit_score_: float
+    temperatures_: np.ndarray | None = None
+    log_pool_: LogPool | None = None
 
     def fit(
         self, P: np.ndarray, y: np.ndarray, valid: np.ndarray | None = None, groups: Sequence[str] | None = None
@@ -133,7 +104,8 @@ class Fusion(BaseEstimator, ABC):
             raise EmofuseError(f"Fusion needs one group per clip, but got {len(groups)} for {len(y)} clips.")
         problem = Problem(P, y, valid, self.metric, self.missing)
         self.weights_ = self._find_weights(problem, groups)
-        self.fit_score_ = problem.score(self.weights_)
+        right = self.predict(P, valid) == y
+        self.fit_score_ = float(problem.value(np.bincount(y[right], minlength=P.shape[2])))
         return self
 
     @abstractmethod
@@ -148,7 +120,7 @@ class Fusion(BaseEstimator, ABC):
             raise EmofuseError(
                 f"Expected scores of {M} members over {C} classes as in the fit, but got {len(P)} over {P.shape[2]}."
             )
-        return fuse(P, self.weights_, valid, self.missing)
+        return combine(P, self.weights_, valid, self.missing, self.temperatures_, self.log_pool_)
 
     def predict(self, P: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """Class numbers (N,): the first class of highest probability."""

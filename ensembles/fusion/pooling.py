@@ -1,0 +1,101 @@
+"""From the members' scores and their weights to fused scores: the weighted sum, its logarithmic twin, temperatures."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from ensembles.metrics import FLOOR
+
+Missing = Literal["share", "uniform"]
+
+
+def fuse(P: np.ndarray, weights: np.ndarray, valid: np.ndarray | None = None, missing: Missing = "share") -> np.ndarray:
+    """The weighted sum over members: (N, C) float64 rows that sum to 1.
+
+    `P` (M, N, C), `weights` (M, C) non-negative with sum 1 over members for each class, `valid` (M, N) tells which
+    clips a member has. With `missing="share"` the weight of a member that lacks a clip is shared among those that
+    have it, in proportion to their weights (equally where these are all 0); with `"uniform"` it counts as 1/C for every
+    class (the 2013 code of Kahou's group). A clip that nobody has is uniform.
+    """
+    scores = _weighted_mean(P, weights, valid, missing, 1 / P.shape[2])
+    total = scores.sum(axis=1, keepdims=True)
+    return np.divide(scores, total, out=np.full_like(scores, 1 / scores.shape[1]), where=total > 0)
+
+
+@dataclass(frozen=True)
+class LogPool:
+    """The logarithmic pool: a weighted sum of log-probabilities, then a softmax.
+
+    The logit of class c is `slopes[c]` times the weighted mean over members of the log-probability of c, plus
+    `biases[c]`. Slopes 1 and biases 0 make the weighted geometric mean.
+    """
+
+    slopes: tuple[float, ...]
+    biases: tuple[float, ...]
+
+    def fuse(
+        self, P: np.ndarray, weights: np.ndarray, valid: np.ndarray | None = None, missing: Missing = "share"
+    ) -> np.ndarray:
+        """As the function `fuse`, weights shared in the same way where members lack a clip."""
+        means = _weighted_mean(log_scores(P), weights, valid, missing, float(np.log(1 / P.shape[2])))
+        p = _softmax(means * self.slopes + self.biases)
+        if valid is not None:
+            p[~valid.any(axis=0)] = 1 / P.shape[2]
+        return p
+
+
+def combine(
+    P: np.ndarray,
+    weights: np.ndarray,
+    valid: np.ndarray | None = None,
+    missing: Missing = "share",
+    temperatures: np.ndarray | None = None,
+    log_pool: LogPool | None = None,
+) -> np.ndarray:
+    """Fused probabilities (N, C) of all that a fitted fusion may consist of."""
+    if temperatures is not None:
+        P = at_temperatures(P, temperatures)
+    return fuse(P, weights, valid, missing) if log_pool is None else log_pool.fuse(P, weights, valid, missing)
+
+
+def at_temperatures(P: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
+    """Each member's probabilities (M, N, C) to the power 1/T, rescaled; `temperatures` (M,), above 1 means flatter."""
+    return _softmax(log_scores(P) / np.asarray(temperatures)[:, None, None]).astype(np.float32)
+
+
+def log_scores(P: np.ndarray) -> np.ndarray:
+    """Log-probabilities in float64, those below the log-loss' floor cut off there."""
+    return np.log(np.maximum(P, FLOOR, dtype=np.float64))
+
+
+def equal_share(P: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """(N, C) mean over the members that have the clip; `P` is 0 where a member lacks it. Zeros where nobody has it."""
+    return P.sum(axis=0, dtype=np.float64) / np.maximum(valid.sum(axis=0), 1)[:, None]
+
+
+def _weighted_mean(
+    values: np.ndarray, weights: np.ndarray, valid: np.ndarray | None, missing: Missing, filler: float
+) -> np.ndarray:
+    if valid is None or valid.all():
+        return _weighted_sum(values, weights)
+    if missing == "uniform":
+        return _weighted_sum(np.where(valid[:, :, None], values, values.dtype.type(filler)), weights)
+    values = np.where(valid[:, :, None], values, values.dtype.type(0))
+    means = _weighted_sum(values, weights)
+    rows = np.flatnonzero(~valid.all(axis=0))
+    present = _weighted_sum(valid[:, rows, None], weights)
+    means[rows] = np.divide(means[rows], present, out=equal_share(values, valid)[rows], where=present > 0)
+    return means
+
+
+def _weighted_sum(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    total = np.zeros((values.shape[1], weights.shape[1]))
+    for value, weight in zip(values, weights, strict=True):
+        total += weight * value
+    return total
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    p = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return p / p.sum(axis=-1, keepdims=True)

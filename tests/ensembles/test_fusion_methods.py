@@ -1,0 +1,147 @@
+"""Subsets, exact line search and stacking."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import check_grad
+from sklearn.linear_model import LogisticRegression
+from test_fusion import Contract
+
+from ensembles.fusion import LineSearchFusion, Stacking, SubsetSearch, UniformAverage
+from ensembles.fusion.base import Problem, fuse, rescale
+from ensembles.fusion.lines import _feasible, _Lines, _Place, _step
+from ensembles.fusion.stacking import _Regression
+from features.errors import WrongUse
+
+
+class TestSubsetSearch(Contract):
+    at_least_best_single = True
+
+    def make(self, **params):
+        return SubsetSearch(**params)
+
+    @pytest.mark.parametrize(("seed", "lacking", "missing"), [(0, 0, "share"), (1, 0.4, "share"), (2, 0.3, "uniform")])
+    def test_as_the_plain_loop(self, simulate, seed, lacking, missing):
+        s = simulate(M=5, N=40, seed=seed, lacking=lacking)
+
+        def rank(subset):
+            weights = np.zeros((5, 3))
+            weights[list(subset)] = 1 / len(subset)
+            p = fuse(s.P, weights, s.valid, missing)
+            loss = -np.log(np.maximum(p[np.arange(40), s.y], np.finfo(np.float32).eps)).sum()
+            return -(p.argmax(1) == s.y).mean(), len(subset), loss
+
+        best = min((c for size in range(1, 6) for c in combinations(range(5), size)), key=rank)
+        fusion = SubsetSearch(missing=missing).fit(s.P, s.y, s.valid)
+        assert fusion.subset_ == best and fusion.fit_score_ == -rank(best)[0]
+
+    def test_too_many_members(self, simulate):
+        s = simulate(M=13)
+        with pytest.raises(WrongUse, match=r"at most 12 members, but got 13; choose fewer \(--top 12\)"):
+            SubsetSearch().fit(s.P, s.y)
+
+
+class TestLineSearchFusion(Contract):
+    at_least_best_single = True
+    symmetric = False  # random directions belong to positions
+
+    def make(self, **params):
+        return LineSearchFusion(**({"restarts": 1, "directions": 3, "rounds": 3} | params))
+
+    def test_bad_parameters(self, simulate):
+        s = simulate()
+        with pytest.raises(WrongUse, match="rounds of 1 or more, but got rounds=0"):
+            LineSearchFusion(rounds=0).fit(s.P, s.y)
+
+    def test_trace_climbs(self, simulate):
+        s = simulate(M=5, N=200)
+        fusion = LineSearchFusion(restarts=1).fit(s.P, s.y)
+        scores = [move.score for move in fusion.trace_ if move.restart == 0]
+        assert scores == sorted(scores) and fusion.fit_score_ >= scores[-1]
+        assert fusion.fit_score_ > UniformAverage().fit(s.P, s.y).fit_score_
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(2, 5), st.integers(2, 5), st.sampled_from([0.0, 0.3]), st.sampled_from(["share", "uniform"]),
+    st.sampled_from(["accuracy", "unweighted_accuracy"]), st.sampled_from(["class", "member", "random"]),
+    st.integers(0, 10_000),
+)  # fmt: skip
+def test_no_point_of_a_line_is_better_than_the_one_found(M, C, lacking, missing, metric, kind, seed):
+    rng = np.random.default_rng(seed)
+    P = rng.dirichlet(np.ones(C), (M, 30)).astype(np.float32)
+    valid = rng.random((M, 30)) >= lacking
+    valid[0] |= ~valid.any(axis=0)  # a clip that nobody has is a tie of all classes, which rounding decides
+    problem = Problem(P, rng.integers(0, C, 30), valid, metric, missing)
+    lines = _Lines(problem)
+    place = _Place(lines, rescale(rng.random((M, C)) * (rng.random((M, C)) < 0.7) + 1e-3))
+    target = {"class": (1, 0), "member": (1, None), "random": rescale(rng.random((M, C)))}[kind]
+    step = _step(place.weights, target)
+    low, high = _feasible(place.weights, step)
+    assert low <= 0 and high >= 1 - 1e-9
+    found = lines.best_on(lines.toward(target, place), low, high)
+
+    def at(t):
+        return problem.score(rescale(np.maximum(place.weights + t * step, 0)))
+
+    assert found.worth == pytest.approx(at(found.t))
+    assert found.worth >= max(at(t) for t in np.linspace(low, high, 400)[1:-1]) - 1e-9
+
+
+def test_a_line_without_effect_keeps_the_first_class_on_ties():
+    P = np.full((2, 4, 3), 1 / 3, np.float32)
+    fusion = LineSearchFusion().fit(P, np.array([0, 0, 1, 2]))
+    assert fusion.fit_score_ == 0.5
+
+
+class TestStacking(Contract):
+    symmetric = False  # up to the optimiser's tolerance only
+
+    def make(self, **params):
+        return Stacking(**({"strengths": (1.0, 100.0)} | params))
+
+    def test_identical_members_one_class_only_and_fewer_clips_than_classes(self, simulate):
+        s = simulate(M=1, N=4, C=7)
+        P = np.repeat(s.P, 3, axis=0)
+        strong = self.make(strengths=[1e9]).fit(P, s.y)
+        np.testing.assert_allclose(strong.predict_proba(P), s.P[0], atol=1e-5)
+        assert self.make().fit(P, np.zeros(4, int)).weights_.shape == (3, 7)
+
+    def test_learns_more_than_the_average_of_a_biased_member(self, simulate):
+        s = simulate(M=3, N=300)
+        s.P[0] **= 3
+        s.P[0, :, 1] *= 9
+        s.P[0] /= s.P[0].sum(axis=1, keepdims=True)
+        fusion = Stacking().fit(s.P, s.y)
+        assert fusion.fit_score_ > UniformAverage().fit(s.P, s.y).fit_score_
+        assert fusion.log_pool_.biases[1] < min(fusion.log_pool_.biases[0], fusion.log_pool_.biases[2])
+        assert len(fusion.path_) == 6 and fusion.strength_ == min(fusion.path_, key=lambda p: p[1])[0]
+
+    def test_two_classes_and_one_member_are_a_logistic_regression(self, simulate):
+        s = simulate(M=1, N=400, C=2, skill=(1.0, 1.5))
+        fusion = Stacking(strengths=[1e-6]).fit(s.P, s.y)
+        logs = np.log(s.P[0].astype(float))
+        features = logs * [-1, 1]  # one coefficient for each class's own log-probability
+        plain = LogisticRegression(C=1e9, tol=1e-8, max_iter=1000).fit(features, s.y)
+        np.testing.assert_allclose(fusion.predict_proba(s.P), plain.predict_proba(features), atol=2e-3)
+
+    @pytest.mark.parametrize("missing", ["share", "uniform"])
+    def test_gradient_with_missing_members(self, simulate, missing):
+        s = simulate(M=3, N=40, lacking=0.3)
+        regression = _Regression.of(Problem(s.P, s.y, s.valid, "accuracy", missing))
+        at = np.random.default_rng(0).random(12)
+        error = check_grad(
+            lambda a: regression.loss(a.reshape(4, 3))[0], lambda a: regression.loss(a.reshape(4, 3))[1].ravel(), at
+        )
+        assert error < 1e-3
+
+    def test_bad_parameters(self, simulate):
+        s = simulate()
+        for strengths in ([], 3, [0.0], ["a"]):
+            with pytest.raises(WrongUse, match="strengths as a list of numbers above 0, but got strengths="):
+                Stacking(strengths=strengths).fit(s.P, s.y)
+        with pytest.raises(WrongUse, match="2 folds or more, but got folds=1"):
+            Stacking(folds=1).fit(s.P, s.y)
