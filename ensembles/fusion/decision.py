@@ -152,7 +152,7 @@ class _Search:
         def screen(start: int, stop: int) -> None:
             weights = kernel.aligned((stop - start) // LANES * C * M * LANES).reshape(-1, C, M, LANES)
             self.noise.propose(kind, round_, first + start, centre, sigma, weights)
-            kernel.screen(weights, best.clips, best.gains, best.counts, worths[start:stop])
+            kernel.screen(weights, best.clips, best.gains, best.counts, best.threshold, worths[start:stop])
 
         edges = [*range(0, blocks, _TASK), blocks]
         list(self._pool.map(lambda a, b: screen(a * BLOCK, b * BLOCK), edges[:-1], edges[1:]))

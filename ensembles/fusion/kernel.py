@@ -2,6 +2,11 @@
 
 Arrays have the draws of a chunk as their last axis (lanes), so that every step works on many draws at once. All of it
 is float32 and may round differently from machine to machine: it only screens, within a margin that covers the rounding.
+
+A block of draws is screened in three steps. The ball that holds its weights decides, for all draws at once, the clips
+whose outcome they can't change. Each other clip is tried against one class, the one most likely to beat the true one:
+that bounds the count of right clips from above, nearly always below the best count so far. The few draws that may still
+be better are collected and tried against all classes.
 """
 
 import numpy as np
@@ -11,8 +16,7 @@ from ensembles.fusion.compiled import compiled
 LANES = 128  # draws scored together: their weights and scores stay in the first cache
 CHUNKS = 8  # chunks that share one look at which clips the weights can change at all
 BLOCK = LANES * CHUNKS
-_CLIPS = 4  # clips scored together: each weight that is loaded is used four times
-_ONE, _INFINITE = np.float32(1), np.float32(np.inf)
+_ZERO, _TINY, _FAR = np.float32(0), np.float32(1e-9), np.float32(9)
 _U1, _U2, _U3, _U4 = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
 _L1, _L2, _L3 = np.uint64(LANES), np.uint64(2 * LANES), np.uint64(3 * LANES)
 
@@ -26,74 +30,113 @@ def aligned(size):
 
 
 @compiled
-def screen(weights, clips, gains, best, worths):
-    """Write for each draw what the clips that it may get right are worth, -1 where they are those of `best`.
+def screen(weights, clips, gains, best, threshold, worths):
+    """Write for each draw what the clips that it may get right are worth, -1 where it can't beat the best.
 
     `weights` (chunks, C, M, LANES), a multiple of CHUNKS chunks; `clips` as `screen.pack` makes them; `gains` (C,) is
-    the worth of a right clip of each class, `best` (C,) the counts of the best weights so far.
+    the worth of a right clip of each class, `best` (C,) the counts of the best weights so far; only draws that are
+    worth more than `threshold` can beat these.
     """
     chunks, C, M, _ = weights.shape
-    flat = weights.ravel()
+    size = C * M * LANES
+    flat, shared = weights.ravel(), aligned(CHUNKS * size)
     counts = np.empty((CHUNKS, C, LANES), np.int32)
+    left, n_left = np.empty(chunks * LANES, np.int64), 0
     for start in range(0, chunks, CHUNKS):
-        _count_maybe_right(flat, start * C * M * LANES, (C, M), clips, counts)
+        _count_maybe_right(flat, start * size, CHUNKS, (C, M), clips, False, shared, counts)
         for chunk in range(CHUNKS):
+            first = (start + chunk) * LANES
+            part = worths[first : first + LANES]
+            _worths(counts[chunk], gains, best, threshold, part)
             for i in range(LANES):
-                worth, same = 0, True
-                for c in range(C):
-                    worth += gains[c] * counts[chunk, c, i]
-                    same = same and counts[chunk, c, i] == best[c]
-                worths[(start + chunk) * LANES + i] = -1 if same else worth
+                if part[i] >= 0:
+                    left[n_left] = first + i
+                    n_left += 1
+    if n_left:
+        _screen_in_full(flat, left[:n_left], (C, M), clips, gains, best, threshold, shared, counts, worths)
 
 
 @compiled
-def _count_maybe_right(weights, start, shape, clips, counts):
-    """Write counts (CHUNKS, C, LANES): clips of each class that each draw of a block may get right.
-
-    `weights` is flat, by chunk, class, member and lane; the block begins at `start`.
-    """
-    rows, columns, middles, segments, patterns, margin = clips
+def _screen_in_full(weights, draws, shape, clips, gains, best, threshold, shared, counts, worths):
+    """Write the worths of some draws again, each clip tried against all classes."""
     C, M = shape
-    low, high = np.empty((C, M), np.float32), np.empty((C, M), np.float32)
-    rivals, scores = aligned(_CLIPS * LANES), aligned(_CLIPS * LANES)
-    shared = aligned(CHUNKS * C * M * LANES)
-    flat_rows = rows.ravel()
-    open_clips = np.empty(len(rows) + _CLIPS, np.int64)
-    counts[:] = 0
-    current, offset, last_pattern = weights, start, -1
-    for s in range(len(segments)):
-        label, first, stop, pattern = segments[s]
-        if pattern != last_pattern:
-            current, offset, last_pattern = weights, start, pattern
-            n_present = np.sum(patterns[pattern])
-            if n_present < M:
-                _share(weights, start, shape, patterns[pattern], np.float32(1 / n_present), shared)
-                current, offset = shared, 0
-            _box(current, offset, low, high)
-        certain, n_open = _decide(columns, middles, low, high, label, first, stop, margin, open_clips)
-        # The last rows are dummies, one per class, which no weights get right: they fill up the last group.
-        while n_open % _CLIPS:
-            open_clips[n_open] = len(rows) - C + label
-            n_open += 1
-        for chunk in range(CHUNKS):
-            right = counts[chunk, label]
-            for i in range(LANES):
-                right[i] += certain
-            for g in range(0, n_open, _CLIPS):
-                group = open_clips[g : g + _CLIPS]
-                base = offset + chunk * C * M * LANES
-                _group_right(current, base, shape, flat_rows, group, label, margin, rivals, scores, right)
+    size = C * M * LANES
+    packed, part = aligned(CHUNKS * size), np.empty(LANES, np.int64)
+    for first in range(0, len(draws), BLOCK):
+        n = min(BLOCK, len(draws) - first)
+        chunks = (n + LANES - 1) // LANES
+        for j in range(chunks * LANES):
+            draw = draws[first + min(j, n - 1)]
+            source, target = draw // LANES * size + draw % LANES, j // LANES * size + j % LANES
+            for k in range(C * M):
+                packed[target + k * LANES] = weights[source + k * LANES]
+        _count_maybe_right(packed, 0, chunks, shape, clips, True, shared, counts)
+        for chunk in range(chunks):
+            _worths(counts[chunk], gains, best, threshold, part)
+            for i in range(min(LANES, n - chunk * LANES)):
+                worths[draws[first + chunk * LANES + i]] = part[i]
 
 
 @compiled
-def _share(weights, start, shape, present, equal, shared):
-    """Write to `shared` the block's weights with those of absent members given to the present ones.
+def _worths(counts, gains, best, threshold, worths):
+    """The worth of each lane's counts (C, LANES); -1 up to the threshold, or where the counts are those of the best."""
+    same = np.ones(LANES, np.int32)
+    worths[:] = 0
+    for c in range(len(gains)):
+        its_counts, gain, known = counts[c], gains[c], np.int32(best[c])
+        for i in range(LANES):
+            worths[i] += gain * np.int64(its_counts[i])
+            same[i] &= np.int32(its_counts[i] == known)
+    for i in range(LANES):
+        worths[i] = worths[i] if worths[i] > threshold and same[i] == 0 else -1
+
+
+@compiled
+def _count_maybe_right(weights, start, chunks, shape, clips, in_full, shared, counts):
+    """Write counts (chunks, C, LANES): clips of each class that each draw may get right.
+
+    `weights` is flat, by chunk, class, member and lane; the draws begin at `start`. A clip is tried against all classes
+    if `in_full`, else against one.
+    """
+    rows, columns, middles, spreads, edges, patterns, margin = clips
+    C, M = shape
+    centre, radii = np.empty((C, M), np.float32), np.empty(C, np.float32)
+    certain, opened = np.empty(C, np.int32), np.empty(C + 1, np.int64)
+    open_clips, rivals = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
+    flat_rows, scratch = rows.ravel(), aligned(2 * LANES)
+    counts[:] = 0
+    for k in range(len(patterns)):
+        if edges[k, 0] == edges[k, C]:
+            continue
+        current, offset, n_present = weights, start, np.sum(patterns[k])
+        if n_present < M:
+            _share(weights, start, chunks, shape, patterns[k], np.float32(1 / n_present), shared)
+            current, offset = shared, 0
+        _surround(current, offset, chunks, centre, radii)
+        leads = _leads((columns, middles, spreads), centre, radii, edges[k])
+        _decide(leads, edges[k], margin, certain, opened, open_clips, rivals)
+        for chunk in range(chunks):
+            base = offset + chunk * C * M * LANES
+            for label in range(C):
+                right, its = counts[chunk, label], slice(opened[label], opened[label + 1])
+                for i in range(LANES):
+                    right[i] += certain[label]
+                those = (flat_rows, open_clips[its], rivals[its], label)
+                if in_full:
+                    _add_right_of_all(current, base, shape, those, margin, scratch, right)
+                else:
+                    _add_right(current, base, shape, those, margin, scratch, right)
+
+
+@compiled
+def _share(weights, start, chunks, shape, present, equal, shared):
+    """Write to `shared` the chunks' weights with those of absent members given to the present ones.
 
     In proportion to their weights, equally (`equal` each) where these are all 0.
     """
     C, M = shape
     totals = np.empty(LANES, np.float32)
-    for k in range(CHUNKS * C):
+    for k in range(chunks * C):
         for i in range(LANES):
             totals[i] = 0
         for m in range(M):
@@ -105,128 +148,152 @@ def _share(weights, start, shape, present, equal, shared):
             at, to = np.uint64(start + (k * M + m) * LANES), np.uint64((k * M + m) * LANES)
             for i in range(_L1):
                 value = weights[at + i] / totals[i] if totals[i] > 0 else equal
-                shared[to + i] = value if present[m] else np.float32(0)
+                shared[to + i] = value if present[m] else _ZERO
+
+
+@compiled(contract=True)
+def _surround(weights, start, chunks, centre, radii):
+    """A ball for each class that holds its weights in all draws: `centre` (C, M) and `radii` (C,).
+
+    The centre is the mean of the first chunk: it only has to be near the draws.
+    """
+    C, M = centre.shape
+    squares, furthest = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    for c in range(C):
+        furthest[:] = 0
+        for chunk in range(chunks):
+            squares[:] = 0
+            for m in range(M):
+                at = np.uint64(start + ((chunk * C + c) * M + m) * LANES)
+                centre[c, m] = middle = np.mean(weights[at : at + _L1]) if chunk == 0 else centre[c, m]
+                for i in range(_L1):
+                    distance = weights[at + i] - middle
+                    squares[i] += distance * distance
+            for i in range(LANES):
+                furthest[i] = squares[i] if squares[i] > furthest[i] else furthest[i]
+        radii[c] = np.sqrt(np.max(furthest))
+
+
+@compiled(contract=True)
+def _leads(scores, centre, radii, edges):
+    """How the true class of each clip of a pattern leads the others, for all weights of the ball.
+
+    `edges` (C + 1,) bound the clips of each true class. Returns, per clip, the least and the most of the smallest lead
+    and the class (likely) that it is nearest to losing to. The weights of a class sum to 1, so its score is the clip's
+    middle plus the weighted distances of the members from it. Within the ball these change by at most its radius times
+    the distances' norm (`spreads`).
+    """
+    columns, middles, spreads = scores
+    C, M, _ = columns.shape
+    start, stop = edges[0], edges[C]
+    n = stop - start
+    own, reach, other = np.empty(n, np.float32), np.empty(n, np.float32), np.empty((C, n), np.float32)
+    for c in range(C):
+        row = other[c]
+        row[:] = middles[c, start:stop]
+        for m in range(M):
+            weight, distances = centre[c, m], columns[c, m, start:stop]
+            for i in range(n):
+                row[i] += weight * distances[i]
+        for i in range(edges[c] - start, edges[c + 1] - start):
+            own[i], reach[i] = row[i], radii[c] * spreads[c, start + i]
+            row[i] = -_FAR  # a clip's own class is no rival
+    least, most, ratio = np.full(n, _FAR), np.full(n, _FAR), np.full(n, _FAR)
+    likely = np.zeros(n, np.int32)
+    for c in range(C):
+        row, its_spreads, radius, name = other[c], spreads[c, start:stop], radii[c], np.int32(c)
+        for i in range(n):
+            lead, change = own[i] - row[i], reach[i] + radius * its_spreads[i]
+            near = lead / (change + _TINY)
+            least[i] = min(least[i], lead - change)
+            most[i] = min(most[i], lead + change)
+            likely[i] = name if near < ratio[i] else likely[i]
+            ratio[i] = min(ratio[i], near)
+    return least, most, likely
 
 
 @compiled
-def _box(weights, start, low, high):
-    """The smallest and the largest weight of each member and class (C, M) among the draws of a block."""
-    C, M = low.shape
-    smallest, largest = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
-    for c in range(C):
-        for m in range(M):
-            smallest[:] = _INFINITE
-            largest[:] = -_INFINITE
-            for chunk in range(CHUNKS):
-                at = np.uint64(start + ((chunk * C + c) * M + m) * LANES)
+def _decide(leads, edges, margin, certain, opened, open_clips, rivals):
+    """Count the clips of each class that all draws get right (`certain`), and list those that neither all nor none do.
+
+    The latter go to `open_clips`, class c from opened[c] to opened[c + 1], and to `rivals` what they are tried against.
+    """
+    least, most, likely = leads
+    n_open = 0
+    for c in range(len(certain)):
+        opened[c], certain[c] = n_open, 0
+        for clip in range(edges[c], edges[c + 1]):
+            i = clip - edges[0]
+            if least[i] > 2 * margin:
+                certain[c] += 1
+            elif most[i] >= -2 * margin:
+                open_clips[n_open], rivals[n_open] = clip, likely[i]
+                n_open += 1
+    opened[len(certain)] = n_open
+
+
+@compiled(contract=True)
+def _add_right(weights, start, shape, clips, margin, leads, counts):
+    """Add to counts (LANES,) how many clips' true class each draw of a chunk may score above the clip's rival."""
+    rows, numbers, rivals, label = clips
+    C, M = shape
+    last = np.uint64((M - 1) * LANES)
+    v = np.uint64(start + label * M * LANES) + last
+    for k in range(len(numbers)):
+        _lead(weights, start, shape, rows, numbers[k], label, rivals[k], leads)
+        p, q = rows[(numbers[k] * C + label) * M + M - 1], rows[(numbers[k] * C + rivals[k]) * M + M - 1]
+        w = np.uint64(start + rivals[k] * M * LANES) + last
+        for i in range(_L1):
+            counts[i] += np.int32(leads[i] + (weights[v + i] * p - weights[w + i] * q) >= -margin)
+
+
+@compiled(contract=True)
+def _add_right_of_all(weights, start, shape, clips, margin, scratch, counts):
+    """`_add_right` against all other classes."""
+    rows, numbers, _, label = clips
+    C, M = shape
+    leads, least = scratch[:LANES], scratch[LANES:]
+    last = np.uint64((M - 1) * LANES)
+    v = np.uint64(start + label * M * LANES) + last
+    for clip in numbers:
+        least[:] = _FAR
+        for c in range(C):
+            if c != label:
+                _lead(weights, start, shape, rows, clip, label, c, leads)
+                p, q = rows[(clip * C + label) * M + M - 1], rows[(clip * C + c) * M + M - 1]
+                w = np.uint64(start + c * M * LANES) + last
                 for i in range(_L1):
-                    value = weights[at + i]
-                    smallest[i] = value if value < smallest[i] else smallest[i]
-                    largest[i] = value if value > largest[i] else largest[i]
-            low[c, m], high[c, m] = smallest[0], largest[0]
-            for i in range(LANES):
-                low[c, m], high[c, m] = min(low[c, m], smallest[i]), max(high[c, m], largest[i])
+                    least[i] = min(least[i], leads[i] + (weights[v + i] * p - weights[w + i] * q))
+        for i in range(LANES):
+            counts[i] += np.int32(least[i] >= -margin)
 
 
 @compiled(contract=True)
-def _decide(columns, middles, low, high, label, start, stop, margin, open_clips):
-    """How many clips all draws get right, and how many neither all nor none do, which go to `open_clips`.
+def _lead(weights, start, shape, rows, clip, label, rival, leads):
+    """Write to leads (LANES,) the score of a clip's true class less a rival's, of all members but the last.
 
-    The weights of a class sum to 1, so its score is the clip's middle plus the weighted distances of the members from
-    it; the weights' box bounds these.
-    """
-    C, M, _ = columns.shape
-    n = stop - start
-    own_low, own_high = np.empty(n, np.float32), np.empty(n, np.float32)
-    rival_low, rival_high = np.empty(n, np.float32), np.empty(n, np.float32)
-    rival_low[:] = rival_high[:] = -_ONE
-    least, most = np.empty(n, np.float32), np.empty(n, np.float32)
-    for c in range(C):
-        for i in range(n):
-            least[i] = most[i] = middles[c, start + i]
-        for m in range(M):
-            a, b = low[c, m], high[c, m]
-            distances = columns[c, m, start:stop]
-            for i in range(n):
-                x, y = a * distances[i], b * distances[i]
-                least[i] += x if x < y else y
-                most[i] += y if x < y else x
-        if c == label:
-            for i in range(n):
-                own_low[i], own_high[i] = least[i], most[i]
-        else:
-            for i in range(n):
-                rival_low[i] = least[i] if least[i] > rival_low[i] else rival_low[i]
-                rival_high[i] = most[i] if most[i] > rival_high[i] else rival_high[i]
-    certain, n_open = 0, 0
-    for i in range(n):
-        if own_low[i] > rival_high[i] + 2 * margin:
-            certain += 1
-        elif own_high[i] >= rival_low[i] - 2 * margin:
-            open_clips[n_open] = start + i
-            n_open += 1
-    return certain, n_open
-
-
-@compiled(contract=True)
-def _group_right(weights, start, shape, rows, group, label, margin, rivals, scores, counts):
-    """Add to counts (LANES,) how many of four clips each draw of a chunk may get right."""
-    C, M = shape
-    rivals[:] = -_ONE
-    for c in range(C):
-        if c != label:
-            _group_scores(weights, start + c * M * LANES, shape, rows, group, c, scores)
-            for i in range(_CLIPS * LANES):
-                rivals[i] = scores[i] if scores[i] > rivals[i] else rivals[i]
-    _group_scores(weights, start + label * M * LANES, shape, rows, group, label, scores)
-    for i in range(_L1):
-        counts[i] += (
-            np.int32(scores[i] >= rivals[i] - margin)
-            + np.int32(scores[_L1 + i] >= rivals[_L1 + i] - margin)
-            + np.int32(scores[_L2 + i] >= rivals[_L2 + i] - margin)
-            + np.int32(scores[_L3 + i] >= rivals[_L3 + i] - margin)
-        )
-
-
-@compiled(contract=True)
-def _group_scores(weights, start, shape, rows, group, c, scores):
-    """The scores (4 LANES,) of one class for four clips; members four at a time, then one by one.
-
-    Unsigned numbers throughout: an index that might be negative keeps the compiler from working on many lanes at once.
+    Four members at a time, then one by one. Unsigned numbers throughout: an index that might be negative keeps the
+    compiler from working on many lanes at once.
     """
     C, M = shape
-    p, q = np.uint64((group[0] * C + c) * M), np.uint64((group[1] * C + c) * M)
-    r, t = np.uint64((group[2] * C + c) * M), np.uint64((group[3] * C + c) * M)
-    members, fours = np.uint64(M), np.uint64(M - M % 4)
-    w = np.uint64(start)
-    if M < 4:
-        scores[:] = 0
+    p, q = np.uint64((clip * C + label) * M), np.uint64((clip * C + rival) * M)
+    v, w = np.uint64(start + label * M * LANES), np.uint64(start + rival * M * LANES)
+    fours, members = np.uint64((M - 1) - (M - 1) % 4), np.uint64(M - 1)
+    if M < 5:
+        leads[:LANES] = _ZERO
     for m in range(np.uint64(0), fours, _U4):
         p0, p1, p2, p3 = rows[p + m], rows[p + m + _U1], rows[p + m + _U2], rows[p + m + _U3]
         q0, q1, q2, q3 = rows[q + m], rows[q + m + _U1], rows[q + m + _U2], rows[q + m + _U3]
-        r0, r1, r2, r3 = rows[r + m], rows[r + m + _U1], rows[r + m + _U2], rows[r + m + _U3]
-        t0, t1, t2, t3 = rows[t + m], rows[t + m + _U1], rows[t + m + _U2], rows[t + m + _U3]
-        if m == 0:
-            for i in range(_L1):
-                a, b, d, e = weights[w + i], weights[w + _L1 + i], weights[w + _L2 + i], weights[w + _L3 + i]
-                scores[i] = a * p0 + b * p1 + d * p2 + e * p3
-                scores[_L1 + i] = a * q0 + b * q1 + d * q2 + e * q3
-                scores[_L2 + i] = a * r0 + b * r1 + d * r2 + e * r3
-                scores[_L3 + i] = a * t0 + b * t1 + d * t2 + e * t3
-        else:
-            for i in range(_L1):
-                a, b, d, e = weights[w + i], weights[w + _L1 + i], weights[w + _L2 + i], weights[w + _L3 + i]
-                scores[i] += a * p0 + b * p1 + d * p2 + e * p3
-                scores[_L1 + i] += a * q0 + b * q1 + d * q2 + e * q3
-                scores[_L2 + i] += a * r0 + b * r1 + d * r2 + e * r3
-                scores[_L3 + i] += a * t0 + b * t1 + d * t2 + e * t3
+        for i in range(_L1):
+            own, its = weights[v + i] * p0 + weights[v + _L1 + i] * p1, weights[w + i] * q0 + weights[w + _L1 + i] * q1
+            own += weights[v + _L2 + i] * p2 + weights[v + _L3 + i] * p3
+            its += weights[w + _L2 + i] * q2 + weights[w + _L3 + i] * q3
+            leads[i] = own - its if m == 0 else leads[i] + (own - its)
+        v += _U4 * _L1
         w += _U4 * _L1
     for m in range(fours, members):
-        p0, q0, r0, t0 = rows[p + m], rows[q + m], rows[r + m], rows[t + m]
+        p0, q0 = rows[p + m], rows[q + m]
         for i in range(_L1):
-            a = weights[w + i]
-            scores[i] += a * p0
-            scores[_L1 + i] += a * q0
-            scores[_L2 + i] += a * r0
-            scores[_L3 + i] += a * t0
+            leads[i] += weights[v + i] * p0 - weights[w + i] * q0
+        v += _L1
         w += _L1

@@ -16,15 +16,16 @@ from ensembles.fusion.base import Problem
 class Clips(NamedTuple):
     """The clips whose decision depends on the weights, sorted by pattern of missing members and true class.
 
-    `rows` (n + C, C, M) are their scores, with a dummy for each class at the end that is never right; `columns`
-    (C, M, n) and `middles` (C, n) the same as distances from the median member; `segments` (S, 4) hold label, start,
-    stop, pattern; `patterns` (K, M) which members are there; `margin` covers the rounding.
+    `rows` (n, C, M) are their scores; `columns` (C, M, n) and `middles` (C, n) the same as distances from the mean
+    member, `spreads` (C, n) the norms of these distances; `patterns` (K, M) which members are there; `edges` (K, C + 1)
+    bound the clips of each pattern's classes; `margin` covers the rounding.
     """
 
     rows: np.ndarray
     columns: np.ndarray
     middles: np.ndarray
-    segments: np.ndarray
+    spreads: np.ndarray
+    edges: np.ndarray
     patterns: np.ndarray
     margin: np.float32
 
@@ -77,7 +78,7 @@ class Incumbent:
             part = weights[start : start + kernel.LANES]
             lanes[start // kernel.LANES, :, :, : len(part)] = part.transpose(2, 1, 0)
         worths = np.empty(len(lanes) * kernel.LANES, np.int64)
-        kernel.screen(lanes, self.clips, self.gains, self.counts, worths)
+        kernel.screen(lanes, self.clips, self.gains, self.counts, self.threshold, worths)
         for w in np.flatnonzero(worths[:W] > self.threshold):
             if worths[w] > self.threshold:
                 self.offer(weights[w])
@@ -94,31 +95,23 @@ def pack(problem: Problem) -> tuple[Clips, np.ndarray]:
     pattern = pattern.reshape(-1)
     order = np.lexsort((problem.y, pattern))
     order = order[~(always | never)[order]]
-    dummies = np.zeros((C, C, M), np.float32)
-    dummies[np.arange(C), np.arange(C)] = -1
-    rows = np.concatenate([P[:, order].transpose(1, 2, 0), dummies])
-    present = np.where(valid[:, order, None], P[:, order], np.nan)
-    middles = np.nanmedian(present, axis=0).astype(np.float32).T
-    columns = np.nan_to_num(present.transpose(2, 0, 1) - middles[:, None, :])
-    segments = []
-    for start, stop in _runs(pattern[order] * C + problem.y[order]):
-        segments.append((problem.y[order[start]], start, stop, pattern[order[start]]))
+    rows, present = P[:, order].transpose(1, 2, 0), valid[:, order]
+    middles = (rows.sum(axis=2) / present.sum(axis=0)[:, None]).T
+    columns = np.where(present, rows.transpose(1, 2, 0) - middles[:, None, :], 0)
+    bounds = np.arange(len(patterns))[:, None] * C + np.arange(C + 1)
+    edges = np.searchsorted(pattern[order] * C + problem.y[order], bounds)
     # Relative rounding errors of M products, M sums, two divisions and the rounding of the weights, twice over.
     margin = np.float32((4 * M + 40) * np.finfo(np.float32).eps / 2)
     clips = Clips(
         np.ascontiguousarray(rows, np.float32),
         np.ascontiguousarray(columns, np.float32),
-        np.ascontiguousarray(middles),
-        np.array(segments, np.int64).reshape(-1, 4),
+        np.ascontiguousarray(middles, np.float32),
+        np.linalg.norm(columns, axis=1).astype(np.float32),
+        edges,
         patterns,
         margin,
     )
     return clips, np.bincount(problem.y[always], minlength=C)
-
-
-def _runs(keys: np.ndarray) -> list[tuple[int, int]]:
-    edges = np.flatnonzero(np.diff(keys, prepend=-1))
-    return list(zip(edges.tolist(), [*edges[1:].tolist(), len(keys)], strict=True)) if len(keys) else []
 
 
 def _decided(P: np.ndarray, y: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
