@@ -9,7 +9,7 @@ import numpy as np
 
 from ensembles.ensemble import Ensemble, EnsembleMember, How, Measured, Who
 from ensembles.estimate import Estimate, OutOfFold, compare_outside, out_of_fold, summarise
-from ensembles.fusion import BestSingle, UniformAverage, make_fusion
+from ensembles.fusion import BestSingle, DecisionFusion, UniformAverage, make_fusion
 from ensembles.fusion.base import fuse
 from ensembles.intervals import accuracy_interval
 from ensembles.metrics import score
@@ -68,10 +68,14 @@ def fit_on(
     """`fit_ensemble` on predictions that are read already; it takes nothing that holds test labels."""
     make = factory(held_out, method, params, selection, seed)
     n_groups = len(set(held_out.groups))
-    with progress(f"fitting {method}", 1 + (repeats * min(folds, n_groups) if n_groups > 1 else 0)) as counter:
-        fusion = make().fit(held_out.P, held_out.y, held_out.valid, held_out.groups)
-        counter.advance()
-        nested = out_of_fold(make, held_out, folds, repeats, seed, counter.advance) if n_groups > 1 else None
+    fusion = make()
+    if isinstance(fusion.fusion, DecisionFusion):
+        fusion.fusion.verbose = True
+    fusion.fit(held_out.P, held_out.y, held_out.valid, held_out.groups)
+    nested = None
+    if n_groups > 1:
+        with progress(f"estimating {method}", repeats * min(folds, n_groups)) as counter:
+            nested = out_of_fold(make, held_out, folds, repeats, seed, counter.advance)
     single = _single(held_out, selection, fusion)
     best = int(single().fit(held_out.P, held_out.y, held_out.valid).weights_[:, 0].argmax())
     chosen = [m for m in fusion.candidates_.kept if fusion.weights_[m].any()]

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -16,6 +17,7 @@ from ensembles.fusion.noise import Kind, Noise
 from ensembles.fusion.screen import Incumbent
 from features.errors import WrongUse
 from features.names import unknown_name
+from features.progress import Counter, progress
 
 Local = Literal["gaussian", "uniform"]
 _FURTHEST = 64 * BLOCK  # draws looked ahead at most; after a success it is one block, as the next one may be near
@@ -42,7 +44,7 @@ class DecisionFusion(Fusion):
 
     The paper leaves open what becomes of negative weights and of ties; the rules are those above. `time_limit_s` stops
     early with the best so far, as does Ctrl-C. `n_jobs` is the number of threads (None: all cores). The same seed gives
-    the same weights, on any machine and with any number of threads.
+    the same weights, on any machine and with any number of threads. `verbose` shows draws, best score and sigma.
 
     Further attributes after `fit`: `trace_`, the accepted draws; `n_draws_`, how many were made.
     """
@@ -59,6 +61,7 @@ class DecisionFusion(Fusion):
         n_jobs: int | None = None,
         time_limit_s: float | None = None,
         missing: Missing = "share",
+        verbose: bool = False,
     ):
         self.draws = draws
         self.sigma = sigma
@@ -70,6 +73,7 @@ class DecisionFusion(Fusion):
         self.n_jobs = n_jobs
         self.time_limit_s = time_limit_s
         self.missing = missing
+        self.verbose = verbose
 
     def _find_weights(self, problem: Problem, groups: Sequence[str] | None) -> np.ndarray:
         self._check()
@@ -78,10 +82,12 @@ class DecisionFusion(Fusion):
         self.n_draws_ = 0
         if M == 1:
             return np.ones((1, C))
-        with ThreadPoolExecutor(self.n_jobs or _cores()) as pool:
-            search = _Search(Incumbent(problem), Noise(self.seed, M, C), self.draws, pool, self.time_limit_s)
+        sigmas = list(self._sigmas())
+        showing = progress("searching weights", len(sigmas) * self.draws) if self.verbose else nullcontext()
+        with ThreadPoolExecutor(self.n_jobs or _cores()) as pool, showing as counter:
+            search = _Search(Incumbent(problem), Noise(self.seed, M, C), self.draws, pool, self.time_limit_s, counter)
             try:
-                for round_, sigma in enumerate(self._sigmas()):
+                for round_, sigma in enumerate(sigmas):
                     if not search.run_round(round_, self._kind(sigma), sigma):
                         break
             except KeyboardInterrupt:
@@ -117,11 +123,20 @@ class DecisionFusion(Fusion):
 class _Search:
     """The rounds of one fit: what is best so far, and how many draws it took."""
 
-    def __init__(self, best: Incumbent, noise: Noise, draws: int, pool: Executor, time_limit_s: float | None):
+    def __init__(
+        self,
+        best: Incumbent,
+        noise: Noise,
+        draws: int,
+        pool: Executor,
+        time_limit_s: float | None,
+        counter: Counter | None = None,
+    ):
         self.best, self.noise, self.draws = best, noise, draws
         self.trace: list[Accepted] = []
         self.n_draws = 0
         self._pool = pool
+        self._counter = counter
         self._deadline = np.inf if time_limit_s is None else time.monotonic() + time_limit_s
 
     def run_round(self, round_: int, kind: Kind, sigma: float) -> bool:
@@ -141,6 +156,8 @@ class _Search:
             else:
                 ahead = BLOCK
                 self.trace.append(Accepted(round_, draw - 1, self.best.score))
+            if self._counter is not None:
+                self._counter.advance(made, f"best {self.best.score:.4f}, sigma {sigma:.2g}")
         return True
 
     def _first_better(self, round_: int, kind: Kind, sigma: float, first: int, count: int) -> int | None:

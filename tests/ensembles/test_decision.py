@@ -1,5 +1,9 @@
 """The fast weight search against the one-by-one procedure of the paper."""
 
+import os
+import signal
+from threading import Timer
+
 import numpy as np
 import pytest
 
@@ -160,6 +164,26 @@ def test_ctrl_c_returns_the_best_so_far(simulate, monkeypatch):
     s = simulate()
     fusion = DecisionFusion().fit(s.P, s.y)
     assert fusion.trace_ and fusion.fit_score_ == fusion.trace_[-1].score
+
+
+def test_a_real_interrupt_returns_the_best_so_far(simulate):
+    s = simulate(M=5, N=200, C=4)
+    timer = Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    DecisionFusion(draws=1).fit(s.P, s.y)  # compiled by now
+    timer.start()
+    try:
+        fusion = DecisionFusion(draws=10**9).fit(s.P, s.y)
+    finally:
+        timer.cancel()
+    assert 0 < fusion.n_draws_ < 10**9 and fusion.fit_score_ == fusion.trace_[-1].score
+
+
+def test_tells_draws_score_and_sigma(simulate, capsys, monkeypatch):
+    monkeypatch.setattr("features.progress.console.width", 200)
+    s = simulate()
+    fusion = DecisionFusion(draws=50, sigma_min=0.3, verbose=True).fit(s.P, s.y)
+    told = capsys.readouterr().err
+    assert f"searching weights: {fusion.n_draws_} of 300 after 0 s, best {fusion.fit_score_:.4f}, sigma 0.33" in told
 
 
 @pytest.mark.parametrize(
