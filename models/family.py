@@ -39,12 +39,16 @@ class Resources:
 
 @dataclass(frozen=True)
 class Context:
-    """All that `build` needs to know of the data: class names, `shapes[slot]` of one time step, seed, device."""
+    """All that `build` needs to know of the data: class names, `shapes[slot]` of one time step, seed, device.
+
+    `weights` is a file of pretrained parameters that a fit starts from, for families that take them.
+    """
 
     classes: tuple[str, ...]
     shapes: Mapping[str, tuple[int, ...]]
     seed: int = 0
     device: str = "cpu"
+    weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,8 @@ class Family:
     """An architecture family: one paper's system with its search space as data.
 
     `published` are the paper's own hyperparameters, the first points of every search. `build(hyperparameters, context)`
-    makes an unfitted model; `load(folder, device)` reads what its `save` wrote. `version` grows whenever training
-    changes.
+    makes an unfitted model; `load(folder, device)` reads what its `save` wrote. `weights` tells whether a fit can start
+    from pretrained parameters. `version` grows whenever training changes.
     """
 
     name: str
@@ -123,6 +127,7 @@ class Family:
     task: Literal["classification", "regression"] = "classification"
     stage: Literal["backbone", "clips", "fusion"] = "clips"
     resources: Resources = field(default_factory=Resources)
+    weights: bool = False
     version: int = 1
 
     def __post_init__(self) -> None:

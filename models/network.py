@@ -52,7 +52,10 @@ class ClipNetwork(nn.Module):
         return packed
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """The parameters as groups for the optimiser; weight decay acts on all unless a family says otherwise."""
+        """The parameters as groups for the optimiser; weight decay acts on all unless a family says otherwise.
+
+        A group with `lr_factor` learns at that multiple of the learning rate.
+        """
         return [{"params": list(self.parameters()), "weight_decay": weight_decay}]
 
 

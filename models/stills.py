@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from features.errors import WrongUse
 from features.names import unknown_name
+from models.batches import Packed
 from models.family import Context, Family
 from models.network import ClipNetwork, mean_step, valid_steps
+from models.pretrained import Naming, start_from
 from models.torch_model import TorchModel
 from models.training import Settings, exact_kernels
 
@@ -69,14 +71,16 @@ class StagedNetwork(StillNetwork):
 
     def __init__(self, shape: tuple[int, ...]):
         super().__init__(shape)
+        if shape[0] != shape[1]:
+            raise WrongUse(f"Expected square faces, but got {shape[0]}x{shape[1]} pixels.")
         self.channels = 3 if len(shape) == 3 else 1
         self.shift = shape[0] // 16
         self.stages = nn.ModuleDict()
 
     def frames(self, images: Tensor, layer: str | None = None) -> Tensor:
-        if self.training:
-            images = shifted(images, self.shift)
         x = self.scalers["faces"](images)  # (N, H, W[, 3])
+        if self.training:
+            x = shifted(x, self.shift)
         x = x.movedim(3, 1) if self.channels == 3 else x[:, None]  # (N, 1 or 3, H, W)
         x = x.contiguous(memory_format=torch.channels_last)
         for name, stage in self.stages.items():
@@ -118,7 +122,10 @@ def frames_at_once(shape: tuple[int, ...]) -> int:
 
 
 class StillModel(TorchModel):
-    """A network on stills whose `layers` can be read."""
+    """A network on stills whose `layers` can be read.
+
+    Given weights, a fit starts from them; besides emofuse's own names of parameters it knows `namings`.
+    """
 
     def __init__(
         self,
@@ -128,8 +135,10 @@ class StillModel(TorchModel):
         make: Callable[[], StillNetwork],
         settings: Settings,
         layers: tuple[str, ...],
+        namings: tuple[Naming, ...] = (),
     ):
         super().__init__(family, hyperparameters, context, make, settings)
+        self._namings = namings
         self.layers = (*layers, "logits", "probabilities")
 
     def activations(self, images: np.ndarray, layer: str) -> np.ndarray:
@@ -146,3 +155,9 @@ class StillModel(TorchModel):
         with torch.inference_mode(), exact_kernels():
             rows = [network.read(piece.to(self.context.device), layer) for piece in pieces]
         return torch.cat(rows).cpu().numpy()
+
+    def _start(self, network: ClipNetwork, fit_rows: Packed) -> None:
+        if self.context.weights is None:
+            super()._start(network, fit_rows)
+        else:
+            start_from(network, self.context.weights, self._namings)

@@ -61,7 +61,7 @@ class TorchModel:
         fit_rows = self._pack(train)
         held_out_rows = None if held_out is None else self._pack(held_out)
         network = self._network = self._build()
-        network.fit_scalers(fit_rows)
+        self._start(network, fit_rows)
         network.standardise_(fit_rows)
         if held_out_rows is not None:
             network.standardise_(held_out_rows)
@@ -103,6 +103,10 @@ class TorchModel:
         device = torch.device(self.context.device)
         with training.seeded(self.context.seed, device):
             return self._make().to(device)
+
+    def _start(self, network: ClipNetwork, fit_rows: Packed) -> None:
+        """Make a new network ready for its first epoch."""
+        network.fit_scalers(fit_rows)
 
     def _pack(self, examples: Examples) -> Packed:
         return pack(examples, self.family.inputs, self.context.shapes, self.context.device)

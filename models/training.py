@@ -162,7 +162,7 @@ class _Run:
         for clips in epoch_batches(self.fit, settings.batch_size, self.order):
             lr = settings.lr_at(self.epoch, self.iteration)
             for group in self.optimiser.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group.get("lr_factor", 1.0)
             inputs, lengths = self.fit.batch(clips, network.min_steps)
             y = self.y[clips.to(self.device)]
             with torch.autocast(self.device.type, self.type, enabled=self.type != torch.float32):

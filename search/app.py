@@ -22,6 +22,9 @@ def run(
     cpus: Annotated[int | None, typer.Option(min=1, help="CPUs of this machine to use (default: all).")] = None,
     in_process: Annotated[bool, typer.Option("--in-process", help="One trial after another, without Ray.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
+    weights: Annotated[
+        list[str] | None, typer.Option(metavar="ENTRY=FILE", help="Pretrained weights of a backbone; repeatable.")
+    ] = None,
 ) -> None:
     """Start a search; the same command resumes one that was stopped, and extends one whose recipe asks for more trials.
 
@@ -30,13 +33,14 @@ def run(
     from features.errors import WrongUse
     from search.recipe import read_recipe
     from search.runner import Workers, run_search
+    from search.weights import parse_weights
 
     if in_process and (address or cpus):
         raise WrongUse("--in-process trains in this process alone: leave out --address and --cpus.")
     if address and cpus:
         raise WrongUse("--cpus is for Ray on this machine: the cluster at --address has its own.")
     status = run_search(
-        read_recipe(recipe, features),
+        read_recipe(recipe, features, parse_weights(weights or [])),
         clips=clips,
         store=features,
         out=out,

@@ -11,6 +11,7 @@ from search.recipe import Entry, StageName
 from search.runfolder import RunFolder
 from search.spec import TrialSpec
 from search.trial_data import open_input
+from search.weights import weights_digest
 
 
 def entry_spec(run: RunFolder, stage: StageName, entry: Entry) -> TrialSpec:
@@ -42,6 +43,8 @@ def entry_spec(run: RunFolder, stage: StageName, entry: Entry) -> TrialSpec:
         allow_shared_groups=run.recipe.allow_shared_groups,
         cpu=entry.request().cpu,
         gpu=entry.request().gpu,
+        weights=entry.weights or "",
+        weights_sha256=weights_digest(entry),
     )
 
 

@@ -17,6 +17,7 @@ from models import registry
 from models.family import Family, Resources
 from models.space import Float, Int, Parameter, Scalar, Space
 from search import inputs, overrides
+from search.weights import place_weights
 from search.yaml_files import read_yaml, sentence, where
 
 StageName = Literal["backbone", "clips", "fusion"]
@@ -70,7 +71,10 @@ class ResourcesOverride(_Data):
 
 
 class Entry(_Data):
-    """One family with its inputs and its budget; `name` is its key in the recipe, `family` the same by default."""
+    """One family with its inputs and its budget; `name` is its key in the recipe, `family` the same by default.
+
+    `weights` is a file of pretrained parameters to start from; in a recipe its path starts at the recipe's folder.
+    """
 
     _unlisted = frozenset({"name"})
 
@@ -82,6 +86,7 @@ class Entry(_Data):
     fixed: dict[str, Scalar] = {}
     max_epochs: Count | None = None
     published: bool = True
+    weights: str | None = None
     resources: ResourcesOverride = ResourcesOverride()
 
     def record(self) -> Family:
@@ -208,12 +213,13 @@ def recipe_of_data(data: Any, source: str) -> Recipe:
         raise WrongUse(f"{source}: {sentence(error)}") from None
 
 
-def read_recipe(path: Path, store: Path | None = None) -> Recipe:
+def read_recipe(path: Path, store: Path | None = None, weights: Mapping[str, Path] | None = None) -> Recipe:
     """Read and check a recipe; every mistake is one WrongUse sentence.
 
-    `store` is the feature store whose imported sets the recipe may name besides those that can be extracted.
+    `store` is the feature store whose imported sets the recipe may name besides those that can be extracted. `weights`
+    are files of pretrained parameters by entry, in place of those that the recipe names.
     """
-    recipe = recipe_of_data(read_yaml(path, "a recipe"), str(path))
+    recipe = place_weights(recipe_of_data(read_yaml(path, "a recipe"), str(path)), path.parent, weights or {})
     check_recipe(recipe, str(path), inputs.imported_sets(store))
     return recipe
 
@@ -253,6 +259,8 @@ def _check_entry(stage: StageName, entry: Entry, backbones: Mapping[str, Family]
             f"max_epochs: family {family.name!r} trains for {family.max_epochs} epochs at most, but got "
             f"{entry.max_epochs}; a recipe may only lower it."
         )
+    if entry.weights and not family.weights:
+        raise WrongUse(f"weights: family {family.name!r} can't start from pretrained weights.")
     slots = inputs.slots(family)
     for slot in entry.inputs:
         if slot not in slots:

@@ -14,7 +14,8 @@ class TrialSpec:
 
     `run` is the run folder, `clips` the table that the trial is trained on (the stills for a backbone), `inputs` and
     `feature_keys` are by slot. `epochs` is None for early stopping, a number for a refit. `cpu` and `gpu` are what the
-    trial was given; like the paths they are no part of its keys.
+    trial was given; like the paths they are no part of its keys. `weights` is a file of pretrained parameters (empty:
+    none), which the keys know by its digest.
     """
 
     run: str
@@ -37,6 +38,8 @@ class TrialSpec:
     allow_shared_groups: bool = False
     cpu: float = 1.0
     gpu: float = 0.0
+    weights: str = ""
+    weights_sha256: str = ""
 
     @property
     def config_key(self) -> str:
@@ -53,6 +56,7 @@ class TrialSpec:
             "clips": self.clips_fingerprint,
             "seed": self.recipe_seed,
             "max_epochs": self.max_epochs,
+            **({"weights": self.weights_sha256} if self.weights_sha256 else {}),
         })
 
     @property

@@ -21,6 +21,7 @@ from search.predictions import Footer, Predictions, read_footer, write_predictio
 from search.spec import TrialSpec
 from search.trial_data import TrialData, read_data
 from search.versions import git_revision, library_versions
+from search.weights import trial_weights
 
 __all__ = ["TrialResult", "TrialSpec", "attempt_trial", "entry_spec", "finished_result", "refit_spec", "run_trial"]
 
@@ -143,7 +144,8 @@ def _run(spec: TrialSpec, report: Report | None, device: str) -> TrialResult:
 
 def _build(family: Family, spec: TrialSpec, data: TrialData, device: str) -> Model:
     shapes = {slot: tuple(stored.shape) for slot, stored in data.sets.items()}
-    return family.build(dict(spec.hyperparameters), Context(data.classes, shapes, spec.seed, device))
+    context = Context(data.classes, shapes, spec.seed, device, trial_weights(spec))
+    return family.build(dict(spec.hyperparameters), context)
 
 
 def _save(model: Model, folder: Path) -> None:

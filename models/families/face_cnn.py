@@ -123,5 +123,6 @@ FAMILY = Family(
     load=partial(load_torch, build),
     max_epochs=60,
     stage="backbone",
+    weights=True,
     resources=Resources(cpu=1.0, gpu=0.5, memory_mb=2500),
 )

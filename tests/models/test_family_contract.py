@@ -16,18 +16,24 @@ from models.space import check_point
 
 CLASSES = ("angry", "happy")
 SHAPES = {1: (7,), 2: (48, 48), 3: (48, 48, 3)}
+# The smallest images of families that take much time on larger ones.
+SMALL = {"alexnet_face": (40, 40, 3), "convnet100": (32, 32), "vgg16": (32, 32, 3)}
 # Families whose vectors are probabilities of the classes; other vectors are refused.
 OF_PROBABILITIES = {"frame_average"}
 # Hyperparameters, within the space, that fit a handful of clips in few steps; the published ones are made for more.
 EASY = {
+    "alexnet_face": {"width": 0.25, "batch_norm": True, "dropout": 0.0},
     "cnn_irnn": {"lr": 0.05, "momentum": 0.9},
+    "convnet100": {"hidden": 512, "batch_norm": True, "dropout": 0.0},
     "face_cnn": {"batch_norm": True, "dropout": 0.0},
+    "inception_v2": {"width": 0.25, "dropout": 0.0, "lr": 0.1, "batch_size": 16},
+    "vgg16": {"width": 0.25, "batch_norm": True, "dropout": 0.0, "head_lr": 1.0, "lr": 0.02},
 }
 SAMPLED_CORNERS = 8
 
 
 def shape_of(family, slot):
-    return (len(CLASSES),) if family.name in OF_PROBABILITIES else SHAPES[slot.rank]
+    return (len(CLASSES),) if family.name in OF_PROBABILITIES else SMALL.get(family.name, SHAPES[slot.rank])
 
 
 def context(family, seed=0):
@@ -42,6 +48,8 @@ def clips(family, n, seed=0):
     for slot in family.inputs:
         shape = shape_of(family, slot)
         prototypes = np.random.default_rng(99).normal(size=(len(CLASSES), *shape))
+        if slot.rank > 1:  # large patches, as pictures have; white noise is gone after the first pooling
+            prototypes = 2 * prototypes[:, ::8, ::8].repeat(8, axis=1).repeat(8, axis=2)[:, : shape[0], : shape[1]]
         if family.name in OF_PROBABILITIES:
             prototypes = np.eye(len(CLASSES))  # nothing is learnt: the class itself has the highest probability
         steps = np.ones(n, int) if slot.level == "clip" else rng.integers(1, 25, n)

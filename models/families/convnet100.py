@@ -1,0 +1,96 @@
+"""AlexNet-like network of 3x3 filters on 100x100 faces (Zheng, section on spatial features)."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from models.family import Context, Family, Input, Resources
+from models.space import Choice, Float
+from models.stills import StagedNetwork, StillModel
+from models.torch_model import load_torch
+from models.training import Settings
+
+LAYERS = ("conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7")
+# AlexNet's numbers of filters. The paper states size and input only: stride and padding are chosen so that pool5 has
+# AlexNet's 9216 numbers.
+_FILTERS = (96, 256, 384, 384, 256)
+
+
+class ConvNet(StagedNetwork):
+    """Five convolutions, three of them pooled, and two dense layers before the softmax."""
+
+    def __init__(self, shape: tuple[int, ...], hidden: int, classes: int, dropout: float, batch_norm: bool,
+                 frozen: bool):
+        super().__init__(shape)
+        self.frozen = frozen
+        before, side = self.channels, shape[0]
+        for number, filters in enumerate(_FILTERS, 1):
+            stride = 2 if number == 1 else 1
+            convolution = nn.Conv2d(before, filters, 3, stride=stride, padding=1, bias=not batch_norm)
+            norm = [nn.BatchNorm2d(filters)] if batch_norm else []
+            self.stages[f"conv{number}"] = nn.Sequential(convolution, *norm, nn.ReLU())
+            before, side = filters, -(-side // stride)
+            if number in (1, 2, 5):
+                self.stages[f"pool{number}"] = nn.MaxPool2d(3, 2, ceil_mode=True)
+                side = -(-(side - 3) // 2) + 1
+        self.stages["fc6"] = _dense(before * side * side, hidden, dropout)
+        self.stages["fc7"] = _dense(hidden, hidden, dropout)
+        self.finish(hidden, classes)
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """All parameters, or those of the dense layers alone when the convolutions are frozen."""
+        if not self.frozen:
+            return super().parameter_groups(weight_decay)
+        dense = (self.stages["fc6"], self.stages["fc7"], self.head)
+        return [{"params": [p for part in dense for p in part.parameters()], "weight_decay": weight_decay}]
+
+
+def _dense(before: int, after: int, dropout: float) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(before, after), nn.ReLU(), nn.Dropout(dropout))
+
+
+def build(hyperparameters: Mapping[str, Any], context: Context) -> StillModel:
+    hp = hyperparameters
+    settings = Settings(
+        "sgd", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=10, momentum=0.9, clip=1.0,
+        weight_decay=hp["weight_decay"], decay=hp["decay"], class_weight=hp["class_weight"],
+    )
+    shape, classes = context.shapes["faces"], len(context.classes)
+
+    def make() -> ConvNet:
+        return ConvNet(shape, hp["hidden"], classes, hp["dropout"], hp["batch_norm"], hp["frozen"])
+
+    return StillModel(FAMILY, hp, context, make, settings, LAYERS)
+
+
+FAMILY = Family(
+    name="convnet100",
+    paper="Zheng",
+    section="Spatial Feature Modeling",
+    summary="AlexNet-like network of 3x3 filters on 100x100 grey faces; with `frozen`, only its dense layers train",
+    inputs=(Input("faces", "frame", 2, "faces:size=100"),),
+    space={
+        "hidden": Choice((512, 1024, 4096)),
+        "dropout": Float(0.0, 0.7),
+        "batch_norm": Choice((False, True)),
+        "frozen": Choice((False, True)),
+        "lr": Float(0.001, 0.05, log=True),
+        "decay": Float(0.85, 1.0),
+        "weight_decay": Float(1e-6, 0.005, log=True),
+        "batch_size": Choice((32, 64, 128)),
+        "class_weight": Choice(("none", "balanced")),
+    },
+    # The paper states none of these; AlexNet's dense layers and dropout, and the learning rate of its LSTM.
+    published=(
+        {"hidden": 4096, "dropout": 0.5, "batch_norm": False, "frozen": False, "lr": 0.005, "decay": 0.99,
+         "weight_decay": 0.0005, "batch_size": 64, "class_weight": "none"},
+    ),
+    build=build,
+    load=partial(load_torch, build),
+    max_epochs=60,
+    stage="backbone",
+    weights=True,
+    resources=Resources(cpu=1.0, gpu=1.0, memory_mb=6000),
+)
