@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load_file
@@ -84,6 +84,7 @@ def _use_pixels(network: ClipNetwork, naming: Naming) -> None:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
+    data: Any
     try:
         if path.suffix == ".safetensors":
             data = load_file(path)
