@@ -138,9 +138,10 @@ def check_probabilities(P: np.ndarray, valid: np.ndarray | None) -> tuple[np.nda
     valid = np.ones((M, N), bool) if valid is None else np.asarray(valid, dtype=bool)
     if valid.shape != (M, N):
         raise EmofuseError(f"Fusion needs `valid` of shape {(M, N)} (members, clips), but got {valid.shape}.")
-    sums = P.sum(axis=2, dtype=np.float64)
     with np.errstate(invalid="ignore"):
-        bad = valid & ~((np.abs(sums - 1) <= _TOLERANCE) & (P >= 0).all(axis=2))
+        bad = ~(np.abs(P @ np.ones(C, np.float32) - 1) <= _TOLERANCE) & valid
+        if P.min() < 0:
+            bad |= (P < 0).any(axis=2) & valid
     if bad.any():
         m, n = np.argwhere(bad)[0]
         raise EmofuseError(

@@ -1,6 +1,5 @@
 """Kahou's decision fusion: one weight per member and class, found by random and local search."""
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -12,6 +11,7 @@ import numpy as np
 
 from ensembles.fusion import kernel
 from ensembles.fusion.base import Fusion, Metric, Missing, Problem
+from ensembles.fusion.compiled import cores
 from ensembles.fusion.kernel import BLOCK, LANES
 from ensembles.fusion.noise import Kind, Noise
 from ensembles.fusion.screen import Incumbent
@@ -84,7 +84,7 @@ class DecisionFusion(Fusion):
             return np.ones((1, C))
         sigmas = list(self._sigmas())
         showing = progress("searching weights", len(sigmas) * self.draws) if self.verbose else nullcontext()
-        with ThreadPoolExecutor(self.n_jobs or _cores()) as pool, showing as counter:
+        with ThreadPoolExecutor(self.n_jobs or cores()) as pool, showing as counter:
             search = _Search(Incumbent(problem), Noise(self.seed, M, C), self.draws, pool, self.time_limit_s, counter)
             try:
                 for round_, sigma in enumerate(sigmas):
@@ -177,7 +177,3 @@ class _Search:
             if best.offer(self.noise.weights_of(kind, round_, first + int(i), best.weights, sigma)):
                 return int(i)
         return None
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

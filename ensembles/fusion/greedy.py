@@ -1,14 +1,14 @@
 """Caruana's ensemble selection: members join one by one, with replacement."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ensembles.fusion.base import Fusion, Metric, Missing, Problem, equal_share
+from ensembles.fusion.additions import Additions
+from ensembles.fusion.base import Fusion, Metric, Missing, Problem
+from ensembles.fusion.compiled import cores
 from features.errors import WrongUse
-
-_FLOOR = float(np.finfo(np.float32).eps)
-_CHUNK_VALUES = 4_000_000  # scores held at once while all candidates are tried
 
 
 class GreedySelection(Fusion):
@@ -16,9 +16,10 @@ class GreedySelection(Fusion):
 
     A member can be added again: its weight is its share of the additions, the same for every class. Of equals the one
     that is in already wins, then lower log-loss, then the lower name (`names`, (M,); None: the position). The best
-    ensemble on the way is kept, of equals the smaller.
+    ensemble on the way is kept, of equals the smaller. With `bags` this is done so many times, each time with a random
+    half of the members (`seed`), and the weights are averaged. `n_jobs` is the number of threads (None: all cores).
 
-    Further attribute after `fit`: `trace_`, (member, score) of each addition.
+    Further attribute after `fit`: `trace_`, (member, score) of each addition, of all bags in turn.
     """
 
     def __init__(
@@ -27,11 +28,17 @@ class GreedySelection(Fusion):
         names: Sequence[str] | None = None,
         metric: Metric = "accuracy",
         missing: Missing = "share",
+        bags: int = 0,
+        seed: int = 0,
+        n_jobs: int | None = None,
     ):
         self.size = size
         self.names = names
         self.metric = metric
         self.missing = missing
+        self.bags = bags
+        self.seed = seed
+        self.n_jobs = n_jobs
 
     def _find_weights(self, problem: Problem, groups: Sequence[str] | None) -> np.ndarray:
         M, _, C = problem.shape
@@ -39,13 +46,26 @@ class GreedySelection(Fusion):
             raise WrongUse(f"GreedySelection needs a size of at least 1, but got size={self.size}.")
         if self.names is not None and len(self.names) != M:
             raise WrongUse(f"GreedySelection needs one name per member, but got {len(self.names)} for {M} members.")
+        if self.bags < 0:
+            raise WrongUse(f"GreedySelection needs 0 bags or more, but got bags={self.bags}.")
         order = np.arange(M) if self.names is None else np.argsort(np.argsort(np.asarray(self.names), kind="stable"))
-        sums = _RunningSum(problem)
+        rng = np.random.default_rng(self.seed)
+        halves = [rng.choice(M, (M + 1) // 2, replace=False) for _ in range(self.bags)]
         self.trace_: list[tuple[int, float]] = []
-        counts = np.zeros(M, int)
+        with ThreadPoolExecutor(self.n_jobs or cores()) as pool:
+            sums = Additions(problem, pool)
+            shares = [self._select(sums, order, members) for members in halves or [np.arange(M)]]
+        return np.repeat(np.mean(shares, axis=0)[:, None], C, axis=1)
+
+    def _select(self, sums: Additions, order: np.ndarray, members: np.ndarray) -> np.ndarray:
+        """(M,) the share of each member in the best ensemble of some of them."""
+        barred = np.ones(len(order), bool)
+        barred[members] = False
+        counts = np.zeros(len(order), int)
         best_counts, best_score = counts, -np.inf
+        sums.clear()
         for _ in range(self.size):
-            scores = sums.scores_with_each()
+            scores = np.where(barred, -np.inf, sums.scores_with_each())
             equal = np.flatnonzero(scores == scores.max())
             losses = sums.log_losses_with(equal) if len(equal) > 1 else np.zeros(1)
             tied = zip(equal.tolist(), losses, strict=True)
@@ -55,47 +75,4 @@ class GreedySelection(Fusion):
             self.trace_.append((chosen, float(scores[chosen])))
             if scores[chosen] > best_score:
                 best_counts, best_score = counts.copy(), scores[chosen]
-        return np.repeat(best_counts[:, None] / best_counts.sum(), C, axis=1)
-
-
-class _RunningSum:
-    """The summed scores of the chosen members, and what each candidate would make of them."""
-
-    def __init__(self, problem: Problem):
-        M, N, C = problem.shape
-        filler = np.float32(1 / C if problem.missing == "uniform" else 0)
-        self._problem = problem
-        self._P = np.where(problem.valid[:, :, None], problem.P, filler)
-        self._present = problem.valid if problem.missing == "share" else np.ones((M, N), bool)
-        # A clip that no chosen member has is left to all who have it, as `fuse` does.
-        equal = equal_share(self._P, self._present)
-        self._nobody_right = equal.argmax(axis=1) == problem.y
-        self._nobody_p = np.where(self._present.any(axis=0), equal[np.arange(N), problem.y], 1 / C)
-        self._sum = np.zeros((N, C))
-        self._count = np.zeros(N, int)
-
-    def scores_with_each(self) -> np.ndarray:
-        """(M,) the metric after adding each member."""
-        M, N, C = self._problem.shape
-        right = np.empty((M, N), bool)
-        step = max(1, _CHUNK_VALUES // (N * C))
-        for start in range(0, M, step):
-            part = slice(start, start + step)
-            right[part] = (self._sum + self._P[part]).argmax(axis=2) == self._problem.y
-            if not self._count.all():
-                right[part] = np.where(self._count + self._present[part] > 0, right[part], self._nobody_right)
-        counts = np.stack([right[:, self._problem.y == c].sum(axis=1) for c in range(C)], axis=1)
-        return self._problem.value(counts)
-
-    def log_losses_with(self, members: np.ndarray) -> np.ndarray:
-        """The log-loss after adding each of the given members."""
-        N, y = self._problem.shape[1], self._problem.y
-        true = self._sum[np.arange(N), y] + self._P[members][:, np.arange(N), y]
-        count = self._count + self._present[members]
-        p = np.divide(true, count, out=np.tile(self._nobody_p, (len(members), 1)), where=count > 0)
-        return -np.log(np.maximum(p, _FLOOR)).mean(axis=1)
-
-    def add(self, member: int) -> None:
-        """Add a member for good."""
-        self._sum += self._P[member]
-        self._count += self._present[member]
+        return best_counts / best_counts.sum()
