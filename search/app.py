@@ -76,3 +76,27 @@ def status(
         print(f"\nNo search works on this run now; {found.left} trials are left: run the same command again.")
     else:
         print(f"\nNothing is left. Next: emofuse ensemble fit {run}")
+
+
+@search_app.command()
+def families(
+    name: Annotated[str | None, typer.Argument(help="One family, in full (default: all, a line each).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the architecture families: paper, inputs, search space, published values.
+
+    Example:  emofuse search families cnn_irnn
+    """
+    from models.registry import families as known
+    from models.registry import get_family
+    from search.catalogue import described, family_as_data
+
+    chosen = list(known().values()) if name is None else [get_family(name)]
+    if as_json:
+        print(json.dumps([family_as_data(family) for family in chosen], indent=2))
+    elif name is not None:
+        print(described(chosen[0]))
+    else:
+        width = max(len(family.name) for family in chosen)
+        for family in chosen:
+            print(f"{family.name:<{width}}  {family.stage:<8}  {family.paper}: {family.summary}")
