@@ -19,7 +19,7 @@ from features.files import replacing
 
 SCHEMA_VERSION = 1
 ROLES = ("fit", "held_out", "test")
-_FOOTER = b"emofuse"
+FOOTER = b"emofuse"
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,9 @@ class Footer:
     recipe_seed: int = 0
     max_epochs: int | None = None
     schema_version: int = SCHEMA_VERSION
+
+
+_FIELDS = frozenset(f.name for f in fields(Footer))
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,7 @@ def write_predictions(run: Path, predictions: Predictions) -> Path:
         columns[f"p_{name}"] = np.ascontiguousarray(predictions.probabilities[:, c], dtype=np.float32)
     table = pa.table(columns)
     metadata = json.dumps(asdict(footer), sort_keys=True, allow_nan=False).encode()
-    table = table.replace_schema_metadata({_FOOTER: metadata})
+    table = table.replace_schema_metadata({FOOTER: metadata})
     path = prediction_path(run, footer.entry, footer.trial_key)
     with replacing(path) as temporary:
         pq.write_table(table, temporary, compression="zstd", use_dictionary=False, write_statistics=False)
@@ -134,17 +137,16 @@ def read_footer(path: Path) -> Footer:
 
 def parse_footer(metadata: Mapping[bytes, bytes], path: Path) -> Footer:
     """The footer in Parquet key-value `metadata`; `path` is named in errors."""
-    if _FOOTER not in metadata:
+    if FOOTER not in metadata:
         raise EmofuseError(f"{path}: expected a prediction file of emofuse, but its footer is missing.")
-    data = json.loads(metadata[_FOOTER])
+    data = json.loads(metadata[FOOTER])
     version = data.get("schema_version")
     if version != SCHEMA_VERSION:
         raise EmofuseError(
             f"{path}: prediction schema version {version}, but this emofuse reads version {SCHEMA_VERSION}; "
             "read it with the release that wrote it, or train the trial again."
         )
-    known = {f.name for f in fields(Footer)}
-    data = {key: value for key, value in data.items() if key in known}
+    data = {key: value for key, value in data.items() if key in _FIELDS}
     for name in ("classes", "curve", "parents"):
         data[name] = tuple(data.get(name, ()))
     return Footer(**data)
