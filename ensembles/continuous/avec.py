@@ -1,0 +1,201 @@
+"""The AVEC challenges' form (SEWA): gold labels as one CSV file per recording, systems' predictions as one table.
+
+A label file has `;` between columns: name, time, then the dimensions, every 0.1 s. AVEC 2019 has a header, 2017 and
+2018 have none and mean arousal, valence, liking. Names may be quoted by '.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from ensembles.continuous.recordings import Recordings, gather
+from features.errors import EmofuseError, WrongUse
+
+DIMENSIONS = ("arousal", "valence", "liking")
+_KEYS = ("session", "time_s", "system")
+_HEAD = 2  # name and time come before the dimensions
+
+
+@dataclass(frozen=True, eq=False)
+class Gold:
+    """The labels of one recording: `time_s` (T,), `values` (T, D) in the order of `dimensions`."""
+
+    recording: str
+    dimensions: tuple[str, ...]
+    time_s: np.ndarray
+    values: np.ndarray
+
+
+def read_gold(path: Path) -> Gold:
+    """Read one label file. Errors name the file and what was expected."""
+    try:
+        first = path.read_text().split("\n", 1)[0]
+        head = [cell.strip().strip("'\"") for cell in first.split(";")]
+        titled = len(head) > _HEAD and not _is_number(head[1])
+        columns = [*_KEYS[:_HEAD], *(head[_HEAD:] if titled else DIMENSIONS)]
+        table = pa_csv.read_csv(
+            path,
+            pa_csv.ReadOptions(column_names=columns, skip_rows=int(titled)),
+            pa_csv.ParseOptions(delimiter=";", quote_char="'"),
+            pa_csv.ConvertOptions(
+                column_types={"session": pa.string(), **{name: pa.float64() for name in columns[1:]}}
+            ),
+        )
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+        raise EmofuseError(
+            f"{path}: expected AVEC labels (name;time;{';'.join(DIMENSIONS)}), but it can't be read ({error})."
+        ) from None
+    names = {str(name).strip('"') for name in pc.unique(table["session"]).to_pylist()}
+    numbers = np.stack([table[name].to_numpy() for name in columns[1:]], axis=1)
+    if len(names) != 1 or not np.isfinite(numbers).all():
+        raise EmofuseError(
+            f"{path}: expected the labels of one recording as finite numbers, but it names {len(names)} recordings and "
+            f"{int((~np.isfinite(numbers)).sum())} numbers are not finite."
+        )
+    order = np.argsort(numbers[:, 0], kind="stable")
+    return Gold(names.pop(), tuple(columns[_HEAD:]), numbers[order, 0], numbers[order, 1:])
+
+
+def read_labels(folder: Path) -> dict[str, Gold]:
+    """The label files (*.csv) of a folder by recording; all have the same dimensions."""
+    paths = sorted(folder.glob("*.csv"))
+    if not paths:
+        raise WrongUse(f"{folder}: expected a folder of AVEC label files (*.csv), but it holds none.")
+    labels: dict[str, Gold] = {}
+    for path in paths:
+        gold = read_gold(path)
+        if gold.recording in labels:
+            raise EmofuseError(f"{path}: the recording {gold.recording} has labels in another file already.")
+        if labels and gold.dimensions != next(iter(labels.values())).dimensions:
+            others = next(iter(labels.values())).dimensions
+            raise EmofuseError(
+                f"{path}: its dimensions are {', '.join(gold.dimensions)}, those of other files {', '.join(others)}; "
+                "expected the same in all."
+            )
+        labels[gold.recording] = gold
+    return labels
+
+
+def read_recordings(predictions: Path, labels: Path) -> Recordings:
+    """Systems' predictions with the labels of their recordings.
+
+    `predictions` is a Parquet file with the columns session, time_s, system and one per dimension, and group_id where
+    recordings belong together (a conversation, a speaker); NaN and absent recordings are missing. `labels` is a folder
+    of AVEC label files. Predictions are taken in order of time and must follow the labels' time steps; longer ones are
+    cut, shorter ones repeat their last value. Errors: EmofuseError that names system and recording.
+    """
+    gold = read_labels(labels)
+    table = _read_predictions(predictions)
+    known = next(iter(gold.values())).dimensions
+    dimensions = tuple(name for name in known if name in table.column_names)
+    if not dimensions:
+        raise EmofuseError(
+            f"{predictions}: expected a column for one of the labels' dimensions {', '.join(known)}, but it has "
+            f"{', '.join(table.column_names)}."
+        )
+    columns = [known.index(name) for name in dimensions]
+    by_member: dict[str, dict[str, np.ndarray]] = {}
+    for (member, recording), rows in sorted(_series(table).items(), key=lambda item: item[0]):
+        by_member.setdefault(member, {})
+        if recording in gold:
+            times = rows.time_s
+            _check_times(times, gold[recording], f"{predictions}: {member} on {recording}")
+            by_member[member][recording] = np.stack([rows.column(name) for name in dimensions], axis=1)
+    values = {recording: own.values[:, columns] for recording, own in gold.items()}
+    return gather(by_member, values, dimensions, _groups(table, predictions))
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """The rows of one system on one recording, in order of time."""
+
+    table: pa.Table
+    rows: np.ndarray
+
+    @property
+    def time_s(self) -> np.ndarray:
+        return self.column("time_s")
+
+    def column(self, name: str) -> np.ndarray:
+        return self.table[name].to_numpy()[self.rows]
+
+
+def _read_predictions(path: Path) -> pa.Table:
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except FileNotFoundError:
+        raise EmofuseError(f"{path}: no such file, expected predictions as Parquet.") from None
+    except (OSError, pa.ArrowException) as error:
+        raise EmofuseError(f"{path}: expected predictions as Parquet, but it can't be read ({error}).") from None
+    lacking = [name for name in _KEYS if name not in table.column_names]
+    if lacking or not table.num_rows:
+        raise EmofuseError(
+            f"{path}: expected rows with the columns {', '.join(_KEYS)} and the dimensions', but got {table.num_rows} "
+            f"rows of {', '.join(table.column_names)}."
+        )
+    texts = [name for name in ("session", "system", "group_id") if name in table.column_names]
+    for name in texts:
+        if table[name].null_count:
+            raise EmofuseError(f"{path}: column {name} has an empty value; every row needs one.")
+    columns = {}
+    for name in table.column_names:
+        kind = pa.string() if name in texts else pa.float64()
+        if name in texts or name == "time_s" or _is_numeric(table[name].type):
+            columns[name] = pc.cast(table[name], kind).combine_chunks()
+    return pa.table(columns)
+
+
+def _series(table: pa.Table) -> dict[tuple[str, str], _Rows]:
+    order = np.lexsort([table["time_s"].to_numpy(), *(_codes(table, name) for name in ("session", "system"))])
+    session, system = (np.array(table[name].to_pylist(), dtype=object)[order] for name in ("session", "system"))
+    starts = np.flatnonzero(np.r_[True, (session[1:] != session[:-1]) | (system[1:] != system[:-1])])
+    ends = [*starts[1:], len(order)]
+    return {
+        (system[start], session[start]): _Rows(table, order[start:end]) for start, end in zip(starts, ends, strict=True)
+    }
+
+
+def _codes(table: pa.Table, name: str) -> np.ndarray:
+    return table[name].chunk(0).dictionary_encode().indices.to_numpy()
+
+
+def _check_times(times: np.ndarray, gold: Gold, what: str) -> None:
+    """Row t is compared with row t of the labels, so a step of its own would be scored against other moments."""
+    n = min(len(times), len(gold.time_s))
+    step = float(np.median(np.diff(gold.time_s))) if len(gold.time_s) > 1 else np.inf
+    off = ~(np.abs(times[:n] - gold.time_s[:n]) < step / 2)
+    if off.any():
+        t = int(np.flatnonzero(off)[0])
+        raise EmofuseError(
+            f"{what}: prediction {t} is of {times[t]:g} s, but label {t} of {gold.time_s[t]:g} s; expected one "
+            f"prediction every {step:g} s, as the labels are."
+        )
+
+
+def _groups(table: pa.Table, path: Path) -> Mapping[str, str] | None:
+    if "group_id" not in table.column_names:
+        return None
+    pairs = table.group_by(["session", "group_id"]).aggregate([])
+    groups: dict[str, str] = {}
+    for session, group in zip(pairs["session"].to_pylist(), pairs["group_id"].to_pylist(), strict=True):
+        if groups.setdefault(session, group) != group:
+            raise EmofuseError(f"{path}: recording {session} has the group_id {groups[session]!r} and {group!r}.")
+    return groups
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_numeric(kind: pa.DataType) -> bool:
+    return pa.types.is_floating(kind) or pa.types.is_integer(kind)

@@ -1,0 +1,139 @@
+"""What a continuous fusion is worth: fitted and nested CCC beside the best single member and the plain average."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ensembles.continuous.concordance import concordance, concordance_interval
+from ensembles.continuous.fusion import ContinuousAverage, ContinuousBest, ContinuousFusion, ContinuousMethod
+from ensembles.continuous.recordings import Recordings
+from ensembles.folds import group_folds
+from ensembles.intervals import Interval
+from features.errors import EmofuseError
+
+
+@dataclass(frozen=True)
+class Concordance:
+    """CCC on the rows that the weights were fitted on, and on recordings that had no part in them, with interval.
+
+    `nested` and `interval` are None where all recordings belong to one group.
+    """
+
+    fit: float
+    nested: float | None
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class DimensionResult:
+    """One dimension: scores of the three ways to predict it, and the fusion's weights by member.
+
+    `against_single` is the nested CCC of the fusion minus that of the best single member (chosen anew in each fold),
+    `against_single_interval` its paired bootstrap interval over groups.
+    """
+
+    dimension: str
+    best_single: str
+    scores: Mapping[str, Concordance]
+    weights: Mapping[str, float]
+    scale: float
+    offset: float
+    against_single: float | None
+    against_single_interval: Interval | None
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: does the fusion beat the best single member on recordings that chose neither?"""
+        if self.against_single is None:
+            return f"{self.dimension}: all recordings belong to one group, so nothing can be said beyond the fit."
+        bounds = self.against_single_interval
+        if self.against_single <= 0:
+            start = f"the fusion does not beat the best single member, {self.best_single}"
+        elif bounds is not None and bounds.low > 0:
+            start = f"the fusion beats the best single member, {self.best_single}"
+        else:
+            start = f"the fusion is ahead of the best single member, {self.best_single}, but it may be chance"
+        interval = f" [{bounds.low:+.3f}, {bounds.high:+.3f}]" if bounds else ""
+        return f"{self.dimension}: {start}: {self.against_single:+.3f}{interval}, nested."
+
+
+@dataclass(frozen=True)
+class ContinuousResult:
+    """All dimensions, with what they were measured on; `folds` is 0 where no fold could be held apart."""
+
+    n_recordings: int
+    n_groups: int
+    n_samples: int
+    folds: int
+    dimensions: tuple[DimensionResult, ...]
+
+
+def evaluate(recordings: Recordings, folds: int = 5, seed: int = 0, recalibrate: bool = False) -> ContinuousResult:
+    """Fit on all recordings, and estimate by folds that keep every group on one side.
+
+    With fewer groups than folds there are as many folds as groups. CCC is that of all out-of-fold predictions
+    concatenated. The seed shuffles the folds and draws the bootstrap; the fits draw nothing.
+    """
+    if folds < 2:
+        raise EmofuseError(f"A nested estimate needs 2 folds or more, but got {folds}.")
+    methods: dict[str, Callable[[], ContinuousMethod]] = {
+        "best_single": ContinuousBest,
+        "average": ContinuousAverage,
+        "fusion": lambda: ContinuousFusion(recalibrate=recalibrate),
+    }
+    P, Y, valid, groups = recordings.P, recordings.Y, recordings.valid, recordings.group
+    fitted = {who: make().fit(P, Y, valid) for who, make in methods.items()}
+    n_groups = len(set(groups))
+    outside = {who: out_of_fold(make, recordings, folds, seed) for who, make in methods.items()} if n_groups > 1 else {}
+    n_recordings = len(set(recordings.recording))
+    return ContinuousResult(
+        n_recordings,
+        n_groups,
+        len(Y),
+        min(folds, n_groups) if outside else 0,
+        tuple(_of_dimension(d, recordings, fitted, outside, seed) for d in range(len(recordings.dimensions))),
+    )
+
+
+def _of_dimension(
+    d: int,
+    recordings: Recordings,
+    fitted: Mapping[str, ContinuousMethod],
+    outside: Mapping[str, np.ndarray],
+    seed: int,
+) -> DimensionResult:
+    y, groups = recordings.Y[:, d], recordings.group
+    nested = {who: concordance(y, fused[:, d]) for who, fused in outside.items()}
+    intervals = {who: concordance_interval(y, fused[:, d], groups, seed=seed) for who, fused in outside.items()}
+    difference, difference_interval = None, None
+    if outside:
+        difference = nested["fusion"] - nested["best_single"]
+        own, single = outside["fusion"][:, d], outside["best_single"][:, d]
+        difference_interval = concordance_interval(y, own, groups, single, seed)
+    fusion = fitted["fusion"]
+    return DimensionResult(
+        dimension=recordings.dimensions[d],
+        best_single=recordings.members[int(fitted["best_single"].weights_[:, d].argmax())],
+        scores={
+            who: Concordance(float(method.fit_score_[d]), nested.get(who), intervals.get(who))
+            for who, method in fitted.items()
+        },
+        weights=dict(zip(recordings.members, fusion.weights_[:, d].tolist(), strict=True)),
+        scale=float(fusion.scale_[d]),
+        offset=float(fusion.offset_[d]),
+        against_single=difference,
+        against_single_interval=difference_interval,
+    )
+
+
+def out_of_fold(
+    make: Callable[[], ContinuousMethod], recordings: Recordings, folds: int = 5, seed: int = 0
+) -> np.ndarray:
+    """(T, D) predictions of each recording by weights fitted without its group. Errors: EmofuseError with one group."""
+    P, Y, valid, groups = recordings.P, recordings.Y, recordings.valid, recordings.group
+    fused = np.empty_like(Y)
+    one_class = np.zeros(len(Y), int)
+    for fit, rest in group_folds(one_class, groups.tolist(), folds, seed):
+        fused[rest] = make().fit(P[:, fit], Y[fit], valid[:, fit]).predict(P[:, rest], valid[:, rest])
+    return fused

@@ -1,0 +1,85 @@
+"""The command `emofuse ensemble continuous`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+_WIDE = 160  # columns of a table that goes to a file or a pipe
+_WHO = {"best_single": "best single", "average": "plain average", "fusion": "fusion"}
+
+
+def continuous(
+    predictions: Annotated[
+        Path, typer.Argument(help="Parquet: session, time_s, system, a column per dimension; group_id if known.")
+    ],
+    labels: Annotated[Path, typer.Option(help="Folder of AVEC label files, one CSV per recording.")],
+    recalibrate: Annotated[
+        bool, typer.Option("--recalibrate", help="Also fit an offset and a scale per dimension.")
+    ] = False,
+    folds: Annotated[int, typer.Option(min=2, help="Folds of the nested estimate.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Shuffles the folds and draws the bootstrap.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Fuse predictions of arousal, valence and the like: weights per system and dimension of highest CCC.
+
+    Recordings are concatenated; predictions longer than the labels are cut, shorter ones repeat their last value.
+
+    Example: emofuse ensemble continuous predictions.parquet --labels labels
+    """
+    from ensembles.continuous.avec import read_recordings
+    from ensembles.continuous.evaluate import evaluate
+
+    result = evaluate(read_recordings(predictions, labels), folds, seed, recalibrate)
+    if as_json:
+        verdicts = {one.dimension: one.verdict for one in result.dimensions}
+        typer.echo(json.dumps({**asdict(result), "verdicts": verdicts}))
+        return
+    console = Console(highlight=False)
+    console = console if console.is_terminal else Console(highlight=False, width=_WIDE)
+    console.print(_scores_table(result))
+    console.print(_weights_table(result, recalibrate))
+    for one in result.dimensions:
+        console.print(one.verdict, soft_wrap=True)
+
+
+def _scores_table(result) -> Table:
+    title = (
+        f"CCC on {result.n_recordings} recordings ({result.n_samples} samples, {result.n_groups} groups); "
+        f"nested: {result.folds} folds, 95 % intervals over groups"
+    )
+    table = Table(title=title, title_justify="left")
+    table.add_column("dimension")
+    table.add_column("predicted by", overflow="fold")
+    table.add_column("on the rows that chose it", justify="right")
+    table.add_column("honest estimate (nested)", justify="right")
+    for one in result.dimensions:
+        for who, label in _WHO.items():
+            score = one.scores[who]
+            name = f"{label} ({one.best_single})" if who == "best_single" else label
+            bounds = f" [{score.interval.low:.3f}, {score.interval.high:.3f}]" if score.interval else ""
+            nested = "-" if score.nested is None else f"{score.nested:.3f}{bounds}"
+            dimension = one.dimension if who == "best_single" else ""
+            table.add_row(dimension, name, f"{score.fit:.3f}", nested, end_section=who == "fusion")
+    return table
+
+
+def _weights_table(result, recalibrate: bool) -> Table:
+    table = Table(title="Weights", title_justify="left")
+    table.add_column("system", overflow="fold")
+    for one in result.dimensions:
+        table.add_column(one.dimension, justify="right")
+    for system in result.dimensions[0].weights:
+        table.add_row(system, *(f"{one.weights[system]:.2f}" for one in result.dimensions))
+    if recalibrate:
+        table.add_section()
+        table.add_row("scale", *(f"{one.scale:.3f}" for one in result.dimensions))
+        table.add_row("offset", *(f"{one.offset:+.3f}" for one in result.dimensions))
+    return table
+
+
+__all__ = ["continuous"]
