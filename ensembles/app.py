@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ensembles.continuous_app import continuous
 from ensembles.export_app import export, refit
 from features.errors import WrongUse
 from features.progress import say
@@ -21,6 +22,7 @@ ensemble_app = typer.Typer(
 
 ensemble_app.command()(refit)
 ensemble_app.command()(export)
+ensemble_app.command()(continuous)
 
 Run = Annotated[Path, typer.Argument(help="The run folder, as `search run` or `ensemble import` wrote it.")]
 Partitions = Annotated[
