@@ -19,7 +19,7 @@ def continuous(
     ],
     labels: Annotated[Path, typer.Option(help="Folder of AVEC label files, one CSV per recording.")],
     recalibrate: Annotated[
-        bool, typer.Option("--recalibrate", help="Also fit an offset and a scale per dimension.")
+        bool, typer.Option("--recalibrate", help="Also fit an offset and a scale per dimension, for all three.")
     ] = False,
     folds: Annotated[int, typer.Option(min=2, help="Folds of the nested estimate.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Shuffles the folds and draws the bootstrap.")] = 0,
@@ -77,8 +77,8 @@ def _weights_table(result, recalibrate: bool) -> Table:
         table.add_row(system, *(f"{one.weights[system]:.2f}" for one in result.dimensions))
     if recalibrate:
         table.add_section()
-        table.add_row("scale", *(f"{one.scale:.3f}" for one in result.dimensions))
-        table.add_row("offset", *(f"{one.offset:+.3f}" for one in result.dimensions))
+        table.add_row("scale of the fusion", *(f"{one.scale:.3f}" for one in result.dimensions))
+        table.add_row("offset of the fusion", *(f"{one.offset:+.3f}" for one in result.dimensions))
     return table
 
 

@@ -73,14 +73,15 @@ def evaluate(recordings: Recordings, folds: int = 5, seed: int = 0, recalibrate:
     """Fit on all recordings, and estimate by folds that keep every group on one side.
 
     With fewer groups than folds there are as many folds as groups. CCC is that of all out-of-fold predictions
-    concatenated. The seed shuffles the folds and draws the bootstrap; the fits draw nothing.
+    concatenated. `recalibrate` holds for the rivals too, so that the comparison is of weights alone. The seed shuffles
+    the folds and draws the bootstrap; the fits draw nothing.
     """
     if folds < 2:
         raise EmofuseError(f"A nested estimate needs 2 folds or more, but got {folds}.")
     methods: dict[str, Callable[[], ContinuousMethod]] = {
-        "best_single": ContinuousBest,
-        "average": ContinuousAverage,
-        "fusion": lambda: ContinuousFusion(recalibrate=recalibrate),
+        "best_single": lambda: ContinuousBest(recalibrate),
+        "average": lambda: ContinuousAverage(recalibrate),
+        "fusion": lambda: ContinuousFusion(recalibrate),
     }
     P, Y, valid, groups = recordings.P, recordings.Y, recordings.valid, recordings.group
     fitted = {who: make().fit(P, Y, valid) for who, make in methods.items()}

@@ -15,6 +15,12 @@ from features.errors import EmofuseError
 class ContinuousMethod(BaseEstimator, ABC):
     """What the methods share.
 
+    Parameters
+    ----------
+    recalibrate : also fit an offset and a positive scale per dimension. CCC punishes bias and a wrong spread, and an
+        average has less spread than what it averages. It is fitted on the same rows, so what it is worth the nested
+        estimate says.
+
     Attributes after `fit`: `weights_` (M, D), non-negative, sum 1 over members for each dimension; `scale_` and
     `offset_` (D,), applied to the weighted mean; `label_mean_` (D,), predicted where no member has a sample;
     `fit_score_` (D,), CCC on the rows that the weights were fitted on (see `ensembles.continuous.evaluate` for what it
@@ -26,6 +32,9 @@ class ContinuousMethod(BaseEstimator, ABC):
     offset_: np.ndarray
     label_mean_: np.ndarray
     fit_score_: np.ndarray
+
+    def __init__(self, recalibrate: bool = False):
+        self.recalibrate = recalibrate
 
     def fit(
         self, P: np.ndarray, Y: np.ndarray, valid: np.ndarray | None = None, groups: Sequence[str] | None = None
@@ -51,18 +60,14 @@ class ContinuousMethod(BaseEstimator, ABC):
                 raise EmofuseError(f"CCC needs labels that vary, but in dimension {d} those with predictions don't.")
             p, y, here = P[:, rows, d].astype(np.float64), Y[rows, d], valid[:, rows, d]
             mean, deviation = y.mean(), y.std()
-            objective = Objective.of((p - mean) / deviation, (y - mean) / deviation, here, self._recalibrates)
+            objective = Objective.of((p - mean) / deviation, (y - mean) / deviation, here, self.recalibrate)
             self.weights_[:, d] = self._find_weights(objective)
             fused = weighted_mean(p, self.weights_[:, d], here, mean)
-            if self._recalibrates and np.ptp(fused) > 0:
+            if self.recalibrate and np.ptp(fused) > 0:
                 self.scale_[d] = deviation / fused.std()
                 self.offset_[d] = mean - self.scale_[d] * fused.mean()
             self.fit_score_[d] = concordance(y, self.scale_[d] * fused + self.offset_[d])
         return self
-
-    @property
-    def _recalibrates(self) -> bool:
-        return False
 
     @abstractmethod
     def _find_weights(self, objective: Objective) -> np.ndarray:
@@ -94,20 +99,7 @@ class ContinuousFusion(ContinuousMethod):
     """The weights of highest CCC, for each dimension by itself.
 
     With complete predictions the optimum is global (see `objective`), so nothing is drawn and there is no seed.
-
-    Parameters
-    ----------
-    recalibrate : also fit an offset and a positive scale per dimension. CCC punishes bias and a wrong spread, so this
-        helps members that were trained for something else; it is fitted on the same rows, so its worth is the nested
-        estimate's to judge.
     """
-
-    def __init__(self, recalibrate: bool = False):
-        self.recalibrate = recalibrate
-
-    @property
-    def _recalibrates(self) -> bool:
-        return self.recalibrate
 
     def _find_weights(self, objective: Objective) -> np.ndarray:
         return objective.maximise()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import nnls
 from sklearn.base import clone
 
 from ensembles.continuous import (
@@ -136,6 +137,16 @@ def test_no_point_of_a_fine_grid_is_better(curves, seed):
     assert (fusion.fit_score_ >= ContinuousAverage().fit(s.P, s.Y).fit_score_ - 1e-12).all()
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_recalibrated_weights_are_those_of_non_negative_least_squares(curves, seed):
+    s = curves(M=8, D=1, seed=seed)
+    fusion = ContinuousFusion(recalibrate=True).fit(s.P, s.Y)
+    X, y = s.P[:, :, 0].T, s.Y[:, 0]
+    exact, _ = nnls(X - X.mean(axis=0), y - y.mean())
+    assert fusion.weights_[:, 0] == pytest.approx(exact / exact.sum(), abs=1e-3)
+    assert fusion.fit_score_[0] == pytest.approx(np.corrcoef(X @ exact, y)[0, 1], abs=1e-9)
+
+
 def test_equal_fits_are_equal_to_the_bit(curves):
     s = curves()
     first = ContinuousFusion().fit(s.P, s.Y)
@@ -160,6 +171,14 @@ def test_recalibration_mends_bias_and_spread(curves):
     pearson = [np.corrcoef(fused[:, d], s.Y[:, d])[0, 1] for d in range(2)]
     assert mended.fit_score_ == pytest.approx(pearson)
     assert (raw.scale_ == 1).all() and (raw.offset_ == 0).all()
+
+
+@pytest.mark.parametrize("method", [ContinuousAverage, ContinuousBest])
+def test_rivals_are_recalibrated_alike(curves, method):
+    s = curves()
+    mended = clone(method(recalibrate=True)).fit(0.1 * s.P - 3, s.Y)
+    assert (mended.fit_score_ > method().fit(0.1 * s.P - 3, s.Y).fit_score_).all()
+    assert (mended.fit_score_ <= ContinuousFusion(recalibrate=True).fit(0.1 * s.P - 3, s.Y).fit_score_ + 1e-9).all()
 
 
 def test_lacking_member_gives_its_weight_to_the_others(curves):
