@@ -9,6 +9,9 @@ from ensembles.metrics import FLOOR
 
 Missing = Literal["share", "uniform"]
 
+# A share of the uniform distribution that keeps a single 0 (of a forest, of few votes) from vetoing a class.
+_SMOOTHING = 0.01
+
 
 def fuse(P: np.ndarray, weights: np.ndarray, valid: np.ndarray | None = None, missing: Missing = "share") -> np.ndarray:
     """The weighted sum over members: (N, C) float64 rows that sum to 1.
@@ -28,7 +31,8 @@ class LogPool:
     """The logarithmic pool: a weighted sum of log-probabilities, then a softmax.
 
     The logit of class c is `slopes[c]` times the weighted mean over members of the log-probability of c, plus
-    `biases[c]`. Slopes 1 and biases 0 make the weighted geometric mean.
+    `biases[c]`; each member is first mixed with 1 % of the uniform distribution. Slopes 1 and biases 0 make the
+    weighted geometric mean.
     """
 
     slopes: tuple[float, ...]
@@ -38,7 +42,7 @@ class LogPool:
         self, P: np.ndarray, weights: np.ndarray, valid: np.ndarray | None = None, missing: Missing = "share"
     ) -> np.ndarray:
         """As the function `fuse`, weights shared in the same way where members lack a clip."""
-        means = _weighted_mean(log_scores(P), weights, valid, missing, float(np.log(1 / P.shape[2])))
+        means = _weighted_mean(smooth_logs(P), weights, valid, missing, float(np.log(1 / P.shape[2])))
         p = _softmax(means * self.slopes + self.biases)
         if valid is not None:
             p[~valid.any(axis=0)] = 1 / P.shape[2]
@@ -67,6 +71,11 @@ def at_temperatures(P: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
 def log_scores(P: np.ndarray) -> np.ndarray:
     """Log-probabilities in float64, those below the log-loss' floor cut off there."""
     return np.log(np.maximum(P, FLOOR, dtype=np.float64))
+
+
+def smooth_logs(P: np.ndarray) -> np.ndarray:
+    """Log-probabilities in float64 of members mixed with 1 % of the uniform distribution."""
+    return np.log((1 - _SMOOTHING) * P.astype(np.float64) + _SMOOTHING / P.shape[-1])
 
 
 def equal_share(P: np.ndarray, valid: np.ndarray) -> np.ndarray:

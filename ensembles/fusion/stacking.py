@@ -7,7 +7,7 @@ import numpy as np
 
 from ensembles.folds import inner_folds
 from ensembles.fusion.base import Fusion, Metric, Missing, Problem
-from ensembles.fusion.pooling import LogPool, equal_share, log_scores
+from ensembles.fusion.pooling import LogPool, equal_share, smooth_logs
 from ensembles.fusion.wrapper import weights_of
 from features.errors import WrongUse
 
@@ -20,6 +20,7 @@ class Stacking(Fusion):
     leaves as many coefficients as decision fusion has weights: `weights_` is a over its sum for each class, the sums
     are `log_pool_.slopes`. The penalty is strength / 2 times the squared distance from the plain geometric mean of the
     members (a = 1 / M, no bias); of `strengths` the one of lowest log-loss on `folds` inner folds by group is taken.
+    Members are first mixed with 1 % of the uniform distribution, so that no single 0 vetoes a class.
 
     It minimises log-loss; `metric` is only what `fit_score_` tells.
 
@@ -95,7 +96,7 @@ class _Regression:
         sharing = problem.missing == "share"
         rows = np.flatnonzero(problem.valid.any(axis=0))
         valid = problem.valid[:, rows]
-        logs = np.where(valid[:, :, None], log_scores(problem.P[:, rows]), 0.0 if sharing else np.log(1 / C))
+        logs = np.where(valid[:, :, None], smooth_logs(problem.P[:, rows]), 0.0 if sharing else np.log(1 / C))
         present = valid if sharing else np.ones_like(valid)
         equal = equal_share(logs, present).T
         return cls(np.ascontiguousarray(logs.transpose(2, 0, 1)), present.astype(float), equal, problem.y[rows])
