@@ -21,7 +21,7 @@ from models.metrics import held_out_metrics
 
 _CONFIG, _PIPELINE = "model.json", "pipeline.skops"
 # Beyond what skops trusts by itself; a file that names any other type is refused, so that loading can't run code.
-_TRUSTED = ["models.svm.RbfSVM", "numpy.clip"]
+_TRUSTED = ["models.svm.Chi2SVM", "models.svm.RbfSVM", "numpy.clip"]
 
 Vectorise = Callable[[Examples], np.ndarray]
 
@@ -122,7 +122,12 @@ class SklearnModel:
         return self
 
     def _rows(self, examples: Examples) -> np.ndarray:
-        """The pipeline's input; a clip without steps, of another shape, or with NaN is refused by its name."""
+        """The pipeline's input, from checked clips."""
+        self._check(examples)
+        return self._vectorise(examples)
+
+    def _check(self, examples: Examples) -> None:
+        """Refuse a clip without steps, of another shape, or with NaN, by its name."""
         if len(examples) == 0:
             raise EmofuseError("Expected at least one clip, but got none.")
         for slot in self.family.inputs:
@@ -138,7 +143,6 @@ class SklearnModel:
                         f"but got an array of shape {array.shape}; extract the set again."
                     )
         examples.check_finite()
-        return self._vectorise(examples)
 
 
 def load_sklearn(

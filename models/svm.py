@@ -5,7 +5,7 @@ from typing import Literal, Self
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.decomposition import PCA
-from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.metrics.pairwise import chi2_kernel, rbf_kernel
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
@@ -29,7 +29,7 @@ class RbfSVM(ClassifierMixin, BaseEstimator):
     def fit(self, X: np.ndarray, y: np.ndarray) -> Self:
         """Fit on X (N, F) and class indices y (N,)."""
         self.classes_ = np.unique(y)
-        kernel = rbf_kernel(X, gamma=self.gamma)  # (N, N)
+        kernel = self._kernel(X, X)  # (N, N)
         weights, intercepts = np.zeros((len(self.classes_), len(X))), np.zeros(len(self.classes_))
         for row, label in enumerate(self.classes_):
             machine = SVC(C=self.C, kernel="precomputed", class_weight=self.class_weight).fit(kernel, y == label)
@@ -41,11 +41,21 @@ class RbfSVM(ClassifierMixin, BaseEstimator):
 
     def decision_function(self, X: np.ndarray) -> np.ndarray:
         """Signed distances (N, C) to each class's boundary."""
-        return rbf_kernel(X, self.support_vectors_, gamma=self.gamma) @ self.dual_coef_.T + self.intercept_
+        return self._kernel(X, self.support_vectors_) @ self.dual_coef_.T + self.intercept_
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Class indices (N,)."""
         return self.classes_[self.decision_function(X).argmax(axis=1)]
+
+    def _kernel(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        return rbf_kernel(X, Y, gamma=self.gamma)
+
+
+class Chi2SVM(RbfSVM):
+    """The same for histograms: exp(-gamma sum (x - y)^2 / (x + y)), on features that are never negative."""
+
+    def _kernel(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        return chi2_kernel(X, Y, gamma=self.gamma)
 
 
 def svm_pipeline(
