@@ -209,5 +209,5 @@ FAMILY = Family(
     },),
     build=ActivitySVM,
     load=partial(load_sklearn, ActivitySVM),
-    resources=Resources(cpu=1.0, gpu=0.25, memory_mb=3000),
+    resources=Resources(cpu=1.0, gpu=0.25, memory_mb=4000),
 )
