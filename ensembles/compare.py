@@ -1,12 +1,14 @@
 """Two ensembles of a run on the same clips: is one better, or is it chance?"""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ensembles.ensemble import Ensemble
 from ensembles.estimate import compare_outside, out_of_fold
-from ensembles.fit import factory_of
+from ensembles.fit import factory_of, fit_on, score_on_test
+from ensembles.fusion import make_fusion
 from ensembles.intervals import Comparison
 from ensembles.predictions import TestScores, read_run
 from features.errors import EmofuseError, WrongUse
@@ -24,7 +26,13 @@ def compare_ensembles(run: Path, first: Ensemble, second: Ensemble, *, test: boo
             f"{first.name} was fitted on {', '.join(first.partitions)} and {second.name} on "
             f"{', '.join(second.partitions)}: a comparison needs the same clips; fit both on the same partitions."
         )
-    predictions = read_run(run, first.partitions)
+    if first.fit_split != second.fit_split:
+        splits = " and ".join(ensemble.fit_split or "all splits" for ensemble in (first, second))
+        raise WrongUse(
+            f"{first.name} and {second.name} were fitted on held-out clips of {splits}: a comparison needs the same "
+            "clips; fit both with the same --fit-split."
+        )
+    predictions = read_run(run, first.partitions, first.fit_split)
     if test:
         one, other = (_on_test(ensemble, predictions.test) for ensemble in (first, second))
         return predictions.test.compare(one, other)
@@ -34,6 +42,29 @@ def compare_ensembles(run: Path, first: Ensemble, second: Ensemble, *, test: boo
         for ensemble in (first, second)
     ]
     return compare_outside(outside[0], outside[1], held_out)
+
+
+def compare_methods(
+    run: Path,
+    methods: Sequence[str],
+    *,
+    partitions: Sequence[str] | None = None,
+    fit_split: str | None = None,
+    seed: int = 0,
+    test: bool = False,
+) -> list[Ensemble]:
+    """Fit each method on a run, none of them stored; with `test`, add the scores on the test clips.
+
+    Each has its estimate and its comparison with the best single member. Errors: those of `fit_ensemble`.
+    """
+    for method in methods:
+        make_fusion(method)
+    predictions = read_run(run, partitions, fit_split)
+    ensembles = [
+        fit_on(predictions.held_out, method, partitions=predictions.partitions, seed=seed, fit_split=fit_split)
+        for method in dict.fromkeys(methods)
+    ]
+    return [score_on_test(ensemble, predictions.test) for ensemble in ensembles] if test else ensembles
 
 
 def _on_test(ensemble: Ensemble, test: TestScores) -> np.ndarray:

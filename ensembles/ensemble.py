@@ -70,7 +70,8 @@ class Ensemble:
     log-probabilities. `scores[who][how]` holds every score with its rows, for the ensemble, for the best single member
     (`best_single`, chosen on the fit rows) and for the plain average of the members; `against_single` compares the
     first two outside their fits. `selection`, `folds` and `repeats` say how candidates were chosen and how the nested
-    estimate was made; `note` says why there is no nested estimate, where there is none.
+    estimate was made, `fit_split` to which split's held-out clips both were restricted; `note` says why there is no
+    nested estimate, where there is none.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Ensemble:
     note: str = ""
     temperatures: tuple[float, ...] | None = None
     log_pool: LogPool | None = None
+    fit_split: str | None = None
 
     def predict_proba(self, P: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """Fused probabilities (N, C) of the members' `P` (M, N, C), in the order of `members` and `classes`."""
@@ -155,6 +157,7 @@ class _Stored:
     note: str = ""
     temperatures: tuple[float, ...] | None = None
     log_pool: LogPool | None = None
+    fit_split: str | None = None
     schema_version: int = field(default=SCHEMA_VERSION)
 
 

@@ -30,15 +30,17 @@ def fit_ensemble(
     folds: int = 5,
     repeats: int = 1,
     seed: int = 0,
+    fit_split: str | None = None,
     test: bool = False,
 ) -> Ensemble:
     """Read a run, choose candidates, fit the method on their held-out rows and estimate it by nested folds.
 
-    `partitions` says which trials are pooled (None: all), `params` go to the method, `test` adds the scores on the test
-    clips. Errors: those of `read_run`, `make_fusion` and the method itself.
+    `partitions` says which trials are pooled (None: all), `fit_split` which clips are used (None: all that are held
+    out, else those of train or val), `params` go to the method, `test` adds the scores on the test clips. Errors: those
+    of `read_run`, `make_fusion` and the method itself.
     """
     make_fusion(method, params, seed)
-    predictions = read_run(run, partitions)
+    predictions = read_run(run, partitions, fit_split)
     ensemble = fit_on(
         predictions.held_out,
         method,
@@ -49,6 +51,7 @@ def fit_ensemble(
         folds=folds,
         repeats=repeats,
         seed=seed,
+        fit_split=fit_split,
     )
     return score_on_test(ensemble, predictions.test) if test else ensemble
 
@@ -64,6 +67,7 @@ def fit_on(
     folds: int = 5,
     repeats: int = 1,
     seed: int = 0,
+    fit_split: str | None = None,
 ) -> Ensemble:
     """`fit_ensemble` on predictions that are read already; it takes nothing that holds test labels."""
     make = factory(held_out, method, params, selection, seed)
@@ -90,6 +94,7 @@ def fit_on(
         members=tuple(_record(member) for member in members.members),
         weights=fusion.weights_[chosen],
         partitions=tuple(partitions),
+        fit_split=fit_split,
         selection=asdict(selection),
         folds=folds,
         repeats=repeats,
@@ -196,4 +201,5 @@ def _equal(P: np.ndarray) -> np.ndarray:
 
 
 def _of_partitions(ensemble: Ensemble) -> str:
-    return f" of partition {' and '.join(ensemble.partitions)}" if ensemble.partitions else ""
+    split = f" of split {ensemble.fit_split}" if ensemble.fit_split else ""
+    return f"{split} of partition {' and '.join(ensemble.partitions)}" if ensemble.partitions else split

@@ -45,9 +45,14 @@ class Leaderboard:
     left_out: Mapping[str, str]
 
 
-def leaderboard(run: Path, partitions: Sequence[str] | None = None, *, test: bool = False) -> Leaderboard:
-    """Score every member of a run on its held-out rows; with `test` also on the test clips (a final look)."""
-    predictions = read_run(run, partitions)
+def leaderboard(
+    run: Path, partitions: Sequence[str] | None = None, *, test: bool = False, split: str | None = None
+) -> Leaderboard:
+    """Score every member of a run on its held-out rows; with `test` also on the test clips (a final look).
+
+    `split` restricts the held-out rows to one split of the clip table.
+    """
+    predictions = read_run(run, partitions, split)
     held_out = predictions.held_out
     rows = []
     for m, member in enumerate(held_out.members):

@@ -158,17 +158,24 @@ class RunPredictions:
     left_out: Mapping[str, str]
 
 
-def read_run(run: Path, partitions: Sequence[str] | None = None) -> RunPredictions:
+def read_run(run: Path, partitions: Sequence[str] | None = None, split: str | None = None) -> RunPredictions:
     """Read all members of a run; refits and backbones on stills are no members.
 
-    `partitions` says which trials are pooled (None: all that the run has). A member lacks a partition when its trial
-    there failed or was pruned; it is left out. Errors: no files, two class sets or clip tables, an unknown partition,
-    a clip that is held out for one member and a test clip for another, no labelled held-out clip.
+    `partitions` says which trials are pooled (None: all that the run has), `split` restricts the held-out clips to
+    those of one split of the clip table, and the trials to those that hold some of it out. A member lacks a partition
+    when its trial there failed or was pruned; it is left out. Errors: no files, two class sets or clip tables, an
+    unknown partition, a clip that is held out for one member and a test clip for another, no labelled held-out clip.
     """
     trials = [trial for trial in scan(run) if trial.footer.partition not in NOT_POOLED]
     if not trials:
         raise EmofuseError(f"{run}: there are predictions of refits or backbones only, so an ensemble has no members.")
     _check_same(trials)
+    if split is not None:
+        distinct = {id(trial.rows): trial.rows for trial in trials}
+        holding = {key for key, rows in distinct.items() if len(rows.places("held_out", split))}
+        trials = [trial for trial in trials if id(trial.rows) in holding]
+        if not trials:
+            raise EmofuseError(f"{run}: no trial holds out clips of the split {split}; choose another --fit-split.")
     by_partition = Counter(trial.footer.partition for trial in trials)
     wanted = tuple(sorted(by_partition)) if partitions is None else tuple(dict.fromkeys(partitions))
     for name in wanted:
@@ -182,7 +189,8 @@ def read_run(run: Path, partitions: Sequence[str] | None = None) -> RunPredictio
         )
     members = tuple(member for member, _ in chosen)
     classes = tuple(sorted(trials[0].footer.classes))
-    held_out, test = (pool([its_trials for _, its_trials in chosen], role) for role in ("held_out", "test"))
+    pooled = [its_trials for _, its_trials in chosen]
+    held_out, test = pool(pooled, "held_out", split), pool(pooled, "test")
     both = set(held_out.ids) & set(test.ids)
     if both:
         raise EmofuseError(

@@ -33,6 +33,11 @@ class Rows:
     roles: np.ndarray
     labels: tuple[str | None, ...]
 
+    def places(self, role: str, split: str | None = None) -> np.ndarray:
+        """The rows of a role, and of a split of the clip table if one is given."""
+        chosen = self.roles == role
+        return np.flatnonzero(chosen if split is None else chosen & (np.array(self.splits) == split))
+
     @cached_property
     def held_out(self) -> tuple[np.ndarray, np.ndarray]:
         """The labelled held-out rows and their labels."""
@@ -153,12 +158,12 @@ class Pooled:
     valid: np.ndarray
 
 
-def pool(members: Sequence[Sequence[Trial]], role: str) -> Pooled:
+def pool(members: Sequence[Sequence[Trial]], role: str, split: str | None = None) -> Pooled:
     """Each member's scores on the clips of that role: the mean over those of its trials that could score the clip.
 
-    Errors: a clip with two labels or in two groups.
+    `split` restricts them to a split of the clip table. Errors: a clip with two labels or in two groups.
     """
-    clips = _clips((trial.rows for trials in members for trial in trials), role)
+    clips = _clips((trial.rows for trials in members for trial in trials), role, split)
     ids = tuple(sorted(clips))
     place = {clip_id: n for n, clip_id in enumerate(ids)}
     C = len(members[0][0].footer.classes) if members else 0
@@ -168,7 +173,7 @@ def pool(members: Sequence[Sequence[Trial]], role: str) -> Pooled:
     for m, trials in enumerate(members):
         for trial in trials:
             if id(trial.rows) not in selected:
-                rows = np.flatnonzero(trial.rows.roles == role)
+                rows = trial.rows.places(role, split)
                 selected[id(trial.rows)] = rows, np.array([place[trial.rows.ids[row]] for row in rows], dtype=int)
             rows, places = selected[id(trial.rows)]
             scored = trial.valid[rows]
@@ -180,10 +185,10 @@ def pool(members: Sequence[Sequence[Trial]], role: str) -> Pooled:
     return Pooled(ids, tuple(clips[i][0] for i in ids), tuple(clips[i][1] for i in ids), P, valid)
 
 
-def _clips(all_rows, role: str) -> Mapping[str, tuple[str, str | None]]:
+def _clips(all_rows, role: str, split: str | None) -> Mapping[str, tuple[str, str | None]]:
     clips: dict[str, tuple[str, str | None]] = {}
     for rows in {id(rows): rows for rows in all_rows}.values():
-        for n in np.flatnonzero(rows.roles == role):
+        for n in rows.places(role, split):
             clip_id, group, label = rows.ids[n], rows.groups[n], rows.labels[n]
             known_group, known_label = clips.get(clip_id, (group, label))
             if group != known_group:

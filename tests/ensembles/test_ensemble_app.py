@@ -42,6 +42,45 @@ def test_fit_compare_leaderboard(emofuse, write_run):
     assert json.loads(emofuse("compare", run, "decision", "greedy", "--test", "--json"))["n_clips"] == 16
 
 
+def test_fit_and_score_splits(emofuse, write_run):
+    run = write_run()  # 80 clips: two fifths train, two fifths val, one fifth test
+    data = json.loads(emofuse("fit", run, "--method", "greedy", "--all", "--fit-split", "validation", "--json"))
+    assert data["fit_split"] == "val" and data["partitions"] == ["train"]
+    assert data["scores"]["ensemble"]["nested"]["n_clips"] == 32 and "test" not in data["scores"]["ensemble"]
+    assert data["scores"]["ensemble"]["fit"]["rows"].startswith("held-out clips of split val of partition train")
+    board = json.loads(emofuse("leaderboard", run, "--fit-split", "train", "--score-split", "test", "--json"))
+    assert board["n_clips"] == 32 and board["partitions"] == ["swap"]
+    assert all(row["test_accuracy"] is not None for row in board["members"])
+    assert emofuse("leaderboard", run, "--method", "uniform", "--json").count('"weights"') == 0
+    emofuse("fit", run, "--method", "uniform", "--fit-split", "dev")
+    assert json.loads(emofuse("compare", run, "greedy", "uniform", "--json"))["n_clips"] == 32
+    emofuse("fit", run, "--method", "best")
+    text = emofuse("compare", run, "greedy", "best", expect=2)
+    assert "greedy was fitted on train and best on swap, train: a comparison needs the same clips" in text
+
+
+def test_compare_methods(emofuse, write_run):
+    run = write_run()
+    text = emofuse("compare", run, "--method", "greedy", "--method", "best", "--score-split", "test")
+    for part in ("honest estimate (nested)", "test clips", "Against the best single member", "McNemar p", "greedy"):
+        assert part in text
+    data = json.loads(emofuse("compare", run, "--method", "greedy", "--fit-split", "validation", "--json"))
+    assert [e["method"] for e in data["ensembles"]] == ["greedy"]
+    assert not (run / "ensembles").exists()
+
+
+def test_splits_that_make_no_sense(emofuse, write_run):
+    run = write_run()
+    for arguments, message in (
+        (("fit", run, "--fit-split", "test"), "got 'test': test clips are never fitted on"),
+        (("fit", run, "--score-split", "train"), "got 'train': members were fitted there"),
+        (("leaderboard", run, "--fit-split", "vall"), "Unknown split 'vall'"),
+        (("compare", run, "decision"), "the names of two stored ensembles alone"),
+        (("compare", run, "--method", "voting"), "Unknown fusion method 'voting'"),
+    ):
+        assert message in emofuse(*arguments, expect=2)
+
+
 def test_import_and_dump(emofuse, write_run, tmp_path):
     run, file = write_run(lacking=0.1), tmp_path / "out.csv"
     assert "4 models, 320 rows" in emofuse("dump", run, "-o", file)
