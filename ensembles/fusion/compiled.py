@@ -10,9 +10,10 @@ from numba import njit
 def compiled(function: Callable | None = None, *, contract: bool = False) -> Callable:
     """Compile at the first call, without Python's lock; the machine code is kept on disk for the next process.
 
-    `contract` allows a multiplication and an addition to be rounded once (fused), which differs between machines.
+    Divisions by 0 give infinities: a check of each would keep the compiler from doing many at once. `contract` allows a
+    multiplication and an addition to be rounded once (fused), which differs between machines.
     """
-    options: dict[str, Any] = {"nogil": True, "fastmath": {"contract"} if contract else False}
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"} if contract else False}
 
     def compile_(function: Callable) -> Callable:
         try:

@@ -48,7 +48,7 @@ def screen(weights, clips, gains, best, threshold, worths):
             first = (start + chunk) * LANES
             part = worths[first : first + LANES]
             _worths(counts[chunk], gains, best, threshold, part)
-            for i in range(LANES):
+            for i in range(LANES if np.max(part) >= 0 else 0):
                 if part[i] >= 0:
                     left[n_left] = first + i
                     n_left += 1
@@ -103,8 +103,7 @@ def _count_maybe_right(weights, start, chunks, shape, clips, in_full, shared, co
     centre, radii = np.empty((C, M), np.float32), np.empty(C, np.float32)
     certain, opened = np.empty(C, np.int32), np.empty(C + 1, np.int64)
     open_clips, rivals = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
-    flat_rows, scratch = rows.ravel(), aligned(2 * LANES)
-    counts[:] = 0
+    flat_rows, scratch, counts[:] = rows.ravel(), aligned(2 * LANES), 0
     for k in range(len(patterns)):
         if edges[k, 0] == edges[k, C]:
             continue
@@ -118,14 +117,15 @@ def _count_maybe_right(weights, start, chunks, shape, clips, in_full, shared, co
         for chunk in range(chunks):
             base = offset + chunk * C * M * LANES
             for label in range(C):
-                right, its = counts[chunk, label], slice(opened[label], opened[label + 1])
+                right, first, last = counts[chunk, label], opened[label], opened[label + 1]
                 for i in range(LANES):
                     right[i] += certain[label]
-                those = (flat_rows, open_clips[its], rivals[its], label)
-                if in_full:
-                    _add_right_of_all(current, base, shape, those, margin, scratch, right)
-                else:
-                    _add_right(current, base, shape, those, margin, scratch, right)
+                if first < last:
+                    those = flat_rows, open_clips[first:last], rivals[first:last], label
+                    if in_full:
+                        _add_right_of_all(current, base, shape, those, margin, scratch, right)
+                    else:
+                        _add_right(current, base, shape, those, margin, scratch, right)
 
 
 @compiled
@@ -147,8 +147,8 @@ def _share(weights, start, chunks, shape, present, equal, shared):
         for m in range(M):
             at, to = np.uint64(start + (k * M + m) * LANES), np.uint64((k * M + m) * LANES)
             for i in range(_L1):
-                value = weights[at + i] / totals[i] if totals[i] > 0 else equal
-                shared[to + i] = value if present[m] else _ZERO
+                share = weights[at + i] / totals[i] if totals[i] > 0 else equal
+                shared[to + i] = share if present[m] else _ZERO
 
 
 @compiled(contract=True)
@@ -185,8 +185,7 @@ def _leads(scores, centre, radii, edges):
     """
     columns, middles, spreads = scores
     C, M, _ = columns.shape
-    start, stop = edges[0], edges[C]
-    n = stop - start
+    start, stop, n = edges[0], edges[C], edges[C] - edges[0]
     own, reach, other = np.empty(n, np.float32), np.empty(n, np.float32), np.empty((C, n), np.float32)
     for c in range(C):
         row = other[c]
@@ -195,20 +194,22 @@ def _leads(scores, centre, radii, edges):
             weight, distances = centre[c, m], columns[c, m, start:stop]
             for i in range(n):
                 row[i] += weight * distances[i]
-        for i in range(edges[c] - start, edges[c + 1] - start):
-            own[i], reach[i] = row[i], radii[c] * spreads[c, start + i]
-            row[i] = -_FAR  # a clip's own class is no rival
-    least, most, ratio = np.full(n, _FAR), np.full(n, _FAR), np.full(n, _FAR)
+        a, b = edges[c] - start, edges[c + 1] - start
+        own[a:b], reach[a:b] = row[a:b], radii[c] * spreads[c, edges[c] : edges[c + 1]]
+        row[a:b] = -_FAR  # a clip's own class is no rival
+    least, most, ratio, change = np.full(n, _FAR), np.full(n, _FAR), np.full(n, _FAR), np.empty(n, np.float32)
     likely = np.zeros(n, np.int32)
+    # Three loops, as the compiler works on many clips at once only where few arrays might overlap.
     for c in range(C):
-        row, its_spreads, radius, name = other[c], spreads[c, start:stop], radii[c], np.int32(c)
+        lead, its_spreads, radius, name = other[c], spreads[c, start:stop], radii[c], np.int32(c)
         for i in range(n):
-            lead, change = own[i] - row[i], reach[i] + radius * its_spreads[i]
-            near = lead / (change + _TINY)
-            least[i] = min(least[i], lead - change)
-            most[i] = min(most[i], lead + change)
-            likely[i] = name if near < ratio[i] else likely[i]
-            ratio[i] = min(ratio[i], near)
+            lead[i], change[i] = own[i] - lead[i], reach[i] + radius * its_spreads[i]
+        for i in range(n):
+            low, high = lead[i] - change[i], lead[i] + change[i]
+            least[i], most[i] = low if low < least[i] else least[i], high if high < most[i] else most[i]
+        for i in range(n):
+            near = lead[i] / (change[i] + _TINY)
+            likely[i], ratio[i] = name if near < ratio[i] else likely[i], near if near < ratio[i] else ratio[i]
     return least, most, likely
 
 
@@ -272,8 +273,7 @@ def _add_right_of_all(weights, start, shape, clips, margin, scratch, counts):
 def _lead(weights, start, shape, rows, clip, label, rival, leads):
     """Write to leads (LANES,) the score of a clip's true class less a rival's, of all members but the last.
 
-    Four members at a time, then one by one. Unsigned numbers throughout: an index that might be negative keeps the
-    compiler from working on many lanes at once.
+    Four members at a time, then one by one. Unsigned, as an index that might be negative is not for many lanes at once.
     """
     C, M = shape
     p, q = np.uint64((clip * C + label) * M), np.uint64((clip * C + rival) * M)
