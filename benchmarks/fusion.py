@@ -82,7 +82,7 @@ def main() -> None:
     print(f"                 {fusion.n_draws_:,} draws in {fast[0] * fusion.n_draws_:.2f} s: {1 / fast[0]:,.0f} per s")
     print(f"ratio            {plain[0] / fast[0]:9.1f} ({plain[1] / fast[1]:.1f} in CPU time)")
     print(f"multiply-adds    {per_s / 1e9:9.1f} G per second as if every clip were computed for every draw,")
-    print(f"                 {per_s / limit:9.0%} of the {limit / 1e9:.1f} G per second that as many threads reach here")
+    print(f"                 {per_s / limit:9.0%} of the {limit / 1e9:.1f} G per second that as many threads reach")
 
 
 if __name__ == "__main__":
