@@ -74,7 +74,6 @@ def methods(draws: int) -> dict[str, tuple[str, dict]]:
         "lines +b": ("lines", {"restarts": 0, "rounds": 2, "bagged": 10}),
         "stacking": ("stacking", {}),
         "stacking +s": ("stacking", {"shrunk": True}),
-        "stacking +b": ("stacking", {"bagged": 10}),
     }
 
 
