@@ -1,6 +1,7 @@
 """How fast the weight search is, against the obvious evaluation of one draw after the other.
 
     python benchmarks/fusion.py [--members 5] [--clips 383] [--classes 7] [--draws 100000] [--threads 2]
+        [--device cuda]
 
 One run, same data, same machine: the plain loop's time per draw (random numbers and rescaling not counted), before and
 after `DecisionFusion` over all its rounds, random numbers and all; then how many multiply-adds the machine can do.
@@ -66,11 +67,12 @@ def main() -> None:
     defaults = {"members": 5, "clips": 383, "classes": 7, "draws": 100_000, "threads": 2}
     for name, default in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--device", help="let the screening run through torch there, as cuda")
     given = parser.parse_args()
     P, y = simulate(given.members, given.clips, given.classes)
-    DecisionFusion(draws=1).fit(P, y)  # compile
+    DecisionFusion(draws=1, device=given.device).fit(P, y)  # compile
     before = plain_s_per_draw(P, y)
-    fusion = DecisionFusion(draws=given.draws, n_jobs=given.threads)
+    fusion = DecisionFusion(draws=given.draws, n_jobs=given.threads, device=given.device)
     start = _clocks()
     fusion.fit(P, y)
     fast = (_clocks() - start) / fusion.n_draws_

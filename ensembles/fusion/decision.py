@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
@@ -45,6 +45,7 @@ class DecisionFusion(Fusion):
     The paper leaves open what becomes of negative weights and of ties; the rules are those above. `time_limit_s` stops
     early with the best so far, as does Ctrl-C. `n_jobs` is the number of threads (None: all cores). The same seed gives
     the same weights, on any machine and with any number of threads. `verbose` shows draws, best score and sigma.
+    `device` makes the screening run through torch, as "cuda"; it finds the same weights.
 
     Further attributes after `fit`: `trace_`, the accepted draws; `n_draws_`, how many were made.
     """
@@ -62,6 +63,7 @@ class DecisionFusion(Fusion):
         time_limit_s: float | None = None,
         missing: Missing = "share",
         verbose: bool = False,
+        device: str | None = None,
     ):
         self.draws = draws
         self.sigma = sigma
@@ -74,6 +76,7 @@ class DecisionFusion(Fusion):
         self.time_limit_s = time_limit_s
         self.missing = missing
         self.verbose = verbose
+        self.device = device
 
     def _find_weights(self, problem: Problem, groups: Sequence[str] | None) -> np.ndarray:
         self._check()
@@ -85,7 +88,9 @@ class DecisionFusion(Fusion):
         sigmas = list(self._sigmas())
         showing = progress("searching weights", len(sigmas) * self.draws) if self.verbose else nullcontext()
         with ThreadPoolExecutor(self.n_jobs or cores()) as pool, showing as counter:
-            search = _Search(Incumbent(problem), Noise(self.seed, M, C), self.draws, pool, self.time_limit_s, counter)
+            best, noise = Incumbent(problem), Noise(self.seed, M, C)
+            screen = self._screen(problem, best, noise, pool)
+            search = _Search(best, noise, self.draws, screen, self.time_limit_s, counter)
             try:
                 for round_, sigma in enumerate(sigmas):
                     if not search.run_round(round_, self._kind(sigma), sigma):
@@ -95,6 +100,13 @@ class DecisionFusion(Fusion):
                     raise
         self.trace_, self.n_draws_ = search.trace, search.n_draws
         return search.best.weights
+
+    def _screen(self, problem: Problem, best: Incumbent, noise: Noise, pool: Executor) -> "Screen":
+        if self.device is None:
+            return _ThreadedScreen(best, noise, pool)
+        from ensembles.fusion.torch_screen import TorchScreen
+
+        return TorchScreen(problem, best, noise, self.device)
 
     def _kind(self, sigma: float) -> Kind:
         return "uniform" if sigma == 0 else "gaussian" if self.local == "gaussian" else "symmetric"
@@ -120,6 +132,35 @@ class DecisionFusion(Fusion):
             sigma *= self.decay
 
 
+class Screen(Protocol):
+    """Says which draws may be better than the best so far."""
+
+    def worths(self, kind: Kind, round_: int, first: int, count: int, sigma: float) -> np.ndarray:
+        """(count,) what the clips are worth that each draw may get right, -1 where that can't beat the best."""
+
+
+class _ThreadedScreen:
+    """The compiled screening on all cores."""
+
+    def __init__(self, best: Incumbent, noise: Noise, pool: Executor):
+        self._best, self._noise, self._pool = best, noise, pool
+
+    def worths(self, kind: Kind, round_: int, first: int, count: int, sigma: float) -> np.ndarray:
+        best, (M, C) = self._best, self._noise.shape
+        centre = best.weights if sigma > 0 else np.zeros((M, C))
+        blocks = -(-count // BLOCK)
+        worths = np.empty(blocks * BLOCK, np.int64)
+
+        def screen(start: int, stop: int) -> None:
+            weights = kernel.aligned((stop - start) // LANES * C * M * LANES).reshape(-1, C, M, LANES)
+            self._noise.propose(kind, round_, first + start, centre, sigma, weights)
+            kernel.screen(weights, best.clips, best.gains, best.counts, best.threshold, worths[start:stop])
+
+        edges = [*range(0, blocks, _TASK), blocks]
+        list(self._pool.map(lambda a, b: screen(a * BLOCK, b * BLOCK), edges[:-1], edges[1:]))
+        return worths[:count]
+
+
 class _Search:
     """The rounds of one fit: what is best so far, and how many draws it took."""
 
@@ -128,14 +169,14 @@ class _Search:
         best: Incumbent,
         noise: Noise,
         draws: int,
-        pool: Executor,
+        screen: Screen,
         time_limit_s: float | None,
         counter: Counter | None = None,
     ):
         self.best, self.noise, self.draws = best, noise, draws
         self.trace: list[Accepted] = []
         self.n_draws = 0
-        self._pool = pool
+        self._screen = screen
         self._counter = counter
         self._deadline = np.inf if time_limit_s is None else time.monotonic() + time_limit_s
 
@@ -161,19 +202,8 @@ class _Search:
         return True
 
     def _first_better(self, round_: int, kind: Kind, sigma: float, first: int, count: int) -> int | None:
-        best, (M, C) = self.best, self.noise.shape
-        centre = best.weights if sigma > 0 else np.zeros((M, C))
-        blocks = -(-count // BLOCK)
-        worths = np.empty(blocks * BLOCK, np.int64)
-
-        def screen(start: int, stop: int) -> None:
-            weights = kernel.aligned((stop - start) // LANES * C * M * LANES).reshape(-1, C, M, LANES)
-            self.noise.propose(kind, round_, first + start, centre, sigma, weights)
-            kernel.screen(weights, best.clips, best.gains, best.counts, best.threshold, worths[start:stop])
-
-        edges = [*range(0, blocks, _TASK), blocks]
-        list(self._pool.map(lambda a, b: screen(a * BLOCK, b * BLOCK), edges[:-1], edges[1:]))
-        for i in np.flatnonzero(worths[:count] > best.threshold):
+        best = self.best
+        for i in np.flatnonzero(self._screen.worths(kind, round_, first, count, sigma) > best.threshold):
             if best.offer(self.noise.weights_of(kind, round_, first + int(i), best.weights, sigma)):
                 return int(i)
         return None

@@ -16,20 +16,21 @@ Kind = Literal["uniform", "gaussian", "symmetric"]
 KINDS: dict[Kind, int] = {"uniform": 0, "gaussian": 1, "symmetric": 2}
 
 _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
-_MULTIPLY_0, _MULTIPLY_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_WEYL_0, _WEYL_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+MULTIPLIERS, WEYL = (0xD2511F53, 0xCD9E8D57), (0x9E3779B9, 0xBB67AE85)
+_MULTIPLY_0, _MULTIPLY_1 = np.uint64(MULTIPLIERS[0]), np.uint64(MULTIPLIERS[1])
+_WEYL_0, _WEYL_1 = np.uint64(WEYL[0]), np.uint64(WEYL[1])
 
 # Chebyshev fits with errors below 4e-8: ln(m) on [1, 2) in m - 1.5; sin(2 pi t) / t and cos(2 pi t) on [-1/2, 1/2]
 # in t * t.
-_LN = tuple(
+LN = tuple(
     np.float32(c)
     for c in (0.405465104, 0.666666166, -0.222221368, 0.0987917516, -0.0494096183, 0.0259673295, -0.014338342,
               0.0102438286, -0.00615147096)
 )  # fmt: skip
-_SIN = tuple(
+SIN = tuple(
     np.float32(c) for c in (6.2831853, -41.3417004, 81.6051314, -76.7030154, 42.025927, -14.8998467, 3.23813751)
 )
-_COS = tuple(
+COS = tuple(
     np.float32(c) for c in (0.999999989, -19.7392045, 64.9391175, -85.4501395, 60.167631, -25.9675992, 6.52865816)
 )
 _LN2, _HALF, _MIDDLE = np.float32(np.log(2)), np.float32(0.5), np.float32(1.5)
@@ -147,13 +148,13 @@ def _gaussian(bits_0, bits_1, out_0, out_1):
         word = np.float32(x).view(np.int32)
         exponent = np.float32((word >> np.int32(23)) - np.int32(159))
         y = np.int32((word & np.int32(0x7FFFFF)) | np.int32(0x3F800000)).view(np.float32) - _MIDDLE
-        tail = _LN[4] + y * (_LN[5] + y * (_LN[6] + y * (_LN[7] + y * _LN[8])))
-        ln = exponent * _LN2 + (_LN[0] + y * (_LN[1] + y * (_LN[2] + y * (_LN[3] + y * tail))))
+        tail = LN[4] + y * (LN[5] + y * (LN[6] + y * (LN[7] + y * LN[8])))
+        ln = exponent * _LN2 + (LN[0] + y * (LN[1] + y * (LN[2] + y * (LN[3] + y * tail))))
         radius = np.sqrt(max(-_TWO * ln, _ZERO))
         t = np.float32(np.int32(bits_1[i])) * _UNIT_32
         s = t * t
-        sin = _SIN[0] + s * (_SIN[1] + s * (_SIN[2] + s * (_SIN[3] + s * (_SIN[4] + s * (_SIN[5] + s * _SIN[6])))))
-        cos = _COS[0] + s * (_COS[1] + s * (_COS[2] + s * (_COS[3] + s * (_COS[4] + s * (_COS[5] + s * _COS[6])))))
+        sin = SIN[0] + s * (SIN[1] + s * (SIN[2] + s * (SIN[3] + s * (SIN[4] + s * (SIN[5] + s * SIN[6])))))
+        cos = COS[0] + s * (COS[1] + s * (COS[2] + s * (COS[3] + s * (COS[4] + s * (COS[5] + s * COS[6])))))
         out_0[i] = radius * cos
         out_1[i] = radius * (t * sin)
 

@@ -35,7 +35,7 @@ class Incumbent:
 
     def __init__(self, problem: Problem):
         self._problem = problem
-        self.clips, certain = pack(problem)
+        self.clips, self.certain = pack(problem)
         C = problem.shape[2]
         totals = np.bincount(problem.y, minlength=C)
         # What a right clip of each class is worth, as whole numbers; `_slack` allows for their rounding.
@@ -45,7 +45,6 @@ class Incumbent:
             unit = 2.0**40 / (totals > 0).sum()
             self.gains = np.round(unit / np.maximum(totals, 1)).astype(np.int64)
             self._slack = len(problem.y)
-        self._certain = certain
         self.counts = np.full(C, -1, np.int64)  # of open clips; any count beats these, so the first set is taken
         self.weights = np.zeros(0)
         self.score = -np.inf
@@ -66,7 +65,7 @@ class Incumbent:
         score = float(self._problem.value(counts))
         if score <= self.score:
             return False
-        self.weights, self.score, self.counts = weights, score, counts - self._certain
+        self.weights, self.score, self.counts = weights, score, counts - self.certain
         return True
 
     def take_best(self, weights: np.ndarray) -> None:
