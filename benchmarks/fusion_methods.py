@@ -50,7 +50,7 @@ REAL = (
     "mljar_hurricane5_31",
     "mljar_hurricane5_40small",
 )
-SIMULATED = tuple(f"{kind}_{M}" for kind in ("alike", "uneven", "votes") for M in (5, 20, 100))
+SIMULATED = tuple(f"{kind}_{M}" for kind in ("alike", "uneven", "votes") for M in (5, 20, 100, 200))
 
 
 def methods(draws: int) -> dict[str, tuple[str, dict]]:

@@ -11,6 +11,8 @@ from ensembles.compare_app import compare, leaderboard
 from ensembles.continuous_app import continuous
 from ensembles.export_app import export, refit
 from ensembles.options import (
+    DEFAULT_METHOD,
+    DEFAULT_PARAMS,
     METHODS_HELP,
     AsJson,
     FitSplit,
@@ -43,7 +45,9 @@ _PARAM_HELP = "A parameter of the method, as draws=2000; of any method: bagged=1
 @ensemble_app.command()
 def fit(
     run: Run,
-    method: Annotated[str, typer.Option(help=METHODS_HELP)] = "decision",
+    method: Annotated[
+        str | None, typer.Option(help=f"{METHODS_HELP} Default: {DEFAULT_METHOD}, bagged and shrunk (docs/fusion.md).")
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", "-n", help="The ensemble's name (default: the method).")] = None,
     param: Annotated[list[str] | None, typer.Option(help=_PARAM_HELP)] = None,
     partition: Partitions = None,
@@ -73,12 +77,14 @@ def fit(
         selection = Selection(**{**asdict(NO_SELECTION), "entries": entries})
     else:
         selection = Selection(entries=entries, top=top or None, per_entry=per_entry or None)
+    params = {**({} if method else DEFAULT_PARAMS), **_params(param or [])}
+    method = method or DEFAULT_METHOD
     path = ensemble_path(run, name or method)
     ensemble = fit_ensemble(
         run,
         method,
         name=name,
-        params=_params(param or []),
+        params=params,
         selection=selection,
         partitions=partition,
         folds=folds,

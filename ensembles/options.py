@@ -9,6 +9,9 @@ from features.errors import WrongUse
 from features.names import unknown_name
 
 METHODS_HELP = "decision, greedy, subsets, grid, lines, stacking, uniform or best."
+# What docs/fusion.md found safest: on no set clearly below the plain average, far above it where members differ.
+DEFAULT_METHOD = "greedy"
+DEFAULT_PARAMS = {"bagged": 10, "shrunk": True}
 
 Run = Annotated[Path, typer.Argument(help="The run folder, as `search run` or `ensemble import` wrote it.")]
 Partitions = Annotated[

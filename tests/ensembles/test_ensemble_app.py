@@ -25,7 +25,8 @@ def emofuse(capsys):
 
 def test_fit_compare_leaderboard(emofuse, write_run):
     run = write_run(lacking=0.1)
-    text = emofuse("fit", run, "--param", "draws=100", "--param", "sigma_min=0.3", "--all", "--test")
+    quick = ("--method", "decision", "--param", "draws=100", "--param", "sigma_min=0.3")
+    text = emofuse("fit", run, *quick, "--all", "--test")
     for part in ("Weights of decision: 4 members of 4", "honest estimate (nested)", "test clips", "best single member"):
         assert part in text
     data = json.loads(emofuse("fit", run, "--method", "uniform", "-n", "mean", "--partition", "train", "--json"))
@@ -95,7 +96,8 @@ def test_mistakes_get_one_sentence(emofuse, write_run, tmp_path):
     assert "--param expects NAME=VALUE, as draws=2000, but got 'draws'" in emofuse(
         "fit", run, "--param", "draws", expect=2
     )
-    assert "Unknown parameter of the method decision 'draw'" in emofuse("fit", run, "--param", "draw=3", expect=2)
+    told = emofuse("fit", run, "--method", "decision", "--param", "draw=3", expect=2)
+    assert "Unknown parameter of the method decision 'draw'" in told
     assert "there is none; run `emofuse search run`" in emofuse("fit", tmp_path / "none", expect=1)
     assert "Unknown ensemble" in emofuse("compare", run, "one", "two", expect=2)
     assert not (run / "ensembles").exists()
@@ -119,3 +121,8 @@ def test_reading_and_fitting_need_no_heavy_library(write_run):
         [sys.executable, "-c", code, str(write_run())], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_without_a_method_the_default_of_the_evidence_is_fitted(emofuse, write_run):
+    data = json.loads(emofuse("fit", write_run(), "--all", "--json"))
+    assert (data["name"], data["method"], data["params"]) == ("greedy", "greedy", {"bagged": 10, "shrunk": True})
