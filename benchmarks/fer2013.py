@@ -44,7 +44,8 @@ def main() -> None:
         return Examples(tuple(clip.clip_id for clip in clips), {"faces": images}, table.classes, y)
 
     family = get_family("face_cnn")
-    model = family.build({**family.published[0], **CHANGES, "decay": given.decay}, Context(table.classes, {"faces": faces.shape}))
+    point = {**family.published[0], **CHANGES, "decay": given.decay}
+    model = family.build(point, Context(table.classes, {"faces": faces.shape}))
     started = last = time.perf_counter()
 
     def report(epoch: int, metrics: dict[str, float]) -> None:
