@@ -21,6 +21,8 @@ features_app = typer.Typer(
     help="Extract features, import your own, list a store.", no_args_is_help=True, add_completion=False
 )
 
+_SHOWN_COLUMNS = 10
+
 ClipsFile = Annotated[Path, typer.Argument(help="The clip table, made by `emofuse clips`.", metavar="CLIPS")]
 Store = Annotated[Path, typer.Option("-o", "--store", help="Folder of the feature store.")]
 
@@ -108,7 +110,10 @@ def import_command(
     stored = import_arrays(read_clips(clips), name, source, level, store, step_s=step_s)
     have = sum(stored.has(clip_id) for clip_id in stored.ids)
     missing = f", {len(stored) - have} without features" if have < len(stored) else ""
-    say(f"{name}: {have} clips{missing}, each time step {stored.shape} {stored.dtype}")
+    columns = ", ".join(stored.info.columns[:_SHOWN_COLUMNS])
+    more = ", ..." if len(stored.info.columns) > _SHOWN_COLUMNS else ""
+    named = f", columns {columns}{more}" if columns else ""
+    say(f"{name}: {have} clips{missing}, each time step {stored.shape} {stored.dtype}{named}")
 
 
 @features_app.command("register")

@@ -25,10 +25,14 @@ _MISSING = ClipFailure("missing", "the imported file has no array for it")
 
 @dataclass(frozen=True)
 class _Source:
-    """What a file holds: the ids, and each clip's array and times (None: the file has none), read when asked for."""
+    """What a file holds: the ids, and each clip's array and times (None: the file has none), read when asked for.
+
+    `columns` names the numbers of a vector, in a table of one number per column.
+    """
 
     ids: tuple[str, ...]
     read: Callable[[str], tuple[np.ndarray, np.ndarray | None]]
+    columns: tuple[str, ...] = ()
 
 
 def import_arrays(
@@ -39,7 +43,8 @@ def import_arrays(
     `.npz`: one array per clip_id, (F,) or (T, F) or images (T, H, W[, 3]); or two arrays, `clip_id` (N,) and `x`
     (N, ...). `.csv`, `.parquet`: `clip_id`, perhaps `time_s`, and columns of numbers or vectors; at level frame a clip
     has one row for each time step. Steps without times are `step_s` apart. Clips without an array become rows of status
-    `missing`; ids that the table lacks, unequal shapes, NaN and infinity are refused.
+    `missing`; ids that the table lacks, unequal shapes, NaN and infinity are refused. The names of columns of numbers
+    stay with the set: families that read probabilities find their classes by them.
     """
     if level not in ("clip", "frame"):
         raise WrongUse(f"A feature set's level is clip or frame, but got {level!r}.")
@@ -64,9 +69,9 @@ def import_arrays(
     given = set(opened.ids)
     first = _array(source, opened, opened.ids[0], level, step_s)
     writer = SetWriter(store, name, key, ids, "clip" if level == "clip" else "frame", first.values.shape[1:],
-                       table.media_fingerprint, name, {}, VERSION, imported=True)
+                       table.media_fingerprint, name, {}, VERSION, imported=True, columns=opened.columns)
     stored = writer.finished()
-    if stored is not None and not stored.verify():
+    if stored is not None and stored.info.columns == opened.columns and not stored.verify():
         return stored
     try:
         for clip_id in ids:
@@ -187,7 +192,8 @@ def _open_table(source: Path) -> _Source:
         at = at[np.argsort(time_s[at], kind="stable")]
         return values[at], time_s[at]
 
-    return _Source(tuple(rows), read)
+    numbers = values.shape[1] == len(names)
+    return _Source(tuple(rows), read, tuple(names) if numbers else ())
 
 
 def _block(source: Path, name: str, column: pa.ChunkedArray) -> np.ndarray | None:

@@ -48,6 +48,7 @@ class SetWriter:
     params: Mapping[str, Value] = field(default_factory=dict)
     version: int = 1
     imported: bool = False
+    columns: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -137,7 +138,8 @@ class SetWriter:
         pq.write_table(pa.table(arrays, CLIPS_SCHEMA), folder / "clips.parquet", compression="zstd")
         info = SetInfo(
             self.name, self.key, self.spec or self.name, self.level, self.shape, str(data.dtype), dict(self.params),
-            self.version, self.media_fingerprint, ids_fingerprint(self.clip_ids), self.imported, _library_versions(),
+            self.version, self.media_fingerprint, ids_fingerprint(self.clip_ids), self.imported, self.columns,
+            _library_versions(),
         )
         write_json(folder / "set.json", info.as_json())
 

@@ -34,7 +34,10 @@ CLIPS_SCHEMA = pa.schema([
 
 @dataclass(frozen=True)
 class SetInfo:
-    """What `set.json` says: how the set was made. `shape` and `dtype` are those of one time step."""
+    """What `set.json` says: how the set was made. `shape` and `dtype` are those of one time step.
+
+    `columns` names the numbers of a vector, where names are known: an imported table's, the classes of a softmax.
+    """
 
     name: str
     key: str
@@ -47,6 +50,7 @@ class SetInfo:
     media_fingerprint: str
     ids_fingerprint: str
     imported: bool = False
+    columns: tuple[str, ...] = ()
     library_versions: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
@@ -65,7 +69,8 @@ def read_info(folder: Path) -> SetInfo:
             f"{SCHEMA_VERSION}; extract it again into another store."
         )
     known = {f.name for f in fields(SetInfo)}
-    return SetInfo(**{key: value for key, value in data.items() if key in known} | {"shape": tuple(data["shape"])})
+    tuples = {"shape": tuple(data["shape"]), "columns": tuple(data.get("columns", ()))}
+    return SetInfo(**{key: value for key, value in data.items() if key in known} | tuples)
 
 
 def clip_crc(values: np.ndarray, time_s: np.ndarray) -> int:

@@ -41,7 +41,8 @@ class Resources:
 class Context:
     """All that `build` needs to know of the data: class names, `shapes[slot]` of one time step, seed, device.
 
-    `weights` is a file of pretrained parameters that a fit starts from, for families that take them.
+    `weights` is a file of pretrained parameters that a fit starts from, for families that take them. `columns[slot]`
+    names the numbers of a slot's vectors; it is absent or empty where they have no names.
     """
 
     classes: tuple[str, ...]
@@ -49,6 +50,7 @@ class Context:
     seed: int = 0
     device: str = "cpu"
     weights: Path | None = None
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,10 @@ class Backbone(Model, Protocol):
 
     def activations(self, images: np.ndarray, layer: str) -> np.ndarray:
         """The named layer's output (T, F) float32, flattened, for `images` (T, H, W) uint8."""
+        ...
+
+    def columns(self, layer: str) -> tuple[str, ...]:
+        """What the numbers of a layer stand for: its classes for `logits` and `probabilities`, else nothing."""
         ...
 
 

@@ -19,6 +19,8 @@ from models.training import Settings, exact_kernels
 # Frames that go through a network at once when scoring: this many, or as many as hold that many numbers.
 _FRAMES = 256
 _NUMBERS = 2_500_000
+# The layers that hold a number for each class.
+_OF_CLASSES = ("logits", "probabilities")
 
 
 class StillNetwork(ClipNetwork):
@@ -49,7 +51,7 @@ class StillNetwork(ClipNetwork):
 
     def read(self, images: Tensor, layer: str) -> Tensor:
         """The output (N, D) of `layer`, `logits` and `probabilities` among them."""
-        if layer not in ("logits", "probabilities"):
+        if layer not in _OF_CLASSES:
             return self.frames(images, layer)
         logits = self.head(self.frames(images))
         return logits if layer == "logits" else logits.softmax(1)
@@ -139,7 +141,7 @@ class StillModel(TorchModel):
     ):
         super().__init__(family, hyperparameters, context, make, settings)
         self._namings = namings
-        self.layers = (*layers, "logits", "probabilities")
+        self.layers = (*layers, *_OF_CLASSES)
 
     def activations(self, images: np.ndarray, layer: str) -> np.ndarray:
         """The named layer's output (T, F) float32 for `images` (T, H, W[, 3]) uint8."""
@@ -155,6 +157,10 @@ class StillModel(TorchModel):
         with torch.inference_mode(), exact_kernels():
             rows = [network.read(piece.to(self.context.device), layer) for piece in pieces]
         return torch.cat(rows).cpu().numpy()
+
+    def columns(self, layer: str) -> tuple[str, ...]:
+        """The classes, for the layers that hold a number for each of them; else ()."""
+        return self.context.classes if layer in _OF_CLASSES else ()
 
     def _start(self, network: ClipNetwork, fit_rows: Packed) -> None:
         if self.context.weights is None:

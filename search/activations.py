@@ -115,6 +115,7 @@ def _compute(
     params = {"backbone": source.backbone, "layer": source.layer, "images": source.images}
     writer = SetWriter(
         run.activations, spec, key, tuple(ids), "frame", (width,), table.media_fingerprint, spec, params,
+        columns=backbone.columns(source.layer),
     )
     done = writer.done_ids()
     for clip_id in ids:

@@ -144,7 +144,8 @@ def _run(spec: TrialSpec, report: Report | None, device: str) -> TrialResult:
 
 def _build(family: Family, spec: TrialSpec, data: TrialData, device: str) -> Model:
     shapes = {slot: tuple(stored.shape) for slot, stored in data.sets.items()}
-    context = Context(data.classes, shapes, spec.seed, device, trial_weights(spec))
+    columns = {slot: stored.info.columns for slot, stored in data.sets.items()}
+    context = Context(data.classes, shapes, spec.seed, device, trial_weights(spec), columns)
     return family.build(dict(spec.hyperparameters), context)
 
 

@@ -1,6 +1,6 @@
 """Frame average: the plain mean of a CNN's probabilities over a clip's frames (Kahou 2015, section 2.3)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ _ROUNDING = 0.01
 class FrameAverage:
     """Nothing is learnt: `fit` only checks the clips and measures.
 
-    Column c of a frame is taken for class c of `context.classes`, which are sorted by name: a backbone's are, too; for
-    imported probabilities their order is up to who imports them.
+    Which column of a frame belongs to which class is told by the columns' names (`context.columns`); column c of one
+    without names is taken for class c of `context.classes`, which are sorted.
     """
 
     def __init__(self, hyperparameters: Mapping[str, Any], context: Context):
@@ -36,6 +36,7 @@ class FrameAverage:
                 "`probabilities` layer of a backbone that tells these classes apart."
             )
         self.context = context
+        self._order = class_order(context.classes, context.columns.get("frames", ()))
 
     def fit(
         self,
@@ -61,7 +62,7 @@ class FrameAverage:
         """Class probabilities (N, C) float32; frames that aren't distributions are refused by the clip's name."""
         packed = pack(examples, FAMILY.inputs, self.context.shapes, "cpu")
         start, length = (index["frames"].numpy() for index in (packed.start, packed.length))
-        p = packed.values["frames"].numpy()  # (frames of all clips, C)
+        p = packed.values["frames"].numpy()[:, self._order]  # (frames of all clips, C)
         sums = p.sum(axis=1, dtype=np.float64)
         wrong = np.flatnonzero((p < 0).any(axis=1) | (abs(sums - 1) > _ROUNDING))
         if len(wrong):
@@ -84,14 +85,34 @@ class FrameAverage:
             "family": FAMILY.name, "version": FAMILY.version, "hyperparameters": {}, "seed": self.context.seed,
             "classes": list(self.context.classes),
             "shapes": {slot: list(shape) for slot, shape in self.context.shapes.items()},
+            "columns": {slot: list(names) for slot, names in self.context.columns.items()},
         })
+
+
+def class_order(classes: Sequence[str], columns: Sequence[str]) -> list[int]:
+    """For each class the column that is called like it, in any case and after a prefix of all columns (`p_Angry`)."""
+    if not columns:
+        return list(range(len(classes)))
+    wanted, names = [name.casefold() for name in classes], [name.casefold() for name in columns]
+    for name in wanted:
+        if names[0].endswith(name):
+            prefix = names[0].removesuffix(name)
+            if sorted(prefix + name for name in wanted) == sorted(names):
+                return [names.index(prefix + name) for name in wanted]
+    raise WrongUse(
+        f"frame_average expects a column for each of the classes {', '.join(classes)}, but those of its frames are "
+        f"{', '.join(columns)}; give it a backbone of these classes, or import columns named after them, such as "
+        f"p_{classes[0]}."
+    )
 
 
 def load(folder: Path, device: str) -> FrameAverage:
     """Read what `save` wrote; `device` does not matter."""
     config = read_json(folder / _CONFIG, "a saved model's description")
     shapes = {slot: tuple(shape) for slot, shape in config["shapes"].items()}
-    return FrameAverage(config["hyperparameters"], Context(tuple(config["classes"]), shapes, config["seed"], device))
+    columns = {slot: tuple(names) for slot, names in config.get("columns", {}).items()}
+    context = Context(tuple(config["classes"]), shapes, config["seed"], device, columns=columns)
+    return FrameAverage(config["hyperparameters"], context)
 
 
 FAMILY = Family(
@@ -105,4 +126,5 @@ FAMILY = Family(
     build=FrameAverage,
     load=load,
     resources=Resources(cpu=1.0, memory_mb=300),
+    version=2,
 )

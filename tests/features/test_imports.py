@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +150,24 @@ def test_bad_names_and_files(tmp_path):
         bring(tmp_path / "ragged.parquet", "clip")
 
 
+def test_columns_of_numbers_keep_their_names(tmp_path):
+    source = text(tmp_path, "clip_id,time_s,p_sad,p_happy\na,0,1,0\nb,0,0,1\n")
+    assert bring(source, "frame").info.columns == ("p_sad", "p_happy")
+    assert open_set(tmp_path / "store", "mine", TABLE).info.columns == ("p_sad", "p_happy")
+    pq.write_table(pa.table({"clip_id": ["a"], "vector": [[1.0, 2.0]]}), tmp_path / "x.parquet")
+    assert bring(tmp_path / "x.parquet", "clip", "vectors").info.columns == ()
+
+
+@pytest.mark.parametrize("said", [{"columns": []}, {}])
+def test_a_set_stored_without_names_gets_them(tmp_path, said):
+    source = text(tmp_path, "clip_id,p_sad,p_happy\na,1,0\n")
+    info = bring(source, "clip").folder / "set.json"
+    plain = {key: value for key, value in json.loads(info.read_text()).items() if key != "columns"}
+    info.write_text(json.dumps({**plain, **said}))
+    assert open_set(tmp_path / "store", "mine", TABLE).info.columns == ()
+    assert bring(source, "clip").info.columns == ("p_sad", "p_happy")
+
+
 @pytest.mark.real_data
 def test_real_frames_of_a_convnet(tmp_path, real_data):
     frames = pq.read_table(real_data / "features" / "afew2013_train_frames.parquet")
@@ -158,6 +177,6 @@ def test_real_frames_of_a_convnet(tmp_path, real_data):
     ids = sorted(set(table["clip_id"].to_pylist()))
     clips = ClipTable(tuple(Clip(i, None, "train", "x", i) for i in ids), tmp_path)
     stored = import_arrays(clips, "convnet", tmp_path / "frames.parquet", "frame", tmp_path / "store", step_s=0.04)
-    assert (len(stored), stored.shape) == (367, (7,))
+    assert (len(stored), stored.shape, stored.info.columns) == (367, (7,), tuple(kept))
     assert sum(stored.length(i) for i in ids) == len(table)
     np.testing.assert_allclose(stored[ids[0]].sum(1), 1, atol=1e-3)

@@ -6,7 +6,7 @@ from scipy.special import softmax
 
 from features.errors import EmofuseError, WrongUse
 from models.examples import Examples
-from models.families.frame_average import FAMILY
+from models.families.frame_average import FAMILY, class_order
 from models.family import Context
 
 CLASSES = ("angry", "happy", "sad")
@@ -66,6 +66,28 @@ def test_labels_are_needed_and_must_be_of_its_classes():
     assert model().predict(unlabelled).shape == (1, 3)
     with pytest.raises(EmofuseError, match="carry no labels"):
         model().fit(unlabelled, None)
+
+
+@pytest.mark.parametrize("columns", [("sad", "angry", "happy"), ("p_Sad", "p_Angry", "p_Happy")])
+def test_columns_with_names_go_to_their_classes(columns, tmp_path):
+    some, own = clips(), Context(CLASSES, {"frames": (3,)}, columns={"frames": columns})
+    moved = Examples(some.ids, {"frames": [f[:, [2, 0, 1]] for f in some.inputs["frames"]]}, CLASSES, some.y)
+    named = FAMILY.build({}, own)
+    np.testing.assert_array_equal(named.predict(moved), model().predict(some))
+    named.save(tmp_path)
+    np.testing.assert_array_equal(FAMILY.load(tmp_path, "cpu").predict(moved), named.predict(moved))
+
+
+@pytest.mark.parametrize("columns", [("f1", "f2", "f3"), ("p_angry", "p_happy", "p_fear")])
+def test_columns_named_otherwise_are_refused(columns):
+    told = f"angry, happy, sad, but those of its frames are {', '.join(columns)}; give it .* such as p_angry"
+    with pytest.raises(WrongUse, match=told):
+        FAMILY.build({}, Context(CLASSES, {"frames": (3,)}, columns={"frames": columns}))
+
+
+def test_names_that_begin_alike():
+    assert class_order(("very_happy", "very_sad"), ("very_sad", "very_happy")) == [1, 0]
+    assert class_order(("low", "high"), ()) == [0, 1]
 
 
 def test_a_hyperparameter_is_refused():

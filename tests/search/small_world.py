@@ -62,6 +62,9 @@ class Centroid:
         flat = images.reshape(len(images), -1).astype(np.float32)
         return flat if layer == "flat" else flat[:, :1]
 
+    def columns(self, layer):
+        return CLASSES if layer == "flat" else ()
+
     def _rows(self, examples):
         (arrays,) = examples.inputs.values()
         return np.stack([np.asarray(a, np.float64).reshape(-1, self._width()).mean(0) for a in arrays])

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -50,6 +52,7 @@ def test_activations_are_a_feature_set(run, tmp_path, monkeypatch):
     np.testing.assert_array_equal(stored["clips-val-0"], images["clips-val-0"][:, :1])
     np.testing.assert_allclose(stored.times("clips-val-0"), [0, 0.04, 0.08], rtol=1e-6)
     assert stored.status("clips-val-1") == "no_face"
+    assert (stored.info.columns, images.info.columns) == ((), ("angry", "happy"))
     source = read_source(run, "toy_cnn.first", stored.key)
     assert (source.backbone, source.layer, source.images) == (best_backbone(run, "toy_cnn").trial_key, "first", "imgs")
     monkeypatch.setattr("search.activations.get_family", None)
@@ -76,7 +79,12 @@ def test_a_killed_computation_goes_on(run, monkeypatch):
     assert sum(stored.has(i) for i in stored.ids) == 19
 
 
-def test_trials_read_activations(run):
+def test_trials_read_activations(run, monkeypatch):
+    from small_world import FAMILIES, Centroid
+
+    built = []
+    family = replace(FAMILIES["pooled"], build=lambda point, context: built.append(context) or Centroid(point, context))
+    monkeypatch.setitem(FAMILIES, "pooled", family)
     stage, entry = run.recipe.entry("pooled")
     with pytest.raises(EmofuseError, match=r"expected the activations of 'toy_cnn\.flat'"):
         entry_spec(run, stage, entry)
@@ -84,6 +92,7 @@ def test_trials_read_activations(run):
     spec = entry_spec(run, stage, entry).at(POINT, "train")
     stored = read_predictions(run_trial(spec).path)
     assert stored.footer.inputs == {"frames": "toy_cnn.flat"}
+    assert built[0].columns == {"frames": ("angry", "happy")}
     assert read_source(run, "toy_cnn.flat", stored.footer.feature_keys["frames"]).layer == "flat"
     assert stored.clip_id[int(np.flatnonzero(~stored.valid)[0])] == "clips-val-1"
 
