@@ -1,4 +1,4 @@
-"""Trials on Ray: one machine's processes or a cluster. The only module of this package that imports ray.
+"""Trials on Ray: one machine's processes or a cluster.
 
 Tune only places the trials, and asks ASHA which to stop. What was asked for and what is finished stands in the run's
 own folder, so Tune's experiment folder is thrown away, and a killed search needs no `Tuner.restore`.
@@ -9,15 +9,13 @@ import logging
 import math
 import os
 import shutil
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.errors import EmofuseError
-from features.files import content_key
+from features.ray_session import ray_session
 from search.jobs import Ending, Job, Source
 from search.trial import TrialSpec, attempt_trial
 
@@ -26,20 +24,6 @@ if TYPE_CHECKING:
 
 # A node that is lost takes its trials along; so often one of them is started again.
 MAX_LOSSES = 3
-
-# Ray reads these when it is imported and when its processes start; all of emofuse's settings stand here.
-ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a table even when told to be silent
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the runner stops a search itself
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a failed trial has no accuracy
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # nothing is ever restored from Tune's own snapshots
-    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "600",  # a stopped trial that takes longer to leave costs the next one
-}
 
 
 @dataclass(frozen=True)
@@ -54,28 +38,9 @@ class Capacity:
 @contextmanager
 def connected(run: Path, address: str | None, cpus: int | None) -> Iterator[Capacity]:
     """Ray on this machine with `cpus` CPUs (None: all), or the cluster at `address`, for one run."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    secured = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    # Left alone, Ray switches tokens on and writes one into the home folder, and later workers are turned away.
-    os.environ.setdefault("RAY_AUTH_MODE", "token" if address and secured else "disabled")
-    import ray
+    with ray_session(run, address, cpus):
+        import ray
 
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    folder = _session_folder(run)
-    try:
-        if address is not None:
-            _join(address, quiet)
-        else:
-            folder.mkdir(mode=0o700)
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                include_dashboard=False,
-                object_store_memory=100 * 2**20,  # arrays are memory-mapped from the feature store, never sent
-                _temp_dir=str(folder),
-                **quiet,
-            )
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         yield Capacity(
@@ -83,36 +48,6 @@ def connected(run: Path, address: str | None, cpus: int | None) -> Iterator[Capa
             node_cpus=math.inf if address else max(node.get("CPU", 0.0) for node in nodes),  # a cluster may grow
             gpus=sum(node.get("GPU", 0.0) for node in nodes),
         )
-    finally:
-        ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _session_folder(run: Path) -> Path:
-    # Ray's sockets lie here, and a socket's path may have 107 bytes. Named after the run, so that the next search
-    # clears away what a killed one left.
-    folder = Path("/tmp") / f"emofuse-{os.getuid()}-{content_key(str(run))[:8]}"
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        raise EmofuseError(f"{folder}: expected to make this folder for Ray's sockets, but it is there; remove it.")
-    return folder
-
-
-def _join(address: str, quiet: dict[str, Any]) -> None:
-    import ray
-
-    try:
-        host, _, port = address.rpartition(":")
-        if port.isdigit():
-            # Ray itself tries for many minutes to reach what isn't there.
-            socket.create_connection((host.removeprefix("ray://"), int(port)), timeout=10).close()
-        ray.init(address=address, **quiet)
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
-        raise EmofuseError(
-            f"--address {address}: expected a running Ray cluster, but {reason}; start one with "
-            "`ray start --head` (with the same RAY_AUTH_MODE as here), or leave the option out."
-        ) from None
 
 
 def work(config: dict[str, Any]) -> None:
