@@ -117,7 +117,8 @@ class Family:
 
     `published` are the paper's own hyperparameters, the first points of every search. `build(hyperparameters, context)`
     makes an unfitted model; `load(folder, device)` reads what its `save` wrote. `weights` tells whether a fit can start
-    from pretrained parameters. `version` grows whenever training changes.
+    from pretrained parameters. `version` grows whenever training changes. `smoke` are the hyperparameters that make it
+    small enough to be tried in seconds (`search run --smoke`).
     """
 
     name: str
@@ -135,7 +136,9 @@ class Family:
     resources: Resources = field(default_factory=Resources)
     weights: bool = False
     version: int = 1
+    smoke: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for point in self.published:
             check_point(self.space, point, f"family {self.name!r} as published")
+            check_point(self.space, {**point, **self.smoke}, f"family {self.name!r} for smoke tests")

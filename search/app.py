@@ -2,9 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from search.runner import Workers
 
 search_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and watch searches over families.")
 
@@ -12,9 +15,9 @@ search_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run a
 @search_app.command()
 def run(
     recipe: Annotated[Path, typer.Argument(help="The recipe (YAML): families, inputs, numbers of trials.")],
-    clips: Annotated[Path, typer.Option(help="The clip table.")],
-    features: Annotated[Path, typer.Option(help="The feature store of these clips.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")],
+    clips: Annotated[Path | None, typer.Option(help="The clip table.")] = None,
+    features: Annotated[Path | None, typer.Option(help="The feature store of these clips.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder.")] = None,
     stills: Annotated[Path | None, typer.Option(help="The table of stills that backbones are trained on.")] = None,
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster to join (auto, or host:port); it must reach these folders.")
@@ -25,10 +28,15 @@ def run(
     weights: Annotated[
         list[str] | None, typer.Option(metavar="ENTRY=FILE", help="Pretrained weights of a backbone; repeatable.")
     ] = None,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Try the recipe on made-up clips with tiny sizes, in minutes.")
+    ] = False,
 ) -> None:
     """Start a search; the same command resumes one that was stopped, and extends one whose recipe asks for more trials.
 
     Example:  emofuse search run recipes/ravdess_audio.yaml --clips clips.parquet --features store -o run
+
+    To see whether a recipe works at all:  emofuse search run recipes/ravdess_audio.yaml --smoke
     """
     from features.errors import WrongUse
     from search.recipe import read_recipe
@@ -39,6 +47,16 @@ def run(
         raise WrongUse("--in-process trains in this process alone: leave out --address and --cpus.")
     if address and cpus:
         raise WrongUse("--cpus is for Ray on this machine: the cluster at --address has its own.")
+    if smoke:
+        given = {"--clips": clips, "--features": features, "--stills": stills, "--weights": weights}
+        if wrong := [name for name, value in given.items() if value]:
+            raise WrongUse(f"--smoke makes its own clips and stills: leave out {' and '.join(wrong)}.")
+        _try_out(recipe, out, Workers(address, cpus, in_process))
+        return
+    if clips is None or features is None or out is None:
+        needed = {"--clips": clips, "--features": features, "-o": out}
+        missing = " and ".join(name for name, value in needed.items() if value is None)
+        raise WrongUse(f"A search needs {missing}; to try the recipe on made-up clips instead, give --smoke.")
     status = run_search(
         read_recipe(recipe, features, parse_weights(weights or [])),
         clips=clips,
@@ -51,6 +69,20 @@ def run(
     print(status.table())
     status.check()
     print(f"\nNext: emofuse ensemble fit {out}")
+
+
+def _try_out(recipe: Path, out: Path | None, workers: "Workers") -> None:
+    """Run a recipe on made-up clips in `out`, a new temporary folder by default."""
+    import tempfile
+
+    from search.smoke import read_smoke_recipe, run_smoke
+
+    small = read_smoke_recipe(recipe)
+    folder = out or Path(tempfile.mkdtemp(prefix="emofuse-smoke-"))
+    status = run_smoke(small, folder / "data", folder / "run", workers)
+    print(status.table())
+    status.check()
+    print(f"\nThe recipe works: its clips, features and run lie in {folder}")
 
 
 @search_app.command()

@@ -4,10 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from features.sets import get_set, set_names
 from search.recipe import read_recipe
+from search.runner import Workers
+from search.smoke import read_smoke_recipe, run_smoke
 
 ROOT = Path(__file__).parents[1]
 RECIPES = [*sorted((ROOT / "recipes").glob("*.yaml")), ROOT / "ensembles" / "demo_recipe.yaml"]
+# Recipes that take a while even at their smallest, or whose entries all stand in another one.
+SLOW = {"demo_recipe"}
+# One package of each extra that feature sets need.
+EXTRAS = {"research": "opensmile"}
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -15,3 +22,24 @@ def test_it_is_valid(path):
     recipe = read_recipe(path)
     assert recipe.stages
     assert all(entry.published_points() for _, entry in recipe.all_entries())
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """The made-up clips and their features, the same for all recipes."""
+    return tmp_path_factory.mktemp("smoke")
+
+
+def smoke_param(path):
+    return pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in SLOW else [])
+
+
+@pytest.mark.parametrize("path", map(smoke_param, RECIPES))
+def test_it_runs_from_end_to_end_at_tiny_sizes(path, data, tmp_path):
+    recipe = read_smoke_recipe(path)
+    specs = {spec.partition(":")[0] for _, entry in recipe.all_entries() for spec in entry.input_specs().values()}
+    for extra in {get_set(name).extra for name in specs & set(set_names())} - {None}:
+        pytest.importorskip(EXTRAS[extra])
+    status = run_smoke(recipe, data, tmp_path / "run", Workers(in_process=True), processes=0)
+    for entry in status.entries:
+        assert (entry.finished, entry.left) == (entry.trials, 0), entry.reason

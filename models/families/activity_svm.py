@@ -210,4 +210,5 @@ FAMILY = Family(
     build=ActivitySVM,
     load=partial(load_sklearn, ActivitySVM),
     resources=Resources(cpu=1.0, gpu=0.25, memory_mb=4000),
+    smoke={"variance": 0.9, "units": 100, "sae_epochs": 2, "words": 100},
 )

@@ -99,4 +99,5 @@ FAMILY = Family(
     # The paper's limit is 100,000 iterations; the learning rate is an eighth of the first one by this epoch.
     max_epochs=200,
     resources=Resources(cpu=1.0, gpu=0.25, memory_mb=1000),
+    smoke={"hidden": 32},
 )

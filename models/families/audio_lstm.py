@@ -70,4 +70,5 @@ FAMILY = Family(
     load=partial(load_torch, build),
     max_epochs=100,
     resources=Resources(cpu=1.0, gpu=0.25, memory_mb=1000),
+    smoke={"hidden": 64},
 )

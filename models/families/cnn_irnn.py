@@ -72,4 +72,5 @@ FAMILY = Family(
     load=partial(load_torch, build),
     max_epochs=200,
     resources=Resources(cpu=1.0, gpu=0.25, memory_mb=2000),
+    smoke={"hidden": 50},
 )

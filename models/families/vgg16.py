@@ -120,4 +120,5 @@ FAMILY = Family(
     stage="backbone",
     weights=True,
     resources=Resources(cpu=1.0, gpu=1.0, memory_mb=12000),
+    smoke={"width": 0.25},
 )

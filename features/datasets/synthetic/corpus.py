@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -46,6 +46,7 @@ class Shot:
     name: str
     split: str
     flaws: float = 0.0
+    duration_s: tuple[float, float] = _DURATION_S
 
     @property
     def group(self) -> str:
@@ -65,15 +66,16 @@ def make_corpus(
     test_actors: int = 4,
     clips_per_actor: int = 21,
     flaws: float = 0.04,
+    duration_s: tuple[float, float] = _DURATION_S,
     workers: int | None = None,
 ) -> ClipTable:
     """Make labelled mp4 clips of `EMOTIONS` below `root`, split by actor; the same seed gives the same files.
 
     `flaws` is the share of clips with each of FLAWS: no audio track, a silent one, a face that leaves the picture.
-    `workers` processes draw (default: one for each core).
+    `duration_s` is the range of a clip's seconds. `workers` processes draw (default: one for each core).
     """
     splits = {"train": train_actors, "val": val_actors, "test": test_actors}
-    shots = _plan("a", seed, splits, clips_per_actor, flaws)
+    shots = [replace(shot, duration_s=duration_s) for shot in _plan("a", seed, splits, clips_per_actor, flaws)]
     return _make_table(root, shots, workers)
 
 
@@ -203,7 +205,7 @@ def _shoot(root: Path, shot: Shot) -> str:
         return file_sha256(path)
     chance = rng.random()
     flaw = FLAWS[int(chance / shot.flaws)] if chance < len(FLAWS) * shot.flaws else None
-    frames = round(rng.uniform(*_DURATION_S) * FRAME_RATE)
+    frames = round(rng.uniform(*shot.duration_s) * FRAME_RATE)
     step = SAMPLE_RATE // FRAME_RATE
     audio, loudness = speak(timbre, showing.voice, frames * step, rng)
     sound = {"no audio": None, "silent": np.zeros_like(audio)}.get(flaw or "", audio)

@@ -1,0 +1,107 @@
+"""`search run --smoke`: any recipe tried out in minutes, on a few short clips made out of nothing.
+
+What is tried is the recipe's own: its stages, families, inputs with their parameters, and kinds of partitions. Small
+are the numbers: clips, trials, epochs, folds, and each family's sizes (`Family.smoke`).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from features.clips import read_clips, write_clips
+from features.extract import extract
+from features.sets import set_names
+from search.inputs import split_layer
+from search.recipe import Entry, Folds, Recipe, Stage, StageName, check_recipe, recipe_of_data
+from search.runner import Workers, run_search
+from search.status import Status
+from search.yaml_files import read_yaml
+
+EPOCHS = 2
+FOLDS = 2
+# The fewest with which every class has two clips in train and one in val, and three groups can be folded.
+CLIPS = {"train_actors": 2, "val_actors": 1, "test_actors": 1, "clips_per_actor": 7}
+STILLS = {"train_actors": 2, "val_actors": 1, "stills_per_actor": 14}
+DURATION_S = (0.8, 1.2)
+
+
+@dataclass(frozen=True)
+class SmokeData:
+    """The tables of made-up clips and stills (None where nothing reads any), and the store of their features."""
+
+    clips: Path
+    stills: Path | None
+    store: Path
+
+
+def read_smoke_recipe(path: Path) -> Recipe:
+    """Read a recipe, make it small, check it; every mistake is one WrongUse sentence."""
+    recipe = smoke_recipe(recipe_of_data(read_yaml(path, "a recipe"), str(path)))
+    check_recipe(recipe, str(path))
+    return recipe
+
+
+def smoke_recipe(recipe: Recipe) -> Recipe:
+    """The recipe with one trial per entry, two epochs, two folds, narrow networks and no files of weights."""
+    partitions = tuple(Folds(folds=FOLDS) if isinstance(item, Folds) else item for item in recipe.partitions)
+    stages = tuple(
+        Stage(stage=stage.stage, entries={name: _small(stage.stage, entry) for name, entry in stage.entries.items()})
+        for stage in recipe.stages
+    )
+    return recipe.model_copy(update={"partitions": tuple(dict.fromkeys(partitions)), "asha": None, "stages": stages})
+
+
+def _small(stage: StageName, entry: Entry) -> Entry:
+    family = entry.record()
+    fixed = {**entry.fixed, **family.smoke}
+    inputs = entry.inputs
+    if stage == "backbone":
+        # Stills are often imported; the made-up ones are not.
+        inputs = {slot: spec for slot, spec in inputs.items() if spec.partition(":")[0] in set_names()}
+    return entry.model_copy(update={
+        "trials": 1,
+        "max_epochs": min(EPOCHS, entry.max_epochs or family.max_epochs),
+        "fixed": fixed,
+        "space": {name: change for name, change in entry.space.items() if name not in fixed},
+        "inputs": inputs,
+        "weights": None,
+    })
+
+
+def make_smoke_data(recipe: Recipe, folder: Path, *, workers: int | None = None) -> SmokeData:
+    """Make clips and stills in `folder` and extract the sets that the recipe names; what is there is kept.
+
+    Stills are made only for a recipe with a backbone, whose faces are extracted from both. `workers` processes extract
+    (None: one for each core; 0: this one).
+    """
+    from features.datasets.synthetic import make_corpus, make_stills
+
+    artists = None if workers is None else max(1, workers)
+    clips, stills, store = folder / "clips.parquet", folder / "stills.parquet", folder / "store"
+    faces, sets = _feature_sets(recipe)
+    if not clips.exists():
+        write_clips(make_corpus(folder / "clips", **CLIPS, duration_s=DURATION_S, flaws=0.0, workers=artists), clips)
+    extract(read_clips(clips), [*faces, *sets], store, workers=workers)
+    if faces:
+        if not stills.exists():
+            write_clips(make_stills(folder / "stills", **STILLS, workers=artists), stills)
+        extract(read_clips(stills), faces, store, workers=workers)
+    return SmokeData(clips, stills if faces else None, store)
+
+
+def _feature_sets(recipe: Recipe) -> tuple[list[str], list[str]]:
+    """The sets that backbones read, and those that the other entries read of the clips."""
+    faces: set[str] = set()
+    sets: set[str] = set()
+    for stage, entry in recipe.all_entries():
+        specs = {spec for spec in entry.input_specs().values() if not split_layer(spec)}
+        (faces if stage == "backbone" else sets).update(specs)
+    return sorted(faces), sorted(sets - faces)
+
+
+def run_smoke(recipe: Recipe, data: Path, out: Path, workers: Workers, *, processes: int | None = None) -> Status:
+    """Make clips and features in the folder `data`, run the small recipe in `out`; returns how it stands at the end.
+
+    `processes` is the number of those that extract, as in `make_smoke_data`.
+    """
+    made = make_smoke_data(recipe, data, workers=processes)
+    return run_search(recipe, clips=made.clips, store=made.store, out=out, stills=made.stills, workers=workers)

@@ -1,0 +1,75 @@
+"""Recipes made small enough to be tried in minutes."""
+
+import pytest
+import yaml
+from small_world import message
+
+import emofuse
+from features.errors import WrongUse
+from models.registry import families
+from search.smoke import read_smoke_recipe
+
+RECIPE = {
+    "name": "large",
+    "partitions": ["train", {"folds": 9}],
+    "stages": [
+        {"stage": "backbone", "entries": {
+            "vgg16": {"trials": 9, "inputs": {"faces": "fer2013_224_colour"}, "weights": "vgg_face.pth"},
+            "face_cnn": {"trials": 2, "inputs": {"faces": "faces:fps=12"}},
+        }},
+        {"stage": "clips", "entries": {
+            "irnn": {"family": "cnn_irnn", "trials": 30, "space": {"hidden": [200, 400]}, "fixed": {"clip": 1.0}},
+            "audio_svm": {"trials": 5, "fixed": {"pca": 0.9}},
+        }},
+    ],
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(RECIPE))
+    return path
+
+
+def test_numbers_shrink_and_the_protocol_stays(path):
+    recipe = read_smoke_recipe(path)
+    assert recipe.partition_names("clips") == ("train", "fold-0-of-2", "fold-1-of-2")
+    assert recipe.asha is None
+    assert {entry.trials for _, entry in recipe.all_entries()} == {1}
+    assert {entry.max_epochs for _, entry in recipe.all_entries()} == {1, 2}
+    _, irnn = recipe.entry("irnn")
+    assert irnn.fixed == {"clip": 1.0, "hidden": 50}
+    assert irnn.space == {}
+    assert recipe.entry("audio_svm")[1].fixed == {"pca": 0.9}
+
+
+def test_faces_are_extracted_where_stills_were_imported_and_no_weights_are_read(path):
+    recipe = read_smoke_recipe(path)
+    _, vgg = recipe.entry("vgg16")
+    assert vgg.weights is None
+    assert vgg.input_specs() == {"faces": "faces:colour=true,size=224"}
+    assert recipe.entry("face_cnn")[1].input_specs() == {"faces": "faces:fps=12"}
+
+
+def test_mistakes_in_the_recipe_are_told(tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text("name: x\nstages: [{stage: clips, entries: {audio_svn: {trials: 1}}}]\n")
+    assert "Unknown family 'audio_svn'" in message(read_smoke_recipe, path, error=WrongUse)
+
+
+def test_every_smoke_point_stays_within_its_family():
+    for family in families().values():
+        assert set(family.smoke) <= set(family.space)
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["--smoke", "--clips", "c.parquet"], "--smoke makes its own clips and stills: leave out --clips."),
+        (["--clips", "c.parquet"], "A search needs --features and -o; to try the recipe on made-up clips instead"),
+    ],
+)
+def test_data_is_given_or_made_up(path, capsys, words, told):
+    assert emofuse.main(["search", "run", str(path), *words]) == 2
+    assert told in capsys.readouterr().err
