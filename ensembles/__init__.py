@@ -1,11 +1,20 @@
 """Predictions to an ensemble: fusion, protocols, report, export, predict.
 
-The fusion methods can be imported from here; they are loaded when one is asked for.
+The fusion methods, for classes and for continuous outputs, can be imported from here; they are loaded when one is
+asked for.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ensembles.continuous import (
+        ContinuousAverage,
+        ContinuousBagged,
+        ContinuousBest,
+        ContinuousFusion,
+        ContinuousShrunk,
+    )
     from ensembles.fusion import (
         Bagged,
         BestSingle,
@@ -23,6 +32,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Bagged",
     "BestSingle",
+    "ContinuousAverage",
+    "ContinuousBagged",
+    "ContinuousBest",
+    "ContinuousFusion",
+    "ContinuousShrunk",
     "DecisionFusion",
     "GreedySelection",
     "GridFusion",
@@ -37,7 +51,5 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        import ensembles.fusion
-
-        return getattr(ensembles.fusion, name)
+        return getattr(import_module(f"ensembles.{'continuous' if name.startswith('Continuous') else 'fusion'}"), name)
     raise AttributeError(f"module 'ensembles' has no attribute {name!r}")

@@ -1,13 +1,14 @@
 """The command `emofuse ensemble continuous`."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+
+from features.progress import say
 
 _WIDE = 160  # columns of a table that goes to a file or a pipe
 _WHO = {"best_single": "best single", "average": "plain average", "fusion": "fusion"}
@@ -21,23 +22,32 @@ def continuous(
     recalibrate: Annotated[
         bool, typer.Option("--recalibrate", help="Also fit an offset and a scale per dimension, for all three.")
     ] = False,
+    bagged: Annotated[int, typer.Option(min=0, help="The mean over so many bootstrap samples; 0: none.")] = 0,
+    shrunk: Annotated[
+        bool, typer.Option("--shrunk", help="Weights moved toward equal ones as far as inner folds advise.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Also write the fusion with its scores to this JSON file.")
+    ] = None,
     folds: Annotated[int, typer.Option(min=2, help="Folds of the nested estimate.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="Shuffles the folds and draws the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Shuffles the folds and draws the bootstraps.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
     """Fuse predictions of arousal, valence and the like: weights per system and dimension of highest CCC.
 
     Recordings are concatenated; predictions longer than the labels are cut, shorter ones repeat their last value.
 
-    Example: emofuse ensemble continuous predictions.parquet --labels labels
+    Example: emofuse ensemble continuous predictions.parquet --labels labels --recalibrate -o fusion.json
     """
     from ensembles.continuous.avec import read_recordings
     from ensembles.continuous.evaluate import evaluate
+    from ensembles.continuous.stored import result_json, write_continuous
 
-    result = evaluate(read_recordings(predictions, labels), folds, seed, recalibrate)
+    result = evaluate(read_recordings(predictions, labels), folds, seed, recalibrate, bagged, shrunk)
+    if output is not None:
+        write_continuous(result, output)
     if as_json:
-        verdicts = {one.dimension: one.verdict for one in result.dimensions}
-        typer.echo(json.dumps({**asdict(result), "verdicts": verdicts}))
+        typer.echo(json.dumps(result_json(result)))
         return
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(highlight=False, width=_WIDE)
@@ -45,6 +55,8 @@ def continuous(
     console.print(_weights_table(result, recalibrate))
     for one in result.dimensions:
         console.print(one.verdict, soft_wrap=True)
+    if output is not None:
+        say(f"Written: {output}")
 
 
 def _scores_table(result) -> Table:

@@ -2,5 +2,14 @@
 
 from ensembles.continuous.concordance import concordance, concordance_interval
 from ensembles.continuous.fusion import ContinuousAverage, ContinuousBest, ContinuousFusion
+from ensembles.continuous.wrapped import ContinuousBagged, ContinuousShrunk
 
-__all__ = ["ContinuousAverage", "ContinuousBest", "ContinuousFusion", "concordance", "concordance_interval"]
+__all__ = [
+    "ContinuousAverage",
+    "ContinuousBagged",
+    "ContinuousBest",
+    "ContinuousFusion",
+    "ContinuousShrunk",
+    "concordance",
+    "concordance_interval",
+]

@@ -42,36 +42,37 @@ class ContinuousMethod(BaseEstimator, ABC):
         """Find the weights.
 
         `P` (M, T, D) predictions and `Y` (T, D) labels of all recordings, one after the other; `valid` (M, T) or
-        (M, T, D) bool tells what a member has (None: everything). `groups` (T,) is accepted for one signature with the
-        other methods; no method here needs it. Errors: EmofuseError with what the arrays lack.
+        (M, T, D) bool tells what a member has (None: everything). `groups` (T,) names what bagging draws and shrinkage
+        holds apart (None: one group). Errors: EmofuseError with what the arrays lack.
         """
         P, valid = check_predictions(P, valid)
         Y = _check_labels(Y, P)
         if groups is not None and len(groups) != len(Y):
             raise EmofuseError(f"Fusion needs one group per sample, but got {len(groups)} for {len(Y)} samples.")
-        M, _, D = P.shape
-        self.weights_, self.scale_, self.offset_ = np.empty((M, D)), np.ones(D), np.zeros(D)
-        self.label_mean_ = Y.mean(axis=0)
-        self.fit_score_ = np.empty(D)
-        for d in range(D):
+        for d in range(P.shape[2]):
             # What nobody has tells nothing about the weights.
-            rows = valid[:, :, d].any(axis=0)
-            if len(np.unique(Y[rows, d])) < 2:
+            if len(np.unique(Y[valid[:, :, d].any(axis=0), d])) < 2:
                 raise EmofuseError(f"CCC needs labels that vary, but in dimension {d} those with predictions don't.")
-            p, y, here = P[:, rows, d].astype(np.float64), Y[rows, d], valid[:, rows, d]
-            mean, deviation = y.mean(), y.std()
-            objective = Objective.of((p - mean) / deviation, (y - mean) / deviation, here, self.recalibrate)
-            self.weights_[:, d] = self._find_weights(objective)
-            fused = weighted_mean(p, self.weights_[:, d], here, mean)
-            if self.recalibrate and np.ptp(fused) > 0:
-                self.scale_[d] = deviation / fused.std()
-                self.offset_[d] = mean - self.scale_[d] * fused.mean()
-            self.fit_score_[d] = concordance(y, self.scale_[d] * fused + self.offset_[d])
+        self.label_mean_ = Y.mean(axis=0)
+        self.weights_ = self._find_all(P, Y, valid, np.zeros(len(Y), int) if groups is None else np.asarray(groups))
+        self.calibrate(P, Y, valid)
         return self
 
     @abstractmethod
-    def _find_weights(self, objective: Objective) -> np.ndarray:
-        """(M,) weights of one dimension."""
+    def _find_all(self, P: np.ndarray, Y: np.ndarray, valid: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """(M, D) weights."""
+
+    def calibrate(self, P: np.ndarray, Y: np.ndarray, valid: np.ndarray) -> None:
+        """Set scale and offset for the weights, and the score with them."""
+        D = Y.shape[1]
+        self.scale_, self.offset_, self.fit_score_ = np.ones(D), np.zeros(D), np.empty(D)
+        for d in range(D):
+            p, y, here = _of_dimension(P, Y, valid, d)
+            fused = weighted_mean(p, self.weights_[:, d], here, y.mean())
+            if self.recalibrate and np.ptp(fused) > 0:
+                self.scale_[d] = y.std() / fused.std()
+                self.offset_[d] = y.mean() - self.scale_[d] * fused.mean()
+            self.fit_score_[d] = concordance(y, self.scale_[d] * fused + self.offset_[d])
 
     def predict(self, P: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """Fused predictions (T, D) of `P` (M, T, D) with the members and dimensions in the order of the fit.
@@ -80,22 +81,34 @@ class ContinuousMethod(BaseEstimator, ABC):
         (equally where these are all 0). A sample that nobody has is predicted as the mean label of the fit.
         """
         P, valid = check_predictions(P, valid)
-        M, T, D = P.shape
+        M, _, D = P.shape
         expected = self.weights_.shape
         if expected != (M, D):
             raise EmofuseError(
                 f"Expected predictions of {expected[0]} members in {expected[1]} dimensions as in the fit, "
                 f"but got {M} in {D}."
             )
-        fused = np.empty((T, D))
-        for d in range(D):
-            means = weighted_mean(P[:, :, d], self.weights_[:, d], valid[:, :, d], 0.0)
-            somebody = valid[:, :, d].any(axis=0)
-            fused[:, d] = np.where(somebody, self.scale_[d] * means + self.offset_[d], self.label_mean_[d])
-        return fused
+        return fuse(P, valid, self.weights_, self.scale_, self.offset_, self.label_mean_)
 
 
-class ContinuousFusion(ContinuousMethod):
+class ByDimension(ContinuousMethod):
+    """A method that looks at one dimension after the other."""
+
+    def _find_all(self, P: np.ndarray, Y: np.ndarray, valid: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        found = []
+        for d in range(P.shape[2]):
+            p, y, here = _of_dimension(P, Y, valid, d)
+            mean, deviation = y.mean(), y.std()
+            objective = Objective.of((p - mean) / deviation, (y - mean) / deviation, here, self.recalibrate)
+            found.append(self._find_weights(objective))
+        return np.stack(found, axis=1)
+
+    @abstractmethod
+    def _find_weights(self, objective: Objective) -> np.ndarray:
+        """(M,) weights of one dimension."""
+
+
+class ContinuousFusion(ByDimension):
     """The weights of highest CCC, for each dimension by itself.
 
     With complete predictions the optimum is global (see `objective`), so nothing is drawn and there is no seed.
@@ -105,7 +118,7 @@ class ContinuousFusion(ContinuousMethod):
         return objective.maximise()
 
 
-class ContinuousBest(ContinuousMethod):
+class ContinuousBest(ByDimension):
     """For each dimension the one member of highest CCC on the fit rows; what it lacks, the others give equally."""
 
     def _find_weights(self, objective: Objective) -> np.ndarray:
@@ -114,12 +127,29 @@ class ContinuousBest(ContinuousMethod):
         return singles[int(np.argmax([objective.value(w) for w in singles]))]
 
 
-class ContinuousAverage(ContinuousMethod):
+class ContinuousAverage(ByDimension):
     """Equal weights."""
 
     def _find_weights(self, objective: Objective) -> np.ndarray:
         M = objective.present.shape[1]
         return np.full(M, 1 / M)
+
+
+def fuse(
+    P: np.ndarray,
+    valid: np.ndarray,
+    weights: np.ndarray,
+    scale: np.ndarray,
+    offset: np.ndarray,
+    label_mean: np.ndarray,
+) -> np.ndarray:
+    """Fused predictions (T, D) of `P` (M, T, D), `valid` alike; the others are what a fit leaves."""
+    fused = np.empty(P.shape[1:])
+    for d in range(P.shape[2]):
+        means = weighted_mean(P[:, :, d], weights[:, d], valid[:, :, d], 0.0)
+        somebody = valid[:, :, d].any(axis=0)
+        fused[:, d] = np.where(somebody, scale[d] * means + offset[d], label_mean[d])
+    return fused
 
 
 def weighted_mean(P: np.ndarray, weights: np.ndarray, valid: np.ndarray, filler: float) -> np.ndarray:
@@ -149,6 +179,12 @@ def check_predictions(P: np.ndarray, valid: np.ndarray | None) -> tuple[np.ndarr
             "Mark what a member lacks in `valid`."
         )
     return P, present
+
+
+def _of_dimension(P: np.ndarray, Y: np.ndarray, valid: np.ndarray, d: int) -> tuple[np.ndarray, ...]:
+    """(M, R) predictions, (R,) labels and (M, R) what is there, of the samples that somebody has."""
+    rows = valid[:, :, d].any(axis=0)
+    return P[:, rows, d].astype(np.float64), Y[rows, d], valid[:, rows, d]
 
 
 def _check_labels(Y: np.ndarray, P: np.ndarray) -> np.ndarray:

@@ -145,8 +145,13 @@ def test_the_command_prints_tables_and_json(challenge):
         assert one["best_single"] == "audio"
         assert one["scores"]["fusion"]["interval"]["low"] < one["scores"]["fusion"]["nested"]
         assert set(one["weights"]) == {"audio", "video"}
-    mended = CliRunner().invoke(ensemble_app, [*ask, "--recalibrate"])
-    assert "offset" in mended.output and "offset" not in shown.output
+    kept = predictions.with_name("fusion.json")
+    options = ["--recalibrate", "--bagged", "3", "--shrunk", "-o", str(kept)]
+    mended = CliRunner().invoke(ensemble_app, [*ask, *options])
+    assert "offset" in mended.output and "offset" not in shown.output and str(kept) in mended.stderr
+    stored = json.loads(kept.read_text())
+    assert stored["params"] == {"recalibrate": True, "bagged": 3, "shrunk": True}
+    assert json.loads(CliRunner().invoke(ensemble_app, [*ask, *options, "--json"]).stdout) == stored
 
 
 @pytest.mark.real_data
