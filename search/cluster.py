@@ -6,17 +6,18 @@ own folder, so Tune's experiment folder is thrown away, and a killed search need
 
 import json
 import logging
-import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.ray_session import ray_session
+from search.capacity import Capacity
 from search.jobs import Ending, Job, Source
+from search.nodes import read_capacity
 from search.trial import TrialSpec, attempt_trial
 
 if TYPE_CHECKING:
@@ -24,30 +25,16 @@ if TYPE_CHECKING:
 
 # A node that is lost takes its trials along; so often one of them is started again.
 MAX_LOSSES = 3
-
-
-@dataclass(frozen=True)
-class Capacity:
-    """What the connected machines have: CPUs in all, GPUs in all; `node_cpus` is the most that a trial may ask for."""
-
-    cpus: float
-    node_cpus: float
-    gpus: float
+# How many trials at least wait for a free place, by whether the cluster grows by what waits.
+MIN_WAITING = {False: 2, True: 16}
 
 
 @contextmanager
 def connected(run: Path, address: str | None, cpus: int | None) -> Iterator[Capacity]:
     """Ray on this machine with `cpus` CPUs (None: all), or the cluster at `address`, for one run."""
     with ray_session(run, address, cpus):
-        import ray
-
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        yield Capacity(
-            cpus=sum(node.get("CPU", 0.0) for node in nodes),
-            node_cpus=math.inf if address else max(node.get("CPU", 0.0) for node in nodes),  # a cluster may grow
-            gpus=sum(node.get("GPU", 0.0) for node in nodes),
-        )
+        yield read_capacity(own=address is None)
 
 
 def work(config: dict[str, Any]) -> None:
@@ -74,8 +61,8 @@ def run_jobs(
 
     `max_epochs` of each entry bounds ASHA's rungs. `scratch` is a folder that all nodes reach; it is removed.
     """
-    # Tune would keep only one trial of a foreign searcher waiting for a process.
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(2, int(capacity.cpus)))
+    # Tune would keep only one trial of a foreign searcher waiting for a process; an autoscaler sees those that wait.
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(MIN_WAITING[capacity.grows], int(capacity.cpus)))
     from ray import tune
 
     running: dict[str, Job] = {}
@@ -119,8 +106,7 @@ def rungs(asha: "Asha | None", max_epochs: int) -> list[int]:
 def _placement(config: dict[str, Any]) -> Any:
     from ray import tune
 
-    gpu = {"GPU": config["gpu"]} if config["gpu"] else {}
-    return tune.PlacementGroupFactory([{"CPU": config["cpu"], **gpu}])
+    return tune.PlacementGroupFactory([{name: amount for name, amount in config["request"].items() if amount}])
 
 
 def _name(trial: Any) -> str:
@@ -140,7 +126,9 @@ def _searcher(source: Source, running: dict[str, Job], asha: "Asha | None", max_
             running[trial_id] = job
             # Only what ASHA looks at is reported: each report costs a round trip.
             epochs = rungs(asha, max_epochs[job.spec.entry])
-            return {"spec": json.dumps(job.spec.to_dict()), "rungs": epochs, "cpu": job.spec.cpu, "gpu": job.spec.gpu}
+            spec = job.spec
+            request = {"CPU": spec.cpu, "GPU": spec.gpu, "memory": spec.memory_mb * 2**20}
+            return {"spec": json.dumps(spec.to_dict()), "rungs": epochs, "request": request}
 
         def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
             if source.stopping() and "ending" not in (result or {}):

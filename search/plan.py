@@ -43,6 +43,7 @@ def entry_spec(run: RunFolder, stage: StageName, entry: Entry) -> TrialSpec:
         allow_shared_groups=run.recipe.allow_shared_groups,
         cpu=entry.request().cpu,
         gpu=entry.request().gpu,
+        memory_mb=entry.request().memory_mb,
         weights=entry.weights or "",
         weights_sha256=weights_digest(entry),
     )
@@ -89,4 +90,5 @@ def refit_spec(run: RunFolder, parents: Sequence[Footer]) -> TrialSpec:
         allow_shared_groups=run.recipe.allow_shared_groups,
         cpu=resources.cpu,
         gpu=resources.gpu,
+        memory_mb=resources.memory_mb,
     )

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from features.progress import say
-from search.cluster import Capacity
+from models.family import Resources
+from search.capacity import Capacity
 from search.interrupts import Interrupts
 from search.jobs import Ending, Job
 from search.runfolder import RunFolder
@@ -37,6 +38,12 @@ class Refits:
         """Refits have no rungs."""
         return {job.spec.entry: 1 for job in self._waiting}
 
+    @property
+    def requests(self) -> dict[str, Resources]:
+        """What the refits of each entry ask of a node."""
+        specs = [job.spec for job in self._waiting]
+        return {spec.entry: Resources(spec.cpu, spec.gpu, spec.memory_mb) for spec in specs}
+
     def next(self) -> Job | None:
         """The next trial."""
         if not self._waiting:
@@ -44,7 +51,7 @@ class Refits:
         job = self._waiting.popleft()
         if self._capacity is None:
             return job
-        return replace(job, spec=job.spec.placed(self._capacity.node_cpus, self._capacity.gpus))
+        return replace(job, spec=self._capacity.place(job.spec))
 
     def put_back(self, job: Job) -> None:
         """Hand `job` out again."""

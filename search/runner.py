@@ -13,9 +13,11 @@ from typing import Protocol
 from optuna.storages import JournalStorage
 
 from features.progress import say
+from models.family import Resources
 from models.space import Scalar
 from search.activations import ensure_entry_activations
-from search.cluster import Capacity, connected, run_jobs
+from search.capacity import Capacity
+from search.cluster import connected, run_jobs
 from search.inputs import split_layer
 from search.interrupts import Interrupts
 from search.jobs import Ending, Job, Queue, Source, budget
@@ -39,6 +41,11 @@ class Trials(Source, Protocol):
     @property
     def max_epochs(self) -> Mapping[str, int]:
         """The longest that a trial of each entry can train."""
+        ...
+
+    @property
+    def requests(self) -> Mapping[str, Resources]:
+        """What each trial of an entry asks of a node: of these jobs, and of those that follow."""
         ...
 
     def put_back(self, job: Job) -> None:
@@ -79,12 +86,19 @@ class StageJobs:
         """The longest that a trial of each entry can train."""
         return {name: spec.max_epochs or 1 for name, spec in self._specs.items()}
 
+    @property
+    def requests(self) -> dict[str, Resources]:
+        """What each trial of an entry asks of a node, in this stage and the later ones."""
+        stages = self.run.recipe.stages
+        later = stages[stages.index(self.stage):]
+        return {name: entry.request() for stage in later for name, entry in stage.entries.items()}
+
     def next(self) -> Job | None:
         """The next trial, or None when there is none now."""
         job = self._queue.next()
         if job is None or self._capacity is None:
             return job
-        return replace(job, spec=job.spec.placed(self._capacity.node_cpus, self._capacity.gpus))
+        return replace(job, spec=self._capacity.place(job.spec))
 
     def put_back(self, job: Job) -> None:
         """Hand `job` out again."""
@@ -184,6 +198,7 @@ class Workers:
             if self._capacity is None:
                 self._capacity = self._ray.enter_context(connected(jobs.run.path, self._address, self._cpus))
                 interrupts.install()  # Ray has put its own in place
+            self._capacity.refuse_unmet(jobs.requests)
             jobs.place(self._capacity)
             with interrupts.deferred():
                 run_jobs(jobs, self._capacity, jobs.asha, jobs.max_epochs, jobs.run.path / ".tune")

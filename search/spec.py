@@ -13,9 +13,9 @@ class TrialSpec:
     """All that a worker needs to know of a trial; plain data, so that it travels as JSON.
 
     `run` is the run folder, `clips` the table that the trial is trained on (the stills for a backbone), `inputs` and
-    `feature_keys` are by slot. `epochs` is None for early stopping, a number for a refit. `cpu` and `gpu` are what the
-    trial was given; like the paths they are no part of its keys. `weights` is a file of pretrained parameters (empty:
-    none), which the keys know by its digest.
+    `feature_keys` are by slot. `epochs` is None for early stopping, a number for a refit. `cpu`, `gpu` and `memory_mb`
+    are what the trial was given; like the paths they are no part of its keys. `weights` is a file of pretrained
+    parameters (empty: none), which the keys know by its digest.
     """
 
     run: str
@@ -38,6 +38,7 @@ class TrialSpec:
     allow_shared_groups: bool = False
     cpu: float = 1.0
     gpu: float = 0.0
+    memory_mb: int = 0
     weights: str = ""
     weights_sha256: str = ""
 
@@ -68,10 +69,6 @@ class TrialSpec:
     def seed(self) -> int:
         """The seed of the training (31 bits), made from `config_key`, which the recipe's seed is part of."""
         return int(self.config_key[:8], 16) >> 1
-
-    def placed(self, node_cpus: float, gpus: float) -> "TrialSpec":
-        """The same trial, asking for no more CPUs than one node has, and for a GPU only where there are any."""
-        return replace(self, cpu=min(self.cpu, node_cpus), gpu=self.gpu if gpus else 0.0)
 
     def at(self, hyperparameters: Mapping[str, Any], partition: str) -> "TrialSpec":
         """The entry's trial at these (complete) hyperparameters on this partition."""

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = ("features", "models", "search", "ensembles")
-RAY_MODULES = {"search/cluster.py", "features/ray_session.py"}
+RAY_MODULES = {"features/ray_session.py", "search/cluster.py", "search/nodes.py"}
 
 
 def _modules(package: str):

@@ -1,0 +1,87 @@
+"""What the machines of a search have, and whether they can meet what its trials ask for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from features.errors import EmofuseError
+from models.family import Resources
+from search.spec import TrialSpec
+
+
+@dataclass(frozen=True)
+class Node:
+    """One machine as Ray counts it: CPUs, GPUs and memory that its trials may share."""
+
+    name: str
+    cpus: float
+    gpus: float
+    memory_mb: float
+
+    def fits(self, request: Resources) -> bool:
+        """Whether a trial with this request can ever run here."""
+        return request.cpu <= self.cpus and request.gpu <= self.gpus and request.memory_mb <= self.memory_mb
+
+    def __str__(self) -> str:
+        return f"{self.name} with {_amounts(self.cpus, self.gpus, self.memory_mb)}"
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """The connected machines. `grows` tells that an autoscaler adds nodes; `own` that it is this machine alone."""
+
+    nodes: tuple[Node, ...]
+    grows: bool = False
+    own: bool = False
+
+    @property
+    def cpus(self) -> float:
+        """The CPUs of all nodes."""
+        return sum(node.cpus for node in self.nodes)
+
+    @property
+    def gpus(self) -> float:
+        """The GPUs of all nodes."""
+        return sum(node.gpus for node in self.nodes)
+
+    def trimmed(self, request: Resources) -> Resources:
+        """The request as it is made here: a GPU where there are any or may come; alone, no more than the machine has.
+
+        On a machine of its own a trial that wants more CPUs or memory than there is runs alone, rather than never.
+        """
+        request = replace(request, gpu=request.gpu if self.gpus or self.grows else 0.0)
+        if not self.own:
+            return request
+        cpu = min(request.cpu, max(node.cpus for node in self.nodes))
+        memory_mb = min(request.memory_mb, int(max(node.memory_mb for node in self.nodes)))
+        return replace(request, cpu=cpu, memory_mb=memory_mb)
+
+    def place(self, spec: TrialSpec) -> TrialSpec:
+        """The same trial with its request as it is made here."""
+        request = self.trimmed(Resources(spec.cpu, spec.gpu, spec.memory_mb))
+        return replace(spec, cpu=request.cpu, gpu=request.gpu, memory_mb=request.memory_mb)
+
+    def fits(self, request: Resources) -> bool:
+        """Whether some node can run a trial with this request."""
+        return any(node.fits(self.trimmed(request)) for node in self.nodes)
+
+    def unmet(self, request: Resources) -> str:
+        """What is asked for and what there is, for a request that no node fits."""
+        asked = self.trimmed(request)
+        largest = max(self.nodes, key=lambda node: (node.gpus >= asked.gpu, node.cpus >= asked.cpu, node.memory_mb))
+        return (
+            f"each trial asks for {_amounts(asked.cpu, asked.gpu, asked.memory_mb)}, which none of {len(self.nodes)} "
+            f"nodes has (the nearest is {largest})"
+        )
+
+    def refuse_unmet(self, requests: Mapping[str, Resources]) -> None:
+        """EmofuseError for entries (by name) whose trials would wait for ever, where no node can come that fits."""
+        for entry, request in requests.items():
+            if not self.grows and not self.fits(request):
+                raise EmofuseError(
+                    f"Entry {entry!r}: {self.unmet(request)}; lower `resources` of the entry in the recipe, or add a "
+                    "node that has it."
+                )
+
+
+def _amounts(cpus: float, gpus: float, memory_mb: float) -> str:
+    return f"{cpus:g} CPUs, {gpus:g} GPUs and {memory_mb:.0f} MB"
