@@ -11,6 +11,7 @@ from models.examples import Examples
 from models.space import Space, check_point
 
 Level = Literal["clip", "frame"]
+Task = Literal["classification", "regression"]
 Report = Callable[[int, dict[str, float]], None]
 
 
@@ -42,7 +43,8 @@ class Context:
     """All that `build` needs to know of the data: class names, `shapes[slot]` of one time step, seed, device.
 
     `weights` is a file of pretrained parameters that a fit starts from, for families that take them. `columns[slot]`
-    names the numbers of a slot's vectors; it is absent or empty where they have no names.
+    names the numbers of a slot's vectors; it is absent or empty where they have no names. A regression has `dimensions`
+    (arousal, valence) and no classes.
     """
 
     classes: tuple[str, ...]
@@ -51,6 +53,12 @@ class Context:
     device: str = "cpu"
     weights: Path | None = None
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    dimensions: tuple[str, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers a clip, or each of its steps, is scored with."""
+        return len(self.dimensions or self.classes)
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,14 @@ class Model(Protocol):
         ...
 
 
+class ContinuousModel(Model, Protocol):
+    """A model whose context had `dimensions`: it scores every step of a clip."""
+
+    def predict_steps(self, examples: Examples) -> list[np.ndarray]:
+        """For each clip its predictions (T_n, D) float32, a row for each step of its inputs."""
+        ...
+
+
 class Backbone(Model, Protocol):
     """A model on stills whose layers other families read frame by frame."""
 
@@ -116,7 +132,8 @@ class Family:
     """An architecture family: one paper's system with its search space as data.
 
     `published` are the paper's own hyperparameters, the first points of every search. `build(hyperparameters, context)`
-    makes an unfitted model; `load(folder, device)` reads what its `save` wrote. `weights` tells whether a fit can start
+    makes an unfitted model; `load(folder, device)` reads what its `save` wrote. `tasks` are what it can be built for,
+    the paper's own first: a context with classes, or one with dimensions. `weights` tells whether a fit can start
     from pretrained parameters. `version` grows whenever training changes. `smoke` are the hyperparameters that make it
     small enough to be tried in seconds (`search run --smoke`).
     """
@@ -131,7 +148,7 @@ class Family:
     build: Callable[[Mapping[str, Any], Context], Model]
     load: Callable[[Path, str], Model]
     max_epochs: int = 1
-    task: Literal["classification", "regression"] = "classification"
+    tasks: tuple[Task, ...] = ("classification",)
     stage: Literal["backbone", "clips", "fusion"] = "clips"
     resources: Resources = field(default_factory=Resources)
     weights: bool = False

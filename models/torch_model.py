@@ -15,6 +15,7 @@ from models import training
 from models.batches import Packed, pack
 from models.examples import Examples
 from models.family import Context, Family, FitResult, Report
+from models.goals import Goal
 from models.network import ClipNetwork
 
 _CONFIG, _WEIGHTS = "model.json", "model.safetensors"
@@ -57,7 +58,7 @@ class TorchModel:
     ) -> FitResult:
         """See `models.family.Model.fit`."""
         for examples in filter(None, (train, held_out)):
-            examples.check_labels(self.context.classes)
+            self._check(examples)
         fit_rows = self._pack(train)
         held_out_rows = None if held_out is None else self._pack(held_out)
         network = self._network = self._build()
@@ -66,8 +67,9 @@ class TorchModel:
         if held_out_rows is not None:
             network.standardise_(held_out_rows)
         return training.train(
-            network, fit_rows, held_out_rows, self.settings, seed=self.context.seed, epochs=epochs,
-            max_epochs=max_epochs, report=report, resume=resume, identity=self._identity(train, held_out),
+            network, fit_rows, held_out_rows, self.settings, goal=self._goal(train, held_out, held_out_rows),
+            seed=self.context.seed, epochs=epochs, max_epochs=max_epochs, report=report, resume=resume,
+            identity=self._identity(train, held_out),
         )
 
     def predict(self, examples: Examples) -> np.ndarray:
@@ -86,6 +88,7 @@ class TorchModel:
             "family": self.family.name, "version": self.family.version, "hyperparameters": self.hyperparameters,
             "classes": list(self.context.classes), "seed": self.context.seed,
             "shapes": {slot: list(shape) for slot, shape in self.context.shapes.items()},
+            **({"dimensions": list(self.context.dimensions)} if self.context.dimensions else {}),
         })
 
     def load_weights(self, path: Path) -> Self:
@@ -108,15 +111,24 @@ class TorchModel:
         """Make a new network ready for its first epoch."""
         network.fit_scalers(fit_rows)
 
+    def _check(self, examples: Examples) -> None:
+        """Refuse clips that can't be trained on."""
+        examples.check_labels(self.context.classes)
+
+    def _goal(self, train: Examples, held_out: Examples | None, held_out_rows: Packed | None) -> Goal | None:
+        """What training aims at; None: to tell the classes apart."""
+        return None
+
     def _pack(self, examples: Examples) -> Packed:
         return pack(examples, self.family.inputs, self.context.shapes, self.context.device)
 
     def _identity(self, train: Examples, held_out: Examples | None) -> str:
         """What a checkpoint must agree with to be continued from."""
-        sides = [[list(side.ids), side.labels().tolist()] for side in (train, held_out) if side is not None]
+        sides = [[list(side.ids), side.answers()] for side in (train, held_out) if side is not None]
         return content_key([
             self.family.name, self.family.version, self.hyperparameters, self.context.seed,
-            list(self.context.classes), {slot: list(shape) for slot, shape in self.context.shapes.items()}, sides,
+            list(self.context.dimensions or self.context.classes),
+            {slot: list(shape) for slot, shape in self.context.shapes.items()}, sides,
         ])
 
 
@@ -124,5 +136,6 @@ def load_torch(build: Callable[[Mapping[str, Any], Context], TorchModel], folder
     """Read what `TorchModel.save` wrote; `build` is the family's."""
     config = read_json(folder / _CONFIG, "a saved model's description")
     shapes = {slot: tuple(shape) for slot, shape in config["shapes"].items()}
-    context = Context(tuple(config["classes"]), shapes, config["seed"], device)
+    dimensions = tuple(config.get("dimensions", ()))
+    context = Context(tuple(config["classes"]), shapes, config["seed"], device, dimensions=dimensions)
     return build(config["hyperparameters"], context).load_weights(folder / _WEIGHTS)

@@ -1,4 +1,4 @@
-"""The one training loop of all torch families."""
+"""The one training loop of all torch families. What it aims at (`models.goals`) is classification unless told."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +15,7 @@ from features.errors import EmofuseError
 from models.batches import Packed, epoch_batches, scoring_batches
 from models.checkpoint import Checkpoint
 from models.family import FitResult, Report
+from models.goals import Goal
 from models.metrics import held_out_metrics
 from models.network import ClipNetwork
 
@@ -81,6 +82,7 @@ def train(
     held_out: Packed | None,
     settings: Settings,
     *,
+    goal: Goal | None = None,
     seed: int = 0,
     epochs: int | None = None,
     max_epochs: int | None = None,
@@ -90,8 +92,9 @@ def train(
 ) -> FitResult:
     """Train `network` in place and leave it with the weights of the best epoch.
 
-    Best is the highest held-out accuracy, among equals the lowest log loss. With `epochs` it trains for exactly that
-    many and keeps the last. Raises EmofuseError when the loss or a weight is no longer finite.
+    Best is the epoch that `goal` ranks highest; of a classification, which it is by default, the one of highest
+    held-out accuracy, among equals of lowest log loss. With `epochs` it trains for exactly that many and keeps the
+    last. Raises EmofuseError when the loss or a weight is no longer finite.
     """
     if epochs is None and held_out is None:
         raise EmofuseError("Training expects held-out clips to stop on, or a number of epochs, but got neither.")
@@ -100,11 +103,11 @@ def train(
         raise EmofuseError(f"Training expects at least one epoch, but got {last}.")
     checkpoint = Checkpoint(resume, identity, settings.checkpoint_every_s)
     with seeded(seed, fit.device):
-        run = _Run(network, fit, settings, seed)
+        run = _Run(network, fit, held_out, settings, seed, goal)
         if state := checkpoint.load():
             run.restore(state)
         while run.epoch < last and (epochs is not None or run.epoch - run.best_epoch < settings.patience):
-            metrics = run.one_epoch(held_out, keep_last=epochs is not None)
+            metrics = run.one_epoch(keep_last=epochs is not None)
             checkpoint.save(run.state)
             if report is not None:
                 report(run.epoch, metrics)
@@ -115,37 +118,42 @@ def train(
 class _Run:
     """All that changes while training, so that it can be written down and taken up again after any epoch."""
 
-    def __init__(self, network: ClipNetwork, fit: Packed, settings: Settings, seed: int):
+    def __init__(
+        self,
+        network: ClipNetwork,
+        fit: Packed,
+        held_out: Packed | None,
+        settings: Settings,
+        seed: int,
+        goal: Goal | None,
+    ):
         self.network, self.settings, self.device = network, settings, fit.device
         self.fit = fit.as_steps() if network.step_by_step else fit
+        self.measured = held_out is not None
+        self.goal = goal or Classification(network.head.out_features, self.fit, held_out, settings)
         self.optimiser = _optimiser(network, settings)
         self.type = settings.autocast_type(fit.device)
         self.scaler = torch.amp.GradScaler(fit.device.type, enabled=self.type == torch.float16)
         self.order = torch.Generator().manual_seed(seed)
-        self.y = self.fit.labels().to(fit.device)
-        self.class_weight = _class_weight(self.y, network.head.out_features, settings)
         self.epoch = self.iteration = self.best_epoch = 0
         self.best: dict[str, Tensor] = {}
         self.best_metrics: dict[str, float] = {}
         self.curve: list[dict[str, float]] = []
 
-    def one_epoch(self, held_out: Packed | None, keep_last: bool) -> dict[str, float]:
+    def one_epoch(self, keep_last: bool) -> dict[str, float]:
         """Train over all fit clips once, measure, keep the weights if they are the best; return the epoch's metrics."""
         self.epoch += 1
         loss, lr = self._steps()
-        metrics = {}
-        if held_out is not None:
-            p = score(self.network, held_out)
-            if np.isfinite(p).all():
-                metrics = held_out_metrics(p, held_out.labels().numpy())
-            else:
-                loss = float("nan")
+        metrics: dict[str, float] = {}
+        if self.measured:
+            found = self.goal.measure(self.network)
+            metrics, loss = (found, loss) if found is not None else ({}, float("nan"))
         if not np.isfinite(loss) or not self._finite_weights():
             raise EmofuseError(
                 f"Training diverged in epoch {self.epoch} at learning rate {lr:g} (loss {loss:g}); "
                 "expected finite numbers: lower the learning rate or the gradient clipping."
             )
-        if keep_last or not self.best or _rank(metrics) > _rank(self.best_metrics):
+        if keep_last or not self.best or self.goal.rank(metrics) > self.goal.rank(self.best_metrics):
             self.best_epoch, self.best_metrics = self.epoch, metrics
             weights = self.network.state_dict()
             self.best = weights if keep_last else {name: value.clone() for name, value in weights.items()}
@@ -164,10 +172,9 @@ class _Run:
             for group in self.optimiser.param_groups:
                 group["lr"] = lr * group.get("lr_factor", 1.0)
             inputs, lengths = self.fit.batch(clips, network.min_steps)
-            y = self.y[clips.to(self.device)]
             with torch.autocast(self.device.type, self.type, enabled=self.type != torch.float32):
-                logits = network(inputs, lengths)
-            loss = F.cross_entropy(logits.float(), y, self.class_weight)
+                outputs = self.goal.outputs(network, inputs, lengths)
+            loss = self.goal.loss(outputs.float(), clips)
             if settings.l1:
                 loss = loss + settings.l1 * sum(p.abs().sum() for p in parameters)
             self.optimiser.zero_grad(set_to_none=True)
@@ -207,8 +214,31 @@ class _Run:
             setattr(self, name, state[name])
 
 
-def _rank(metrics: Mapping[str, float]) -> tuple[float, float]:
-    return metrics["accuracy"], -metrics["log_loss"]
+class Classification:
+    """Cross-entropy over `classes` classes; best is the highest held-out accuracy (a `models.goals.Goal`)."""
+
+    def __init__(self, classes: int, fit: Packed, held_out: Packed | None, settings: Settings):
+        self._y, self._held_out = fit.labels().to(fit.device), held_out
+        self._weight = _class_weight(self._y, classes, settings)
+
+    def outputs(self, network: ClipNetwork, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
+        """Logits (B, C)."""
+        return network(inputs, lengths)
+
+    def loss(self, outputs: Tensor, clips: Tensor) -> Tensor:
+        """The cross-entropy of the fit clips `clips` (B,)."""
+        return F.cross_entropy(outputs, self._y[clips.to(self._y.device)], self._weight)
+
+    def measure(self, network: ClipNetwork) -> dict[str, float] | None:
+        """Metrics on the held-out clips; None when a score is not finite."""
+        if self._held_out is None:
+            return {}
+        p = score(network, self._held_out)
+        return held_out_metrics(p, self._held_out.labels().numpy()) if np.isfinite(p).all() else None
+
+    def rank(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
+        """Larger is better."""
+        return metrics["accuracy"], -metrics["log_loss"]
 
 
 def _optimiser(network: ClipNetwork, settings: Settings) -> torch.optim.Optimizer:

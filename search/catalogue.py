@@ -14,7 +14,7 @@ def family_as_data(family: Family) -> dict[str, Any]:
         "section": family.section,
         "summary": family.summary,
         "stage": family.stage,
-        "task": family.task,
+        "tasks": list(family.tasks),
         "inputs": [
             {"slot": i.slot, "level": i.level, "rank": i.rank, "default": i.default} for i in family.inputs
         ],
@@ -33,7 +33,8 @@ def family_as_data(family: Family) -> dict[str, Any]:
 def described(family: Family) -> str:
     """One family on a page: what it is, what it reads, what is searched, what the paper used."""
     data = family_as_data(family)
-    lines = [f"{family.name}: {family.summary}", f"  {family.paper}, {family.section}", f"  stage {family.stage}"]
+    stage = f"  stage {family.stage}, {' or '.join(family.tasks)}"
+    lines = [f"{family.name}: {family.summary}", f"  {family.paper}, {family.section}", stage]
     lines += [f"  reads {slot['slot']}: {slot['default']} by default (per {slot['level']})" for slot in data["inputs"]]
     lines.append("  searched:")
     lines += [f"    {name}: {_range(parameter)}" for name, parameter in data["space"].items()] or ["    nothing"]
