@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.submit_app import submit
+
 if TYPE_CHECKING:
     from search.runner import Workers
 
 search_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and watch searches over families.")
+search_app.command()(submit)
 
 
 @search_app.command()

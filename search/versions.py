@@ -1,10 +1,14 @@
 """What made a result: the versions of the libraries and the revision of this program."""
 
+import os
 import platform
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+# Tells a job on a cluster, which runs from a packed tree without .git, what it was packed from.
+REVISION_VARIABLE = "EMOFUSE_GIT_REVISION"
 
 _LIBRARIES = ("emofuse", "torch", "numpy", "scipy", "scikit-learn", "pyarrow", "librosa", "opencv-python", "av",
               "opensmile", "optuna", "ray")
@@ -27,7 +31,7 @@ def git_revision() -> str:
     """The commit this program runs from, `-dirty` added when its files were changed since; empty outside a checkout."""
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
-        return ""
+        return os.environ.get(REVISION_VARIABLE, "")
     command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = ("features", "models", "search", "ensembles")
-RAY_MODULES = {"features/ray_session.py", "search/cluster.py", "search/nodes.py"}
+RAY_MODULES = {"features/ray_session.py", "search/cluster.py", "search/nodes.py", "search/submit.py"}
 
 
 def _modules(package: str):
