@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from features.errors import EmofuseError, WrongUse
 from search.versions import REVISION_VARIABLE, git_revision, library_versions
@@ -83,15 +83,12 @@ def package_mb(root: Path) -> float:
     """Megabytes that Ray will upload of `root`: all files but those that .gitignore and .rayignore leave out."""
     from ray._private.runtime_env.packaging import create_package
 
+    quiet = logging.getLogger("emofuse.package")
+    quiet.setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "package.zip"
-        create_package(str(root), target, include_gitignore=True, logger=_Silent())
+        create_package(str(root), target, include_gitignore=True, logger=quiet)
         return target.stat().st_size / 1e6
-
-
-class _Silent:
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return lambda *args, **kwargs: None
 
 
 def connect(address: str) -> Jobs:
@@ -105,7 +102,7 @@ def connect(address: str) -> Jobs:
     for name in ("packaging", "working_dir"):
         logging.getLogger(f"ray._private.runtime_env.{name}").setLevel(logging.ERROR)
     try:
-        return JobSubmissionClient(address)
+        return cast(Jobs, JobSubmissionClient(address))
     except Exception as error:  # requests' errors, RuntimeError, ConnectionError, Ray's AuthenticationError
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise EmofuseError(
