@@ -26,10 +26,24 @@ Tensors = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Packed:
-    """N clips packed: `values[slot]` (sum of T, ...) end to end; clip n is its `length[n]` rows from `start[n]` on.
+class Window:
+    """What a network sees of a clip at a time: `steps` steps, each `gap` steps after the one before.
 
-    `start` and `length` (N,) lie on the CPU, `values` on `device` or, when too large for it, in pinned memory.
+    A longer clip is cut into such windows one after another, the last one flush with its end. A shorter one is a window
+    by itself, whose last step is repeated.
+    """
+
+    steps: int
+    gap: int = 1
+
+
+@dataclass(frozen=True)
+class Packed:
+    """N clips packed: `values[slot]` (sum of T, ...) end to end; clip n is `length[n]` rows, `stride` apart, from
+    `start[n]` on.
+
+    `start` and `length` (N,) lie on the CPU, `values` on `device` or, when too large for it, in pinned memory. `clip`
+    (N,) tells which clip an example belongs to, where they are parts of clips.
     """
 
     values: Tensors
@@ -37,6 +51,8 @@ class Packed:
     length: Tensors
     y: Tensor | None
     device: torch.device
+    stride: int = 1
+    clip: Tensor | None = None
 
     def __len__(self) -> int:
         return len(next(iter(self.length.values())))
@@ -54,6 +70,20 @@ class Packed:
         y = None if self.y is None else self.y.repeat_interleave(length)
         return replace(self, start={slot: torch.arange(rows)}, length={slot: torch.ones(rows, dtype=torch.int64)}, y=y)
 
+    def windows(self, window: Window) -> "Packed":
+        """Every window of the only slot as an example of its own, with its clip's label."""
+        ((slot, length),) = self.length.items()
+        steps = -(-length // window.gap)
+        beyond = (steps - window.steps).clamp(min=0)
+        count = 1 - (-beyond // window.steps)
+        clip = torch.arange(len(self)).repeat_interleave(count)
+        number = torch.arange(len(clip)) - (count.cumsum(0) - count)[clip]
+        first = torch.minimum(number * window.steps, beyond[clip])  # the last window ends with the clip
+        return replace(
+            self, start={slot: self.start[slot][clip] + window.gap * first}, stride=window.gap, clip=clip,
+            length={slot: steps[clip].clamp(max=window.steps)}, y=None if self.y is None else self.y[clip],
+        )
+
     def batch(self, clips: Tensor, min_steps: int = 1) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Inputs {slot: (B, T, ...)} and lengths {slot: (B,)} of `clips` (B,) on `device`; a clip shorter than
         `min_steps` counts as that long, its last step repeated."""
@@ -64,7 +94,7 @@ class Packed:
             if steps == 1:
                 rows = start
             else:
-                rows = start[:, None] + torch.minimum(torch.arange(steps), length[:, None] - 1)  # (B, T)
+                rows = start[:, None] + self.stride * torch.minimum(torch.arange(steps), length[:, None] - 1)  # (B, T)
             gathered = values.index_select(0, rows.flatten().to(values.device))
             gathered = gathered.view(len(clips), steps, *values.shape[1:])
             inputs[slot] = gathered.to(self.device, non_blocking=True)  # (B, T, ...)
@@ -73,7 +103,7 @@ class Packed:
 
 
 def pack(examples: Examples, inputs: tuple[Input, ...], shapes: Mapping[str, tuple[int, ...]], device: str) -> Packed:
-    """Copy the clips of `examples` into one tensor per slot; images stay uint8, vectors become float32.
+    """Copy the clips of `examples` into one tensor per slot; images stay uint8, vectors and maps become float32.
 
     Refuses a clip without steps, of another shape than `shapes[slot]`, with NaN or infinity, or with images that aren't
     uint8, by its name.
@@ -91,14 +121,14 @@ def pack(examples: Examples, inputs: tuple[Input, ...], shapes: Mapping[str, tup
                     f"Clip {clip_id!r}: expected one or more {slot.slot!r} steps of shape {shape}, "
                     f"but got an array of shape {array.shape}; extract the set again."
                 )
-            if slot.rank > 1 and array.dtype != np.uint8:
+            if slot.is_image and array.dtype != np.uint8:
                 raise EmofuseError(
                     f"Clip {clip_id!r}: expected {slot.slot!r} as images of type uint8, but got {array.dtype}."
                 )
-        dtype = np.float32 if slot.rank == 1 else np.uint8
+        dtype = np.uint8 if slot.is_image else np.float32
         joined = np.concatenate([array.astype(dtype, copy=False) for array in arrays])
         values[slot.slot] = _placed(torch.from_numpy(joined), where)
-        if slot.rank == 1 and not torch.isfinite(values[slot.slot].sum()):
+        if not slot.is_image and not torch.isfinite(values[slot.slot].sum()):
             examples.check_finite()
         length[slot.slot] = torch.tensor([len(a) for a in arrays])
         start[slot.slot] = length[slot.slot].cumsum(0) - length[slot.slot]

@@ -39,9 +39,9 @@ class Checkpoint:
             return None
         return state
 
-    def save(self, state: Callable[[], dict[str, Any]]) -> None:
-        """Write `state()` if it is time; a reader sees the old file or the new one, never a part."""
-        if self._path is None or time.monotonic() - self._written < self._every_s:
+    def save(self, state: Callable[[], dict[str, Any]], now: bool = False) -> None:
+        """Write `state()` if it is time, or `now`; a reader sees the old file or the new one, never a part."""
+        if self._path is None or not (now or time.monotonic() - self._written >= self._every_s):
             return
         with replacing(self._path) as temporary:
             torch.save({"identity": self._identity, **state()}, temporary)

@@ -20,13 +20,20 @@ class Input:
     """One input slot of a family: its level, the shape of a time step it takes, and the paper's feature set.
 
     `rank` is the number of axes of one time step: 1 a vector (F,), 2 a grey image (H, W), 3 a colour image (H, W, 3).
-    `default` is a feature-set spec (`is10`, `faces:size=48`) or a backbone's layer (`face_cnn.conv2`).
+    `default` is a feature-set spec (`is10`, `faces:size=48`) or a backbone's layer (`face_cnn.conv2`). What has more
+    than one axis is an image of uint8 unless it `is_map`: real numbers, as vectors are.
     """
 
     slot: str
     level: Level
     rank: int
     default: str
+    is_map: bool = False
+
+    @property
+    def is_image(self) -> bool:
+        """Whether a step is an image of uint8."""
+        return self.rank > 1 and not self.is_map
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from models.batches import Packed
+from models.batches import Packed, Window
 
-# Rows that are float64 at once while means and deviations are computed.
-_PIECE = 4096
+# Numbers that are float64 at once while means and deviations are computed.
+_PIECE = 4_000_000
 
 
 class ClipNetwork(nn.Module):
@@ -17,13 +17,16 @@ class ClipNetwork(nn.Module):
 
     `forward` and `encode` take `inputs[slot]` (B, T, ...), padded, and `lengths[slot]` (B,); clip-level slots have
     T = 1. They give logits (B, C) and clip vectors (B, D), and neither may depend on steps past a clip's length. `head`
-    is the softmax layer. Vectors come standardised; images as uint8, for the network to apply `scalers[slot]` to.
+    is the softmax layer. Vectors and maps come standardised; images as uint8, for the network to apply `scalers[slot]`
+    to.
     """
 
     # A shorter clip counts as this long, its last step repeated.
     min_steps = 1
     # Training takes every step of a clip as an example of its own.
     step_by_step = False
+    # Training takes every window of a clip as an example of its own; a clip's scores are the mean over its windows.
+    cut_into: Window | None = None
 
     head: nn.Linear
 
@@ -39,13 +42,19 @@ class ClipNetwork(nn.Module):
         """Logits (B, C)."""
         return self.head(self.encode(inputs, lengths))
 
+    def examples(self, packed: Packed) -> Packed:
+        """`packed` as training takes it: its clips, their steps or their windows."""
+        if self.step_by_step:
+            return packed.as_steps()
+        return packed.windows(self.cut_into) if self.cut_into else packed
+
     def fit_scalers(self, packed: Packed) -> None:
         """Learn the mean and deviation of every input from the rows that the network is fitted on."""
         for slot, scaler in self.scalers.items():
             cast(Standardise, scaler).fit(packed.values[slot])
 
     def standardise_(self, packed: Packed) -> Packed:
-        """Standardise the vectors of `packed` in place: once, where `forward` would do it again in every epoch."""
+        """Standardise the vectors and maps of `packed` in place, once, where `forward` would in every epoch."""
         for slot, values in packed.values.items():
             if values.dtype != torch.uint8:
                 cast(Standardise, self.scalers[slot]).apply_(values)
@@ -73,9 +82,9 @@ class Standardise(nn.Module):
     def fit(self, values: Tensor) -> None:
         """Learn from `values` (R, ...), in pieces, so that images are never float64 all at once."""
         count, device = len(values), self.mean.device
-        mean = torch.stack([piece.to(device).double().sum(0) for piece in values.split(_PIECE)]).sum(0) / count
-        squares = [(piece.to(device).double() - mean).square().sum(0) for piece in values.split(_PIECE)]
-        std = (torch.stack(squares).sum(0) / count).sqrt()
+        pieces = values.split(max(1, _PIECE // self.mean.numel()))
+        mean = sum(piece.to(device).double().sum(0) for piece in pieces) / count
+        std = (sum((piece.to(device).double() - mean).square().sum(0) for piece in pieces) / count).sqrt()
         # A feature that never changes says nothing: it becomes 0, not noise blown up.
         std[std <= 1e-6 * mean.abs().clamp(min=1e-6)] = 1.0
         self.mean.copy_(mean)

@@ -24,30 +24,31 @@ _OF_CLASSES = ("logits", "probabilities")
 
 
 class StillNetwork(ClipNetwork):
-    """A network on single images, uint8, grey (H, W) or colour (H, W, 3).
+    """A network on single images, uint8, grey (H, W) or colour (H, W, 3), or on single maps (H, W), float32.
 
     A clip's scores are the mean of its frames' probabilities. Training sees each frame on its own.
     """
 
     step_by_step = True
 
-    def __init__(self, shape: tuple[int, ...]):
-        super().__init__({"faces": shape})
+    def __init__(self, shape: tuple[int, ...], slot: str = "faces"):
+        super().__init__({slot: shape})
+        self.slot = slot
 
     def frames(self, images: Tensor, layer: str | None = None) -> Tensor:
         """The flattened output (N, D) of `layer`, by default of the last before `head`, for `images` (N, H, W[, 3])."""
         raise NotImplementedError
 
     def forward(self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
-        images = inputs["faces"]  # (B, T, H, W[, 3])
+        images = inputs[self.slot]  # (B, T, H, W[, 3])
         if images.shape[1] == 1:
             return self.head(self.frames(images[:, 0]))  # (B, C)
-        p = self._mean(images, lengths["faces"], lambda frames: self.head(self.frames(frames)).softmax(1))
+        p = self._mean(images, lengths[self.slot], lambda frames: self.head(self.frames(frames)).softmax(1))
         return p.clamp(min=torch.finfo(p.dtype).tiny).log()  # (B, C)
 
     def encode(self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
         """The last layer before `head`, averaged over the clip's frames."""
-        return self._mean(inputs["faces"], lengths["faces"], self.frames)
+        return self._mean(inputs[self.slot], lengths[self.slot], self.frames)
 
     def read(self, images: Tensor, layer: str) -> Tensor:
         """The output (N, D) of `layer`, `logits` and `probabilities` among them."""
@@ -66,13 +67,14 @@ class StillNetwork(ClipNetwork):
 
 
 class StagedNetwork(StillNetwork):
-    """A network that is a row of named stages; training shifts and mirrors its images.
+    """A network that is a row of named stages; training shifts and mirrors its images, but not maps.
 
     A subclass fills `stages` and sets `head`. Images are moved by up to `shift` pixels each way.
     """
 
-    def __init__(self, shape: tuple[int, ...]):
-        super().__init__(shape)
+    def __init__(self, shape: tuple[int, ...], slot: str = "faces"):
+        super().__init__(shape, slot)
+        self.shape = shape
         if shape[0] != shape[1]:
             raise WrongUse(f"Expected square faces, but got {shape[0]}x{shape[1]} pixels.")
         self.channels = 3 if len(shape) == 3 else 1
@@ -80,9 +82,11 @@ class StagedNetwork(StillNetwork):
         self.stages = nn.ModuleDict()
 
     def frames(self, images: Tensor, layer: str | None = None) -> Tensor:
-        x = self.scalers["faces"](images)  # (N, H, W[, 3])
-        if self.training:
-            x = shifted(x, self.shift)
+        x = images  # (N, H, W[, 3])
+        if images.dtype == torch.uint8:
+            x = self.scalers[self.slot](images)
+            if self.training and self.step_by_step:
+                x = shifted(x, self.shift)
         x = x.movedim(3, 1) if self.channels == 3 else x[:, None]  # (N, 1 or 3, H, W)
         x = x.contiguous(memory_format=torch.channels_last)
         for name, stage in self.stages.items():

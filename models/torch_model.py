@@ -57,15 +57,9 @@ class TorchModel:
         resume: Path | None = None,
     ) -> FitResult:
         """See `models.family.Model.fit`."""
-        for examples in filter(None, (train, held_out)):
-            self._check(examples)
-        fit_rows = self._pack(train)
-        held_out_rows = None if held_out is None else self._pack(held_out)
+        fit_rows, held_out_rows = self._rows(train, held_out)
         network = self._network = self._build()
-        self._start(network, fit_rows)
-        network.standardise_(fit_rows)
-        if held_out_rows is not None:
-            network.standardise_(held_out_rows)
+        self._prepare(network, fit_rows, held_out_rows)
         return training.train(
             network, fit_rows, held_out_rows, self.settings, goal=self._goal(train, held_out, held_out_rows),
             seed=self.context.seed, epochs=epochs, max_epochs=max_epochs, report=report, resume=resume,
@@ -102,13 +96,24 @@ class TorchModel:
         self._network = network
         return self
 
-    def _build(self) -> ClipNetwork:
+    def _build(self, make: Callable[[], ClipNetwork] | None = None) -> ClipNetwork:
         device = torch.device(self.context.device)
         with training.seeded(self.context.seed, device):
-            return self._make().to(device)
+            return (make or self._make)().to(device)
+
+    def _rows(self, train: Examples, held_out: Examples | None) -> tuple[Packed, Packed | None]:
+        for examples in filter(None, (train, held_out)):
+            self._check(examples)
+        return self._pack(train), None if held_out is None else self._pack(held_out)
+
+    def _prepare(self, network: ClipNetwork, fit_rows: Packed, held_out_rows: Packed | None) -> None:
+        """Make a new network and both sides' rows ready for the first epoch."""
+        self._start(network, fit_rows)
+        for rows in filter(None, (fit_rows, held_out_rows)):
+            network.standardise_(rows)
 
     def _start(self, network: ClipNetwork, fit_rows: Packed) -> None:
-        """Make a new network ready for its first epoch."""
+        """Give a new network what it begins with."""
         network.fit_scalers(fit_rows)
 
     def _check(self, examples: Examples) -> None:

@@ -26,9 +26,10 @@ class Settings:
 
     `l1` is the weight of the sum of all parameters' absolute values in the loss, which `loss` in the curve includes.
     `clip` is the largest gradient norm, None for no limit. The learning rate is multiplied by `decay` after every
-    `decay_iterations` batches, or after every epoch where that is None. `patience` is the number of epochs without a
-    better held-out result after which training stops. `class_weight` "balanced" weighs a class by the inverse of its
-    frequency. `precision` "auto" is mixed precision on a GPU and float32 on a CPU.
+    `decay_iterations` batches, or after every epoch where that is None. Training ends with the epoch in which it comes
+    to `max_iterations` batches. `patience` is the number of epochs without a better held-out result after which it
+    stops. `class_weight` "balanced" weighs a class by the inverse of its frequency. `precision` "auto" is mixed
+    precision on a GPU and float32 on a CPU.
     """
 
     optimiser: Literal["sgd", "adam", "rmsprop"]
@@ -42,6 +43,7 @@ class Settings:
     clip: float | None = None
     decay: float = 1.0
     decay_iterations: int | None = None
+    max_iterations: int | None = None
     class_weight: Literal["none", "balanced"] = "none"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     checkpoint_every_s: float = 10.0
@@ -89,16 +91,18 @@ def train(
     report: Report | None = None,
     resume: Path | None = None,
     identity: str = "",
+    keep_checkpoint: bool = False,
 ) -> FitResult:
     """Train `network` in place and leave it with the weights of the best epoch.
 
     Best is the epoch that `goal` ranks highest; of a classification, which it is by default, the one of highest
     held-out accuracy, among equals of lowest log loss. With `epochs` it trains for exactly that many and keeps the
-    last. Raises EmofuseError when the loss or a weight is no longer finite.
+    last. `keep_checkpoint` writes a last checkpoint at the end, for a training that goes on from this one. Raises
+    EmofuseError when the loss or a weight is no longer finite.
     """
     if epochs is None and held_out is None:
         raise EmofuseError("Training expects held-out clips to stop on, or a number of epochs, but got neither.")
-    last = epochs if epochs is not None else min(settings.max_epochs, max_epochs or settings.max_epochs)
+    last = last_epoch(settings, epochs, max_epochs)
     if last < 1:
         raise EmofuseError(f"Training expects at least one epoch, but got {last}.")
     checkpoint = Checkpoint(resume, identity, settings.checkpoint_every_s)
@@ -106,13 +110,18 @@ def train(
         run = _Run(network, fit, held_out, settings, seed, goal)
         if state := checkpoint.load():
             run.restore(state)
-        while run.epoch < last and (epochs is not None or run.epoch - run.best_epoch < settings.patience):
+        while run.epoch < last and (epochs is not None or run.hopeful):
             metrics = run.one_epoch(keep_last=epochs is not None)
-            checkpoint.save(run.state)
+            checkpoint.save(run.state, now=keep_checkpoint and run.epoch == last)
             if report is not None:
                 report(run.epoch, metrics)
         network.load_state_dict(run.best)
     return FitResult(run.epoch, run.best_epoch, run.best_metrics, tuple(run.curve))
+
+
+def last_epoch(settings: Settings, epochs: int | None, max_epochs: int | None) -> int:
+    """The epoch that training doesn't go beyond."""
+    return epochs if epochs is not None else min(settings.max_epochs, max_epochs or settings.max_epochs)
 
 
 class _Run:
@@ -128,7 +137,7 @@ class _Run:
         goal: Goal | None,
     ):
         self.network, self.settings, self.device = network, settings, fit.device
-        self.fit = fit.as_steps() if network.step_by_step else fit
+        self.fit = network.examples(fit)
         self.measured = held_out is not None
         self.goal = goal or Classification(network.head.out_features, self.fit, held_out, settings)
         self.optimiser = _optimiser(network, settings)
@@ -139,6 +148,12 @@ class _Run:
         self.best: dict[str, Tensor] = {}
         self.best_metrics: dict[str, float] = {}
         self.curve: list[dict[str, float]] = []
+
+    @property
+    def hopeful(self) -> bool:
+        """Whether early stopping and the limit of iterations let another epoch begin."""
+        most = self.settings.max_iterations
+        return self.epoch - self.best_epoch < self.settings.patience and (most is None or self.iteration < most)
 
     def one_epoch(self, keep_last: bool) -> dict[str, float]:
         """Train over all fit clips once, measure, keep the weights if they are the best; return the epoch's metrics."""
@@ -270,8 +285,13 @@ def encodings(network: ClipNetwork, packed: Packed) -> np.ndarray:
 @torch.inference_mode()
 def _per_clip(network: ClipNetwork, packed: Packed, function: Callable[..., Tensor]) -> np.ndarray:
     network.eval()
-    clips = list(scoring_batches(packed, network.min_steps))
+    if network.cut_into:
+        packed = packed.windows(network.cut_into)
+    some = list(scoring_batches(packed, network.min_steps))
     with exact_kernels():
-        rows = [function(*packed.batch(some, network.min_steps)) for some in clips]
-    back = torch.cat(clips).argsort()
-    return torch.cat(rows).cpu()[back].numpy()
+        rows = torch.cat([function(*packed.batch(examples, network.min_steps)) for examples in some]).cpu()
+    rows = rows[torch.cat(some).argsort()]
+    if packed.clip is not None:
+        windows = torch.bincount(packed.clip)[:, None]
+        rows = rows.new_zeros(len(windows), rows.shape[1]).index_add(0, packed.clip, rows) / windows
+    return rows.numpy()

@@ -55,8 +55,8 @@ class Block(nn.Module):
 class Inception(StagedNetwork):
     """Inception-v2 of `width` times the numbers of filters; it takes images of any size of 32 or more."""
 
-    def __init__(self, shape: tuple[int, ...], width: float, classes: int, dropout: float):
-        super().__init__(shape)
+    def __init__(self, shape: tuple[int, ...], width: float, classes: int, dropout: float, slot: str = "faces"):
+        super().__init__(shape, slot)
         self.dropout = nn.Dropout(dropout)
         first, second = int(64 * width), int(192 * width)
         self.stages["conv1"] = unit(self.channels, first, 7, 2)

@@ -87,6 +87,13 @@ def test_images_stay_uint8():
         pack(floats, (faces,), shapes, "cpu")
 
 
+def test_maps_become_float32():
+    maps = Input("maps", "frame", 2, "audio_maps", is_map=True)
+    some = Examples(("c0",), {"maps": [np.full((3, 2, 2), -0.5)]}, ("a",))
+    inputs, _ = pack(some, (maps,), {"maps": (2, 2)}, "cpu").batch(torch.tensor([0]))
+    assert inputs["maps"].dtype == torch.float32 and inputs["maps"].shape == (1, 3, 2, 2)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.uint8, np.int64])
 def test_vectors_become_float32(dtype):
     assert packed([2], dtype=dtype).values["frames"].dtype == torch.float32

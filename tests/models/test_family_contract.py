@@ -17,12 +17,13 @@ from models.space import check_point
 CLASSES = ("angry", "happy")
 SHAPES = {1: (7,), 2: (48, 48), 3: (48, 48, 3)}
 # The smallest images of families that take much time on larger ones.
-SMALL = {"alexnet_face": (40, 40, 3), "convnet100": (32, 32), "vgg16": (32, 32, 3)}
+SMALL = {"alexnet_face": (40, 40, 3), "audio_map_lstm": (34, 34), "convnet100": (32, 32), "vgg16": (32, 32, 3)}
 # Families whose vectors are probabilities of the classes; other vectors are refused.
 OF_PROBABILITIES = {"frame_average"}
 # Hyperparameters, within the space, that fit a handful of clips in few steps; the published ones are made for more.
 EASY = {
     "alexnet_face": {"width": 0.25, "batch_norm": True, "dropout": 0.0},
+    "audio_map_lstm": {"width": 0.125, "dropout": 0.0, "single_epochs": 10, "single_lr": 0.1, "lr": 0.01},
     "cnn_irnn": {"lr": 0.05, "momentum": 0.9},
     "convnet100": {"hidden": 512, "batch_norm": True, "dropout": 0.0},
     "face_cnn": {"batch_norm": True, "dropout": 0.0},
@@ -58,7 +59,7 @@ def clips(family, n, seed=0):
         arrays = [prototypes[c] + rng.normal(size=(t, *shape)) / 4 for c, t in zip(y, steps, strict=True)]
         if family.name in OF_PROBABILITIES:
             arrays = [softmax(a, axis=1) for a in arrays]
-        if slot.rank > 1:
+        if slot.is_image:
             arrays = [np.clip(128 + 40 * a, 0, 255).astype(np.uint8) for a in arrays]
         else:
             arrays = [a.astype(np.float32) for a in arrays]
@@ -165,14 +166,14 @@ def test_predictions_are_distributions_for_inputs_far_outside(family, fitted):
         pytest.skip("probabilities have no outside: what is none is refused")
     some = clips(family, 4, seed=6)
     for slot in family.inputs:
-        if slot.rank == 1:
+        if not slot.is_image:
             some.inputs[slot.slot][0] = some.inputs[slot.slot][0] * 1e4
         some.inputs[slot.slot][1] = np.zeros_like(some.inputs[slot.slot][1])
     assert is_distribution(fitted.predict(some), 4)
 
 
 def test_nan_is_refused_by_the_clips_name(family, fitted):
-    vectors = [slot.slot for slot in family.inputs if slot.rank == 1]
+    vectors = [slot.slot for slot in family.inputs if not slot.is_image]
     if not vectors:
         pytest.skip("uint8 images hold no NaN")
     for bad in (np.nan, np.inf):

@@ -87,6 +87,13 @@ def test_stops_after_patience_epochs_without_a_better_result(monkeypatch):
     assert (result.epochs, result.best_epoch) == (5, 2)
 
 
+def test_training_ends_with_the_epoch_that_reaches_the_limit_of_iterations(monkeypatch):
+    scripted(monkeypatch, *[(1, 0.9)] * 9)
+    limited = replace(FAST, max_iterations=7)  # 3 batches an epoch
+    assert trained(limited)[0].epochs == 3
+    assert train(network(), rows(clips()), None, limited, epochs=5).epochs == 5, "a refit's epochs are given"
+
+
 def test_max_epochs_caps_the_settings_and_never_lifts_them(monkeypatch):
     scripted(monkeypatch, *[(1, 0.9)] * 9)
     assert trained(replace(FAST, max_epochs=4), max_epochs=2)[0].epochs == 2
