@@ -13,6 +13,10 @@ class WrongUse(EmofuseError):
     exit_code = 2
 
 
+class Diverged(EmofuseError):
+    """Training reached numbers that are not finite."""
+
+
 class ClipFailure(EmofuseError):
     """One clip can't be turned into features; it becomes a row with this status and reason.
 

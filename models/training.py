@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch text uses
 from torch import Tensor
 
-from features.errors import EmofuseError
+from features.errors import Diverged, EmofuseError
 from models.batches import Packed, epoch_batches, scoring_batches
 from models.checkpoint import Checkpoint
 from models.family import FitResult, Report
@@ -98,7 +98,7 @@ def train(
     Best is the epoch that `goal` ranks highest; of a classification, which it is by default, the one of highest
     held-out accuracy, among equals of lowest log loss. With `epochs` it trains for exactly that many and keeps the
     last. `keep_checkpoint` writes a last checkpoint at the end, for a training that goes on from this one. Raises
-    EmofuseError when the loss or a weight is no longer finite.
+    Diverged when the loss or a weight is no longer finite.
     """
     if epochs is None and held_out is None:
         raise EmofuseError("Training expects held-out clips to stop on, or a number of epochs, but got neither.")
@@ -164,7 +164,7 @@ class _Run:
             found = self.goal.measure(self.network)
             metrics, loss = (found, loss) if found is not None else ({}, float("nan"))
         if not np.isfinite(loss) or not self._finite_weights():
-            raise EmofuseError(
+            raise Diverged(
                 f"Training diverged in epoch {self.epoch} at learning rate {lr:g} (loss {loss:g}); "
                 "expected finite numbers: lower the learning rate or the gradient clipping."
             )

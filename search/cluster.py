@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.ray_session import ray_session
+from search.attempts import attempt_trial
 from search.capacity import Capacity
 from search.jobs import Ending, Job, Source
 from search.nodes import read_capacity
-from search.trial import TrialSpec, attempt_trial
+from search.oom import MemoryKills
+from search.spec import TrialSpec
 
 if TYPE_CHECKING:
     from search.recipe import Asha
@@ -50,7 +52,7 @@ def work(config: dict[str, Any]) -> None:
             tune.report({"epoch": epoch, "accuracy": best})
 
     result = attempt_trial(TrialSpec.from_dict(json.loads(config["spec"])), report)
-    ending = Ending(result.status, result.value, result.epochs, result.wall_s, result.reason)
+    ending = Ending(result.status, result.value, result.epochs, result.wall_s, result.reason, result.kind)
     tune.report({"ending": json.dumps(asdict(ending))})
 
 
@@ -90,7 +92,7 @@ def run_jobs(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     for job in () if source.stopping() else tuple(running.values()):
-        source.end(job, Ending("failed", reason="Ray gave the trial up without a word"))
+        source.end(job, Ending("failed", reason="Ray gave the trial up without a word", kind="lost"))
 
 
 def rungs(asha: "Asha | None", max_epochs: int) -> list[int]:
@@ -135,7 +137,8 @@ def _searcher(source: Source, running: dict[str, Job], asha: "Asha | None", max_
                 return
             job = running.pop(trial_id)
             if error or not result:
-                source.end(job, Ending("failed", reason=f"its worker process died more than {MAX_LOSSES} times"))
+                reason = f"its worker process died more than {MAX_LOSSES} times"
+                source.end(job, Ending("failed", reason=reason, kind="lost"))
             elif "ending" in result:
                 source.end(job, Ending(**json.loads(result["ending"])))
             else:
@@ -194,15 +197,33 @@ def _scheduler(source: Source, running: dict[str, Job], asha: "Asha | None", max
 
 
 def _callback(source: Source, running: dict[str, Job]) -> Any:
+    import ray
     from ray.tune import Callback
 
     class Losses(Callback):
-        """Tells the source of trials that are started again."""
+        """Tells the source of trials that are started again.
+
+        Ray's own monitor says that it killed a process for lack of memory. The kernel says nothing, but counts what it
+        killed on this machine.
+        """
+
+        def __init__(self) -> None:
+            self._kills = MemoryKills() if len(ray.nodes()) == 1 else None
+
+        def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
+            if self._kills is not None:
+                self._kills.look()
 
         def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-            source.lost(running[trial.trial_id])
+            counted = self._kills is not None and self._kills.recent()
+            source.lost(running[trial.trial_id], out_of_memory=counted or _told_of_memory(trial))
 
     return Losses()
+
+
+def _told_of_memory(trial: Any) -> bool:
+    """Whether Ray's monitor ended the trial's process; its words for any other kill are a guess at memory too."""
+    return trial.error_file is not None and "running low on memory" in Path(trial.error_file).read_text()
 
 
 def _stopper(source: Source) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from models.space import Choice, Float, Parameter, Space
 
 if TYPE_CHECKING:  # a status needs neither Optuna nor the families
+    from search.failures import Kind
     from search.recipe import Entry
     from search.studies import EntryStudy
     from search.trial import TrialSpec
@@ -28,6 +29,7 @@ class Ending:
     epochs: int = 0
     wall_s: float = 0.0
     reason: str = ""
+    kind: "Kind | None" = None
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,8 @@ class Source(Protocol):
         """The search shall stop now."""
         ...
 
-    def lost(self, job: Job) -> None:
-        """The trial's process died, and the trial is started again."""
+    def lost(self, job: Job, out_of_memory: bool) -> None:
+        """The trial's process died, as far as is known for lack of memory, and the trial is started again."""
         ...
 
 

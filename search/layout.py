@@ -3,18 +3,22 @@
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from features.errors import EmofuseError
 from features.files import read_json, write_bytes, write_json
+from search.failures import Kind
 from search.predictions import prediction_files, prediction_path
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a trial without a prediction file ended; `reason` is one sentence."""
+    """How a trial without a prediction file ended; `reason` is one sentence, `kind` that of a failure.
+
+    `traceback` is the file of a failure's traceback, inside the run's folder.
+    """
 
     trial_key: str
     config_key: str
@@ -26,6 +30,9 @@ class Outcome:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     epochs: int = 0
     value: float | None = None
+    kind: Kind | None = None
+    traceback: str | None = None
+    batch_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,9 @@ class Layout:
     def write_outcome(self, outcome: Outcome, traceback: str | None = None) -> None:
         """Record a failed or pruned trial as trials/<key>.json, its traceback as trials/<key>.txt."""
         if traceback is not None:
-            write_bytes(self._outcome(outcome.trial_key, ".txt"), traceback.encode())
+            path = self._outcome(outcome.trial_key, ".txt")
+            write_bytes(path, traceback.encode())
+            outcome = replace(outcome, traceback=str(path.relative_to(self.path)))
         write_json(self._outcome(outcome.trial_key), asdict(outcome))
 
     def outcomes(self) -> Iterator[Outcome]:

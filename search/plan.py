@@ -53,7 +53,8 @@ def refit_spec(run: RunFolder, parents: Sequence[Footer]) -> TrialSpec:
     """The refit on train and val of one configuration: its hyperparameters, and the epochs its parents stopped at.
 
     `parents` are the footers of the configuration's trials on its partitions. The epochs are the rounded mean of their
-    best epochs (exact with one parent). A backbone is never refitted (Kahou 2015).
+    best epochs (exact with one parent), the batch is the smallest that any of them was trained with. A backbone is
+    never refitted (Kahou 2015).
     """
     keys = {parent.config_key for parent in parents}
     if len(keys) != 1:
@@ -69,6 +70,7 @@ def refit_spec(run: RunFolder, parents: Sequence[Footer]) -> TrialSpec:
         )
     known = {entry.name: entry.request() for _, entry in run.recipe.all_entries()}
     resources = known.get(first.entry, family.resources)
+    batches = [parent.batch_size for parent in parents if parent.batch_size is not None]
     return TrialSpec(
         run=str(run.path),
         clips=str(run.clips),
@@ -91,4 +93,5 @@ def refit_spec(run: RunFolder, parents: Sequence[Footer]) -> TrialSpec:
         cpu=resources.cpu,
         gpu=resources.gpu,
         memory_mb=resources.memory_mb,
+        batch_size=min(batches, default=None),
     )

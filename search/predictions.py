@@ -29,6 +29,8 @@ class Footer:
     `config_key` is shared by the trials of one configuration on different partitions: together they are one member of
     an ensemble. `entry` is the recipe's name for the family with its inputs. `seed` is the training's own, made from
     `recipe_seed` and `config_key`. `parents` are the trial keys that a refit copies hyperparameters and epochs from.
+    `batch_size` is the one used, half the hyperparameter when memory ran out (None: the family has none); `device` and
+    `cpu` (threads) are what it was trained on.
     """
 
     trial_key: str
@@ -55,6 +57,9 @@ class Footer:
     family_version: int = 1
     recipe_seed: int = 0
     max_epochs: int | None = None
+    batch_size: int | None = None
+    device: str = "cpu"
+    cpu: float = 1.0
     schema_version: int = SCHEMA_VERSION
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from features.progress import say
 from models.family import Resources
+from search.attempts import after_loss
 from search.capacity import Capacity
 from search.interrupts import Interrupts
 from search.jobs import Ending, Job
@@ -49,6 +50,7 @@ class Refits:
         if not self._waiting:
             return None
         job = self._waiting.popleft()
+        self.run.clear_outcome(job.key)
         if self._capacity is None:
             return job
         return replace(job, spec=self._capacity.place(job.spec))
@@ -77,9 +79,10 @@ class Refits:
         """A signal came."""
         return self._interrupts.requested is not None
 
-    def lost(self, job: Job) -> None:
-        """Say that the trial is started again."""
-        say(f"{job}: its process died; it goes on from its checkpoint in another one")
+    def lost(self, job: Job, out_of_memory: bool) -> None:
+        """Say what becomes of the trial."""
+        if told := after_loss(job.spec, out_of_memory):
+            say(f"{job}: {told}")
 
 
 def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: Workers) -> list[TrialResult]:

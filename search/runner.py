@@ -16,16 +16,17 @@ from features.progress import say
 from models.family import Resources
 from models.space import Scalar
 from search.activations import ensure_entry_activations
+from search.attempts import after_loss, attempt_trial, ended_outcome
 from search.capacity import Capacity
 from search.cluster import connected, run_jobs
 from search.inputs import split_layer
 from search.interrupts import Interrupts
 from search.jobs import Ending, Job, Queue, Source, budget
 from search.recipe import Asha, Entry, Recipe, Stage
-from search.runfolder import Outcome, RunFolder
+from search.runfolder import RunFolder
 from search.status import Status, exclusive, read_status
 from search.studies import EntryStudy, open_journal
-from search.trial import TrialResult, TrialSpec, attempt_trial, entry_spec, finished_result
+from search.trial import TrialResult, TrialSpec, entry_spec, finished_result
 
 
 class Trials(Source, Protocol):
@@ -121,9 +122,10 @@ class StageJobs:
         """A signal came."""
         return self._interrupts.requested is not None
 
-    def lost(self, job: Job) -> None:
-        """Say that the trial is started again."""
-        say(f"{job}: its process died; it goes on from its checkpoint in another one")
+    def lost(self, job: Job, out_of_memory: bool) -> None:
+        """Say what becomes of the trial."""
+        if told := after_loss(job.spec, out_of_memory):
+            say(f"{job}: {told}")
 
     def _study(self, entry: Entry, journal: JournalStorage) -> EntryStudy:
         return EntryStudy(
@@ -141,7 +143,7 @@ class StageJobs:
         if done is not None:
             ending = _ending(done)
         elif outcome is not None:
-            ending = Ending(outcome.status, outcome.value, outcome.epochs, reason=outcome.reason)
+            ending = Ending(outcome.status, outcome.value, outcome.epochs, 0.0, outcome.reason, outcome.kind)
         else:
             return None
         self._ended += 1
@@ -150,18 +152,14 @@ class StageJobs:
     def _record(self, job: Job, ending: Ending) -> None:
         # A worker records its own failure, unless it died of it.
         if ending.status == "pruned" or (ending.status == "failed" and self.run.outcome(job.key) is None):
-            spec = job.spec
-            self.run.write_outcome(Outcome(
-                job.key, spec.config_key, ending.status, ending.reason, spec.entry, spec.family, spec.partition,
-                spec.hyperparameters, ending.epochs, ending.value,
-            ))
+            self.run.write_outcome(ended_outcome(job.spec, ending))
             self.run.drop_checkpoint(job.key)
         self._ended += 1
         say(f"{self._ended} of {self._total}  {job}: {_told(ending)}")
 
 
 def _ending(result: TrialResult) -> Ending:
-    return Ending(result.status, result.value, result.epochs, result.wall_s, result.reason)
+    return Ending(result.status, result.value, result.epochs, result.wall_s, result.reason, result.kind)
 
 
 def _told(ending: Ending) -> str:

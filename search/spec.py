@@ -14,8 +14,9 @@ class TrialSpec:
 
     `run` is the run folder, `clips` the table that the trial is trained on (the stills for a backbone), `inputs` and
     `feature_keys` are by slot. `epochs` is None for early stopping, a number for a refit. `cpu`, `gpu` and `memory_mb`
-    are what the trial was given; like the paths they are no part of its keys. `weights` is a file of pretrained
-    parameters (empty: none), which the keys know by its digest.
+    are what the trial was given; like the paths they are no part of its keys. `batch_size` takes the place of the
+    hyperparameter once memory ran out, and is no part of them either. `weights` is a file of pretrained parameters
+    (empty: none), which the keys know by its digest.
     """
 
     run: str
@@ -41,6 +42,7 @@ class TrialSpec:
     memory_mb: int = 0
     weights: str = ""
     weights_sha256: str = ""
+    batch_size: int | None = None
 
     @property
     def config_key(self) -> str:

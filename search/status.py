@@ -20,7 +20,7 @@ class EntryStatus:
     """One entry's trials (configurations times partitions): how many there shall be, and how they ended.
 
     `best` is the highest held-out accuracy of a configuration, the mean over its partitions; `best_config` its key.
-    `reason` is why the first failed trial failed.
+    `reason` is why the first failed trial failed, `failures` are the records of all of them.
     """
 
     stage: StageName
@@ -34,6 +34,7 @@ class EntryStatus:
     best: float | None
     best_config: str | None
     reason: str | None
+    failures: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ def _entry_status(
         best=best[1],
         best_config=best[0],
         reason=failed[0].reason if failed else None,
+        failures=tuple(failed),
     )
 
 

@@ -1,7 +1,6 @@
 """One trial: read features, fit, predict every clip of every split, write the predictions. No Ray here."""
 
 import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,8 +13,10 @@ from features.files import replacing_folder
 from models.family import Context, Family, Model, Report
 from models.metrics import held_out_metrics
 from models.registry import get_family
-from search.hygiene import clean_process, free_memory, pick_device
-from search.layout import Layout, Outcome
+from search.batch import NAME, used_batch
+from search.failures import Kind
+from search.hygiene import clean_process, pick_device
+from search.layout import Layout
 from search.plan import entry_spec, refit_spec
 from search.predictions import Footer, Predictions, read_footer, write_predictions
 from search.spec import TrialSpec
@@ -23,7 +24,7 @@ from search.trial_data import TrialData, read_data
 from search.versions import git_revision, library_versions
 from search.weights import trial_weights
 
-__all__ = ["TrialResult", "TrialSpec", "attempt_trial", "entry_spec", "finished_result", "refit_spec", "run_trial"]
+__all__ = ["TrialResult", "TrialSpec", "entry_spec", "finished_result", "refit_spec", "run_trial"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class TrialResult:
     path: Path | None = None
     reason: str = ""
     reused: bool = False
+    kind: Kind | None = None
 
 
 def finished_result(spec: TrialSpec) -> TrialResult | None:
@@ -67,22 +69,6 @@ def run_trial(spec: TrialSpec, report: Report | None = None, device: str | None 
     device = device or pick_device(spec.gpu)
     with clean_process(spec.seed, spec.cpu):
         return _run(spec, report, device)
-
-
-def attempt_trial(spec: TrialSpec, report: Report | None = None, device: str | None = None) -> TrialResult:
-    """`run_trial` for workers: an Exception becomes a recorded outcome and a result with status `failed`."""
-    try:
-        return run_trial(spec, report, device)
-    except Exception as error:
-        reason, trace = _reason(error), traceback.format_exc()
-    free_memory()  # only now: the exception's traceback held the model
-    layout = Layout(Path(spec.run))
-    outcome = Outcome(
-        spec.trial_key, spec.config_key, "failed", reason, spec.entry, spec.family, spec.partition, spec.hyperparameters
-    )
-    layout.write_outcome(outcome, trace)
-    layout.drop_checkpoint(spec.trial_key)
-    return TrialResult(spec.trial_key, spec.config_key, spec.entry, spec.partition, "failed", reason=reason)
 
 
 def _run(spec: TrialSpec, report: Report | None, device: str) -> TrialResult:
@@ -135,6 +121,9 @@ def _run(spec: TrialSpec, report: Report | None, device: str) -> TrialResult:
         family_version=spec.family_version,
         recipe_seed=spec.recipe_seed,
         max_epochs=spec.max_epochs,
+        batch_size=used_batch(spec),
+        device=device,
+        cpu=spec.cpu,
     )
     path = write_predictions(layout.path, _rows(footer, data, predictions))
     layout.drop_checkpoint(spec.trial_key)
@@ -146,7 +135,8 @@ def _build(family: Family, spec: TrialSpec, data: TrialData, device: str) -> Mod
     shapes = {slot: tuple(stored.shape) for slot, stored in data.sets.items()}
     columns = {slot: stored.info.columns for slot, stored in data.sets.items()}
     context = Context(data.classes, shapes, spec.seed, device, trial_weights(spec), columns)
-    return family.build(dict(spec.hyperparameters), context)
+    batch = {} if spec.batch_size is None else {NAME: spec.batch_size}
+    return family.build({**spec.hyperparameters, **batch}, context)
 
 
 def _save(model: Model, folder: Path) -> None:
@@ -212,12 +202,3 @@ def _result(footer: Footer, path: Path) -> TrialResult:
         value=footer.metrics.get("accuracy"), metrics=footer.metrics, epochs=footer.epochs,
         best_epoch=footer.best_epoch, wall_s=footer.wall_s, path=path,
     )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, EmofuseError):
-        return str(error)
-    text = " ".join(str(error).split())[:500]
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return f"Out of memory: {text or 'the trial needs more than there is'}; give it more memory or smaller batches."
-    return f"{type(error).__name__}: {text}"

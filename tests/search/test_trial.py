@@ -9,7 +9,7 @@ from small_world import CENTROID, FAMILIES, message
 from features.clips import read_clips, write_clips
 from models.metrics import held_out_metrics
 from search.predictions import read_footer, read_predictions
-from search.trial import TrialSpec, attempt_trial, entry_spec, finished_result, refit_spec, run_trial
+from search.trial import TrialSpec, entry_spec, finished_result, refit_spec, run_trial
 
 POINT = {"scale": 1.0, "steps": 2, "kind": "a", "n": 4}
 
@@ -136,30 +136,6 @@ def test_clips_without_features_are_rows_that_count_as_wrong(spec_of):
 def test_too_few_features_are_told(spec_of, failed, told):
     spec = spec_of(failed=failed)
     assert message(run_trial, spec) == f"Entry 'centroid' on partition 'train': {told}"
-
-
-def test_a_failure_is_recorded_and_may_be_tried_again(spec_of, small_run, monkeypatch):
-    spec = spec_of()
-    monkeypatch.setitem(FAMILIES, "centroid", replace(CENTROID, build=lambda hp, context: 1 / 0))
-    result = attempt_trial(spec)
-    assert (result.status, result.value, result.reason) == ("failed", None, "ZeroDivisionError: division by zero")
-    run = small_run()
-    (outcome,) = run.outcomes()
-    assert (outcome.trial_key, outcome.hyperparameters, outcome.reason) == (spec.trial_key, POINT, result.reason)
-    assert "1 / 0" in (run.path / "trials" / f"{spec.trial_key}.txt").read_text()
-    monkeypatch.setitem(FAMILIES, "centroid", CENTROID)
-    assert attempt_trial(spec).status == "finished"
-    assert run.outcome(spec.trial_key) is None
-
-
-def test_memory_that_runs_out_is_told(spec_of, monkeypatch):
-    def build(hyperparameters, context):
-        raise torch.OutOfMemoryError("tried to allocate 9 GiB")
-
-    monkeypatch.setitem(FAMILIES, "centroid", replace(CENTROID, build=build))
-    assert attempt_trial(spec_of()).reason == (
-        "Out of memory: tried to allocate 9 GiB; give it more memory or smaller batches."
-    )
 
 
 def test_a_planned_trial_meets_other_data(spec_of, tmp_path, monkeypatch):
