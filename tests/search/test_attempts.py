@@ -13,7 +13,7 @@ from features.errors import Diverged, EmofuseError
 from search.attempts import after_loss, attempt_trial
 from search.failures import kind_of
 from search.oom import MemoryKills, killed_for_memory
-from search.predictions import read_footer, write_predictions
+from search.predictions import read_footer
 from search.trial import entry_spec
 
 POINT = {"scale": 1.0, "steps": 2, "kind": "a", "n": 4}
@@ -82,17 +82,11 @@ def test_whoever_goes_on_keeps_the_half_batch(run, spec, monkeypatch):
     _build(monkeypatch, Greedy)
     spec = spec.at({**POINT, "batch_size": 8}, "train")
 
-    write, calls = write_predictions, []
+    def killed(epoch, metrics):
+        raise KeyboardInterrupt
 
-    def killed_at_first(*args):
-        calls.append(args)
-        if len(calls) == 1:
-            raise KeyboardInterrupt
-        return write(*args)
-
-    monkeypatch.setattr("search.trial.write_predictions", killed_at_first)
     with pytest.raises(KeyboardInterrupt):
-        attempt_trial(spec)
+        attempt_trial(spec, report=killed)
     assert read_footer(attempt_trial(spec).path).batch_size == 4
 
 
