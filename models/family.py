@@ -1,7 +1,7 @@
 """The record that describes an architecture family, and what it builds."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -22,6 +22,9 @@ class Input:
     `rank` is the number of axes of one time step: 1 a vector (F,), 2 a grey image (H, W), 3 a colour image (H, W, 3).
     `default` is a feature-set spec (`is10`, `faces:size=48`) or a backbone's layer (`face_cnn.conv2`). What has more
     than one axis is an image of uint8 unless it `is_map`: real numbers, as vectors are.
+
+    `many` (families of the stage `fusion`) stands for any number of inputs, each the encoding of an earlier entry;
+    `default` then lists these. The model knows them as `slot_1`, `slot_2` and so on (`Family.slots`).
     """
 
     slot: str
@@ -29,6 +32,7 @@ class Input:
     rank: int
     default: str
     is_map: bool = False
+    many: bool = False
 
     @property
     def is_image(self) -> bool:
@@ -166,3 +170,14 @@ class Family:
         for point in self.published:
             check_point(self.space, point, f"family {self.name!r} as published")
             check_point(self.space, {**point, **self.smoke}, f"family {self.name!r} for smoke tests")
+
+    def slots(self, names: Iterable[str]) -> tuple[Input, ...]:
+        """The inputs one by one, where `names` are those that there is data for: a slot with `many` becomes several."""
+        found: list[Input] = []
+        for slot in self.inputs:
+            if not slot.many:
+                found.append(slot)
+                continue
+            numbers = sorted(int(name.rpartition("_")[2]) for name in names if name.rpartition("_")[0] == slot.slot)
+            found += [replace(slot, slot=f"{slot.slot}_{number}", many=False) for number in numbers]
+        return tuple(found)

@@ -60,6 +60,10 @@ class ClipNetwork(nn.Module):
                 cast(Standardise, self.scalers[slot]).apply_(values)
         return packed
 
+    def penalty(self) -> Tensor | None:
+        """What a family's own regulariser adds to the loss of every batch; None: it has none."""
+        return None
+
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """The parameters as groups for the optimiser; weight decay acts on all unless a family says otherwise.
 

@@ -130,7 +130,7 @@ class SklearnModel:
         """Refuse a clip without steps, of another shape, or with NaN, by its name."""
         if len(examples) == 0:
             raise EmofuseError("Expected at least one clip, but got none.")
-        for slot in self.family.inputs:
+        for slot in self.family.slots(self.context.shapes):
             shape = tuple(self.context.shapes[slot.slot])
             if slot.slot not in examples.inputs:
                 given = ", ".join(examples.inputs) or "none"

@@ -125,7 +125,7 @@ class TorchModel:
         return None
 
     def _pack(self, examples: Examples) -> Packed:
-        return pack(examples, self.family.inputs, self.context.shapes, self.context.device)
+        return pack(examples, self.family.slots(self.context.shapes), self.context.shapes, self.context.device)
 
     def _identity(self, train: Examples, held_out: Examples | None) -> str:
         """What a checkpoint must agree with to be continued from."""

@@ -190,6 +190,9 @@ class _Run:
             with torch.autocast(self.device.type, self.type, enabled=self.type != torch.float32):
                 outputs = self.goal.outputs(network, inputs, lengths)
             loss = self.goal.loss(outputs.float(), clips)
+            penalty = network.penalty()
+            if penalty is not None:
+                loss = loss + penalty
             if settings.l1:
                 loss = loss + settings.l1 * sum(p.abs().sum() for p in parameters)
             self.optimiser.zero_grad(set_to_none=True)

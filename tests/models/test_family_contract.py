@@ -26,6 +26,7 @@ EASY = {
     "audio_map_lstm": {"width": 0.125, "dropout": 0.0, "single_epochs": 10, "single_lr": 0.1, "lr": 0.01},
     "cnn_irnn": {"lr": 0.05, "momentum": 0.9},
     "convnet100": {"hidden": 512, "batch_norm": True, "dropout": 0.0},
+    "fusion_mlp": {"activation": "relu", "momentum": 0.9},
     "face_cnn": {"batch_norm": True, "dropout": 0.0},
     "inception_v2": {"width": 0.25, "dropout": 0.0, "lr": 0.1, "batch_size": 16},
     "vgg16": {"width": 0.25, "batch_norm": True, "dropout": 0.0, "head_lr": 1.0, "lr": 0.02},
@@ -37,8 +38,13 @@ def shape_of(family, slot):
     return (len(CLASSES),) if family.name in OF_PROBABILITIES else SMALL.get(family.name, SHAPES[slot.rank])
 
 
+def slots(family):
+    """The family's inputs; a slot for many of them stands for three."""
+    return family.slots([f"{slot.slot}_{number}" for slot in family.inputs for number in (1, 2, 3)])
+
+
 def context(family, seed=0):
-    return Context(CLASSES, {slot.slot: shape_of(family, slot) for slot in family.inputs}, seed)
+    return Context(CLASSES, {slot.slot: shape_of(family, slot) for slot in slots(family)}, seed)
 
 
 def clips(family, n, seed=0):
@@ -46,7 +52,7 @@ def clips(family, n, seed=0):
     rng = np.random.default_rng(seed)
     y = np.arange(n) % len(CLASSES)
     inputs = {}
-    for slot in family.inputs:
+    for slot in slots(family):
         shape = shape_of(family, slot)
         prototypes = np.random.default_rng(99).normal(size=(len(CLASSES), *shape))
         if slot.rank > 1:  # large patches, as pictures have; white noise is gone after the first pooling
@@ -165,7 +171,7 @@ def test_predictions_are_distributions_for_inputs_far_outside(family, fitted):
     if family.name in OF_PROBABILITIES:
         pytest.skip("probabilities have no outside: what is none is refused")
     some = clips(family, 4, seed=6)
-    for slot in family.inputs:
+    for slot in slots(family):
         if not slot.is_image:
             some.inputs[slot.slot][0] = some.inputs[slot.slot][0] * 1e4
         some.inputs[slot.slot][1] = np.zeros_like(some.inputs[slot.slot][1])
@@ -173,7 +179,7 @@ def test_predictions_are_distributions_for_inputs_far_outside(family, fitted):
 
 
 def test_nan_is_refused_by_the_clips_name(family, fitted):
-    vectors = [slot.slot for slot in family.inputs if not slot.is_image]
+    vectors = [slot.slot for slot in slots(family) if not slot.is_image]
     if not vectors:
         pytest.skip("uint8 images hold no NaN")
     for bad in (np.nan, np.inf):
