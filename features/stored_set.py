@@ -6,9 +6,11 @@ failed.
 """
 
 import zlib
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,7 +93,7 @@ class StoredSet:
             self._clips = pq.read_table(folder / "clips.parquet", schema=CLIPS_SCHEMA)
         except (OSError, pa.ArrowException) as error:
             raise self._damaged(str(error)) from None
-        self._first_row = np.cumsum([0, *(len(batch) for batch in self._batches)])
+        self._first_row = list(accumulate(map(len, self._batches), initial=0))
         if self._first_row[-1] != sum(self._clips["length"].to_pylist()):
             raise self._damaged("data.arrow and clips.parquet disagree on the number of rows")
         self._views: dict[int, tuple[np.ndarray, np.ndarray]] = {}
@@ -154,12 +156,12 @@ class StoredSet:
             raise EmofuseError(
                 f"Clip {clip_id!r} has no {self.info.spec!r} features: {row['status']} ({row['reason']})."
             )
-        batch = int(np.searchsorted(self._first_row, row["start"], side="right")) - 1
+        batch = bisect_right(self._first_row, row["start"]) - 1
         if batch not in self._views:
             columns = self._batches[batch]
             self._views[batch] = columns["x"].to_numpy_ndarray(), columns["time_s"].to_numpy()
         values, time_s = self._views[batch]
-        start = row["start"] - int(self._first_row[batch])
+        start = row["start"] - self._first_row[batch]
         return values[start:start + row["length"]], time_s[start:start + row["length"]]
 
     def verify(self) -> tuple[str, ...]:

@@ -2,9 +2,11 @@
 
 import gc
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +15,9 @@ import numpy as np
 def clean_process(seed: int, cpu: float) -> Iterator[None]:
     """Seed all generators, compute on `cpu` threads, and free the memory of the GPU afterwards."""
     import torch
-    from threadpoolctl import threadpool_limits
 
-    _set_libraries_aside()
+    modules = len(sys.modules)
+    _set_libraries_aside(modules)
     threads = max(1, int(cpu))
     before = torch.get_num_threads()
     random.seed(seed)
@@ -23,19 +25,27 @@ def clean_process(seed: int, cpu: float) -> Iterator[None]:
     torch.manual_seed(seed)
     torch.set_num_threads(threads)
     try:
-        with threadpool_limits(limits=threads):
+        with _thread_pools(modules).limit(limits=threads):
             yield
     finally:
         torch.set_num_threads(before)
         free_memory()
 
 
-@cache
-def _set_libraries_aside() -> None:
+# Both are done again when a trial has imported more libraries, which a family's first one does.
+@lru_cache(maxsize=1)
+def _set_libraries_aside(modules: int) -> None:
     # A full collection walks through everything that torch and its companions hold, 0.1 s after every trial; what is
-    # there before the first trial stays anyhow.
+    # there before a trial stays anyhow.
     gc.collect()
     gc.freeze()
+
+
+@lru_cache(maxsize=1)
+def _thread_pools(modules: int) -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()  # reads the whole list of the process's libraries
 
 
 def free_memory() -> None:

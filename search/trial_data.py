@@ -13,6 +13,7 @@ from models.examples import Examples
 from models.family import Input
 from models.registry import get_family
 from search.inputs import check_fit, slots, split_layer
+from search.kept import Kept
 from search.layout import Layout
 from search.partitions import Partition, make_partition
 from search.spec import TrialSpec
@@ -74,9 +75,14 @@ def open_input(slot: Input, spec: str, key: str | None, run: Path, store: Path, 
     return stored
 
 
+_TABLES = Kept[tuple[Path, ClipTable]](4, lambda found: [found[0]])
+_SET_FILES = ("set.json", "clips.parquet", "data.arrow")
+_SETS = Kept[StoredSet](16, lambda stored: [stored.folder / name for name in _SET_FILES])
+
+
 def read_data(spec: TrialSpec) -> TrialData:
     """Open all that a trial reads; refused when it isn't what was planned, or when too little is left to fit on."""
-    table = read_clips(Path(spec.clips))
+    _, table = _TABLES.get(spec.clips, lambda: (Path(spec.clips), read_clips(Path(spec.clips))))
     if table.fingerprint != spec.clips_fingerprint:
         raise EmofuseError(
             f"{spec.clips}: this clip table's fingerprint is {table.fingerprint[:12]}, but the trial was planned with "
@@ -86,10 +92,7 @@ def read_data(spec: TrialSpec) -> TrialData:
         table, spec.partition, seed=spec.recipe_seed, allow_shared_groups=spec.allow_shared_groups
     )
     inputs = slots(get_family(spec.family))
-    sets = {
-        slot: open_input(inputs[slot], text, spec.feature_keys[slot], Path(spec.run), Path(spec.store), table)
-        for slot, text in spec.inputs.items()
-    }
+    sets = {slot: _opened(spec, inputs[slot], table) for slot in spec.inputs}
     missing: dict[str, str] = {}
     for clip_id in partition.roles():
         for slot, stored in sets.items():
@@ -99,6 +102,14 @@ def read_data(spec: TrialSpec) -> TrialData:
     data = TrialData(table, partition, sets, missing)
     _refuse_too_little(data, spec)
     return data
+
+
+def _opened(spec: TrialSpec, slot: Input, table: ClipTable) -> StoredSet:
+    text, key = spec.inputs[slot.slot], spec.feature_keys[slot.slot]
+    return _SETS.get(
+        (spec.run, spec.store, table.fingerprint, slot, text, key),
+        lambda: open_input(slot, text, key, Path(spec.run), Path(spec.store), table),
+    )
 
 
 def _refuse_too_little(data: TrialData, spec: TrialSpec) -> None:

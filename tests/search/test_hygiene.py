@@ -1,4 +1,7 @@
+import gc
 import random
+import sys
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -34,3 +37,13 @@ def test_versions(monkeypatch, tmp_path):
     assert {"python", "torch", "numpy", "scikit-learn"} <= set(library_versions())
     monkeypatch.setattr("search.versions.__file__", str(tmp_path / "search" / "versions.py"))
     assert git_revision.__wrapped__() == ""
+
+
+def test_new_libraries_are_set_aside_before_the_next_trial(monkeypatch):
+    with clean_process(0, cpu=1):
+        pass
+    frozen = gc.get_freeze_count()
+    monkeypatch.setitem(sys.modules, "just_imported", ModuleType("just_imported"))
+    kept = [[] for _ in range(1000)]
+    with clean_process(0, cpu=1):
+        assert gc.get_freeze_count() >= frozen + len(kept)
