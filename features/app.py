@@ -65,7 +65,13 @@ def _described(table: ClipTable) -> str:
     sizes = Counter(clip.split for clip in table.clips)
     splits = ", ".join(f"{sizes[split]} {split}" for split in SPLITS if sizes[split])
     groups = len({clip.group_id for clip in table.clips})
-    return f"{len(table)} clips ({splits}), {groups} groups, {len(table.classes)} classes: {', '.join(table.classes)}"
+    text = f"{len(table)} clips ({splits}), {groups} groups"
+    if table.classes or table.annotations is None:
+        text += f", {len(table.classes)} classes: {', '.join(table.classes)}"
+    if table.annotations:
+        every = f"every {table.annotations.step_s:g} s"
+        text += f", {len(table.annotations.series)} annotated {every}: {', '.join(table.annotations.dimensions)}"
+    return text
 
 
 @features_app.command("extract")

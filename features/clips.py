@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.annotations import Annotations, annotations_path, read_annotations, write_annotations
 from features.errors import ClipFailure, EmofuseError
 from features.files import content_key, file_sha256, replacing
 from features.progress import progress
@@ -56,10 +57,11 @@ class Clip:
 
 @dataclass(frozen=True)
 class ClipTable:
-    """N clips; relative paths start at `root`."""
+    """N clips; relative paths start at `root`. `annotations` are continuous labels of some of them, None without."""
 
     clips: tuple[Clip, ...]
     root: Path
+    annotations: Annotations | None = None
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -132,8 +134,11 @@ def check_clips(table: ClipTable, *, media: bool = True) -> None:
             "start_s is in seconds and not negative", lambda c: c.start_s)
     _refuse(clips, lambda c: c.end_s is not None and not c.start_s < c.end_s < math.inf,
             "end_s must be later than start_s (or null: to the end)", lambda c: (c.start_s, c.end_s))
-    _refuse(clips, lambda c: c.split != "test" and c.label is None,
+    annotated = table.annotations.series if table.annotations else {}
+    _refuse(clips, lambda c: c.split != "test" and c.label is None and c.clip_id not in annotated,
             "clips of the splits train and val need a label", lambda c: c.label)
+    if table.annotations:
+        table.annotations.check([clip.clip_id for clip in clips])
     trained = {clip.label for clip in clips if clip.split == "train"}
     if not trained:
         raise EmofuseError(f"The split 'train' is empty: all {len(clips)} clips are val or test.")
@@ -189,7 +194,12 @@ def _digest(path: Path) -> str:
 
 
 def write_clips(table: ClipTable, path: Path) -> None:
-    """Write `table` as Parquet; media below the file's folder become relative to it, others absolute."""
+    """Write `table` as Parquet, its annotations beside it.
+
+    Media below the file's folder become relative to it, others absolute.
+    """
+    if table.annotations:
+        write_annotations(table.annotations, annotations_path(path))
     folder, root = path.resolve().parent, table.root.resolve()
     columns = {name: [getattr(clip, name) for clip in table.clips] for name in SCHEMA.names}
     columns["path"] = [_placed(root, clip_path, folder) for clip_path in columns["path"]]
@@ -207,7 +217,10 @@ def _placed(root: Path, path: str | None, folder: Path) -> str | None:
 
 
 def read_clips(path: Path) -> ClipTable:
-    """Read what `write_clips` wrote; a file of another kind or schema version is told in one sentence."""
+    """Read what `write_clips` wrote, with the annotations of its clips that lie beside it.
+
+    A file of another kind or schema version is told in one sentence.
+    """
     if not path.exists():
         raise EmofuseError(
             f"{path}: no such file, expected a clip table; make one with `emofuse clips DATASET ROOT -o {path}`."
@@ -228,4 +241,7 @@ def read_clips(path: Path) -> ClipTable:
         )
     data = pq.read_table(path, columns=SCHEMA.names)
     columns = [data[name].to_pylist() for name in SCHEMA.names]
-    return ClipTable(tuple(Clip(*row) for row in zip(*columns, strict=True)), path.resolve().parent)
+    clips = tuple(Clip(*row) for row in zip(*columns, strict=True))
+    beside = annotations_path(path)
+    annotations = read_annotations(beside).of([clip.clip_id for clip in clips]) if beside.exists() else None
+    return ClipTable(clips, path.resolve().parent, annotations)

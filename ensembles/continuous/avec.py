@@ -1,8 +1,4 @@
-"""The AVEC challenges' form (SEWA): gold labels as one CSV file per recording, systems' predictions as one table.
-
-A label file has `;` between columns: name, time, then the dimensions, every 0.1 s. AVEC 2019 has a header, 2017 and
-2018 have none and mean arousal, valence, liking. Names may be quoted by '.
-"""
+"""Systems' predictions as one table, with gold labels in the form of the AVEC challenges."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,75 +7,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from ensembles.continuous.recordings import Recordings, gather
-from features.errors import EmofuseError, WrongUse
+from features.datasets.avec_labels import Gold, read_gold, read_labels
+from features.errors import EmofuseError
 
-DIMENSIONS = ("arousal", "valence", "liking")
+__all__ = ["read_gold", "read_labels", "read_recordings"]
+
 _KEYS = ("session", "time_s", "system")
-_HEAD = 2  # name and time come before the dimensions
-
-
-@dataclass(frozen=True, eq=False)
-class Gold:
-    """The labels of one recording: `time_s` (T,), `values` (T, D) in the order of `dimensions`."""
-
-    recording: str
-    dimensions: tuple[str, ...]
-    time_s: np.ndarray
-    values: np.ndarray
-
-
-def read_gold(path: Path) -> Gold:
-    """Read one label file. Errors name the file and what was expected."""
-    try:
-        first = path.read_text().split("\n", 1)[0]
-        head = [cell.strip().strip("'\"") for cell in first.split(";")]
-        titled = len(head) > _HEAD and not _is_number(head[1])
-        columns = [*_KEYS[:_HEAD], *(head[_HEAD:] if titled else DIMENSIONS)]
-        table = pa_csv.read_csv(
-            path,
-            pa_csv.ReadOptions(column_names=columns, skip_rows=int(titled)),
-            pa_csv.ParseOptions(delimiter=";", quote_char="'"),
-            pa_csv.ConvertOptions(
-                column_types={"session": pa.string(), **{name: pa.float64() for name in columns[1:]}}
-            ),
-        )
-    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
-        raise EmofuseError(
-            f"{path}: expected AVEC labels (name;time;{';'.join(DIMENSIONS)}), but it can't be read ({error})."
-        ) from None
-    names = {str(name).strip('"') for name in pc.unique(table["session"]).to_pylist()}
-    numbers = np.stack([table[name].to_numpy() for name in columns[1:]], axis=1)
-    if len(names) != 1 or not np.isfinite(numbers).all():
-        raise EmofuseError(
-            f"{path}: expected the labels of one recording as finite numbers, but it names {len(names)} recordings and "
-            f"{int((~np.isfinite(numbers)).sum())} numbers are not finite."
-        )
-    order = np.argsort(numbers[:, 0], kind="stable")
-    return Gold(names.pop(), tuple(columns[_HEAD:]), numbers[order, 0], numbers[order, 1:])
-
-
-def read_labels(folder: Path) -> dict[str, Gold]:
-    """The label files (*.csv) of a folder by recording; all have the same dimensions."""
-    paths = sorted(folder.glob("*.csv"))
-    if not paths:
-        raise WrongUse(f"{folder}: expected a folder of AVEC label files (*.csv), but it holds none.")
-    labels: dict[str, Gold] = {}
-    for path in paths:
-        gold = read_gold(path)
-        if gold.recording in labels:
-            raise EmofuseError(f"{path}: the recording {gold.recording} has labels in another file already.")
-        if labels and gold.dimensions != next(iter(labels.values())).dimensions:
-            others = next(iter(labels.values())).dimensions
-            raise EmofuseError(
-                f"{path}: its dimensions are {', '.join(gold.dimensions)}, those of other files {', '.join(others)}; "
-                "expected the same in all."
-            )
-        labels[gold.recording] = gold
-    return labels
 
 
 def read_recordings(predictions: Path, labels: Path) -> Recordings:
@@ -187,14 +123,6 @@ def _groups(table: pa.Table, path: Path) -> Mapping[str, str] | None:
         if groups.setdefault(session, group) != group:
             raise EmofuseError(f"{path}: recording {session} has the group_id {groups[session]!r} and {group!r}.")
     return groups
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _is_numeric(kind: pa.DataType) -> bool:

@@ -17,7 +17,9 @@ _MODULES = {
     "fer2013": "features.datasets.fer2013",
     "images": "features.datasets.images",
     "ravdess": "features.datasets.ravdess",
+    "sewa": "features.datasets.sewa",
     "synthetic": "features.datasets.generated",
+    "synthetic_recordings": "features.datasets.generated_recordings",
     "synthetic_stills": "features.datasets.generated_stills",
     "table": "features.datasets.table",
     "tfd": "features.datasets.tfd",
@@ -39,6 +41,7 @@ class Option:
 class Adapter:
     """A named reader of one layout: `read(root, **options)` gives the clip table, its media not yet hashed or checked.
 
+    Where the corpus is labelled over time, the table comes with annotations.
     `root` says what ROOT is; `example` holds the arguments of a typical call.
     """
 

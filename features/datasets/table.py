@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from features.annotations import load_annotations
 from features.clips import SCHEMA, Clip, ClipTable
 from features.datasets import Adapter, Option
 from features.datasets.folders import warn
@@ -17,10 +18,11 @@ REQUIRED = ("clip_id", "split", "path")
 _PANDAS_INDEX = "__index_level_0__"
 
 
-def read(root: Path, *, media_root: str, no_media: bool) -> ClipTable:
+def read(root: Path, *, media_root: str, no_media: bool, annotations: str) -> ClipTable:
     """The rows of the file `root`; columns that it lacks are filled, unknown ones refused.
 
     Relative paths start at `media_root`, by default the file's folder. Without group_id each clip is its own group.
+    `annotations` is a file of continuous labels.
     """
     table = _load(root)
     table = table.select([name for name in table.column_names if name != _PANDAS_INDEX])
@@ -60,7 +62,8 @@ def read(root: Path, *, media_root: str, no_media: bool) -> ClipTable:
             f"{root}: {len(bare)} clips have no path, the first is {bare[0]!r}; give --no-media when the features come "
             "from elsewhere."
         )
-    return ClipTable(clips, Path(media_root).resolve() if media_root else root.resolve().parent)
+    over_time = load_annotations(Path(annotations)) if annotations else None
+    return ClipTable(clips, Path(media_root).resolve() if media_root else root.resolve().parent, over_time)
 
 
 def _load(path: Path) -> pa.Table:
@@ -101,5 +104,6 @@ ADAPTER = Adapter(
     options={
         "media_root": Option("", "Folder where relative paths start; by default that of the file."),
         "no_media": Option(False, "The clips have no media files: features are imported from arrays."),
+        "annotations": Option("", "Continuous labels: CSV or Parquet with clip_id, time_s, a column per dimension."),
     },
 )

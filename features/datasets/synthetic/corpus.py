@@ -6,12 +6,13 @@ processes and of other clips changes nothing.
 
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -27,10 +28,13 @@ from features.errors import EmofuseError, WrongUse
 from features.files import file_sha256
 from features.progress import progress
 
+_Shot = TypeVar("_Shot")
+_Made = TypeVar("_Made")
+
 FLAWS = ("no audio", "silent", "leaves")
 _DURATION_S = (1.5, 2.5)
-# Clips, stills and new clips draw their actors from generators that never meet.
-_CASTS = {"a": 0, "s": 1, "n": 2}
+# Clips, stills, new clips and recordings draw their actors from generators that never meet.
+_CASTS = {"a": 0, "s": 1, "n": 2, "r": 3}
 _SHOTS_PER_PROCESS = 8  # below this many, starting another process costs more than it saves
 
 
@@ -140,10 +144,20 @@ def _check_counts(seed: int, splits: dict[str, int], per_actor: int, flaws: floa
             raise WrongUse(f"The synthetic corpus needs at least one actor in {split}, but got {actors}.")
     if per_actor < 1:
         raise WrongUse(f"The synthetic corpus needs at least one clip for each actor, but got {per_actor}.")
-    if seed < 0:
-        raise WrongUse(f"The synthetic corpus needs a seed of 0 or more, but got {seed}.")
+    check_seed(seed)
     if not 0 <= flaws <= 1 / len(FLAWS):
         raise WrongUse(f"The share of each flaw is between 0 and {1 / len(FLAWS):.2f}, but got {flaws}.")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what no generator can start from."""
+    if seed < 0:
+        raise WrongUse(f"The synthetic corpus needs a seed of 0 or more, but got {seed}.")
+
+
+def generator(seed: int, cast: str, actor: int, take: int) -> np.random.Generator:
+    """What one shot is drawn from, whatever else is made."""
+    return np.random.default_rng([seed, _CASTS[cast], actor, take])
 
 
 def _make_table(root: Path, shots: Sequence[Shot], workers: int | None) -> ClipTable:
@@ -165,39 +179,45 @@ def _make_table(root: Path, shots: Sequence[Shot], workers: int | None) -> ClipT
 
 def _make(root: Path, shots: Sequence[Shot], workers: int | None) -> list[str]:
     """Make the files of `shots` and give the sha256 of each, in order."""
+    return make_files(root, shots, workers, _shoot, "draw stills" if shots[0].cast == "s" else "film clips")
+
+
+def make_files(
+    root: Path, shots: Sequence[_Shot], workers: int | None, shoot: Callable[[Path, _Shot], _Made], what: str
+) -> list[_Made]:
+    """`shoot(root, shot)` for all shots, in order, by `workers` processes; `what` is said of the progress."""
     if workers is not None and workers < 1:
         raise WrongUse(f"The number of workers is 1 or more, but got {workers}.")
     processes = min(workers or os.cpu_count() or 1, -(-len(shots) // _SHOTS_PER_PROCESS))
-    digests = []
-    what = "draw stills" if shots[0].cast == "s" else "film clips"
+    made: list[_Made] = []
     try:
         root.mkdir(parents=True, exist_ok=True)
         with progress(what, len(shots)) as counter:
             if processes == 1:
                 for shot in shots:
-                    digests.append(_shoot(root, shot))
+                    made.append(shoot(root, shot))
                     counter.advance()
-                return digests
+                return made
             # A forked child may inherit locks that threads of ray, torch or cv2 hold in this process.
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(processes, context, cv2.setNumThreads, (1,)) as pool:
-                for digest in pool.map(_shoot, [root] * len(shots), shots, chunksize=4):
-                    digests.append(digest)
+                for one in pool.map(shoot, [root] * len(shots), shots, chunksize=4):
+                    made.append(one)
                     counter.advance()
     except OSError as error:
         raise EmofuseError(f"{root}: can't write the synthetic corpus there ({error}).") from error
     except BrokenProcessPool:
         raise EmofuseError(
-            f"{root}: a process died after {len(digests)} of {len(shots)} files of the synthetic corpus, "
+            f"{root}: a process died after {len(made)} of {len(shots)} files of the synthetic corpus, "
             "perhaps for lack of memory: run it again with fewer workers."
         ) from None
-    return digests
+    return made
 
 
 def _shoot(root: Path, shot: Shot) -> str:
     """Make one file; returns its sha256."""
-    face, timbre = _actor(shot.seed, shot.cast, shot.actor)
-    rng = np.random.default_rng([shot.seed, _CASTS[shot.cast], shot.actor, shot.take])
+    face, timbre = draw_actor(shot.seed, shot.cast, shot.actor)
+    rng = generator(shot.seed, shot.cast, shot.actor, shot.take)
     showing = draw_showing(shot.emotion, rng)
     path = root / shot.path
     if shot.cast == "s":
@@ -215,7 +235,8 @@ def _shoot(root: Path, shot: Shot) -> str:
 
 
 @lru_cache(maxsize=4)
-def _actor(seed: int, cast: str, number: int) -> tuple[Face, Timbre]:
+def draw_actor(seed: int, cast: str, number: int) -> tuple[Face, Timbre]:
+    """The looks and the voice of actor `number` of a cast (a, s, n or r)."""
     rng = np.random.default_rng([seed, _CASTS[cast], number])
     low_voice = number % 2 == 1  # so that every split hears both kinds
     look = draw_look(rng, low_voice=low_voice)

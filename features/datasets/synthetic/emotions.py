@@ -54,6 +54,18 @@ VOICE_ALIKE = {
     "surprise": ("happy", "happy", "fear"),
 }
 
+# Where an emotion lies on the circle of arousal and valence (Russell 1980), each from -1 to 1.
+DIMENSIONS = ("arousal", "valence")
+AFFECT = {
+    "angry": (0.70, -0.60),
+    "disgust": (0.20, -0.70),
+    "fear": (0.75, -0.35),
+    "happy": (0.50, 0.80),
+    "neutral": (0.00, 0.00),
+    "sad": (-0.50, -0.55),
+    "surprise": (0.80, 0.20),
+}
+
 # These numbers set the difficulty. With them a small CNN trained on the stills is right on about two clips in three, a
 # linear model of IS10 on about three in five, the two together on more than four in five.
 INTENSITY = (0.60, 1.20)

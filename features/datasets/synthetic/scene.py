@@ -25,10 +25,27 @@ def film(
     `apex` (7,) is the expression at its strongest, as in FACE_PARTS. With `leaves` the head is out of the picture for
     about 40 to 60 % of the clip.
     """
-    frames = len(loudness)
-    time_s = np.arange(frames) / FRAME_RATE
     camera = _Camera(rng)
-    parts = face.look.rest + onset_apex(time_s, rng)[:, None] * apex  # (T, 7)
+    expression = onset_apex(_times(loudness), rng)[:, None] * apex  # (T, 7)
+    return _filmed(camera, face, expression, loudness, leaves, rng)
+
+
+def film_course(
+    face: Face, expression: np.ndarray, loudness: np.ndarray, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """As `film`, of an expression (T, 7) that changes as it is given."""
+    return _filmed(_Camera(rng), face, expression, loudness, False, rng)
+
+
+def _times(loudness: np.ndarray) -> np.ndarray:
+    return np.arange(len(loudness)) / FRAME_RATE
+
+
+def _filmed(
+    camera: "_Camera", face: Face, expression: np.ndarray, loudness: np.ndarray, leaves: bool, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    time_s = _times(loudness)
+    parts = face.look.rest + expression  # (T, 7)
     parts += _FACE_JITTER * np.stack([wander(time_s, 1.2, rng) for _ in FACE_PARTS], 1)
     parts[:, FACE_PARTS.index("mouth_open")] += _SPEECH_OPENS * loudness
     closed = _blinks(time_s, rng)
@@ -38,7 +55,7 @@ def film(
     angle, size = 4.0 * wander(time_s, 0.4, rng), 1 + 0.02 * wander(time_s, 0.4, rng)
     light = 1 + 0.05 * wander(time_s, 0.6, rng)
     gaze_x, gaze_y = 1.6 * wander(time_s, 0.8, rng), 0.8 * wander(time_s, 0.8, rng)
-    for t in range(frames):
+    for t in range(len(time_s)):
         head = face.draw(parts[t], closed=closed[t], gaze=(gaze_x[t], gaze_y[t]))
         yield camera.shoot(head, (x[t], y[t]), angle[t], size[t], light[t])
 
@@ -57,10 +74,10 @@ def photograph(face: Face, apex: np.ndarray, rng: np.random.Generator) -> np.nda
 def onset_apex(time_s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Strength (T,) of the expression over time, 0..1: it sets in, stays, and sometimes fades before the end."""
     start, rise = rng.uniform(-0.1, 0.3), rng.uniform(0.2, 0.5)
-    strength = _smooth_step((time_s - start) / rise)
+    strength = smooth_step((time_s - start) / rise)
     if rng.random() < 0.4:
         fade = time_s[-1] - rng.uniform(0.2, 0.5)
-        strength = strength * (1 - rng.uniform(0.3, 0.8) * _smooth_step((time_s - fade) / 0.4))
+        strength = strength * (1 - rng.uniform(0.3, 0.8) * smooth_step((time_s - fade) / 0.4))
     return strength
 
 
@@ -71,7 +88,8 @@ def wander(time_s: np.ndarray, frequency: float, rng: np.random.Generator) -> np
     return np.sin(2 * np.pi * rates * time_s[:, None] + phases).sum(1) / np.sqrt(2)
 
 
-def _smooth_step(position: np.ndarray) -> np.ndarray:
+def smooth_step(position: np.ndarray) -> np.ndarray:
+    """0 below 0, 1 above 1, and between them without a corner."""
     clipped = np.clip(position, 0, 1)
     return clipped * clipped * (3 - 2 * clipped)
 
@@ -88,7 +106,7 @@ def _blinks(time_s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _leaving(time_s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Pixels by which the head is pushed aside: out of the picture at one end of the clip."""
     turn = rng.uniform(0.4, 0.6) * time_s[-1]
-    out = _smooth_step((time_s - turn) / 0.3)
+    out = smooth_step((time_s - turn) / 0.3)
     if rng.random() < 0.5:
         out = 1 - out
     return out * rng.choice((-1, 1)) * 1.05 * FRAME_WIDTH
