@@ -14,6 +14,7 @@ from torch import Tensor
 from features.errors import EmofuseError
 from models.examples import Examples
 from models.family import Input
+from models.pulse import beat
 
 # A batch of scores is cut so that no padded slot holds more numbers than this (4 MB as float32).
 _SCORING_NUMBERS = 1_000_000
@@ -87,6 +88,7 @@ class Packed:
     def batch(self, clips: Tensor, min_steps: int = 1) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Inputs {slot: (B, T, ...)} and lengths {slot: (B,)} of `clips` (B,) on `device`; a clip shorter than
         `min_steps` counts as that long, its last step repeated."""
+        beat()
         inputs, lengths = {}, {}
         for slot, values in self.values.items():
             start, length = self.start[slot][clips], self.length[slot][clips]

@@ -13,6 +13,8 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from sklearn.pipeline import Pipeline
 
+from models.pulse import beat
+
 FOLDS = 5
 _LOG_RANGE = (np.log(1e-3), np.log(1e3))
 
@@ -32,6 +34,7 @@ def learn_temperature(
     values, labels = [], []
     index = np.searchsorted(np.unique(y), y)
     for train, test in folds(y, groups, seed):
+        beat()
         values.append(decisions(clone(pipeline).fit(X[train], y[train]), X[test]))
         labels.append(index[test])
     return best_temperature(np.concatenate(values), np.concatenate(labels)) if values else 1.0

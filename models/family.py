@@ -42,11 +42,16 @@ class Input:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one trial asks of a node: CPU cores, a fraction of a GPU (used where there is one), main memory."""
+    """What one trial asks of a node: CPU cores, a fraction of a GPU (used where there is one), main memory, and time.
+
+    A trial in which no batch, fold or epoch ends for `stall_s` hangs; `time_limit_s` bounds each of its processes.
+    """
 
     cpu: float = 1.0
     gpu: float = 0.0
     memory_mb: int = 1000
+    stall_s: float = 1800.0
+    time_limit_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ from search.failures import Kind, kind_of, out_of_memory_reason, reason_of
 from search.hygiene import free_memory
 from search.jobs import Ending
 from search.layout import Layout, Outcome
+from search.outcomes import ended_outcome
 from search.spec import TrialSpec
 from search.trial import TrialResult, run_trial
+from search.watchdog import found_hung, held_the_lock, record_hung, watched
 
 
 @dataclass(frozen=True)
@@ -25,20 +27,20 @@ class _Failure:
 def attempt_trial(spec: TrialSpec, report: Report | None = None, device: str | None = None) -> TrialResult:
     """`run_trial` for workers: an Exception becomes a recorded outcome and a result with status `failed`.
 
-    Out of memory it is trained once more with half the batch. A failure that is on record is returned as it is: whoever
-    wants another try clears it first.
+    Out of memory it is trained once more with half the batch; hanging, it ends its process. A failure that is on record
+    is returned as it is: whoever wants another try clears it first.
     """
     layout = Layout(Path(spec.run))
     known = layout.outcome(spec.trial_key)
     if known is not None and known.status == "failed":
         return failed_result(spec, known)
+    if (trace := found_hung(spec)) is not None:
+        return failed_result(spec, record_hung(spec, trace, held_the_lock(spec)))
     spec = with_noted_batch(spec)
-    done = _once(spec, report, device)
-    if isinstance(done, _Failure) and done.kind == "out_of_memory":
-        smaller = halve(spec)
-        if smaller is not None:
-            say(f"{spec.entry} {spec.trial_key[:8]} {spec.partition}: out of memory; again with batches of "
-                f"{smaller.batch_size}")
+    with watched(spec):
+        done = _once(spec, report, device)
+        if isinstance(done, _Failure) and done.kind == "out_of_memory" and (smaller := halve(spec)) is not None:
+            say(f"{spec}: out of memory; again with batches of {smaller.batch_size}")
             spec, done = smaller, _once(smaller, report, device)
     if isinstance(done, TrialResult):
         return done
@@ -55,7 +57,7 @@ def after_loss(spec: TrialSpec, out_of_memory: bool) -> str:
     which whoever takes it up next will find. Empty for a process that recorded the trial's end before it went.
     """
     layout = Layout(Path(spec.run))
-    if layout.outcome(spec.trial_key) is not None:
+    if layout.outcome(spec.trial_key) is not None or found_hung(spec) is not None:
         return ""
     if not out_of_memory:
         return "its process died; it goes on from its checkpoint in another one"
@@ -68,16 +70,6 @@ def after_loss(spec: TrialSpec, out_of_memory: bool) -> str:
     reason = out_of_memory_reason("its process was killed for lack of main memory", used_batch(spec))
     layout.write_outcome(ended_outcome(spec, Ending("failed", reason=reason, kind="out_of_memory")))
     return "its process was killed for lack of memory again"
-
-
-def ended_outcome(spec: TrialSpec, ending: Ending) -> Outcome:
-    """The record of a trial that ended without predictions."""
-    if ending.status == "finished":
-        raise ValueError("A finished trial's record are its predictions.")
-    return Outcome(
-        spec.trial_key, spec.config_key, ending.status, ending.reason, spec.entry, spec.family, spec.partition,
-        spec.hyperparameters, ending.epochs, ending.value, ending.kind, batch_size=used_batch(spec),
-    )
 
 
 def failed_result(spec: TrialSpec, outcome: Outcome) -> TrialResult:

@@ -25,6 +25,8 @@ def family_as_data(family: Family) -> dict[str, Any]:
             "cpu": family.resources.cpu,
             "gpu": family.resources.gpu,
             "memory_mb": family.resources.memory_mb,
+            "stall_s": family.resources.stall_s,
+            "time_limit_s": family.resources.time_limit_s,
         },
         "version": family.version,
     }

@@ -21,6 +21,7 @@ from search.jobs import Ending, Job, Source
 from search.nodes import read_capacity
 from search.oom import MemoryKills
 from search.spec import TrialSpec
+from search.watchdog import waiting
 
 if TYPE_CHECKING:
     from search.recipe import Asha
@@ -49,7 +50,8 @@ def work(config: dict[str, Any]) -> None:
         nonlocal best
         best = max(best, metrics.get("accuracy", 0.0))  # the best epoch is the one that is kept; a refit has no rungs
         if epoch in rungs:
-            tune.report({"epoch": epoch, "accuracy": best})
+            with waiting():
+                tune.report({"epoch": epoch, "accuracy": best})
 
     result = attempt_trial(TrialSpec.from_dict(json.loads(config["spec"])), report)
     ending = Ending(result.status, result.value, result.epochs, result.wall_s, result.reason, result.kind)

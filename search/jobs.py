@@ -50,7 +50,7 @@ class Job:
         return self.spec.entry, self.number
 
     def __str__(self) -> str:
-        return f"{self.spec.entry} {self.key[:8]} {self.spec.partition}"
+        return str(self.spec)
 
 
 class Source(Protocol):

@@ -44,6 +44,8 @@ def entry_spec(run: RunFolder, stage: StageName, entry: Entry) -> TrialSpec:
         cpu=entry.request().cpu,
         gpu=entry.request().gpu,
         memory_mb=entry.request().memory_mb,
+        stall_s=entry.request().stall_s,
+        time_limit_s=entry.request().time_limit_s,
         weights=entry.weights or "",
         weights_sha256=weights_digest(entry),
     )
@@ -93,5 +95,7 @@ def refit_spec(run: RunFolder, parents: Sequence[Footer]) -> TrialSpec:
         cpu=resources.cpu,
         gpu=resources.gpu,
         memory_mb=resources.memory_mb,
+        stall_s=resources.stall_s,
+        time_limit_s=resources.time_limit_s,
         batch_size=min(batches, default=None),
     )

@@ -63,11 +63,13 @@ def _partition(value: Any) -> Any:
 
 
 class ResourcesOverride(_Data):
-    """What a trial asks of its node, where it differs from the family's own request."""
+    """What a trial asks of its node and how long it may take, where that differs from the family's own request."""
 
     cpu: float | None = Field(default=None, gt=0)
     gpu: float | None = Field(default=None, ge=0)
     memory_mb: Count | None = None
+    stall_s: float | None = Field(default=None, gt=0)
+    time_limit_s: float | None = Field(default=None, gt=0)
 
 
 class Entry(_Data):
@@ -134,6 +136,8 @@ class Entry(_Data):
             cpu=own.cpu if wish.cpu is None else wish.cpu,
             gpu=own.gpu if wish.gpu is None else wish.gpu,
             memory_mb=wish.memory_mb or own.memory_mb,
+            stall_s=wish.stall_s or own.stall_s,
+            time_limit_s=wish.time_limit_s or own.time_limit_s,
         )
 
 

@@ -15,7 +15,8 @@ class TrialSpec:
     `run` is the run folder, `clips` the table that the trial is trained on (the stills for a backbone), `inputs` and
     `feature_keys` are by slot. `epochs` is None for early stopping, a number for a refit. `cpu`, `gpu` and `memory_mb`
     are what the trial was given; like the paths they are no part of its keys. `batch_size` takes the place of the
-    hyperparameter once memory ran out, and is no part of them either. `weights` is a file of pretrained parameters
+    hyperparameter once memory ran out, and is no part of them either, nor are the limits `stall_s` and `time_limit_s`
+    of the watchdog (None: no limit). `weights` is a file of pretrained parameters
     (empty: none), which the keys know by its digest.
     """
 
@@ -43,6 +44,11 @@ class TrialSpec:
     weights: str = ""
     weights_sha256: str = ""
     batch_size: int | None = None
+    stall_s: float | None = None
+    time_limit_s: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.entry} {self.trial_key[:8]} {self.partition}"
 
     @property
     def config_key(self) -> str:

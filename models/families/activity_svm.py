@@ -209,6 +209,6 @@ FAMILY = Family(
     },),
     build=ActivitySVM,
     load=partial(load_sklearn, ActivitySVM),
-    resources=Resources(cpu=1.0, gpu=0.25, memory_mb=4000),
+    resources=Resources(cpu=1.0, gpu=0.25, memory_mb=4000, stall_s=14400.0),
     smoke={"variance": 0.9, "units": 100, "sae_epochs": 2, "words": 100},
 )

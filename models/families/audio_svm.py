@@ -44,5 +44,5 @@ FAMILY = Family(
     ),
     build=build,
     load=partial(load_sklearn, build),
-    resources=Resources(cpu=1.0, memory_mb=800),
+    resources=Resources(cpu=1.0, memory_mb=800, stall_s=14400.0),
 )
