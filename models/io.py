@@ -7,6 +7,9 @@ from models.family import Model
 from models.registry import get_family
 from models.whitened import load_whitened
 
+# The parameters of a torch model in the folder that it was saved into.
+WEIGHTS_FILE = "model.safetensors"
+
 
 def load_model(folder: Path, device: str = "cpu") -> Model:
     """The model that any family's `save` wrote into `folder`; its `model.json` names the family."""

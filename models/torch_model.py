@@ -16,9 +16,10 @@ from models.batches import Packed, pack
 from models.examples import Examples
 from models.family import Context, Family, FitResult, Report
 from models.goals import Goal
+from models.io import WEIGHTS_FILE
 from models.network import ClipNetwork
 
-_CONFIG, _WEIGHTS = "model.json", "model.safetensors"
+_CONFIG = "model.json"
 
 
 class TorchModel:
@@ -77,7 +78,7 @@ class TorchModel:
     def save(self, folder: Path) -> None:
         """Write `model.safetensors` and `model.json` into `folder`."""
         state = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
-        save_file(state, folder / _WEIGHTS)
+        save_file(state, folder / WEIGHTS_FILE)
         write_json(folder / _CONFIG, {
             "family": self.family.name, "version": self.family.version, "hyperparameters": self.hyperparameters,
             "classes": list(self.context.classes), "seed": self.context.seed,
@@ -143,4 +144,4 @@ def load_torch(build: Callable[[Mapping[str, Any], Context], TorchModel], folder
     shapes = {slot: tuple(shape) for slot, shape in config["shapes"].items()}
     dimensions = tuple(config.get("dimensions", ()))
     context = Context(tuple(config["classes"]), shapes, config["seed"], device, dimensions=dimensions)
-    return build(config["hyperparameters"], context).load_weights(folder / _WEIGHTS)
+    return build(config["hyperparameters"], context).load_weights(folder / WEIGHTS_FILE)

@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from features.errors import EmofuseError
+from features.files import file_sha256
+from models.io import WEIGHTS_FILE
 from models.registry import get_family
-from search.activations import activation_key
+from search.activations import activation_key, best_backbone
 from search.inputs import slots, split_layer
 from search.predictions import Footer
 from search.recipe import Entry, StageName
@@ -26,6 +28,7 @@ def entry_spec(run: RunFolder, stage: StageName, entry: Entry) -> TrialSpec:
     for slot, text in specs.items():
         key = activation_key(run, text, table) if split_layer(text) else None
         keys[slot] = open_input(slots(family)[slot], text, key, run.path, run.store, table).key
+    weights, digest = _weights(run, entry)
     return TrialSpec(
         run=str(run.path),
         clips=str(run.table_path(stage)),
@@ -46,9 +49,17 @@ def entry_spec(run: RunFolder, stage: StageName, entry: Entry) -> TrialSpec:
         memory_mb=entry.request().memory_mb,
         stall_s=entry.request().stall_s,
         time_limit_s=entry.request().time_limit_s,
-        weights=entry.weights or "",
-        weights_sha256=weights_digest(entry),
+        weights=weights,
+        weights_sha256=digest,
     )
+
+
+def _weights(run: RunFolder, entry: Entry) -> tuple[str, str]:
+    """The file of parameters that the entry starts from and its sha256; empty where there is none."""
+    if entry.weights_from:
+        path = run.model_folder(best_backbone(run, entry.weights_from).trial_key) / WEIGHTS_FILE
+        return str(path), file_sha256(path)
+    return entry.weights or "", weights_digest(entry)
 
 
 def refit_spec(run: RunFolder, parents: Sequence[Footer]) -> TrialSpec:
@@ -70,8 +81,16 @@ def refit_spec(run: RunFolder, parents: Sequence[Footer]) -> TrialSpec:
             f"Entry {first.entry!r} was trained by version {first.family_version} of family {family.name!r}, but this "
             f"emofuse has version {family.version}: run the search again before the refit."
         )
-    known = {entry.name: entry.request() for _, entry in run.recipe.all_entries()}
-    resources = known.get(first.entry, family.resources)
+    entries = {entry.name: entry for _, entry in run.recipe.all_entries()}
+    entry = entries.get(first.entry)
+    resources = entry.request() if entry else family.resources
+    weights, digest = _weights(run, entry) if entry else ("", "")
+    if digest != first.weights_sha256:
+        raise EmofuseError(
+            f"Entry {first.entry!r} was trained from pretrained weights of sha256 "
+            f"{first.weights_sha256[:12] or 'none'}, but the run's "
+            f"recipe names {digest[:12] or 'none'}: give it the same file for the refit."
+        )
     batches = [parent.batch_size for parent in parents if parent.batch_size is not None]
     return TrialSpec(
         run=str(run.path),
@@ -94,6 +113,8 @@ def refit_spec(run: RunFolder, parents: Sequence[Footer]) -> TrialSpec:
         allow_shared_groups=run.recipe.allow_shared_groups,
         cpu=resources.cpu,
         gpu=resources.gpu,
+        weights=weights,
+        weights_sha256=digest,
         memory_mb=resources.memory_mb,
         stall_s=resources.stall_s,
         time_limit_s=resources.time_limit_s,

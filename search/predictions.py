@@ -31,6 +31,7 @@ class Footer:
     `recipe_seed` and `config_key`. `parents` are the trial keys that a refit copies hyperparameters and epochs from.
     `batch_size` is the one used, half the hyperparameter when memory ran out (None: the family has none); `device` and
     `cpu` (threads) are what it was trained on.
+    `weights_sha256` is that of the file of parameters that training began with.
     """
 
     trial_key: str
@@ -60,6 +61,7 @@ class Footer:
     batch_size: int | None = None
     device: str = "cpu"
     cpu: float = 1.0
+    weights_sha256: str = ""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -76,6 +76,7 @@ class Entry(_Data):
     """One family with its inputs and its budget; `name` is its key in the recipe, `family` the same by default.
 
     `weights` is a file of pretrained parameters to start from; in a recipe its path starts at the recipe's folder.
+    `weights_from` is an entry of an earlier backbone stage, whose best trial's parameters take a file's place.
     """
 
     _unlisted = frozenset({"name"})
@@ -89,6 +90,7 @@ class Entry(_Data):
     max_epochs: Count | None = None
     published: bool = True
     weights: str | None = None
+    weights_from: str | None = None
     resources: ResourcesOverride = ResourcesOverride()
 
     def record(self) -> Family:
@@ -263,8 +265,15 @@ def _check_entry(stage: StageName, entry: Entry, backbones: Mapping[str, Family]
             f"max_epochs: family {family.name!r} trains for {family.max_epochs} epochs at most, but got "
             f"{entry.max_epochs}; a recipe may only lower it."
         )
-    if entry.weights and not family.weights:
+    if (entry.weights or entry.weights_from) and not family.weights:
         raise WrongUse(f"weights: family {family.name!r} can't start from pretrained weights.")
+    if entry.weights and entry.weights_from:
+        raise WrongUse("weights: a file and `weights_from` exclude each other; keep one.")
+    if entry.weights_from and entry.weights_from not in backbones:
+        raise WrongUse(
+            f"weights_from: no earlier backbone stage has an entry {entry.weights_from!r} (there: "
+            f"{', '.join(sorted(backbones)) or 'none'})."
+        )
     slots = inputs.slots(family)
     for slot in entry.inputs:
         if slot not in slots:

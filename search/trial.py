@@ -124,6 +124,7 @@ def _run(spec: TrialSpec, report: Report | None, device: str) -> TrialResult:
         batch_size=used_batch(spec),
         device=device,
         cpu=spec.cpu,
+        weights_sha256=spec.weights_sha256,
     )
     path = write_predictions(layout.path, _rows(footer, data, predictions))
     layout.drop_checkpoint(spec.trial_key)

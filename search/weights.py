@@ -30,7 +30,8 @@ def place_weights(recipe: "Recipe", folder: Path, given: Mapping[str, Path]) -> 
 
     def placed(entry: "Entry") -> "Entry":
         path = given.get(entry.name) or (folder / entry.weights if entry.weights else None)
-        return entry.model_copy(update={"weights": str(path.resolve()) if path else None})
+        source = None if entry.name in given else entry.weights_from
+        return entry.model_copy(update={"weights": str(path.resolve()) if path else None, "weights_from": source})
 
     stages = tuple(
         stage.model_copy(update={"entries": {name: placed(entry) for name, entry in stage.entries.items()}})

@@ -82,7 +82,9 @@ FAMILY = Family(
     paper="Zheng",
     section="Temporal Feature Modeling",
     summary="peephole LSTM over a CNN's outputs per frame, attention over its states, softmax",
-    inputs=(Input("frames", "frame", 1, "face_cnn.logits"),),
+    # "The last full connection layer output dimension is set to the emotional type space dimension", and the LSTM reads
+    # "the output of the last fully connected layer": the logits, 8 on CHEAVD.
+    inputs=(Input("frames", "frame", 1, "convnet100.logits"),),
     space={
         "attention": Choice((True, False)),
         "hidden": Choice((32, 64, 128, 256)),
