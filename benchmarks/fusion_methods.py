@@ -1,26 +1,31 @@
 """What each fusion method is worth: fit score, nested estimate and held-out score, on real and simulated predictions.
 
-    python benchmarks/fusion_methods.py [--only SET ...] [--methods NAME ...] [--json FILE]
+    python benchmarks/fusion_methods.py [--only SET ...] [--methods NAME ...] [--json FILE ...]
 
 Real predictions in long format are read from EMOFUSE_TEST_DATA, else from ../shared/data. Where they have labelled
 validation and test rows, weights are fitted on the former and scored on the latter; where they have one split, on a
 random half and the other, `--repeats` times. Simulations have 383 clips to fit on and 20,000 to score on. The nested
-estimate sees the fit rows alone. Accuracy in percent; one thread.
+estimate sees the fit rows alone; with candidates (+c) each of its folds selects them anew. Accuracy in percent.
+
+Results go to the first file of `--json` as they come, and what any of the files holds is not measured again: several
+processes can share the sets, each with a file of its own, and a last call without sets (`--only`) prints all.
 """
 
 import argparse
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ensembles.folds import group_folds
-from ensembles.fusion import make_fusion
+from ensembles.fusion import Fusion, make_fusion
 from ensembles.long_format import read_long
+from ensembles.selection import Selected, Selection
 from features.errors import EmofuseError
 
 
@@ -53,28 +58,59 @@ REAL = (
 SIMULATED = tuple(f"{kind}_{M}" for kind in ("alike", "uneven", "votes") for M in (5, 20, 100, 200))
 
 
-def methods(draws: int) -> dict[str, tuple[str, dict]]:
-    """Short name -> method and parameters."""
-    decision = {"draws": draws, "n_jobs": 1}
-    return {
-        "best": ("best", {}),
-        "uniform": ("uniform", {}),
-        "uniform +t": ("uniform", {"temperatures": True}),
-        "subsets": ("subsets", {}),
-        "grid": ("grid", {}),
-        "greedy": ("greedy", {}),
-        "greedy +b": ("greedy", {"bagged": 10}),
-        "greedy +b+s": ("greedy", {"bagged": 10, "shrunk": True}),
-        "greedy +b+t": ("greedy", {"bagged": 10, "temperatures": True}),
-        "decision": ("decision", decision),
-        "decision +s": ("decision", decision | {"shrunk": True}),
-        "decision +b": ("decision", decision | {"bagged": 10}),
-        "decision +b+s": ("decision", decision | {"bagged": 10, "shrunk": True}),
-        "lines": ("lines", {"restarts": 0}),
-        "lines +b": ("lines", {"restarts": 0, "rounds": 2, "bagged": 10}),
-        "stacking": ("stacking", {}),
-        "stacking +s": ("stacking", {"shrunk": True}),
-    }
+# Short name of a method: its name, its parameters, and how many candidates stay (None: all members take part).
+METHODS: Mapping[str, tuple[str, Mapping, int | None]] = {
+    "best": ("best", {}, None),
+    "uniform": ("uniform", {}, None),
+    "uniform +c": ("uniform", {}, 20),
+    "uniform +t": ("uniform", {"temperatures": True}, None),
+    "subsets": ("subsets", {}, None),
+    "subsets +c": ("subsets", {}, 12),
+    "grid": ("grid", {}, None),
+    "grid +c": ("grid", {}, 6),
+    "greedy": ("greedy", {}, None),
+    "greedy +b": ("greedy", {"bagged": 10}, None),
+    "greedy +b+s": ("greedy", {"bagged": 10, "shrunk": True}, None),
+    "greedy +b+s+c": ("greedy", {"bagged": 10, "shrunk": True}, 20),
+    "greedy +b+t": ("greedy", {"bagged": 10, "temperatures": True}, None),
+    "decision": ("decision", {}, None),
+    "decision +c": ("decision", {}, 20),
+    "decision +s": ("decision", {"shrunk": True}, None),
+    "decision +s+c": ("decision", {"shrunk": True}, 20),
+    "decision +b": ("decision", {"bagged": 10}, None),
+    "decision +b+s": ("decision", {"bagged": 10, "shrunk": True}, None),
+    "lines": ("lines", {}, None),
+    "lines +c": ("lines", {}, 20),
+    "lines +b": ("lines", {"restarts": 0, "rounds": 2, "bagged": 10}, None),
+    "stacking": ("stacking", {}, None),
+    "stacking +c": ("stacking", {}, 20),
+    "stacking +s": ("stacking", {"shrunk": True}, None),
+    "stacking, restricted": ("stacking", {"restricted": True}, None),
+    "stacking, restricted +c": ("stacking", {"restricted": True}, 20),
+    "stacking, restricted +s": ("stacking", {"restricted": True, "shrunk": True}, None),
+}
+
+
+def draws(label: str, M: int) -> int:
+    """Draws per round of the weight search: the paper's 100,000, fewer where it is repeated or M is large."""
+    many = M >= 100 and "+c" not in label
+    if "+b+s" in label:
+        return 1_000
+    if "+s" in label or "+b" in label:
+        return 1_000 if many else 10_000
+    return 10_000 if many else 100_000
+
+
+def factory(label: str, M: int) -> Callable[[], Fusion]:
+    """Makes unfitted fusions of M members."""
+    method, params, top = METHODS[label]
+    if method == "decision":
+        params = {**params, "draws": draws(label, M), "n_jobs": 1}
+    make = partial(make_fusion, method, params)
+    if top is None:
+        return make
+    selection = Selection(per_entry=None, top=top)
+    return lambda: Selected(make(), [str(m) for m in range(M)], selection)
 
 
 def real(name: str, repeats: int) -> Iterator[tuple[Set, Set]]:
@@ -131,48 +167,48 @@ def _clips(rng: np.random.Generator, kind: str, skill: np.ndarray, scale: np.nda
     return Set(P, y, np.ones((M, N), bool), np.arange(N).astype(str))
 
 
-def scores(method: str, params: dict, fit: Set, rest: Set) -> tuple[float, float, float]:
+def scores(make: Callable[[], Fusion], fit: Set, rest: Set) -> tuple[float, float, float]:
     """Accuracy on the fit rows, by nested folds of them, and on the other rows."""
-    fusion = make_fusion(method, params).fit(fit.P, fit.y, fit.valid, fit.groups.tolist())
+    fusion = make().fit(fit.P, fit.y, fit.valid, fit.groups.tolist())
     right = np.zeros(len(fit.y), bool)
     for inner, outer in group_folds(fit.y, fit.groups.tolist(), 5, 0):
         part, other = fit.clips(inner), fit.clips(outer)
-        nested = make_fusion(method, params).fit(part.P, part.y, part.valid, part.groups.tolist())
+        nested = make().fit(part.P, part.y, part.valid, part.groups.tolist())
         right[outer] = nested.predict(other.P, other.valid) == other.y
     held_out = (fusion.predict(rest.P, rest.valid) == rest.y).mean()
     return 100 * fusion.fit_score_, 100 * right.mean(), 100 * held_out
 
 
 def main() -> None:
-    """Measure what `--json` does not hold yet, then print all it holds."""
+    """Measure what the files of `--json` don't hold yet, then print all they hold."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", nargs="*", default=[*REAL, *SIMULATED], help="names of sets")
-    parser.add_argument("--methods", nargs="*", default=list(methods(1)), help="b: bagged, s: shrunk, t: temperatures")
-    parser.add_argument("--draws", type=int, default=200)
+    help_ = "s: shrunk, b: bagged, t: temperatures, c: candidates (best 20, 12, 6; no duplicates, no dead weight)"
+    parser.add_argument("--methods", nargs="*", default=list(METHODS), help=help_)
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="keeps the results, to go on later")
+    parser.add_argument("--json", type=Path, nargs="*", default=[], help="keep results, to go on later")
     given = parser.parse_args()
-    results: dict[str, dict[str, list[float]]] = {}
-    if given.json and given.json.exists():
-        results = json.loads(given.json.read_text())
+    kept = [json.loads(path.read_text()) if path.exists() else {} for path in given.json] or [{}]
     for name in given.only:
         pairs = list((real if name in REAL else simulated)(name, given.repeats))
         M, N, C = pairs[0][0].P.shape
         print(f"{name}: M={M}, C={C}, {N} clips to fit on, {len(pairs[0][1].y)} to score on, {len(pairs)} times")
-        done = results.setdefault(name, {})
-        for label in [label for label in given.methods if label not in done]:
+        for label in given.methods:
+            if any(label in results.get(name, {}) for results in kept):
+                continue
             started = time.perf_counter()
             try:
-                rows = [scores(*methods(given.draws)[label], fit, rest) for fit, rest in pairs]
+                rows = [scores(factory(label, M), fit, rest) for fit, rest in pairs]
             except EmofuseError:  # too many members for subsets or the grid
                 continue
-            done[label] = np.mean(rows, axis=0).tolist()
-            print(f"  {label}: {_cell(done[label])} in {time.perf_counter() - started:.0f} s", flush=True)
+            kept[0].setdefault(name, {})[label] = np.mean(rows, axis=0).tolist()
+            print(f"  {label}: {_cell(kept[0][name][label])} in {time.perf_counter() - started:.0f} s", flush=True)
             if given.json:
-                given.json.write_text(json.dumps(results))
+                given.json[0].write_text(json.dumps(kept[0]))
+    results = {name: {k: v for one in kept for k, v in one.get(name, {}).items()} for name in (*REAL, *SIMULATED)}
     for names in (REAL, SIMULATED):
-        _table(results, [name for name in names if name in results])
-    _summary(results)
+        _table(results, [name for name in names if results[name]])
+    _summary({name: found for name, found in results.items() if found})
 
 
 def _cell(values: list[float]) -> str:
@@ -181,7 +217,7 @@ def _cell(values: list[float]) -> str:
 
 def _table(results: dict[str, dict[str, list[float]]], names: list[str]) -> None:
     print(f"\nfit / nested / held out\n\n| method | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
-    for label in methods(1):
+    for label in METHODS:
         cells = [_cell(results[name][label]) if label in results[name] else "-" for name in names]
         print(f"| {label} | {' | '.join(cells)} |")
 
@@ -190,7 +226,7 @@ def _summary(results: dict[str, dict[str, list[float]]]) -> None:
     print("\nHeld out minus the plain average: mean over sets (their number) and worst; what scores promise too much")
     print("\n| method | real | simulated | worst | fit - held out | nested - held out |")
     print("|---|---|---|---|---|---|")
-    for label in methods(1):
+    for label in METHODS:
         sets = [name for name in results if label in results[name] and "uniform" in results[name]]
         gains = {name: results[name][label][2] - results[name]["uniform"][2] for name in sets}
         over = [results[name][label] for name in sets]

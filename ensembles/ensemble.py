@@ -66,12 +66,12 @@ class Ensemble:
     """A fitted ensemble.
 
     `weights` (M, C) has a row per member and a column per class; columns sum to 1. `temperatures` (one per member)
-    flatten the members' scores before, where the fit scaled them; `log_pool` is there where the weights are those of
-    log-probabilities. `scores[who][how]` holds every score with its rows, for the ensemble, for the best single member
-    (`best_single`, chosen on the fit rows) and for the plain average of the members; `against_single` compares the
-    first two outside their fits. `selection`, `folds` and `repeats` say how candidates were chosen and how the nested
-    estimate was made, `fit_split` to which split's held-out clips both were restricted; `note` says why there is no
-    nested estimate, where there is none.
+    flatten the members' scores before, where the fit scaled them; `log_pool` is there where log-probabilities are
+    summed with its own coefficients, of which `weights` are then the shares. `scores[who][how]` holds every score with
+    its rows, for the ensemble, for the best single member (`best_single`, chosen on the fit rows) and for the plain
+    average of the members; `against_single` compares the first two outside their fits. `selection`, `folds` and
+    `repeats` say how candidates were chosen and how the nested estimate was made, `fit_split` to which split's held-out
+    clips both were restricted; `note` says why there is no nested estimate, where there is none.
     """
 
     name: str
@@ -201,16 +201,26 @@ def read_ensemble(path: Path) -> Ensemble:
             f"{path}: expected {expected[0]} temperatures above 0, one per member, but got "
             f"{list(stored.temperatures)}; fit it again."
         )
-    if stored.log_pool is not None and any(
-        len(numbers) != expected[1] or not np.isfinite(numbers).all()
-        for numbers in (stored.log_pool.slopes, stored.log_pool.biases)
-    ):
+    if stored.log_pool is not None and not _fits(stored.log_pool, *expected):
+        M, C = expected
         raise EmofuseError(
-            f"{path}: expected a log_pool of {expected[1]} finite slopes and biases, one per class, but got "
-            f"{asdict(stored.log_pool)}; fit it again."
+            f"{path}: expected a log_pool of finite coefficients of shape {(M, C, C)} (members, classes, classes) "
+            "and a bias per class; fit it again."
         )
     values = {name: getattr(stored, name) for name in _Stored.__dataclass_fields__ if name != "schema_version"}
     return Ensemble(**{**values, "weights": weights})
+
+
+def _fits(pool: LogPool, M: int, C: int) -> bool:
+    try:
+        coefficients, biases = np.array(pool.coefficients), np.array(pool.biases)
+    except ValueError:  # rows of different length
+        return False
+    return (
+        coefficients.shape == (M, C, C)
+        and biases.shape == (C,)
+        and bool(np.isfinite(coefficients).all() and np.isfinite(biases).all())
+    )
 
 
 def ensemble_path(run: Path, name: str) -> Path:

@@ -82,7 +82,8 @@ def fit_on(
             nested = out_of_fold(make, held_out, folds, repeats, seed, counter.advance)
     single = _single(held_out, selection, fusion)
     best = int(single().fit(held_out.P, held_out.y, held_out.valid).weights_[:, 0].argmax())
-    chosen = [m for m in fusion.candidates_.kept if fusion.weights_[m].any()]
+    # A log-pool fills in for those that lack a clip with all its members' mean, so none of them can be left away.
+    chosen = [m for m in fusion.candidates_.kept if fusion.log_pool_ or fusion.weights_[m].any()]
     members = held_out.of_members(chosen)
     ensemble = Ensemble(
         name=name or method,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.base import clone
 
-from ensembles.fusion.base import Fusion, Problem
+from ensembles.fusion.base import Fusion, Metric, Problem
+from ensembles.fusion.pooling import Missing
 from ensembles.fusion.simple import rank_members
 from features.names import unknown_name
 
@@ -108,14 +109,15 @@ class Selected(Fusion):
         self.entries = entries
         self.selection = selection
 
-    def fit(
-        self, P: np.ndarray, y: np.ndarray, valid: np.ndarray | None = None, groups: Sequence[str] | None = None
-    ) -> "Selected":
-        """Choose the members, then fit the fusion on them."""
-        self.metric, self.missing = self.fusion.metric, self.fusion.missing
-        super().fit(P, y, valid, groups)
-        self.fit_score_ = self.fusion_.fit_score_
-        return self
+    @property
+    def metric(self) -> Metric:  # type: ignore[override]
+        """As the inner fusion has it."""
+        return self.fusion.metric
+
+    @property
+    def missing(self) -> Missing:  # type: ignore[override]
+        """As the inner fusion has it."""
+        return self.fusion.missing
 
     def _find_weights(self, problem: Problem, groups: Sequence[str] | None) -> np.ndarray:
         self.candidates_ = candidates(problem, self.entries, self.selection)

@@ -21,29 +21,51 @@ def fuse(P: np.ndarray, weights: np.ndarray, valid: np.ndarray | None = None, mi
     have it, in proportion to their weights (equally where these are all 0); with `"uniform"` it counts as 1/C for every
     class (the 2013 code of Kahou's group). A clip that nobody has is uniform.
     """
-    scores = _weighted_mean(P, weights, valid, missing, 1 / P.shape[2])
+    scores = _weighted_mean(P, weights, valid, missing)
     total = scores.sum(axis=1, keepdims=True)
     return np.divide(scores, total, out=np.full_like(scores, 1 / scores.shape[1]), where=total > 0)
 
 
 @dataclass(frozen=True)
 class LogPool:
-    """The logarithmic pool: a weighted sum of log-probabilities, then a softmax.
+    """The logarithmic pool: a linear function of all members' log-probabilities, then a softmax.
 
-    The logit of class c is `slopes[c]` times the weighted mean over members of the log-probability of c, plus
-    `biases[c]`; each member is first mixed with 1 % of the uniform distribution. Slopes 1 and biases 0 make the
-    weighted geometric mean.
+    The logit of class c is the sum over members m and classes k of `coefficients[m][k][c]` times the log-probability
+    that m gives k, plus `biases[c]`; each member is first mixed with 1 % of the uniform distribution.
     """
 
-    slopes: tuple[float, ...]
+    coefficients: tuple[tuple[tuple[float, ...], ...], ...]
     biases: tuple[float, ...]
 
-    def fuse(
-        self, P: np.ndarray, weights: np.ndarray, valid: np.ndarray | None = None, missing: Missing = "share"
-    ) -> np.ndarray:
-        """As the function `fuse`, weights shared in the same way where members lack a clip."""
-        means = _weighted_mean(smooth_logs(P), weights, valid, missing, float(np.log(1 / P.shape[2])))
-        p = _softmax(means * self.slopes + self.biases)
+    @classmethod
+    def of(cls, coefficients: np.ndarray, biases: np.ndarray) -> "LogPool":
+        """The pool of `coefficients` (M, C, C) and `biases` (C,)."""
+        return cls(
+            tuple(tuple(tuple(row) for row in member) for member in coefficients.tolist()), tuple(biases.tolist())
+        )
+
+    @classmethod
+    def geometric_mean(cls, M: int, C: int) -> "LogPool":
+        """The pool that gives every member the same say."""
+        return cls.of(np.tile(np.eye(C) / M, (M, 1, 1)), np.zeros(C))
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(M, C) each member's share of a class's absolute coefficients; equal ones where these are all 0."""
+        sizes = np.abs(np.array(self.coefficients)).sum(axis=1)
+        totals = sizes.sum(axis=0)
+        return np.divide(sizes, totals, out=np.full_like(sizes, 1 / len(sizes)), where=totals > 0)
+
+    def logits(self, logs: np.ndarray) -> np.ndarray:
+        """(N, C) from log-probabilities (M, N, C) of which none is missing."""
+        total = np.tile(np.array(self.biases), (logs.shape[1], 1))
+        for own, by_class in zip(logs, np.array(self.coefficients), strict=True):
+            total += own @ by_class
+        return total
+
+    def fuse(self, P: np.ndarray, valid: np.ndarray | None = None, missing: Missing = "share") -> np.ndarray:
+        """Fused probabilities (N, C) of `P` (M, N, C); a clip that nobody has is uniform."""
+        p = _softmax(self.logits(filled_logs(P, valid, missing)))
         if valid is not None:
             p[~valid.any(axis=0)] = 1 / P.shape[2]
         return p
@@ -57,10 +79,10 @@ def combine(
     temperatures: np.ndarray | None = None,
     log_pool: LogPool | None = None,
 ) -> np.ndarray:
-    """Fused probabilities (N, C) of all that a fitted fusion may consist of."""
+    """Fused probabilities (N, C) of all that a fitted fusion may consist of; a log-pool has its own weights."""
     if temperatures is not None:
         P = at_temperatures(P, temperatures)
-    return fuse(P, weights, valid, missing) if log_pool is None else log_pool.fuse(P, weights, valid, missing)
+    return fuse(P, weights, valid, missing) if log_pool is None else log_pool.fuse(P, valid, missing)
 
 
 def at_temperatures(P: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
@@ -73,8 +95,24 @@ def log_scores(P: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(P, FLOOR, dtype=np.float64))
 
 
-def smooth_logs(P: np.ndarray) -> np.ndarray:
-    """Log-probabilities in float64 of members mixed with 1 % of the uniform distribution."""
+def filled_logs(P: np.ndarray, valid: np.ndarray | None, missing: Missing) -> np.ndarray:
+    """Log-probabilities (M, N, C) in float64 of members mixed with 1 % of the uniform distribution.
+
+    A member that lacks a clip gets the mean over those that have it ("share"), or the uniform distribution's.
+    """
+    if valid is None or valid.all():
+        return _smooth_logs(P)
+    uniform = np.log(1 / P.shape[2])
+    logs = _smooth_logs(np.where(valid[:, :, None], P, np.float32(1 / P.shape[2])))
+    if missing == "uniform":
+        return np.where(valid[:, :, None], logs, uniform)
+    means = equal_share(np.where(valid[:, :, None], logs, 0), valid)
+    nobody = np.logical_not(valid.any(axis=0))
+    means[nobody] = uniform
+    return np.where(valid[:, :, None], logs, means)
+
+
+def _smooth_logs(P: np.ndarray) -> np.ndarray:
     return np.log((1 - _SMOOTHING) * P.astype(np.float64) + _SMOOTHING / P.shape[-1])
 
 
@@ -83,18 +121,16 @@ def equal_share(P: np.ndarray, valid: np.ndarray) -> np.ndarray:
     return P.sum(axis=0, dtype=np.float64) / np.maximum(valid.sum(axis=0), 1)[:, None]
 
 
-def _weighted_mean(
-    values: np.ndarray, weights: np.ndarray, valid: np.ndarray | None, missing: Missing, filler: float
-) -> np.ndarray:
+def _weighted_mean(P: np.ndarray, weights: np.ndarray, valid: np.ndarray | None, missing: Missing) -> np.ndarray:
     if valid is None or valid.all():
-        return _weighted_sum(values, weights)
+        return _weighted_sum(P, weights)
     if missing == "uniform":
-        return _weighted_sum(np.where(valid[:, :, None], values, values.dtype.type(filler)), weights)
-    values = np.where(valid[:, :, None], values, values.dtype.type(0))
-    means = _weighted_sum(values, weights)
+        return _weighted_sum(np.where(valid[:, :, None], P, P.dtype.type(1 / P.shape[2])), weights)
+    P = np.where(valid[:, :, None], P, P.dtype.type(0))
+    means = _weighted_sum(P, weights)
     rows = np.flatnonzero(~valid.all(axis=0))
     present = _weighted_sum(valid[:, rows, None], weights)
-    means[rows] = np.divide(means[rows], present, out=equal_share(values, valid)[rows], where=present > 0)
+    means[rows] = np.divide(means[rows], present, out=equal_share(P, valid)[rows], where=present > 0)
     return means
 
 

@@ -60,5 +60,5 @@ def _toward_equal(fusion: Fusion, strength: float) -> list[tuple[float, Fusion]]
     equal = UniformAverage(fusion.metric, fusion.missing)
     equal.weights_ = np.full((M, C), 1 / M)
     if fusion.log_pool_ is not None:
-        equal.log_pool_ = LogPool((1.0,) * C, (0.0,) * C)
+        equal.log_pool_ = LogPool.geometric_mean(M, C)
     return [(1 - strength, fusion), (strength, equal)]

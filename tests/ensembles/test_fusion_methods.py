@@ -10,10 +10,13 @@ from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
 from test_fusion import Contract
 
+from ensembles.folds import group_folds
 from ensembles.fusion import LineSearchFusion, Stacking, SubsetSearch, UniformAverage
 from ensembles.fusion.base import Problem, fuse, rescale
 from ensembles.fusion.lines import _feasible, _Lines, _Place, _step
-from ensembles.fusion.stacking import _Regression
+from ensembles.fusion.pooling import LogPool
+from ensembles.fusion.regression import full_path, restricted_loss
+from ensembles.metrics import log_loss
 from features.errors import WrongUse
 
 
@@ -106,37 +109,56 @@ class TestStacking(Contract):
     def test_identical_members_one_class_only_and_fewer_clips_than_classes(self, simulate):
         s = simulate(M=1, N=4, C=7)
         P = np.repeat(s.P, 3, axis=0)
-        strong = self.make(strengths=[1e9]).fit(P, s.y)
-        np.testing.assert_allclose(strong.predict_proba(P), 0.99 * s.P[0] + 0.01 / 7, atol=1e-5)
-        assert self.make().fit(P, np.zeros(4, int)).weights_.shape == (3, 7)
+        p = self.make().fit(P, s.y).predict_proba(P)
+        rare = [c for c in range(7) if c not in s.y]
+        assert (p[:, rare] < 0.15).all() and (p > 0).all()
+        only = self.make().fit(P, np.zeros(4, int))
+        np.testing.assert_allclose(only.predict_proba(P), 0.99 * s.P[0] + 0.01 / 7, atol=1e-6)
 
-    def test_learns_more_than_the_average_of_a_biased_member(self, simulate):
-        s = simulate(M=3, N=300)
-        s.P[0] **= 3
-        s.P[0, :, 1] *= 9
-        s.P[0] /= s.P[0].sum(axis=1, keepdims=True)
-        fusion = Stacking().fit(s.P, s.y)
-        assert fusion.fit_score_ > UniformAverage().fit(s.P, s.y).fit_score_
-        assert fusion.log_pool_.biases[1] < min(fusion.log_pool_.biases[0], fusion.log_pool_.biases[2])
-        assert len(fusion.path_) == 6 and fusion.strength_ == min(fusion.path_, key=lambda p: p[1])[0]
-
-    def test_two_classes_and_one_member_are_a_logistic_regression(self, simulate):
-        s = simulate(M=1, N=400, C=2, skill=(1.0, 1.5))
-        fusion = Stacking(strengths=[1e-6]).fit(s.P, s.y)
-        logs = np.log(0.99 * s.P[0].astype(float) + 0.005)
-        features = logs * [-1, 1]  # one coefficient for each class's own log-probability
-        plain = LogisticRegression(C=1e9, tol=1e-8, max_iter=1000).fit(features, s.y)
+    @pytest.mark.parametrize(("M", "N", "C"), [(3, 200, 3), (2, 300, 2), (8, 20, 4)])
+    def test_is_scikit_learns_regression(self, simulate, M, N, C):
+        s = simulate(M=M, N=N, C=C)
+        logs = np.log(0.99 * s.P.astype(float) + 0.01 / C)
+        features = np.concatenate(list(logs), axis=1)
+        plain = LogisticRegression(C=1 / 30, tol=1e-10, max_iter=5000).fit(features, s.y)
+        fusion = Stacking(strengths=[30]).fit(s.P, s.y)
         np.testing.assert_allclose(fusion.predict_proba(s.P), plain.predict_proba(features), atol=2e-3)
+        assert np.shape(fusion.log_pool_.coefficients) == (M, C, C)
 
-    @pytest.mark.parametrize("missing", ["share", "uniform"])
-    def test_gradient_with_missing_members(self, simulate, missing):
-        s = simulate(M=3, N=40, lacking=0.3)
-        regression = _Regression.of(Problem(s.P, s.y, s.valid, "accuracy", missing))
-        at = np.random.default_rng(0).random(12)
-        error = check_grad(
-            lambda a: regression.loss(a.reshape(4, 3))[0], lambda a: regression.loss(a.reshape(4, 3))[1].ravel(), at
-        )
-        assert error < 1e-3
+    def test_learns_that_one_class_is_taken_for_another(self, simulate):
+        s = simulate(M=2, N=400, skill=(1, 2))
+        swapped = s.P[:, :, [1, 0, 2]]
+        assert Stacking().fit(swapped, s.y).fit_score_ > 0.5 > UniformAverage().fit(swapped, s.y).fit_score_
+
+    def test_strength_is_that_of_lowest_inner_loss_by_group(self, simulate):
+        s = simulate(M=5, N=60, skill=(0, 0.1))
+        fusion = Stacking().fit(s.P, s.y, groups=s.groups)
+        assert len(fusion.path_) == 10 and fusion.strength_ == min(fusion.path_, key=lambda p: p[1])[0]
+        plain = Stacking(strengths=[30.0, 300.0]).fit(s.P, s.y, groups=s.groups)
+        logs, losses = np.log(0.99 * s.P.astype(float) + 0.01 / 3), []
+        for strength in (300.0, 30.0):
+            loss = 0.0
+            for fit, rest in group_folds(s.y, s.groups, 5, 0):
+                pool = next(full_path(logs[:, fit], s.y[fit], [strength]))
+                loss += log_loss(s.y[rest], pool.fuse(s.P[:, rest])) * len(rest) / 60
+            losses.append(loss)
+        np.testing.assert_allclose([loss for _, loss in plain.path_], losses, atol=1e-4)
+
+    def test_who_lacks_a_clip_says_what_the_others_say(self, simulate):
+        s = simulate(M=3, N=60)
+        valid = s.valid.copy()
+        valid[0, :20], valid[:, 50] = False, False
+        P = s.P.copy()
+        logs = np.log(0.99 * s.P[1:, :20].astype(float) + 0.01 / 3).mean(axis=0)
+        filled = (np.exp(logs) - 0.01 / 3) / 0.99
+        fusion = self.make().fit(P, s.y, valid)
+        p = fusion.predict_proba(P, valid)
+        pool = LogPool.of(np.array(fusion.log_pool_.coefficients), np.array(fusion.log_pool_.biases))
+        np.testing.assert_allclose(p[:20], pool.fuse(np.stack([filled, *s.P[1:, :20]])), atol=1e-9)
+        np.testing.assert_allclose(p[50], 1 / 3)
+        others = np.arange(60) != 50
+        alone = self.make().fit(P[:, others], s.y[others], valid[:, others])
+        np.testing.assert_allclose(alone.weights_, fusion.weights_, atol=1e-6)
 
     def test_bad_parameters(self, simulate):
         s = simulate()
@@ -145,3 +167,47 @@ class TestStacking(Contract):
                 Stacking(strengths=strengths).fit(s.P, s.y)
         with pytest.raises(WrongUse, match="2 folds or more, but got folds=1"):
             Stacking(folds=1).fit(s.P, s.y)
+
+
+class TestRestrictedStacking(Contract):
+    symmetric = False  # up to the optimiser's tolerance only
+
+    def make(self, **params):
+        return Stacking(**({"strengths": (1.0, 100.0), "restricted": True} | params))
+
+    def test_identical_members_one_class_only_and_fewer_clips_than_classes(self, simulate):
+        s = simulate(M=1, N=4, C=7)
+        P = np.repeat(s.P, 3, axis=0)
+        strong = self.make(strengths=[1e9]).fit(P, s.y)
+        np.testing.assert_allclose(strong.predict_proba(P), 0.99 * s.P[0] + 0.01 / 7, atol=1e-5)
+        assert self.make().fit(P, np.zeros(4, int)).weights_.shape == (3, 7)
+
+    def test_a_member_speaks_for_the_class_it_names_alone(self, simulate):
+        s = simulate(M=3, N=300)
+        s.P[0] **= 3
+        s.P[0, :, 1] *= 9
+        s.P[0] /= s.P[0].sum(axis=1, keepdims=True)
+        fusion = self.make().fit(s.P, s.y)
+        assert fusion.fit_score_ > UniformAverage().fit(s.P, s.y).fit_score_
+        assert fusion.log_pool_.biases[1] < min(fusion.log_pool_.biases[0], fusion.log_pool_.biases[2])
+        coefficients = np.array(fusion.log_pool_.coefficients)
+        assert (coefficients[:, ~np.eye(3, dtype=bool)] == 0).all() and (coefficients >= 0).all()
+
+    def test_two_classes_and_one_member_are_a_logistic_regression(self, simulate):
+        s = simulate(M=1, N=400, C=2, skill=(1.0, 1.5))
+        fusion = self.make(strengths=[1e-6]).fit(s.P, s.y)
+        logs = np.log(0.99 * s.P[0].astype(float) + 0.005)
+        features = logs * [-1, 1]  # one coefficient for each class's own log-probability
+        plain = LogisticRegression(C=1e9, tol=1e-8, max_iter=1000).fit(features, s.y)
+        np.testing.assert_allclose(fusion.predict_proba(s.P), plain.predict_proba(features), atol=2e-3)
+
+    def test_gradient(self, simulate):
+        s = simulate(M=3, N=40)
+        by_class = np.log(s.P.astype(float)).transpose(2, 0, 1)
+        at = np.random.default_rng(0).random(12)
+        error = check_grad(
+            lambda a: restricted_loss(a.reshape(4, 3), by_class, s.y)[0],
+            lambda a: restricted_loss(a.reshape(4, 3), by_class, s.y)[1].ravel(),
+            at,
+        )
+        assert error < 1e-3

@@ -25,7 +25,7 @@ from ensembles.fusion import (
 )
 from ensembles.fusion.pooling import LogPool, at_temperatures
 from ensembles.predictions import read_run
-from ensembles.selection import NO_SELECTION
+from ensembles.selection import NO_SELECTION, Selected
 from features.errors import EmofuseError, WrongUse
 
 QUICK = {
@@ -87,12 +87,18 @@ class TestShrunk(Contract):
         s = simulate(skill=(0, 0))
         fusion = Shrunk(Stacking(strengths=[0.01]), steps=1).fit(s.P, s.y)
         if fusion.strength_ == 1:
-            assert fusion.log_pool_ == LogPool((1.0,) * 3, (0.0,) * 3)
+            assert fusion.log_pool_ == LogPool.geometric_mean(4, 3)
 
     def test_bad_parameters(self, simulate):
         s = simulate()
         with pytest.raises(WrongUse, match="2 folds and 1 step or more, but got folds=1 and steps=10"):
             Shrunk(GreedySelection(), folds=1).fit(s.P, s.y)
+
+
+def test_options_keep_metric_and_rule_for_missing_members():
+    fusion = Shrunk(Bagged(GreedySelection(metric="unweighted_accuracy", missing="uniform")))
+    selected = Selected(fusion, ["e"])
+    assert (selected.metric, selected.missing) == (fusion.metric, fusion.missing) == ("unweighted_accuracy", "uniform")
 
 
 class TestTemperatureScaling(Contract):
@@ -140,7 +146,8 @@ def test_options_are_checked():
     assert isinstance(make_fusion("greedy", {"bagged": 0, "shrunk": False}), GreedySelection)
 
 
-@pytest.mark.parametrize(("method", "params"), [("greedy", {"temperatures": True}), ("stacking", {"bagged": 2})])
+@pytest.mark.parametrize(("method", "params"), [("greedy", {"temperatures": True}), ("stacking", {"bagged": 2}),
+                                                ("stacking", {"restricted": True})])
 def test_an_ensemble_keeps_what_it_needs_to_predict(write_run, tmp_path, method, params):
     run = write_run(lacking=0.1)
     e = fit_ensemble(run, method, params=QUICK.get(method, {}) | params, selection=NO_SELECTION)
@@ -159,7 +166,8 @@ def test_an_ensemble_keeps_what_it_needs_to_predict(write_run, tmp_path, method,
     [
         ({"temperatures": [1.0]}, r"expected 4 temperatures above 0, one per member, but got \[1.0\]"),
         ({"temperatures": [1, 1, 1, 0]}, "expected 4 temperatures above 0"),
-        ({"log_pool": {"slopes": [1], "biases": [0]}}, "expected a log_pool of 3 finite slopes and biases"),
+        ({"log_pool": {"coefficients": [[[1]]], "biases": [0]}}, r"coefficients of shape \(4, 3, 3\)"),
+        ({"log_pool": {"coefficients": [[[1]], []], "biases": [0]}}, "expected a log_pool"),
     ],
 )
 def test_bad_extras_are_told(write_run, tmp_path, change, message):
