@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.retry_app import retry
 from search.submit_app import submit
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 search_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and watch searches over families.")
 search_app.command()(submit)
+search_app.command()(retry)
 
 
 @search_app.command()
@@ -27,7 +29,7 @@ def run(
     ] = None,
     cpus: Annotated[int | None, typer.Option(min=1, help="CPUs of this machine to use (default: all).")] = None,
     in_process: Annotated[bool, typer.Option("--in-process", help="One trial after another, without Ray.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed trials again.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="As after search retry.")] = False,
     weights: Annotated[
         list[str] | None, typer.Option(metavar="ENTRY=FILE", help="Pretrained weights of a backbone; repeatable.")
     ] = None,

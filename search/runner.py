@@ -22,10 +22,11 @@ from search.cluster import connected, run_jobs
 from search.inputs import split_layer
 from search.interrupts import Interrupts
 from search.jobs import Ending, Job, Queue, Source, budget
-from search.recipe import Asha, Entry, Recipe, Stage
+from search.recipe import Asha, Recipe, Stage
+from search.retries import entry_study, failed_outcomes, queue_retries
 from search.runfolder import RunFolder
 from search.status import Status, exclusive, read_status
-from search.studies import EntryStudy, open_journal
+from search.studies import open_journal
 from search.trial import TrialResult, TrialSpec, entry_spec, finished_result
 
 
@@ -69,7 +70,7 @@ class StageJobs:
         self._capacity: Capacity | None = None
         self._total = sum(budget(entry) for entry in stage.entries.values()) * len(self._partitions)
         self._ended = 0
-        self._queue = Queue([self._study(entry, journal) for entry in stage.entries.values()],
+        self._queue = Queue([entry_study(run, entry, journal) for entry in stage.entries.values()],
                             self._trials, self._known, self._record)
 
     @property
@@ -126,12 +127,6 @@ class StageJobs:
         """Say what becomes of the trial."""
         if told := after_loss(job.spec, out_of_memory):
             say(f"{job}: {told}")
-
-    def _study(self, entry: Entry, journal: JournalStorage) -> EntryStudy:
-        return EntryStudy(
-            journal, entry.name, entry.effective_space(), budget=budget(entry), seed=self.run.recipe.seed,
-            published=entry.published_points(), sampler=self.run.recipe.sampler, identity=entry.record().version,
-        )
 
     def _trials(self, entry: str, point: Mapping[str, Scalar]) -> list[TrialSpec]:
         hyperparameters = self.stage.entries[entry].complete(point)
@@ -220,10 +215,9 @@ def run_search(
     run = RunFolder.prepare(out, recipe, clips, store, stills)
     with exclusive(run.path), Interrupts() as interrupts, workers or Workers() as trainers:
         _check_features(run)
-        if retry_failed:
-            for outcome in [outcome for outcome in run.outcomes() if outcome.status == "failed"]:
-                run.clear_outcome(outcome.trial_key)
         journal = open_journal(run.journal)
+        if retry_failed:
+            queue_retries(run, journal, failed_outcomes(run))
         for stage in run.recipe.stages:
             for entry in stage.entries.values():
                 ensure_entry_activations(run, entry)

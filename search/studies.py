@@ -30,6 +30,9 @@ TPE_FROM = 50
 # So often TPE may come back to points that were there; then one is drawn at random.
 TPE_DRAWS = 20
 
+# The attribute of a trial in the journal that is another try at the configuration of this number.
+_RETRY_OF = "retry_of"
+
 _STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 Point = Mapping[str, Scalar]
@@ -64,7 +67,12 @@ def _in_memory(sampler: BaseSampler) -> optuna.Study:
     return optuna.create_study(sampler=sampler, direction="maximize")
 
 
-def _frozen(point: Point, found: Mapping[str, BaseDistribution], ending: Ending | None) -> FrozenTrial:
+def _frozen(
+    point: Point,
+    found: Mapping[str, BaseDistribution],
+    ending: Ending | None,
+    attributes: Mapping[str, Any] | None = None,
+) -> FrozenTrial:
     state, value, intermediate = TrialState.RUNNING, None, {}
     if ending is not None:
         state = _STATES[ending.status]
@@ -72,7 +80,8 @@ def _frozen(point: Point, found: Mapping[str, BaseDistribution], ending: Ending 
         if ending.status == "pruned" and ending.value is not None:
             intermediate = {ending.epochs: ending.value}
     return create_trial(
-        state=state, value=value, params=dict(point), distributions=dict(found), intermediate_values=intermediate
+        state=state, value=value, params=dict(point), distributions=dict(found), intermediate_values=intermediate,
+        user_attrs=dict(attributes or {}),
     )
 
 
@@ -118,8 +127,16 @@ class EntryStudy:
             storage=journal, study_name=f"{entry} {key[:8]}", direction="maximize", load_if_exists=True
         )
         stored = self._study.get_trials(deepcopy=False)
-        self._points: list[Point] = [trial.params for trial in stored]
-        self._told = {trial.number for trial in stored if trial.state.is_finished()}
+        self._points: list[Point] = []
+        self._latest: list[int] = []  # the number of each configuration's last trial in the journal
+        for trial in stored:
+            if _RETRY_OF in trial.user_attrs:
+                self._latest[trial.user_attrs[_RETRY_OF]] = trial.number
+            else:
+                self._points.append(trial.params)
+                self._latest.append(trial.number)
+        self._trials = len(stored)
+        self._told = {n for n, number in enumerate(self._latest) if stored[number].state.is_finished()}
         self._asked = 0
         self._endings: dict[int, Ending] = {}
 
@@ -137,9 +154,9 @@ class EntryStudy:
             if self._tpe and any(n not in self._endings for n in range(number - LAG)):
                 return None
             point = self._draw(number)
-            # As one record: each hyperparameter that `Study.ask` draws is a line of its own, synced to the disk.
-            self._study.add_trial(_frozen(point, _distributions(self._space), None))
             self._points.append(point)
+            self._latest.append(self._trials)
+            self._add(point)
         self._asked += 1
         return number, self._points[number]
 
@@ -149,13 +166,33 @@ class EntryStudy:
         before = [(point, self._endings.get(n)) for n, point in enumerate(self._points[:number])]
         return suggest(self._space, before, seed=self._seed, entry=self.entry, tpe=self._tpe)
 
+    def _add(self, point: Point, attributes: Mapping[str, Any] | None = None) -> None:
+        # As one record: each hyperparameter that `Study.ask` draws is a line of its own, synced to the disk.
+        self._study.add_trial(_frozen(point, _distributions(self._space), None, attributes))
+        self._trials += 1
+
+    @property
+    def points(self) -> Sequence[Point]:
+        """The configurations that were asked for so far, by number."""
+        return self._points
+
+    def retry(self, number: int) -> None:
+        """Open a new trial in the journal for configuration `number`, whose last one failed.
+
+        The failed one stays as it is, since what was told to a study is not rewritten. The configuration keeps its
+        number and its keys: the same work under the same name, finished partitions included.
+        """
+        self._latest[number] = self._trials
+        self._told.discard(number)
+        self._add(self._points[number], {_RETRY_OF: number})
+
     def settle(self, number: int, ending: Ending) -> None:
         """Tell how a configuration ended; what the journal knows already is not told again."""
         self._endings[number] = ending
         if number not in self._told:
             self._told.add(number)
             value = ending.value if ending.status == "finished" else None
-            self._study.tell(number, value, state=_STATES[ending.status])
+            self._study.tell(self._latest[number], value, state=_STATES[ending.status])
 
 
 def open_journal(path: Path) -> JournalStorage:

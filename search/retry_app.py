@@ -1,0 +1,38 @@
+"""`emofuse search retry`: try failed trials again."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def retry(
+    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="[ENTRY|KEY]...", help="Which (default: all).")] = None,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="Only these: diverged, out_of_memory, hung, lost, error; repeatable."),
+    ] = None,
+) -> None:
+    """Queue failed trials again, as new trials of the study; the next `emofuse search run` trains them.
+
+    Example:  emofuse search retry run --kind hung --kind lost
+    """
+    from search.retries import failed_outcomes, queue_retries
+    from search.runfolder import RunFolder
+    from search.status import exclusive
+    from search.studies import open_journal
+
+    folder = RunFolder.open(run)
+    with exclusive(folder.path):
+        outcomes = failed_outcomes(folder, names or [], kinds or [])
+        queued = queue_retries(folder, open_journal(folder.journal), outcomes)
+    if queued.again:
+        counted = Counter(outcome.kind or "error" for outcome in queued.again)
+        told = ", ".join(f"{count} {kind}" for kind, count in counted.most_common())
+        print(f"{len(queued.again)} trials are queued again ({told}). Next: the same emofuse search run as before.")
+    else:
+        print("No failed trial is queued again.")
+    if queued.foreign:
+        print(f"{len(queued.foreign)} stay failed: the recipe asks for their configurations no more.")
