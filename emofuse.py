@@ -42,7 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; exit codes are 0 done, 1 failed work, 2 wrong use."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        return run(arguments)
+        code = run(arguments)
+        if remote := sys.modules.get("search.remote"):
+            remote.push_all()
+        return code
     except EmofuseError as error:
         print(f"emofuse: {error}", file=sys.stderr)
         return error.exit_code

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from features.progress import say
+from search.remote import run_path
 
 
 def refit(
-    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    run: Annotated[Path, typer.Argument(parser=run_path, metavar="RUN", help="The run folder.")],
     name: Annotated[str, typer.Argument(help="The ensemble's name.")],
     address: Annotated[str | None, typer.Option(help="A Ray cluster to train on (auto, or host:port).")] = None,
     cpus: Annotated[int | None, typer.Option(help="CPUs of this machine to use (default: all).")] = None,
@@ -36,7 +37,7 @@ def refit(
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="The run folder.")],
+    run: Annotated[Path, typer.Argument(parser=run_path, metavar="RUN", help="The run folder.")],
     name: Annotated[str, typer.Argument(help="A refitted ensemble's name.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The bundle's folder.")],
 ) -> None:

@@ -7,13 +7,19 @@ import typer
 
 from features.errors import WrongUse
 from features.names import unknown_name
+from search.remote import run_path
 
 METHODS_HELP = "decision, greedy, subsets, grid, lines, stacking, uniform or best."
 # What docs/fusion.md found safest: on no set clearly below the plain average, far above it where members differ.
 DEFAULT_METHOD = "greedy"
 DEFAULT_PARAMS = {"bagged": 10, "shrunk": True}
 
-Run = Annotated[Path, typer.Argument(help="The run folder, as `search run` or `ensemble import` wrote it.")]
+Run = Annotated[
+    Path,
+    typer.Argument(
+        parser=run_path, metavar="RUN", help="The run's folder or URI, as `search run` or `ensemble import` wrote it."
+    ),
+]
 Partitions = Annotated[
     list[str] | None, typer.Option("--partition", help="Pool the trials of this partition (repeatable; default: all).")
 ]

@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 
+from search.remote import run_path
+
 report_app = typer.Typer(add_completion=False)
 
 
 @report_app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="A run folder with predictions.")],
+    run: Annotated[Path, typer.Argument(parser=run_path, metavar="RUN", help="A run folder with predictions.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The file to write.")] = Path("report.html"),
     test: Annotated[bool, typer.Option("--test", help="Also score on the test clips: a final look.")] = False,
 ) -> None:

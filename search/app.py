@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.remote import run_path, search_path, shown
 from search.retry_app import retry
 from search.submit_app import submit
 
@@ -22,7 +23,10 @@ def run(
     recipe: Annotated[Path, typer.Argument(help="The recipe (YAML): families, inputs, numbers of trials.")],
     clips: Annotated[Path | None, typer.Option(help="The clip table.")] = None,
     features: Annotated[Path | None, typer.Option(help="The feature store of these clips.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", parser=search_path, metavar="RUN", help="The run's folder, or s3://bucket/run."),
+    ] = None,
     stills: Annotated[Path | None, typer.Option(help="The table of stills that backbones are trained on.")] = None,
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster to join (auto, or host:port); it must reach these folders.")
@@ -73,7 +77,7 @@ def run(
     )
     print(status.table())
     status.check()
-    print(f"\nNext: emofuse ensemble fit {out}")
+    print(f"\nNext: emofuse ensemble fit {shown(out)}")
 
 
 def _try_out(recipe: Path, out: Path | None, workers: "Workers") -> None:
@@ -92,7 +96,7 @@ def _try_out(recipe: Path, out: Path | None, workers: "Workers") -> None:
 
 @search_app.command()
 def status(
-    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    run: Annotated[Path, typer.Argument(parser=run_path, metavar="RUN", help="The run's folder or URI.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Tell how a search stands, while it runs or afterwards.

@@ -12,6 +12,7 @@ from search.hygiene import free_memory
 from search.jobs import Ending
 from search.layout import Layout, Outcome
 from search.outcomes import ended_outcome
+from search.remote import remote_of
 from search.spec import TrialSpec
 from search.trial import TrialResult, run_trial
 from search.watchdog import found_hung, held_the_lock, record_hung, watched
@@ -56,6 +57,17 @@ def after_loss(spec: TrialSpec, out_of_memory: bool) -> str:
     Killed for lack of memory it has one more try, with half the batch where it has one; else it is recorded as failed,
     which whoever takes it up next will find. Empty for a process that recorded the trial's end before it went.
     """
+    remote = remote_of(Path(spec.run))
+    if remote is None:
+        return _after_loss(spec, out_of_memory)
+    places = (f"checkpoints/{spec.trial_key}", f"trials/{spec.trial_key}.json")
+    remote.pull(*places)
+    told = _after_loss(spec, out_of_memory)
+    remote.push(*places)
+    return told
+
+
+def _after_loss(spec: TrialSpec, out_of_memory: bool) -> str:
     layout = Layout(Path(spec.run))
     if layout.outcome(spec.trial_key) is not None or found_hung(spec) is not None:
         return ""

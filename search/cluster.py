@@ -20,6 +20,8 @@ from search.capacity import Capacity
 from search.jobs import Ending, Job, Source
 from search.nodes import read_capacity
 from search.oom import MemoryKills
+from search.remote import remote_of
+from search.remote_trial import attempt_remote_trial
 from search.spec import TrialSpec
 from search.watchdog import waiting
 
@@ -53,29 +55,34 @@ def work(config: dict[str, Any]) -> None:
             with waiting():
                 tune.report({"epoch": epoch, "accuracy": best})
 
-    result = attempt_trial(TrialSpec.from_dict(json.loads(config["spec"])), report)
+    spec = TrialSpec.from_dict(json.loads(config["spec"]))
+    remote = config["remote"]
+    result = attempt_remote_trial(remote, spec, report) if remote else attempt_trial(spec, report)
     ending = Ending(result.status, result.value, result.epochs, result.wall_s, result.reason, result.kind)
     tune.report({"ending": json.dumps(asdict(ending))})
 
 
 def run_jobs(
-    source: Source, capacity: Capacity, asha: "Asha | None", max_epochs: Mapping[str, int], scratch: Path
+    source: Source, capacity: Capacity, asha: "Asha | None", max_epochs: Mapping[str, int], run: Path
 ) -> None:
     """Train the trials of `source` until it is exhausted or stops.
 
-    `max_epochs` of each entry bounds ASHA's rungs. `scratch` is a folder that all nodes reach; it is removed.
+    `max_epochs` of each entry bounds ASHA's rungs. All nodes reach `run`; what Tune writes there is removed.
     """
     # Tune would keep only one trial of a foreign searcher waiting for a process; an autoscaler sees those that wait.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(MIN_WAITING[capacity.grows], int(capacity.cpus)))
     from ray import tune
 
     running: dict[str, Job] = {}
+    remote = remote_of(run)
+    scratch = run.resolve() / ".tune"
+    storage = remote.tune_storage if remote else {"storage_path": str(scratch)}
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         tune.Tuner(
             tune.with_resources(work, _placement),
             tune_config=tune.TuneConfig(
-                search_alg=_searcher(source, running, asha, max_epochs),
+                search_alg=_searcher(source, running, asha, max_epochs, remote.uri if remote else None),
                 scheduler=_scheduler(source, running, asha, max_epochs),
                 num_samples=-1,
                 reuse_actors=True,
@@ -84,7 +91,7 @@ def run_jobs(
             ),
             run_config=tune.RunConfig(
                 name="tune",
-                storage_path=str(scratch.resolve()),
+                **storage,
                 stop=_stopper(source),
                 callbacks=[_callback(source, running)],
                 failure_config=tune.FailureConfig(max_failures=MAX_LOSSES),
@@ -93,6 +100,8 @@ def run_jobs(
         ).fit()
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+        if remote:
+            remote.delete(".tune")
     for job in () if source.stopping() else tuple(running.values()):
         source.end(job, Ending("failed", reason="Ray gave the trial up without a word", kind="lost"))
 
@@ -117,7 +126,9 @@ def _name(trial: Any) -> str:
     return trial.trial_id
 
 
-def _searcher(source: Source, running: dict[str, Job], asha: "Asha | None", max_epochs: Mapping[str, int]) -> Any:
+def _searcher(
+    source: Source, running: dict[str, Job], asha: "Asha | None", max_epochs: Mapping[str, int], remote: str | None
+) -> Any:
     from ray.tune.search import Searcher
 
     class Jobs(Searcher):
@@ -132,7 +143,7 @@ def _searcher(source: Source, running: dict[str, Job], asha: "Asha | None", max_
             epochs = rungs(asha, max_epochs[job.spec.entry])
             spec = job.spec
             request = {"CPU": spec.cpu, "GPU": spec.gpu, "memory": spec.memory_mb * 2**20}
-            return {"spec": json.dumps(spec.to_dict()), "rungs": epochs, "request": request}
+            return {"spec": json.dumps(spec.to_dict()), "rungs": epochs, "request": request, "remote": remote}
 
         def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
             if source.stopping() and "ending" not in (result or {}):

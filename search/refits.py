@@ -10,6 +10,7 @@ from search.attempts import after_loss
 from search.capacity import Capacity
 from search.interrupts import Interrupts
 from search.jobs import Ending, Job
+from search.remote import remote_of
 from search.runfolder import RunFolder
 from search.runner import Workers
 from search.trial import TrialResult, TrialSpec, finished_result
@@ -93,6 +94,8 @@ def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: Workers) -
         with Interrupts() as interrupts, workers:
             refits = Refits(run, list(todo.values()), interrupts)
             workers.train(refits, interrupts)
+            if remote := remote_of(run.path):
+                remote.pull("predictions", "models")
             reasons = refits.reasons
     return [_result(spec, reasons) for spec in specs]
 

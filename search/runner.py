@@ -5,7 +5,7 @@ search.
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +23,8 @@ from search.inputs import split_layer
 from search.interrupts import Interrupts
 from search.jobs import Ending, Job, Queue, Source, budget
 from search.recipe import Asha, Recipe, Stage
+from search.remote import remote_of
+from search.remote_trial import attempt_remote_trial
 from search.retries import entry_study, failed_outcomes, queue_retries
 from search.runfolder import RunFolder
 from search.status import Status, exclusive, read_status
@@ -149,6 +151,8 @@ class StageJobs:
         if ending.status == "pruned" or (ending.status == "failed" and self.run.outcome(job.key) is None):
             self.run.write_outcome(ended_outcome(job.spec, ending))
             self.run.drop_checkpoint(job.key)
+            if remote := remote_of(self.run.path):
+                remote.delete(f"checkpoints/{job.key}")
         self._ended += 1
         say(f"{self._ended} of {self._total}  {job}: {_told(ending)}")
 
@@ -184,7 +188,7 @@ class Workers:
         job = jobs.next()
         if self._in_process:
             while job is not None:
-                jobs.end(job, _ending(attempt_trial(job.spec)))
+                jobs.end(job, _ending(_attempt(jobs.run, job)))
                 job = jobs.next()
         elif job is not None:
             jobs.put_back(job)
@@ -194,7 +198,12 @@ class Workers:
             self._capacity.refuse_unmet(jobs.requests)
             jobs.place(self._capacity)
             with interrupts.deferred():
-                run_jobs(jobs, self._capacity, jobs.asha, jobs.max_epochs, jobs.run.path / ".tune")
+                run_jobs(jobs, self._capacity, jobs.asha, jobs.max_epochs, jobs.run.path)
+
+
+def _attempt(run: RunFolder, job: Job) -> TrialResult:
+    remote = remote_of(run.path)
+    return attempt_remote_trial(remote.uri, job.spec) if remote else attempt_trial(job.spec)
 
 
 def run_search(
@@ -213,7 +222,9 @@ def run_search(
     whether every entry has a finished trial.
     """
     run = RunFolder.prepare(out, recipe, clips, store, stills)
-    with exclusive(run.path), Interrupts() as interrupts, workers or Workers() as trainers:
+    remote = remote_of(run.path)
+    held = remote.held() if remote else nullcontext()
+    with held, exclusive(run.path), Interrupts() as interrupts, workers or Workers() as trainers:
         _check_features(run)
         journal = open_journal(run.journal)
         if retry_failed:
@@ -221,7 +232,11 @@ def run_search(
         for stage in run.recipe.stages:
             for entry in stage.entries.values():
                 ensure_entry_activations(run, entry)
+            if remote:
+                remote.push()
             trainers.train(StageJobs(run, stage, journal, interrupts), interrupts)
+            if remote:
+                remote.pull("predictions", "trials", "models")
     return read_status(run)
 
 

@@ -9,7 +9,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -24,6 +24,8 @@ from search.spec import TrialSpec
 # Storage that hangs must not keep the process from leaving.
 _LAST_WORDS_S = 30.0
 _active: "list[_Watchdog]" = []
+# What to do once a hanging trial is on record, before its process ends.
+last_words: list[Callable[[], None]] = []
 
 
 @contextmanager
@@ -148,5 +150,7 @@ class _Watchdog:
             faulthandler.dump_traceback(file)
             file.seek(0)
             outcome = record_hung(self._spec, file.read(), what)
+        for action in last_words:
+            action()
         say(f"{self._spec}: {outcome.reason}; its process ends here, the same command goes on with the next trial")
         os._exit(1)
