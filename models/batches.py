@@ -4,6 +4,7 @@ A batch is one gather from that tensor, whatever its clips' lengths: no work in 
 pad, no packing. Steps past a clip's end repeat its last step; `lengths` says which are valid.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -12,9 +13,11 @@ import torch
 from torch import Tensor
 
 from features.errors import EmofuseError
+from models import memory
 from models.examples import Examples
 from models.family import Input
 from models.pulse import beat
+from models.rows import InMemory, InStore, Rows
 
 # A batch of scores is cut so that no padded slot holds more numbers than this (4 MB as float32).
 _SCORING_NUMBERS = 1_000_000
@@ -40,14 +43,14 @@ class Window:
 
 @dataclass(frozen=True)
 class Packed:
-    """N clips packed: `values[slot]` (sum of T, ...) end to end; clip n is `length[n]` rows, `stride` apart, from
+    """N clips packed: `values[slot]` are all their steps end to end; clip n is `length[n]` rows, `stride` apart, from
     `start[n]` on.
 
-    `start` and `length` (N,) lie on the CPU, `values` on `device` or, when too large for it, in pinned memory. `clip`
-    (N,) tells which clip an example belongs to, where they are parts of clips.
+    `start` and `length` (N,) lie on the CPU, `values` on `device`, or in pinned memory when too large for it, or in the
+    store when too large for that. `clip` (N,) tells which clip an example belongs to, where they are parts of clips.
     """
 
-    values: Tensors
+    values: Mapping[str, Rows]
     start: Tensors
     length: Tensors
     y: Tensor | None
@@ -97,8 +100,7 @@ class Packed:
                 rows = start
             else:
                 rows = start[:, None] + self.stride * torch.minimum(torch.arange(steps), length[:, None] - 1)  # (B, T)
-            gathered = values.index_select(0, rows.flatten().to(values.device))
-            gathered = gathered.view(len(clips), steps, *values.shape[1:])
+            gathered = values.take(rows.flatten()).view(len(clips), steps, *values.shape)
             inputs[slot] = gathered.to(self.device, non_blocking=True)  # (B, T, ...)
             lengths[slot] = length.clamp(min=min_steps).to(self.device, non_blocking=True)  # (B,)
         return inputs, lengths
@@ -107,16 +109,16 @@ class Packed:
 def pack(examples: Examples, inputs: tuple[Input, ...], shapes: Mapping[str, tuple[int, ...]], device: str) -> Packed:
     """Copy the clips of `examples` into one tensor per slot; images stay uint8, vectors and maps become float32.
 
+    Clips of more than `models.memory.most_bytes` stay where they are, which is the store: batches are read from it.
     Refuses a clip without steps, of another shape than `shapes[slot]`, with NaN or infinity, or with images that aren't
     uint8, by its name.
     """
     if len(examples) == 0:
         raise EmofuseError("Expected at least one clip, but got none.")
     where = torch.device(device)
-    values, start, length = {}, {}, {}
-    for slot in inputs:
-        arrays = [array[None] if slot.level == "clip" else array for array in _arrays(examples, slot.slot)]
-        for clip_id, array in zip(examples.ids, arrays, strict=True):
+    arrays = {slot: [a[None] if slot.level == "clip" else a for a in _arrays(examples, slot.slot)] for slot in inputs}
+    for slot, clips in arrays.items():
+        for clip_id, array in zip(examples.ids, clips, strict=True):
             if array.shape[1:] != tuple(shapes[slot.slot]) or len(array) == 0:
                 shape = tuple(shapes[slot.slot])
                 raise EmofuseError(
@@ -127,12 +129,23 @@ def pack(examples: Examples, inputs: tuple[Input, ...], shapes: Mapping[str, tup
                 raise EmofuseError(
                     f"Clip {clip_id!r}: expected {slot.slot!r} as images of type uint8, but got {array.dtype}."
                 )
+    numbers = {slot: sum(array.size for array in clips) for slot, clips in arrays.items()}
+    copied = sum(count * (1 if slot.is_image else 4) for slot, count in numbers.items()) <= memory.most_bytes()
+    values: dict[str, Rows] = {}
+    start, length = {}, {}
+    for slot, clips in arrays.items():
         dtype = np.uint8 if slot.is_image else np.float32
-        joined = np.concatenate([array.astype(dtype, copy=False) for array in arrays])
-        values[slot.slot] = _placed(torch.from_numpy(joined), where)
-        if not slot.is_image and not torch.isfinite(values[slot.slot].sum()):
+        if copied:
+            joined = np.concatenate([array.astype(dtype, copy=False) for array in clips])
+            placed = _placed(torch.from_numpy(joined), where)
+            values[slot.slot] = InMemory(placed)
+            finite = slot.is_image or bool(torch.isfinite(placed.sum()))
+        else:
+            values[slot.slot] = InStore(clips, torch.uint8 if slot.is_image else torch.float32)
+            finite = slot.is_image or all(np.isfinite(array.sum(dtype=np.float64)) for array in clips)
+        if not finite:
             examples.check_finite()
-        length[slot.slot] = torch.tensor([len(a) for a in arrays])
+        length[slot.slot] = torch.tensor([len(array) for array in clips])
         start[slot.slot] = length[slot.slot].cumsum(0) - length[slot.slot]
     y = None if examples.y is None else torch.as_tensor(examples.y, dtype=torch.int64)
     return Packed(values, start, length, y, where)
@@ -172,7 +185,7 @@ def epoch_batches(packed: Packed, batch_size: int, generator: torch.Generator) -
 def scoring_batches(packed: Packed, min_steps: int = 1) -> Iterator[Tensor]:
     """All clips once, sorted by length, cut so that a padded batch stays small in memory whatever the lengths."""
     longest = torch.stack(list(packed.length.values())).amax(0)
-    width = max(_NARROWEST, *(values[0].numel() for values in packed.values.values()))
+    width = max(_NARROWEST, *(math.prod(values.shape) for values in packed.values.values()))
     order = longest.argsort(stable=True)
     steps = longest[order].clamp(min=min_steps).tolist()
     first = 0

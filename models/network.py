@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models.batches import Packed, Window
+from models.rows import Rows
 
 # Numbers that are float64 at once while means and deviations are computed.
 _PIECE = 4_000_000
@@ -57,7 +58,8 @@ class ClipNetwork(nn.Module):
         """Standardise the vectors and maps of `packed` in place, once, where `forward` would in every epoch."""
         for slot, values in packed.values.items():
             if values.dtype != torch.uint8:
-                cast(Standardise, self.scalers[slot]).apply_(values)
+                scaler = cast(Standardise, self.scalers[slot])
+                values.standardise_(scaler.mean, scaler.std)
         return packed
 
     def penalty(self) -> Tensor | None:
@@ -83,20 +85,22 @@ class Standardise(nn.Module):
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("std", torch.ones(shape))
 
-    def fit(self, values: Tensor) -> None:
-        """Learn from `values` (R, ...), in pieces, so that images are never float64 all at once."""
-        count, device = len(values), self.mean.device
-        pieces = values.split(max(1, _PIECE // self.mean.numel()))
-        mean = sum(piece.to(device).double().sum(0) for piece in pieces) / count
-        std = (sum((piece.to(device).double() - mean).square().sum(0) for piece in pieces) / count).sqrt()
+    def fit(self, values: Rows) -> None:
+        """Learn from all steps in one pass, in pieces, so that images are never float64 all at once."""
+        count, mean = 0, torch.zeros_like(self.mean, dtype=torch.float64)
+        squares = torch.zeros_like(mean)
+        for piece in values.pieces(max(1, _PIECE // mean.numel())):
+            numbers = piece.to(mean.device).double()
+            # The moments of what came before and of this piece as those of both (Chan, Golub and LeVeque 1983).
+            both, off = count + len(piece), numbers.mean(0) - mean
+            squares += (numbers - numbers.mean(0)).square().sum(0) + off.square() * (count * len(piece) / both)
+            mean = mean + off * (len(piece) / both)
+            count = both
+        std = (squares / count).sqrt()
         # A feature that never changes says nothing: it becomes 0, not noise blown up.
         std[std <= 1e-6 * mean.abs().clamp(min=1e-6)] = 1.0
         self.mean.copy_(mean)
         self.std.copy_(std)
-
-    def apply_(self, values: Tensor) -> Tensor:
-        """Standardise `values` in place."""
-        return values.sub_(self.mean.to(values.device)).div_(self.std.to(values.device))
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean) / self.std

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from features.errors import EmofuseError, WrongUse
 from features.files import read_json, write_json
@@ -62,7 +63,8 @@ class FrameAverage:
         """Class probabilities (N, C) float32; frames that aren't distributions are refused by the clip's name."""
         packed = pack(examples, FAMILY.inputs, self.context.shapes, "cpu")
         start, length = (index["frames"].numpy() for index in (packed.start, packed.length))
-        p = packed.values["frames"].numpy()[:, self._order]  # (frames of all clips, C)
+        frames = packed.values["frames"].take(torch.arange(int(length.sum())))
+        p = frames.numpy()[:, self._order]  # (frames of all clips, C)
         sums = p.sum(axis=1, dtype=np.float64)
         wrong = np.flatnonzero((p < 0).any(axis=1) | (abs(sums - 1) > _ROUNDING))
         if len(wrong):

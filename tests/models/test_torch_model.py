@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from features.errors import EmofuseError, WrongUse
+from models import network
 from models.examples import Examples
 from models.families import temporal_pooling
 from models.family import Context
 from models.io import load_model
 from models.network import Standardise, last_step, max_step, mean_step
+from models.rows import InMemory
 
 CLASSES = ("a", "b")
 POINT = {**temporal_pooling.FAMILY.published[0], "hidden": 64}
@@ -92,9 +94,18 @@ def test_standardising_is_learnt_on_the_fit_rows_alone():
 def test_a_constant_feature_becomes_zero():
     values = torch.tensor([[3.3e4, 1.0], [3.3e4, 2.0]])
     scaler = Standardise((2,))
-    scaler.fit(values)
+    scaler.fit(InMemory(values))
     np.testing.assert_allclose(scaler(values), [[0, -1], [0, 1]], atol=1e-6)
-    np.testing.assert_allclose(scaler.apply_(values.clone()), scaler(values))
+
+
+@pytest.mark.parametrize("steps", [1, 3, 7, 100])
+def test_moments_do_not_depend_on_the_pieces(monkeypatch, steps):
+    monkeypatch.setattr(network, "_PIECE", 2 * steps)
+    values = 1e4 + np.random.default_rng(0).normal(size=(53, 2))
+    scaler = Standardise((2,))
+    scaler.fit(InMemory(torch.tensor(values)))
+    np.testing.assert_allclose(scaler.mean, values.mean(0), rtol=1e-7)
+    np.testing.assert_allclose(scaler.std, values.std(0), rtol=1e-6)
 
 
 def test_pooling_sees_valid_steps_alone():
