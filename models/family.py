@@ -138,6 +138,10 @@ class Backbone(Model, Protocol):
         """The named layer's output (T, F) float32, flattened, for `images` (T, H, W) uint8."""
         ...
 
+    def width(self, layer: str) -> int:
+        """F of the named layer, told without a fit."""
+        ...
+
     def columns(self, layer: str) -> tuple[str, ...]:
         """What the numbers of a layer stand for: its classes for `logits` and `probabilities`, else nothing."""
         ...

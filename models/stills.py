@@ -162,6 +162,11 @@ class StillModel(TorchModel):
             rows = [network.read(piece.to(self.context.device), layer) for piece in pieces]
         return torch.cat(rows).cpu().numpy()
 
+    def width(self, layer: str) -> int:
+        """How many numbers the named layer has for one face, told without a fit."""
+        image = torch.zeros(1, *self.context.shapes["faces"], dtype=torch.uint8, device="meta")
+        return cast(StillNetwork, self._outline()).read(image, layer).shape[1]
+
     def columns(self, layer: str) -> tuple[str, ...]:
         """The classes, for the layers that hold a number for each of them; else ()."""
         return self.context.classes if layer in _OF_CLASSES else ()

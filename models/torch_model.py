@@ -75,6 +75,10 @@ class TorchModel:
         """Clip vectors (N, D) float32."""
         return training.encodings(self.network, self.network.standardise_(self._pack(examples)))
 
+    def weights_mb(self) -> float:
+        """Megabytes of the network's parameters, told without drawing them."""
+        return sum(p.numel() * p.element_size() for p in self._outline().parameters()) / 2**20
+
     def save(self, folder: Path) -> None:
         """Write `model.safetensors` and `model.json` into `folder`."""
         state = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
@@ -112,6 +116,11 @@ class TorchModel:
         self._start(network, fit_rows)
         for rows in filter(None, (fit_rows, held_out_rows)):
             network.standardise_(rows)
+
+    def _outline(self) -> ClipNetwork:
+        """The network with shapes, but without numbers."""
+        with torch.device("meta"):
+            return self._make().eval()
 
     def _start(self, network: ClipNetwork, fit_rows: Packed) -> None:
         """Give a new network what it begins with."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.doctor_app import doctor
 from search.remote import run_path, search_path, shown
 from search.retry_app import retry
 from search.submit_app import submit
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 search_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and watch searches over families.")
 search_app.command()(submit)
 search_app.command()(retry)
+search_app.command()(doctor)
 
 
 @search_app.command()

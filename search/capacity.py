@@ -21,6 +21,14 @@ class Node:
         """Whether a trial with this request can ever run here."""
         return request.cpu <= self.cpus and request.gpu <= self.gpus and request.memory_mb <= self.memory_mb
 
+    def places(self, request: Resources) -> int:
+        """How many trials with this request run here at the same time; several share a GPU by its fractions."""
+        places = [have / ask for have, ask in ((self.cpus, request.cpu), (self.memory_mb, request.memory_mb)) if ask]
+        if request.gpu:
+            # A part of a GPU is never put together from two.
+            places.append(self.gpus * (1 // request.gpu) if request.gpu < 1 else self.gpus / request.gpu)
+        return int(min(places, default=0))
+
     def __str__(self) -> str:
         return f"{self.name} with {_amounts(self.cpus, self.gpus, self.memory_mb)}"
 
@@ -63,6 +71,10 @@ class Capacity:
     def fits(self, request: Resources) -> bool:
         """Whether some node can run a trial with this request."""
         return any(node.fits(self.trimmed(request)) for node in self.nodes)
+
+    def at_once(self, request: Resources) -> int:
+        """How many trials with this request run at the same time where nothing else does."""
+        return sum(node.places(self.trimmed(request)) for node in self.nodes)
 
     def unmet(self, request: Resources) -> str:
         """What is asked for and what there is, for a request that no node fits."""
