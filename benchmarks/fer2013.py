@@ -4,10 +4,12 @@
     python benchmarks/fer2013.py fer.parquet store --epochs 30
 
 Prints one line per epoch; the last line is the epoch whose weights were kept. Threads as given, one by default.
+`--plot curve.svg` draws the curve.
 """
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--decay", type=float, default=0.92, help="the learning rate's factor after each epoch")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     table = read_clips(given.clips)
@@ -62,6 +65,26 @@ def main() -> None:
         f"kept epoch {result.best_epoch}: PublicTest accuracy {result.metrics['accuracy']:.4f} of "
         f"{len(table.split('val'))} faces, {time.perf_counter() - started:.0f} s, {given.threads} thread(s)"
     )
+    if given.plot:
+        plot([row["loss"] for row in result.curve], [row["accuracy"] for row in result.curve], given.plot)
+
+
+def plot(loss: Sequence[float], accuracy: Sequence[float], path: Path) -> None:
+    """Draw the loss in training and the accuracy on PublicTest over the epochs."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3), layout="constrained")
+    left = figure.subplots()
+    right = left.twinx()
+    epochs = range(1, len(loss) + 1)
+    left.plot(epochs, accuracy, color="tab:blue")
+    right.plot(epochs, loss, color="tab:gray", linestyle="--")
+    left.axhline(0.55, color="tab:blue", linewidth=0.5)
+    left.set(xlabel="epoch", ylabel="accuracy on PublicTest")
+    right.set(ylabel="loss in training (dashed)")
+    left.spines["top"].set_visible(False)
+    right.spines["top"].set_visible(False)
+    figure.savefig(path)
 
 
 if __name__ == "__main__":
