@@ -4,6 +4,7 @@
     bundle.json       schema version, members with their inputs, backbones, the feature recipe with versions
     members/NN-ENTRY/ one refitted model each: safetensors or skops, with its JSON config
     backbones/NAME/   the backbones whose layers a member reads
+    encoders/NAME/    models whose encodings a member of the stage fusion reads, unless they are members themselves
     MODEL_CARD.md     what it is, what it reached, what it is not for
     sha256.json       the digest of every other file
 """
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ensembles.bundle_parts import BundleBackbone, BundleMember, Collector
 from ensembles.ensemble import Ensemble, read_ensemble, write_ensemble
 from ensembles.model_card import model_card
 from features.errors import EmofuseError, WrongUse
@@ -26,25 +28,6 @@ SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class BundleMember:
-    """One refitted model: its folder in the bundle and, by slot, what it reads: a set or `<backbone>.<layer>`."""
-
-    entry: str
-    family: str
-    folder: str
-    inputs: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class BundleBackbone:
-    """A backbone: its folder in the bundle and the feature set (images) that it reads."""
-
-    family: str
-    folder: str
-    images: str
-
-
-@dataclass(frozen=True)
 class Bundle:
     """A verified bundle. `feature_versions` tells for each feature set the extractor version of the training data."""
 
@@ -52,6 +35,7 @@ class Bundle:
     ensemble: Ensemble
     members: tuple[BundleMember, ...]
     backbones: Mapping[str, BundleBackbone]
+    encoders: Mapping[str, BundleMember]
     feature_versions: Mapping[str, int]
     versions: Mapping[str, str]
 
@@ -61,10 +45,6 @@ def export_bundle(run: "RunFolder", ensemble: Ensemble, folder: Path) -> Path:
 
     Errors: members that were not refitted, or that read imported arrays (which can't be computed from raw media).
     """
-    from search.activations import read_source
-    from search.inputs import split_layer
-    from search.predictions import read_footer
-
     if folder.exists() and any(folder.iterdir()) and not (folder / "bundle.json").exists():
         raise WrongUse(f"{folder} exists and is no bundle: choose a folder that is new or holds an older bundle.")
     missing = [member.entry for member in ensemble.members if member.refit is None]
@@ -73,40 +53,18 @@ def export_bundle(run: "RunFolder", ensemble: Ensemble, folder: Path) -> Path:
             f"Ensemble {ensemble.name!r}: {', '.join(missing)} not refitted on train and val yet; "
             f"run: emofuse ensemble refit {run.path} {ensemble.name}"
         )
-    members: list[BundleMember] = []
-    backbones: dict[str, BundleBackbone] = {}
-    sources: dict[str, Path] = {}
-    feature_specs: set[str] = set()
-    versions: Mapping[str, str] = {}
-    for number, member in enumerate(ensemble.members):
-        assert member.refit is not None
-        footer = read_footer(run.prediction(member.entry, member.refit))
-        versions = footer.versions
-        place = f"members/{number:02d}-{member.entry}"
-        sources[place] = _saved_model(run, member.refit, member.entry)
-        inputs = dict(footer.inputs)
-        for slot, spec in inputs.items():
-            if (split := split_layer(spec)) is None:
-                feature_specs.add(spec)
-                continue
-            source = read_source(run, spec, footer.feature_keys[slot])
-            name = f"{split[0]}-{source.backbone[:8]}"
-            if name not in backbones:
-                place_of_backbone = f"backbones/{name}"
-                sources[place_of_backbone] = _saved_model(run, source.backbone, split[0])
-                backbones[name] = BundleBackbone(split[0], place_of_backbone, source.images)
-            feature_specs.add(source.images)
-            inputs[slot] = f"{name}.{source.layer}"
-        members.append(BundleMember(member.entry, footer.family, place, inputs))
+    found = Collector(run, {str(member.refit): _place(n, member.entry) for n, member in enumerate(ensemble.members)})
+    members = [found.model(member.entry, str(member.refit)) for member in ensemble.members]
     contents = {
         "schema_version": SCHEMA_VERSION,
         "members": [asdict(member) for member in members],
-        "backbones": {name: asdict(backbone) for name, backbone in backbones.items()},
-        "feature_versions": {spec: _extractor_version(spec) for spec in sorted(feature_specs)},
-        "versions": dict(versions),
+        "backbones": {name: asdict(backbone) for name, backbone in found.backbones.items()},
+        "encoders": {name: asdict(encoder) for name, encoder in found.encoders.items()},
+        "feature_versions": {spec: _extractor_version(spec) for spec in sorted(found.feature_specs)},
+        "versions": dict(found.versions),
     }
     with replacing_folder(folder) as temporary:
-        for place, saved in sources.items():
+        for place, saved in found.sources.items():
             shutil.copytree(saved, temporary / place)
         write_ensemble(ensemble, temporary / "ensemble.json")
         write_json(temporary / "bundle.json", contents)
@@ -131,6 +89,7 @@ def open_bundle(folder: Path) -> Bundle:
         ensemble=read_ensemble(folder / "ensemble.json"),
         members=tuple(BundleMember(**member) for member in contents["members"]),
         backbones={name: BundleBackbone(**data) for name, data in contents["backbones"].items()},
+        encoders={name: BundleMember(**data) for name, data in contents.get("encoders", {}).items()},
         feature_versions=contents["feature_versions"],
         versions=contents["versions"],
     )
@@ -152,11 +111,8 @@ def _digests(folder: Path) -> dict[str, str]:
     return {str(p.relative_to(folder)): file_sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def _saved_model(run: "RunFolder", trial_key: str, entry: str) -> Path:
-    folder = run.model_folder(trial_key)
-    if not (folder / "model.json").is_file():
-        raise EmofuseError(f"The model of {entry} (trial {trial_key[:12]}) is gone from {folder}; refit it again.")
-    return folder
+def _place(number: int, entry: str) -> str:
+    return f"members/{number:02d}-{entry}"
 
 
 def _extractor_version(spec: str) -> int:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from ensembles.bundle import Bundle, BundleMember, open_bundle
+from ensembles.bundle import Bundle, open_bundle
+from ensembles.bundle_parts import BundleMember
 from features.errors import ClipFailure, EmofuseError
 from features.sets import Media, get_set, parse_spec
 
@@ -36,7 +37,10 @@ class Predictor:
 
         self.bundle: Bundle = open_bundle(folder)
         _check_extractors(self.bundle)
-        self._members = [load_model(folder / member.folder, device) for member in self.bundle.members]
+        models = {member.folder: load_model(folder / member.folder, device)
+                  for member in (*self.bundle.members, *self.bundle.encoders.values())}
+        self._members = [models[member.folder] for member in self.bundle.members]
+        self._encoders = {name: models[encoder.folder] for name, encoder in self.bundle.encoders.items()}
         self._backbones = {
             name: cast("Backbone", load_model(folder / backbone.folder, device))
             for name, backbone in self.bundle.backbones.items()
@@ -93,9 +97,13 @@ class _ClipArrays:
         return known
 
     def _compute(self, spec: str) -> np.ndarray:
+        bundle = self._predictor.bundle
+        if spec in bundle.encoders:
+            examples = self.examples(bundle.encoders[spec], bundle.ensemble.classes)
+            return self._predictor._encoders[spec].encode(examples)[0]
         backbone, dot, layer = spec.partition(".")
-        if dot and backbone in self._predictor.bundle.backbones:
-            images = self._array(self._predictor.bundle.backbones[backbone].images)
+        if dot and backbone in bundle.backbones:
+            images = self._array(bundle.backbones[backbone].images)
             return self._predictor._backbones[backbone].activations(images, layer)
         parsed = parse_spec(spec)
         feature_set = get_set(parsed.name)

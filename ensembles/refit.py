@@ -3,6 +3,7 @@
 Kahou 2015, submissions 3 and 6. The backbone on stills is never trained again.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from features.errors import EmofuseError
 if TYPE_CHECKING:
     from search.runfolder import RunFolder
     from search.runner import Workers
+    from search.trial import TrialResult
 
 
 def refit(run: "RunFolder", ensemble: Ensemble, workers: "Workers") -> Ensemble:
@@ -20,11 +22,13 @@ def refit(run: "RunFolder", ensemble: Ensemble, workers: "Workers") -> Ensemble:
 
     Errors: a member whose trials were imported from another tool (there is nothing to train); a refit that failed.
     """
+    from search.plan import encoder_refits
     from search.predictions import read_footer
     from search.refits import train_refits
     from search.trial import refit_spec
 
     specs = []
+    encoders = {}
     for member in ensemble.members:
         parents = [read_footer(run.prediction(member.entry, key)) for key in member.trials.values()]
         if not parents[0].inputs:
@@ -33,14 +37,21 @@ def refit(run: "RunFolder", ensemble: Ensemble, workers: "Workers") -> Ensemble:
                 "refitted; fit an ensemble without imported members to export one."
             )
         specs.append(refit_spec(run, parents))
-    results = train_refits(run, specs, workers)
+        encoders.update({spec.trial_key: spec for spec in encoder_refits(run, parents).values()})
+    # What a fusion reads comes first; where it is a member too, it is trained once.
+    _refuse_failed(train_refits(run, list(encoders.values()), workers))
+    results = train_refits(run, [encoders.get(spec.trial_key, spec) for spec in specs], workers)
+    _refuse_failed(results)
+    members = zip(ensemble.members, results, strict=True)
+    return replace(ensemble, members=tuple(replace(member, refit=result.trial_key) for member, result in members))
+
+
+def _refuse_failed(results: "Sequence[TrialResult]") -> None:
     failed = [result for result in results if result.status == "failed"]
     if failed:
         raise EmofuseError(
-            f"{len(failed)} of {len(specs)} refits failed; the first, {failed[0].entry}: {failed[0].reason}"
+            f"{len(failed)} of {len(results)} refits failed; the first, {failed[0].entry}: {failed[0].reason}"
         )
-    members = zip(ensemble.members, results, strict=True)
-    return replace(ensemble, members=tuple(replace(member, refit=result.trial_key) for member, result in members))
 
 
 def score_refits(run: Path, ensemble: Ensemble) -> Ensemble:

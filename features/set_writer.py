@@ -99,13 +99,16 @@ class SetWriter:
         _beside_others(lambda: write_json(self._part(clip_id, ".json"), row))
         self._part(clip_id, ".npz").unlink(missing_ok=True)
 
-    def write(self, arrays: Iterable[tuple[str, FeatureArray]]) -> StoredSet:
+    def write(self, arrays: Iterable[tuple[str, FeatureArray | ClipFailure]]) -> StoredSet:
         """Write the finished set at once from all clips' `arrays`, in the order of `clip_ids`: no parts, no resume.
 
         ClipFailure as in `add`.
         """
         with replacing_folder(self.folder) as folder:
-            self._write(folder, ((clip_id, checked(array, self.level, self.shape)) for clip_id, array in arrays))
+            self._write(folder, (
+                (clip_id, array if isinstance(array, ClipFailure) else checked(array, self.level, self.shape))
+                for clip_id, array in arrays
+            ))
         return StoredSet(self.folder)
 
     def finish(self) -> StoredSet:

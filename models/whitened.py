@@ -8,8 +8,6 @@ from typing import Any, cast
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
-from sklearn.decomposition import PCA
-from sklearn.preprocessing import StandardScaler
 
 from features.errors import EmofuseError
 from features.files import write_bytes
@@ -43,11 +41,14 @@ class Projection:
         The variance of each component is 1 over these steps. Where they hold fewer components than asked for (fewer
         steps or numbers, or no variance), the last ones are 0.
         """
+        from sklearn.decomposition import PCA
+
         steps = np.concatenate([np.atleast_2d(array) for array in arrays]).astype(np.float64)  # (R, F)
         rows, width = steps.shape
         mean, scale = steps.mean(axis=0), np.ones(width)
         if how.scaled:
-            scale = StandardScaler().fit(steps).scale_
+            scale = steps.std(axis=0)
+            scale[scale <= _NO_VARIANCE * np.abs(mean)] = 1.0
         matrix = np.zeros((width, how.components))
         if rows > 1:
             solver = "covariance_eigh" if rows > width else "full"

@@ -13,7 +13,7 @@ from features.store import SetWriter, StoredSet, open_set
 from models.family import Backbone
 from models.registry import get_family
 from search.hygiene import clean_process, pick_device
-from search.inputs import split_layer
+from search.inputs import source, split_layer
 from search.predictions import Footer, prediction_files, read_footer
 from search.recipe import Entry
 from search.runfolder import RunFolder
@@ -70,7 +70,7 @@ def read_source(run: RunFolder, spec: str, key: str) -> Source:
 
 def ensure_entry_activations(run: RunFolder, entry: Entry, device: str | None = None) -> None:
     """Compute the activations that an entry reads, unless they are there; nothing for one that reads feature sets."""
-    for spec in sorted({spec for spec in entry.input_specs().values() if split_layer(spec)}):
+    for spec in sorted({source(spec) for spec in entry.input_specs().values() if split_layer(source(spec))}):
         ensure_activations(run, spec, device)
 
 

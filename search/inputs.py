@@ -1,6 +1,7 @@
 """What an entry reads: feature sets of the store, or a backbone's layer, by slot."""
 
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -9,8 +10,10 @@ from features.names import unknown_name
 from features.sets import get_set, parse_spec, set_names
 from features.store import stored_sets
 from models.family import Backbone, Context, Family, Input
+from models.whitened import Whitening
 
 _LAYER = re.compile(r"([\w-]+)\.([\w.-]+)")
+_WHITENING = re.compile(r"(scaled_)?pca=([1-9]\d*)")
 
 
 def split_layer(spec: str) -> tuple[str, str] | None:
@@ -19,11 +22,45 @@ def split_layer(spec: str) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
+def source(spec: str) -> str:
+    """The features that an input is made of: `yaafe_like` of `yaafe_like|pca=50`."""
+    return spec.partition("|")[0]
+
+
+def whitening(spec: str) -> Whitening | None:
+    """To how many principal components an input is whitened on the fit rows: 50 of `yaafe_like|pca=50`; None: not."""
+    _, bar, text = spec.partition("|")
+    if not bar:
+        return None
+    match = _WHITENING.fullmatch(text)
+    if match is None:
+        raise WrongUse(f"Input {spec!r}: expected pca=N or scaled_pca=N with N from 1 after the |, but got {text!r}.")
+    return Whitening(int(match[2]), scaled=bool(match[1]))
+
+
+def whitenings(specs: Mapping[str, str]) -> dict[str, Whitening]:
+    """How the inputs that are whitened are, by slot."""
+    return {slot: how for slot, spec in specs.items() if (how := whitening(spec)) is not None}
+
+
+def listed(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The inputs of a slot for many: a list, or names with commas between them."""
+    return tuple(name.strip() for name in given.split(",")) if isinstance(given, str) else given
+
+
 def canonical_spec(spec: str) -> str:
     """The shortest text of the same input: parameters sorted, defaults left out."""
-    if split_layer(spec) or spec.partition(":")[0] not in set_names():
+    features, bar, whitened = spec.partition("|")
+    if split_layer(features) or features.partition(":")[0] not in set_names():
         return spec
-    return str(parse_spec(spec))
+    return f"{parse_spec(features)}{bar}{whitened}"
+
+
+def check_whitening(spec: str, slot: Input) -> None:
+    """Refuse a whitening that is written wrong, or of anything but vectors."""
+    if whitening(spec) and slot.rank != 1:
+        what = _describe(slot.level, slot.rank)
+        raise WrongUse(f"Input {slot.slot!r}: expected {what}, but {spec!r} is whitened, as only vectors can be.")
 
 
 def check_set_spec(spec: str, slot: Input, imported: frozenset[str]) -> None:
@@ -67,6 +104,6 @@ def layers(family: Family) -> tuple[str, ...]:
     return cast(Backbone, family.build(family.published[0], Context(("a", "b"), shapes))).layers
 
 
-def slots(family: Family) -> dict[str, Input]:
-    """The family's input slots by name."""
-    return {slot.slot: slot for slot in family.inputs}
+def slots(family: Family, names: Iterable[str]) -> dict[str, Input]:
+    """The family's input slots by name, where `names` are those of a trial's inputs."""
+    return {slot.slot: slot for slot in family.slots(names)}

@@ -71,6 +71,10 @@ class Layout:
         """The store of backbone activations: `<backbone>.<layer>/<key>/`, each a feature set."""
         return self.path / "activations"
 
+    def encodings(self, entry: str, trial_key: str) -> Path:
+        """The encodings of all clips by one trial's model, in the store's format."""
+        return self.path / "encodings" / entry / trial_key
+
     def write_outcome(self, outcome: Outcome, traceback: str | None = None) -> None:
         """Record a failed or pruned trial as trials/<key>.json, its traceback as trials/<key>.txt."""
         if traceback is not None:

@@ -1,14 +1,16 @@
 """Which trials there are to run: an entry's, and the refit of a configuration."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from features.errors import EmofuseError
 from features.files import file_sha256
 from models.io import WEIGHTS_FILE
 from models.registry import get_family
 from search.activations import activation_key, best_backbone
-from search.inputs import slots, split_layer
-from search.predictions import Footer
+from search.encoders import best_trials
+from search.inputs import slots, source, split_layer
+from search.predictions import Footer, read_footer
 from search.recipe import Entry, StageName
 from search.runfolder import RunFolder
 from search.spec import TrialSpec
@@ -19,15 +21,22 @@ from search.weights import weights_digest
 def entry_spec(run: RunFolder, stage: StageName, entry: Entry) -> TrialSpec:
     """The entry's spec without its point and partition (see `TrialSpec.at`); checks that its features are there.
 
-    An input `<backbone>.<layer>` needs a finished trial of that backbone and its activations (activations.py).
+    An input `<backbone>.<layer>` needs a finished trial of that backbone and its activations (activations.py), a fusion
+    finished trials of its members.
     """
     family = entry.record()
     table = run.table(stage)
     specs = entry.input_specs()
     keys: dict[str, str] = {}
-    for slot, text in specs.items():
-        key = activation_key(run, text, table) if split_layer(text) else None
-        keys[slot] = open_input(slots(family)[slot], text, key, run.path, run.store, table).key
+    encoders: dict[str, dict[str, str]] = {}
+    if stage == "fusion":
+        for slot, (_, trials) in members(run, entry).items():
+            keys[slot] = next(iter(trials.values())).config_key
+            encoders[slot] = {partition: footer.trial_key for partition, footer in trials.items()}
+    else:
+        for slot, text in specs.items():
+            key = activation_key(run, source(text), table) if split_layer(source(text)) else None
+            keys[slot] = open_input(slots(family, specs)[slot], text, key, run.path, run.store, table).key
     weights, digest = _weights(run, entry)
     return TrialSpec(
         run=str(run.path),
@@ -51,6 +60,7 @@ def entry_spec(run: RunFolder, stage: StageName, entry: Entry) -> TrialSpec:
         time_limit_s=entry.request().time_limit_s,
         weights=weights,
         weights_sha256=digest,
+        encoders=encoders,
     )
 
 
@@ -62,12 +72,32 @@ def _weights(run: RunFolder, entry: Entry) -> tuple[str, str]:
     return entry.weights or "", weights_digest(entry)
 
 
+def members(run: RunFolder, entry: Entry) -> dict[str, tuple[TrialSpec, dict[str, Footer]]]:
+    """For each slot of a fusion's `entry`: its member's spec, and the trials of its best configuration by partition."""
+    found = {}
+    for slot, text in entry.input_specs().items():
+        stage, member = run.recipe.entry(source(text))
+        base = entry_spec(run, stage, member)
+        found[slot] = base, best_trials(base, run.recipe.partition_names("fusion"))
+    return found
+
+
+def encoder_refits(run: RunFolder, parents: Sequence[Footer]) -> dict[str, TrialSpec]:
+    """For each slot of a fusion whose trials `parents` are: the refit of what it reads, with its encodings kept."""
+    found = {}
+    for slot in parents[0].encoders:
+        entry = source(parents[0].inputs[slot])
+        footers = [read_footer(run.prediction(entry, parent.encoders[slot])) for parent in parents]
+        found[slot] = replace(refit_spec(run, footers), keep_encodings=True)
+    return found
+
+
 def refit_spec(run: RunFolder, parents: Sequence[Footer]) -> TrialSpec:
     """The refit on train and val of one configuration: its hyperparameters, and the epochs its parents stopped at.
 
     `parents` are the footers of the configuration's trials on its partitions. The epochs are the rounded mean of their
     best epochs (exact with one parent), the batch is the smallest that any of them was trained with. A backbone is
-    never refitted (Kahou 2015).
+    never refitted (Kahou 2015). A fusion reads the encodings of its members' refits.
     """
     keys = {parent.config_key for parent in parents}
     if len(keys) != 1:
@@ -119,4 +149,5 @@ def refit_spec(run: RunFolder, parents: Sequence[Footer]) -> TrialSpec:
         stall_s=resources.stall_s,
         time_limit_s=resources.time_limit_s,
         batch_size=min(batches, default=None),
+        encoders={slot: {"full": spec.trial_key} for slot, spec in encoder_refits(run, parents).items()},
     )

@@ -28,7 +28,8 @@ class Footer:
 
     `config_key` is shared by the trials of one configuration on different partitions: together they are one member of
     an ensemble. `entry` is the recipe's name for the family with its inputs. `seed` is the training's own, made from
-    `recipe_seed` and `config_key`. `parents` are the trial keys that a refit copies hyperparameters and epochs from.
+    `recipe_seed` and `config_key`. `parents` are the trial keys that a refit copies hyperparameters and epochs from,
+    and those whose encodings a fusion reads; `encoders` tells the latter by input slot.
     `batch_size` is the one used, half the hyperparameter when memory ran out (None: the family has none); `device` and
     `cpu` (threads) are what it was trained on.
     `weights_sha256` is that of the file of parameters that training began with.
@@ -62,6 +63,7 @@ class Footer:
     device: str = "cpu"
     cpu: float = 1.0
     weights_sha256: str = ""
+    encoders: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
 

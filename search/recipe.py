@@ -3,7 +3,6 @@
 A recipe is plain data (YAML). What it says of families is checked when it is read, not when a trial fails.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -11,14 +10,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from features.errors import EmofuseError, WrongUse
+from features.errors import WrongUse
 from features.names import unknown_name
 from models import registry
 from models.family import Family, Resources
 from models.space import Float, Int, Parameter, Scalar, Space
 from search import inputs, overrides
+from search.recipe_checks import check_recipe
 from search.weights import place_weights
-from search.yaml_files import read_yaml, sentence, where
+from search.yaml_files import read_yaml, sentence
 
 StageName = Literal["backbone", "clips", "fusion"]
 Count = Annotated[int, Field(strict=True, gt=0)]
@@ -84,7 +84,7 @@ class Entry(_Data):
     name: str
     family: str
     trials: Count
-    inputs: dict[str, str] = {}
+    inputs: dict[str, str | tuple[str, ...]] = {}
     space: dict[str, Any] = {}
     fixed: dict[str, Scalar] = {}
     max_epochs: Count | None = None
@@ -98,9 +98,20 @@ class Entry(_Data):
         return registry.get_family(self.family)
 
     def input_specs(self) -> dict[str, str]:
-        """For each slot of the family: the feature-set spec or `<backbone>.<layer>` that it reads."""
-        given = {slot.slot: self.inputs.get(slot.slot, slot.default) for slot in self.record().inputs}
-        return {slot: inputs.canonical_spec(spec) for slot, spec in given.items()}
+        """For each slot of the family: the feature-set spec or `<backbone>.<layer>` that it reads.
+
+        Behind a `|` may stand how it is whitened. A slot for many inputs becomes `slot_1`, `slot_2`, ... and reads the
+        encodings of the entries named.
+        """
+        found: dict[str, str] = {}
+        for slot in self.record().inputs:
+            given = self.inputs.get(slot.slot, slot.default)
+            if slot.many:
+                numbered = enumerate(inputs.listed(given), start=1)
+                found.update((f"{slot.slot}_{number}", name) for number, name in numbered)
+            else:
+                found[slot.slot] = inputs.canonical_spec(str(given))
+        return found
 
     def effective_space(self) -> Space:
         """What is searched: the family's space with the overrides, without the fixed hyperparameters."""
@@ -228,75 +239,3 @@ def read_recipe(path: Path, store: Path | None = None, weights: Mapping[str, Pat
     recipe = place_weights(recipe_of_data(read_yaml(path, "a recipe"), str(path)), path.parent, weights or {})
     check_recipe(recipe, str(path), inputs.imported_sets(store))
     return recipe
-
-
-def check_recipe(recipe: Recipe, source: str, imported: frozenset[str] = frozenset()) -> None:
-    """Refuse unknown families, inputs, hyperparameters and feature sets; `imported` are the store's own sets."""
-    names = recipe.partition_names("clips")
-    double = {name for name in names if names.count(name) > 1}
-    if double:
-        raise WrongUse(f"{source}: partitions: {min(double)!r} is there twice.")
-    backbones: dict[str, Family] = {}
-    seen: set[str] = set()
-    for number, stage in enumerate(recipe.stages):
-        for name, entry in stage.entries.items():
-            place = where(("stages", number, "entries", name))
-            if entry.name != name:
-                raise WrongUse(f"{source}: {place}: an entry's name is its key; leave out name {entry.name!r}.")
-            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
-                raise WrongUse(f"{source}: {place}: an entry's name is made of letters, digits, _ and -, as files are.")
-            if name in seen:
-                raise WrongUse(f"{source}: {place}: an earlier stage has an entry of this name; give one another name.")
-            seen.add(name)
-            try:
-                _check_entry(stage.stage, entry, backbones, imported)
-            except EmofuseError as error:
-                raise WrongUse(f"{source}: {place}: {error}") from None
-        if stage.stage == "backbone":
-            backbones |= {name: e.record() for e in stage.entries.values() for name in (e.name, e.family)}
-
-
-def _check_entry(stage: StageName, entry: Entry, backbones: Mapping[str, Family], imported: frozenset[str]) -> None:
-    family = entry.record()
-    if family.stage != stage:
-        raise WrongUse(f"Family {family.name!r} belongs to stage {family.stage!r}, but the entry's stage is {stage!r}.")
-    if (entry.max_epochs or 0) > family.max_epochs:
-        raise WrongUse(
-            f"max_epochs: family {family.name!r} trains for {family.max_epochs} epochs at most, but got "
-            f"{entry.max_epochs}; a recipe may only lower it."
-        )
-    if (entry.weights or entry.weights_from) and not family.weights:
-        raise WrongUse(f"weights: family {family.name!r} can't start from pretrained weights.")
-    if entry.weights and entry.weights_from:
-        raise WrongUse("weights: a file and `weights_from` exclude each other; keep one.")
-    if entry.weights_from and entry.weights_from not in backbones:
-        raise WrongUse(
-            f"weights_from: no earlier backbone stage has an entry {entry.weights_from!r} (there: "
-            f"{', '.join(sorted(backbones)) or 'none'})."
-        )
-    slots = inputs.slots(family)
-    for slot in entry.inputs:
-        if slot not in slots:
-            raise unknown_name(f"input of family {family.name!r}", slot, slots)
-    for slot, spec in entry.input_specs().items():
-        layer = inputs.split_layer(spec)
-        if layer is None:
-            inputs.check_set_spec(spec, slots[slot], imported)
-        elif layer[0] not in backbones:
-            raise WrongUse(
-                f"Input {slot!r}: {spec!r} is a layer of backbone {layer[0]!r}, but no earlier backbone stage has such "
-                f"an entry (there: {', '.join(sorted(backbones)) or 'none'})."
-            )
-        elif layer[1] not in inputs.layers(backbones[layer[0]]):
-            raise unknown_name(f"layer of backbone {layer[0]!r}", layer[1], inputs.layers(backbones[layer[0]]))
-    for name in (*entry.space, *entry.fixed):
-        if name not in family.space:
-            raise unknown_name(f"hyperparameter of family {family.name!r}", name, family.space)
-        if name in entry.space and name in entry.fixed:
-            raise WrongUse(f"Hyperparameter {name!r} stands under both `space` and `fixed`; keep one.")
-    for name, given in (*entry.space.items(), *entry.fixed.items()):
-        try:
-            change = overrides.fitting if name in entry.fixed else overrides.override
-            change(family.space[name], given)
-        except WrongUse as error:
-            raise WrongUse(f"Hyperparameter {name!r}: {error}") from None

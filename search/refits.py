@@ -1,8 +1,9 @@
-"""Single trials that stand outside a search: the refits of an ensemble's members."""
+"""Single trials that stand outside a search: the refits of an ensemble's members, a fusion's encoders again."""
 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from features.progress import say
 from models.family import Resources
@@ -12,8 +13,10 @@ from search.interrupts import Interrupts
 from search.jobs import Ending, Job
 from search.remote import remote_of
 from search.runfolder import RunFolder
-from search.runner import Workers
 from search.trial import TrialResult, TrialSpec, finished_result
+
+if TYPE_CHECKING:
+    from search.runner import Workers
 
 
 class Refits:
@@ -86,7 +89,7 @@ class Refits:
             say(f"{job}: {told}")
 
 
-def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: Workers) -> list[TrialResult]:
+def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: "Workers") -> list[TrialResult]:
     """Train `specs` (finished ones are kept as they are); their results in order, failed ones with a reason."""
     todo = {spec.trial_key: spec for spec in specs if finished_result(spec) is None}
     reasons: dict[str, str] = {}
@@ -95,7 +98,7 @@ def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: Workers) -
             refits = Refits(run, list(todo.values()), interrupts)
             workers.train(refits, interrupts)
             if remote := remote_of(run.path):
-                remote.pull("predictions", "models")
+                remote.pull("predictions", "models", "encodings")
             reasons = refits.reasons
     return [_result(spec, reasons) for spec in specs]
 

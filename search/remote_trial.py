@@ -34,7 +34,8 @@ def attempt_remote_trial(uri: str, spec: TrialSpec, report: Report | None = None
             report(epoch, metrics)
 
     def write_back() -> None:
-        remote.push(_name(remote, here.model_folder(spec.trial_key)))
+        kept = (here.model_folder(spec.trial_key), here.encodings(spec.entry, spec.trial_key))
+        remote.push(*(_name(remote, folder) for folder in kept))
         remote.push(*own)
 
     last_words.append(write_back)

@@ -19,7 +19,8 @@ from search.activations import ensure_entry_activations
 from search.attempts import after_loss, attempt_trial, ended_outcome
 from search.capacity import Capacity
 from search.cluster import connected, run_jobs
-from search.inputs import split_layer
+from search.encoders import train_encoders
+from search.inputs import source, split_layer
 from search.interrupts import Interrupts
 from search.jobs import Ending, Job, Queue, Source, budget
 from search.recipe import Asha, Recipe, Stage
@@ -234,6 +235,10 @@ def run_search(
                 ensure_entry_activations(run, entry)
             if remote:
                 remote.push()
+            if stage.stage == "fusion":
+                train_encoders(run, stage, trainers, interrupts)
+                if remote:
+                    remote.pull("predictions", "models", "encodings")
             trainers.train(StageJobs(run, stage, journal, interrupts), interrupts)
             if remote:
                 remote.pull("predictions", "trials", "models")
@@ -243,5 +248,5 @@ def run_search(
 def _check_features(run: RunFolder) -> None:
     """Tell of missing features before hours of training; a backbone's layers come later."""
     for stage, entry in run.recipe.all_entries():
-        if not any(split_layer(spec) for spec in entry.input_specs().values()):
+        if stage != "fusion" and not any(split_layer(source(spec)) for spec in entry.input_specs().values()):
             entry_spec(run, stage, entry)

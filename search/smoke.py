@@ -10,8 +10,9 @@ from pathlib import Path
 from features.clips import read_clips, write_clips
 from features.extract import extract
 from features.sets import set_names
-from search.inputs import split_layer
-from search.recipe import Entry, Folds, Recipe, Stage, StageName, check_recipe, recipe_of_data
+from search.inputs import source, split_layer
+from search.recipe import Entry, Folds, Recipe, Stage, StageName, recipe_of_data
+from search.recipe_checks import check_recipe
 from search.runner import Workers, run_search
 from search.status import Status
 from search.yaml_files import read_yaml
@@ -56,7 +57,7 @@ def _small(stage: StageName, entry: Entry) -> Entry:
     inputs = entry.inputs
     if stage == "backbone":
         # Stills are often imported; the made-up ones are not.
-        inputs = {slot: spec for slot, spec in inputs.items() if spec.partition(":")[0] in set_names()}
+        inputs = {slot: spec for slot, spec in inputs.items() if str(spec).partition(":")[0] in set_names()}
     return entry.model_copy(update={
         "trials": 1,
         "max_epochs": min(EPOCHS, entry.max_epochs or family.max_epochs),
@@ -93,7 +94,9 @@ def _feature_sets(recipe: Recipe) -> tuple[list[str], list[str]]:
     faces: set[str] = set()
     sets: set[str] = set()
     for stage, entry in recipe.all_entries():
-        specs = {spec for spec in entry.input_specs().values() if not split_layer(spec)}
+        if stage == "fusion":
+            continue
+        specs = {source(spec) for spec in entry.input_specs().values() if not split_layer(source(spec))}
         (faces if stage == "backbone" else sets).update(specs)
     return sorted(faces), sorted(sets - faces)
 

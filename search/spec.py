@@ -18,6 +18,9 @@ class TrialSpec:
     hyperparameter once memory ran out, and is no part of them either, nor are the limits `stall_s` and `time_limit_s`
     of the watchdog (None: no limit). `weights` is a file of pretrained parameters
     (empty: none), which the keys know by its digest.
+
+    `encoders` are, for each slot of a fusion and each partition, the key of the trial whose encodings it reads; its
+    `feature_keys` are those trials' configuration keys. `keep_encodings` keeps the model's own, for a later fusion.
     """
 
     run: str
@@ -46,6 +49,8 @@ class TrialSpec:
     batch_size: int | None = None
     stall_s: float | None = None
     time_limit_s: float | None = None
+    encoders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    keep_encodings: bool = False
 
     def __str__(self) -> str:
         return f"{self.entry} {self.trial_key[:8]} {self.partition}"
@@ -66,12 +71,27 @@ class TrialSpec:
             "seed": self.recipe_seed,
             "max_epochs": self.max_epochs,
             **({"weights": self.weights_sha256} if self.weights_sha256 else {}),
+            **({"whitened": whitened} if (whitened := self._whitened) else {}),
         })
 
     @property
     def trial_key(self) -> str:
         """The key of this work: equal specs on equal data have equal keys."""
-        return content_key({"config": self.config_key, "partition": self.partition, "epochs": self.epochs})
+        return content_key({
+            "config": self.config_key,
+            "partition": self.partition,
+            "epochs": self.epochs,
+            **({"encoders": encoder_keys} if (encoder_keys := self.encoder_keys) else {}),
+        })
+
+    @property
+    def encoder_keys(self) -> dict[str, str]:
+        """For each slot of a fusion: the key of the trial, on this partition, whose encodings it reads."""
+        return {slot: keys[self.partition] for slot, keys in self.encoders.items()}
+
+    @property
+    def _whitened(self) -> dict[str, str]:
+        return {slot: how for slot, spec in self.inputs.items() if (how := spec.partition("|")[2])}
 
     @property
     def seed(self) -> int:

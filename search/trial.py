@@ -13,9 +13,12 @@ from features.files import replacing_folder
 from models.family import Context, Family, Model, Report
 from models.metrics import held_out_metrics
 from models.registry import get_family
+from models.whitened import build_whitened
 from search.batch import NAME, used_batch
+from search.encodings import write_encodings
 from search.failures import Kind
 from search.hygiene import clean_process, pick_device
+from search.inputs import whitenings
 from search.layout import Layout
 from search.plan import entry_spec, refit_spec
 from search.predictions import Footer, Predictions, read_footer, write_predictions
@@ -53,6 +56,8 @@ def finished_result(spec: TrialSpec) -> TrialResult | None:
     layout = Layout(Path(spec.run))
     path = layout.prediction(spec.entry, spec.trial_key)
     if not path.exists() or (spec.keep_model and not layout.model_folder(spec.trial_key).exists()):
+        return None
+    if spec.keep_encodings and not layout.encodings(spec.entry, spec.trial_key).exists():
         return None
     return replace(_result(read_footer(path), path), reused=True)
 
@@ -95,6 +100,8 @@ def _run(spec: TrialSpec, report: Report | None, device: str) -> TrialResult:
     predictions = _predict(model, data)
     if spec.keep_model:
         _save(model, layout.model_folder(spec.trial_key))
+    if spec.keep_encodings:
+        write_encodings(layout, spec, model, data)
     wall_s = time.monotonic() - started
     footer = Footer(
         trial_key=spec.trial_key,
@@ -116,7 +123,7 @@ def _run(spec: TrialSpec, report: Report | None, device: str) -> TrialResult:
         gpu_s=round(wall_s * spec.gpu, 3) if device.startswith("cuda") else 0.0,
         versions=library_versions(),
         git_revision=git_revision(),
-        parents=spec.parents,
+        parents=(*spec.parents, *spec.encoder_keys.values()),
         stage=spec.stage,
         family_version=spec.family_version,
         recipe_seed=spec.recipe_seed,
@@ -125,6 +132,7 @@ def _run(spec: TrialSpec, report: Report | None, device: str) -> TrialResult:
         device=device,
         cpu=spec.cpu,
         weights_sha256=spec.weights_sha256,
+        encoders=spec.encoder_keys,
     )
     path = write_predictions(layout.path, _rows(footer, data, predictions))
     layout.drop_checkpoint(spec.trial_key)
@@ -137,7 +145,7 @@ def _build(family: Family, spec: TrialSpec, data: TrialData, device: str) -> Mod
     columns = {slot: stored.info.columns for slot, stored in data.sets.items()}
     context = Context(data.classes, shapes, spec.seed, device, trial_weights(spec), columns)
     batch = {} if spec.batch_size is None else {NAME: spec.batch_size}
-    return family.build({**spec.hyperparameters, **batch}, context)
+    return build_whitened(family, {**spec.hyperparameters, **batch}, context, whitenings(spec.inputs))
 
 
 def _save(model: Model, folder: Path) -> None:

@@ -12,7 +12,8 @@ from features.store import StoredSet, open_set
 from models.examples import Examples
 from models.family import Input
 from models.registry import get_family
-from search.inputs import check_fit, slots, split_layer
+from search.encodings import open_encodings
+from search.inputs import check_fit, slots, source, split_layer
 from search.kept import Kept
 from search.layout import Layout
 from search.partitions import Partition, make_partition
@@ -59,13 +60,13 @@ def open_input(slot: Input, spec: str, key: str | None, run: Path, store: Path, 
 
     A set that doesn't fit the slot is refused, and so is one whose key isn't `key`.
     """
-    if split_layer(spec):
-        folder = Layout(run).activations / spec / str(key)
+    if split_layer(source(spec)):
+        folder = Layout(run).activations / source(spec) / str(key)
         if not folder.exists():
             raise EmofuseError(f"{folder}: expected the activations of {spec!r}; run the search again to compute them.")
         stored = StoredSet(folder)
     else:
-        stored = open_set(store, spec, table)
+        stored = open_set(store, source(spec), table)
     check_fit(spec, slot, stored.level, stored.shape)
     if key is not None and stored.key != key:
         raise EmofuseError(
@@ -91,7 +92,7 @@ def read_data(spec: TrialSpec) -> TrialData:
     partition = make_partition(
         table, spec.partition, seed=spec.recipe_seed, allow_shared_groups=spec.allow_shared_groups
     )
-    inputs = slots(get_family(spec.family))
+    inputs = slots(get_family(spec.family), spec.inputs)
     sets = {slot: _opened(spec, inputs[slot], table) for slot in spec.inputs}
     missing: dict[str, str] = {}
     for clip_id in partition.roles():
@@ -106,6 +107,8 @@ def read_data(spec: TrialSpec) -> TrialData:
 
 def _opened(spec: TrialSpec, slot: Input, table: ClipTable) -> StoredSet:
     text, key = spec.inputs[slot.slot], spec.feature_keys[slot.slot]
+    if slot.slot in spec.encoders:
+        return open_encodings(Path(spec.run), text, spec.encoder_keys[slot.slot])
     return _SETS.get(
         (spec.run, spec.store, table.fingerprint, slot, text, key),
         lambda: open_input(slot, text, key, Path(spec.run), Path(spec.store), table),

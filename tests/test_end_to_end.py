@@ -35,6 +35,16 @@ RECIPE = {
                 },
             },
         },
+        {
+            "stage": "fusion",
+            "entries": {
+                "fusion_mlp": {
+                    "trials": 1,
+                    "max_epochs": 8,
+                    "inputs": {"members": ["cnn_pool_svm", "audio_svm|pca=5", "face_pooling"]},
+                },
+            },
+        },
     ],
 }
 
@@ -96,6 +106,32 @@ def test_predict_agrees_with_the_stored_test_predictions(world):
     for path in sorted((world / "clips").rglob("a05_*.mp4"))[:4]:
         now = predictor.predict(path).probabilities
         np.testing.assert_allclose([now[c] for c in ensemble.classes], stored[path.stem], atol=1e-4)
+
+
+def test_a_fusion_takes_its_members_into_the_bundle(world):
+    from ensembles.predict import Predictor
+
+    name = ["--name", "fused"]
+    assert run("ensemble", "fit", world / "run", "--method", "uniform", "--entry", "fusion_mlp", *name) == 0
+    assert run("ensemble", "refit", world / "run", "fused", "--in-process") == 0
+    assert run("ensemble", "export", world / "run", "fused", "-o", world / "fused") == 0
+    assert len(list((world / "fused" / "encoders").iterdir())) == 3
+    assert len(list((world / "fused" / "backbones").iterdir())) == 1
+    assert not (world / "bundle" / "encoders").exists(), "in the whole ensemble, all of them are members themselves"
+    path = next((world / "clips").rglob("a05_*.mp4"))
+    alone = Predictor(world / "fused").predict(path).probabilities
+    assert sum(alone.values()) == pytest.approx(1, abs=1e-5)
+    assert stored_refit(world, "fusion_mlp", path.stem) == pytest.approx(list(alone.values()), abs=1e-4)
+
+
+def stored_refit(world, entry, clip_id):
+    """What the refitted member of that entry said of the clip when it was trained."""
+    from ensembles.ensemble import open_ensemble
+    from search.predictions import prediction_path, read_predictions
+
+    (member,) = open_ensemble(world / "run", "fused").members
+    refit = read_predictions(prediction_path(world / "run", entry, member.refit))
+    return refit.probabilities[refit.clip_id.index(clip_id)]
 
 
 def test_a_refit_has_no_held_out_rows_and_keeps_epochs(world):

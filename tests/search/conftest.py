@@ -13,6 +13,18 @@ from search.runfolder import RunFolder
 @pytest.fixture
 def world(monkeypatch):
     """The feature sets and families of small_world.py, and no others."""
+    put_in_place(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def module_world():
+    """The same for a whole module."""
+    with pytest.MonkeyPatch.context() as patch:
+        put_in_place(patch)
+        yield
+
+
+def put_in_place(monkeypatch):
     for name, record in SETS.items():
         module = ModuleType(f"fake_{name}")
         module.SET = record

@@ -65,13 +65,15 @@ class Centroid:
     def columns(self, layer):
         return CLASSES if layer == "flat" else ()
 
-    def _rows(self, examples):
-        (arrays,) = examples.inputs.values()
-        return np.stack([np.asarray(a, np.float64).reshape(-1, self._width()).mean(0) for a in arrays])
+    def encode(self, examples):
+        return ((self._rows(examples)[:, None] - self.means) ** 2).sum(-1).astype(np.float32)
 
-    def _width(self):
-        (shape,) = self.context.shapes.values()
-        return int(np.prod(shape))
+    def _rows(self, examples):
+        widths = {slot: int(np.prod(shape)) for slot, shape in self.context.shapes.items()}
+        return np.concatenate([
+            np.stack([np.asarray(a, np.float64).reshape(-1, widths[slot]).mean(0) for a in examples.inputs[slot]])
+            for slot in sorted(widths)
+        ], axis=1)
 
 
 def load(folder, device):
@@ -88,6 +90,9 @@ CENTROID = Family(
 FAMILIES = {
     "centroid": CENTROID,
     "toy_cnn": replace(CENTROID, name="toy_cnn", stage="backbone", inputs=(Input("faces", "frame", 2, "imgs"),)),
+    "fused": replace(
+        CENTROID, name="fused", stage="fusion", inputs=(Input("members", "clip", 1, "centroid", many=True),),
+    ),
     "pooled": replace(CENTROID, name="pooled", inputs=(Input("frames", "frame", 1, "toy_cnn.flat"),)),
 }
 

@@ -176,7 +176,7 @@ def test_mistakes_are_told(tmp_path, changes, told):
     ("change", "told"),
     [
         ({"family": "centroit"},
-         "Unknown family 'centroit': known are centroid, pooled, toy_cnn. Did you mean 'centroid'?"),
+         "Unknown family 'centroit': known are centroid, fused, pooled, toy_cnn. Did you mean 'centroid'?"),
         ({"trials": 0}, "stages[0].entries.one.trials: expected a number greater than 0, but got 0."),
         ({"trails": 3}, "Unknown key 'trails': known are family, fixed, inputs, max_epochs, published, resources, "
                         "space, trials, weights, weights_from. Did you mean 'trials'?"),
