@@ -1,25 +1,22 @@
 """Read all prediction files of a run, fast.
 
-The clips of a table are parsed once for all trials that share them, and what was read once comes from a cache.
+Files that the cache doesn't have are scanned as one dataset, the others come from it. The clips of a table are parsed
+once for all trials that share them.
 """
 
-import hashlib
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ensembles.cache import Content, read_cache, stamp, write_cache
+from ensembles.reading import ROW_COLUMNS, SharedTables, read_files
 from features.errors import EmofuseError
 from search.predictions import FOOTER, Footer, parse_footer, prediction_files
 
-_ROW_COLUMNS = ("clip_id", "group_id", "split", "role", "label")
 _FEW = 256  # new files that are read each time rather than written into the cache
 
 
@@ -86,48 +83,16 @@ def _contents(run: Path, paths: Mapping[str, Path]) -> dict[str, Content]:
     cached = read_cache(run)
     contents = {name: content for name, (at, content) in cached.items() if at == stamps.get(name)}
     fresh = [name for name in paths if name not in contents]
-    shared = _SharedTables([content.rows for content in contents.values()])
-    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1)) as pool:
-        contents |= zip(fresh, pool.map(lambda name: _read(paths[name], shared), fresh), strict=True)
+    shared = SharedTables(content.rows for content in contents.values())
+    contents |= read_files({name: paths[name] for name in fresh}, shared)
     settled = {name: (at, contents[name]) for name, at in stamps.items() if at is not None and at.settled}
     if len(settled.keys() & set(fresh)) + len(cached.keys() - paths.keys()) > max(_FEW, len(paths) // 50):
         write_cache(run, settled)
     return contents
 
 
-def _read(path: Path, shared: "_SharedTables") -> Content:
-    try:
-        with pq.ParquetFile(path) as file:
-            metadata = file.schema_arrow.metadata or {}
-            footer = parse_footer(metadata, path)
-            table = file.read(use_threads=False)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise EmofuseError(f"{path}: expected a prediction file, but it can't be read as Parquet ({error}).") from None
-    columns = [f"p_{name}" for name in sorted(footer.classes)]
-    missing = {*_ROW_COLUMNS, "valid", *columns} - set(table.column_names)
-    if missing:
-        names = ", ".join(sorted(missing))
-        raise EmofuseError(f"{path}: expected a prediction file, but it lacks the columns {names}.")
-    P = np.stack([table[name].to_numpy() for name in columns], axis=1)
-    return Content(metadata[FOOTER], shared.get(table.select(_ROW_COLUMNS)), P, table["valid"].to_numpy())
-
-
 def _trial(path: Path, content: Content, known: "_KnownRows") -> Trial:
     return Trial(path, parse_footer({FOOTER: content.footer}, path), known.get(content.rows), content.P, content.valid)
-
-
-class _SharedTables:
-    """Equal tables as one: most trials of a run have the same clips."""
-
-    def __init__(self, tables: Iterable[pa.Table]):
-        self._found: dict[bytes, pa.Table] = {}
-        for table in {id(table): table for table in tables}.values():
-            self.get(table)
-
-    def get(self, table: pa.Table) -> pa.Table:
-        batches = table.combine_chunks().replace_schema_metadata().to_batches()
-        digest = hashlib.blake2b(b"".join(batch.serialize().to_pybytes() for batch in batches)).digest()
-        return self._found.setdefault(digest, table)
 
 
 @dataclass
@@ -138,7 +103,7 @@ class _KnownRows:
 
     def get(self, table: pa.Table) -> Rows:
         if id(table) not in self.found:
-            ids, groups, splits, roles, labels = (table[name].to_pylist() for name in _ROW_COLUMNS)
+            ids, groups, splits, roles, labels = (table[name].to_pylist() for name in ROW_COLUMNS)
             roles = np.array(roles, dtype=str)
             self.found[id(table)] = Rows(tuple(ids), tuple(groups), tuple(splits), roles, tuple(labels))
         return self.found[id(table)]

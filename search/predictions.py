@@ -148,7 +148,10 @@ def parse_footer(metadata: Mapping[bytes, bytes], path: Path) -> Footer:
     """The footer in Parquet key-value `metadata`; `path` is named in errors."""
     if FOOTER not in metadata:
         raise EmofuseError(f"{path}: expected a prediction file of emofuse, but its footer is missing.")
-    data = json.loads(metadata[FOOTER])
+    try:
+        data = json.loads(metadata[FOOTER])
+    except ValueError as error:
+        raise EmofuseError(f"{path}: expected a footer as JSON, but it can't be parsed ({error}).") from None
     version = data.get("schema_version")
     if version != SCHEMA_VERSION:
         raise EmofuseError(
@@ -158,7 +161,10 @@ def parse_footer(metadata: Mapping[bytes, bytes], path: Path) -> Footer:
     data = {key: value for key, value in data.items() if key in _FIELDS}
     for name in ("classes", "curve", "parents"):
         data[name] = tuple(data.get(name, ()))
-    return Footer(**data)
+    try:
+        return Footer(**data)
+    except TypeError as error:
+        raise EmofuseError(f"{path}: expected a prediction file's footer, but it is incomplete ({error}).") from None
 
 
 def read_predictions(path: Path) -> Predictions:

@@ -20,8 +20,13 @@ def run(tmp_path, write_trial, monkeypatch):
     rng = np.random.default_rng(0)
     for m in range(5):
         _age(write_trial(ROWS, rng.dirichlet([1, 1], 4), config=m, valid=[True, True, m % 2 == 0, True]))
-    read, plain = [], scanning._read
-    monkeypatch.setattr(scanning, "_read", lambda path, shared: read.append(path.name) or plain(path, shared))
+    read, plain = [], scanning.read_files
+
+    def told(paths, shared):
+        read.extend(path.name for path in paths.values())
+        return plain(paths, shared)
+
+    monkeypatch.setattr(scanning, "read_files", told)
     return tmp_path, read
 
 
