@@ -2,10 +2,12 @@
 
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import typer
 
 from features.errors import EmofuseError
+from features.unwritable import unwritable
 
 # Each app is imported when its command is called: `emofuse ensemble fit` needs neither torch nor cv2.
 APPS = {
@@ -46,14 +48,20 @@ def main(arguments: list[str] | None = None) -> int:
         if remote := sys.modules.get("search.remote"):
             remote.push_all()
         return code
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        told = unwritable(error, Path(error.filename or ".").parent)
+        if told is None:
+            raise
+        print(f"emofuse: {told}", file=sys.stderr)
+        return told.exit_code
     except EmofuseError as error:
         print(f"emofuse: {error}", file=sys.stderr)
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         print("emofuse: interrupted; the same command goes on where this one stopped.", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        return 1
 
 
 def run(arguments: list[str]) -> int:

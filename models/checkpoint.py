@@ -43,6 +43,7 @@ class Checkpoint:
         """Write `state()` if it is time, or `now`; a reader sees the old file or the new one, never a part."""
         if self._path is None or not (now or time.monotonic() - self._written >= self._every_s):
             return
-        with replacing(self._path) as temporary:
-            torch.save({"identity": self._identity, **state()}, temporary)
+        # Through a file of Python's, whose errors tell of a full disk; torch's own do not.
+        with replacing(self._path) as temporary, temporary.open("wb") as file:
+            torch.save({"identity": self._identity, **state()}, file)
         self._written = time.monotonic()

@@ -18,6 +18,7 @@ from models.family import FitResult, Report
 from models.goals import Goal
 from models.metrics import held_out_metrics
 from models.network import ClipNetwork
+from models.pulse import Stopped, asked_to_stop
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,9 @@ def train(
         if state := checkpoint.load():
             run.restore(state)
         while run.epoch < last and (epochs is not None or run.hopeful):
+            if asked_to_stop():
+                checkpoint.save(run.state, now=run.epoch > 0)
+                raise Stopped
             metrics = run.one_epoch(keep_last=epochs is not None)
             checkpoint.save(run.state, now=keep_checkpoint and run.epoch == last)
             if report is not None:

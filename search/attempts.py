@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from features.progress import say
+from features.unwritable import unwritable, writing
 from models.family import Report
 from search.batch import halve, note, noted, used_batch, with_noted_batch
 from search.failures import Kind, kind_of, out_of_memory_reason, reason_of
@@ -29,8 +30,14 @@ def attempt_trial(spec: TrialSpec, report: Report | None = None, device: str | N
     """`run_trial` for workers: an Exception becomes a recorded outcome and a result with status `failed`.
 
     Out of memory it is trained once more with half the batch; hanging, it ends its process. A failure that is on record
-    is returned as it is: whoever wants another try clears it first.
+    is returned as it is: whoever wants another try clears it first. Unwritable when the disk is full or read-only: that
+    is no trial's fault.
     """
+    with writing(Path(spec.run)):
+        return _attempt(spec, report, device)
+
+
+def _attempt(spec: TrialSpec, report: Report | None, device: str | None) -> TrialResult:
     layout = Layout(Path(spec.run))
     known = layout.outcome(spec.trial_key)
     if known is not None and known.status == "failed":
@@ -96,6 +103,8 @@ def _once(spec: TrialSpec, report: Report | None, device: str | None) -> TrialRe
     try:
         return run_trial(spec, report, device)
     except Exception as error:
+        if (told := unwritable(error, Path(spec.run))) is not None:
+            raise told from None
         failure = _Failure(kind_of(error), reason_of(error, used_batch(spec)), traceback.format_exc())
     free_memory()  # only now: the exception's traceback held the model
     return failure

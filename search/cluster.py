@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.ray_session import ray_session
+from features.unwritable import Unwritable
+from models.pulse import Stopped
 from search.attempts import attempt_trial
 from search.capacity import Capacity
 from search.jobs import Ending, Job, Source
@@ -57,7 +59,13 @@ def work(config: dict[str, Any]) -> None:
 
     spec = TrialSpec.from_dict(json.loads(config["spec"]))
     remote = config["remote"]
-    result = attempt_remote_trial(remote, spec, report) if remote else attempt_trial(spec, report)
+    try:
+        result = attempt_remote_trial(remote, spec, report) if remote else attempt_trial(spec, report)
+    except Unwritable as error:
+        tune.report({"unwritable": str(error)})
+        return
+    except Stopped:
+        return
     ending = Ending(result.status, result.value, result.epochs, result.wall_s, result.reason, result.kind)
     tune.report({"ending": json.dumps(asdict(ending))})
 
@@ -149,7 +157,9 @@ def _searcher(
             if source.stopping() and "ending" not in (result or {}):
                 return
             job = running.pop(trial_id)
-            if error or not result:
+            if result and "unwritable" in result:
+                source.give_up(Unwritable(result["unwritable"]))
+            elif error or not result:
                 reason = f"its worker process died more than {MAX_LOSSES} times"
                 source.end(job, Ending("failed", reason=reason, kind="lost"))
             elif "ending" in result:

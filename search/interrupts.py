@@ -1,15 +1,20 @@
-"""Ctrl-C and SIGTERM during a search: finish what is being written, then stop; a second signal stops at once."""
+"""Ctrl-C, SIGTERM and what else ends a search early: running trials keep a checkpoint first; a second signal stops now.
+
+Workers, on whatever host, learn of it by a file in the run's folder.
+"""
 
 import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
 from features.errors import EmofuseError
 from features.progress import say
+from models import pulse
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A signal to the whole process group (a batch system's) strikes Ray's own processes too, and Ray then waits for them.
@@ -20,19 +25,27 @@ class _Terminated(BaseException):
     """Raised where SIGTERM struck; no Exception, so that a trial does not count as failed."""
 
 
+def stop_file(run: Path) -> Path:
+    """The file that is there while a search is stopping."""
+    return run / ".stop"
+
+
 class Interrupts:
-    """While entered, signals stop the search: at once, or inside `deferred` by setting `requested`.
+    """While entered, signals stop the search on `run`: at once, or inside `deferred` after the running epochs.
 
     Leaving turns Ctrl-C into KeyboardInterrupt and SIGTERM into an EmofuseError.
     """
 
-    def __init__(self) -> None:
-        self.requested: int | None = None
+    def __init__(self, run: Path) -> None:
+        self._file = stop_file(run)
+        self._requested: int | None = None
+        self._reason: EmofuseError | None = None
         self._deferred = False
         self._before: dict[int, Any] = {}
         self._watchdog: threading.Timer | None = None
 
     def __enter__(self) -> "Interrupts":
+        self._clear()
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.getsignal(number) for number in _SIGNALS}
             self.install()
@@ -41,37 +54,68 @@ class Interrupts:
     def __exit__(self, kind: Any, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._watchdog is not None:
             self._watchdog.cancel()
+        self._clear()
         for number, handler in self._before.items():
             signal.signal(number, handler)
         if isinstance(error, _Terminated):
             raise EmofuseError("Stopped by SIGTERM; the same command goes on where this one stopped.") from None
+
+    @property
+    def stopping(self) -> bool:
+        """The search shall end now."""
+        return self._requested is not None or self._reason is not None
 
     def install(self) -> None:
         """Handle the signals here, also after a library took them over."""
         for number in self._before:
             signal.signal(number, self._handle)
 
+    def give_up(self, reason: EmofuseError) -> None:
+        """End the search as a signal does, for this reason; the first one counts."""
+        if not self.stopping:
+            self._reason = reason
+            self._stop(1, str(reason))
+
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """The first signal only sets `requested`; it is acted on when the block ends, after `GRACE_S` at the latest."""
+        """The first signal only asks to stop; it is acted on when the block ends, after `GRACE_S` at the latest."""
         self._deferred = True
         try:
             yield
         finally:
             self._deferred = False
-        if self.requested is not None:
-            self._raise(self.requested)
+        if self._requested is not None:
+            self._raise(self._requested)
+        if self._reason is not None:
+            raise self._reason
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self._deferred and self.requested is None:
-            self.requested = number
-            say("Stopping; the same command goes on where this one stopped. Once more stops at once.")
-            # Nothing is lost by leaving in the middle: every file is whole or absent.
-            self._watchdog = threading.Timer(GRACE_S, os._exit, (130 if number == signal.SIGINT else 1,))
-            self._watchdog.daemon = True
-            self._watchdog.start()
+        if self._deferred and not self.stopping:
+            self._requested = number
+            say("Stopping when the running epochs are done; the same command goes on where this one stopped. Once more "
+                "stops at once.")
+            self._stop(130 if number == signal.SIGINT else 1, "Left in the middle of an epoch.")
             return
         self._raise(number)
+
+    def _stop(self, code: int, last_words: str) -> None:
+        pulse.ask_to_stop()
+        with suppress(OSError):  # the disk may be what it stops for
+            self._file.touch()
+
+        def leave() -> None:
+            # Nothing is lost by leaving in the middle: every file is whole or absent.
+            say(f"emofuse: {last_words}")
+            os._exit(code)
+
+        self._watchdog = threading.Timer(GRACE_S, leave)
+        self._watchdog.daemon = True
+        self._watchdog.start()
+
+    def _clear(self) -> None:
+        pulse.forget_stop()
+        with suppress(OSError):
+            self._file.unlink(missing_ok=True)
 
     @staticmethod
     def _raise(number: int) -> None:

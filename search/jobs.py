@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from features.errors import EmofuseError
 from models.space import Choice, Float, Parameter, Space
 
 if TYPE_CHECKING:  # a status needs neither Optuna nor the families
@@ -75,6 +76,10 @@ class Source(Protocol):
 
     def stopping(self) -> bool:
         """The search shall stop now."""
+        ...
+
+    def give_up(self, reason: EmofuseError) -> None:
+        """No trial can go on, for this reason."""
         ...
 
     def lost(self, job: Job, out_of_memory: bool) -> None:

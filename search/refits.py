@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from features.errors import EmofuseError
 from features.progress import say
 from models.family import Resources
 from search.attempts import after_loss
@@ -80,8 +81,12 @@ class Refits:
         return False
 
     def stopping(self) -> bool:
-        """A signal came."""
-        return self._interrupts.requested is not None
+        """A signal came, or the trials can't go on."""
+        return self._interrupts.stopping
+
+    def give_up(self, reason: EmofuseError) -> None:
+        """Stop, for this reason."""
+        self._interrupts.give_up(reason)
 
     def lost(self, job: Job, out_of_memory: bool) -> None:
         """Say what becomes of the trial."""
@@ -94,7 +99,7 @@ def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: "Workers")
     todo = {spec.trial_key: spec for spec in specs if finished_result(spec) is None}
     reasons: dict[str, str] = {}
     if todo:
-        with Interrupts() as interrupts, workers:
+        with Interrupts(run.path) as interrupts, workers:
             refits = Refits(run, list(todo.values()), interrupts)
             workers.train(refits, interrupts)
             if remote := remote_of(run.path):

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from models.family import Report
+from models.pulse import Stopped
 from search.attempts import attempt_trial
 from search.layout import Layout
 from search.remote import Remote
@@ -41,6 +42,9 @@ def attempt_remote_trial(uri: str, spec: TrialSpec, report: Report | None = None
     last_words.append(write_back)
     try:
         result = attempt_trial(replace(spec, run=str(remote.local)), after_epoch)
+    except Stopped:
+        remote.push(checkpoint)
+        raise
     finally:
         last_words.remove(write_back)
     write_back()

@@ -5,15 +5,18 @@ search.
 """
 
 from collections.abc import Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from optuna.storages import JournalStorage
 
+from features.errors import EmofuseError
 from features.progress import say
+from features.unwritable import writing
 from models.family import Resources
+from models.pulse import Stopped
 from models.space import Scalar
 from search.activations import ensure_entry_activations
 from search.attempts import after_loss, attempt_trial, ended_outcome
@@ -123,8 +126,12 @@ class StageJobs:
         return self._queue.pruned(job)
 
     def stopping(self) -> bool:
-        """A signal came."""
-        return self._interrupts.requested is not None
+        """A signal came, or the trials can't go on."""
+        return self._interrupts.stopping
+
+    def give_up(self, reason: EmofuseError) -> None:
+        """Stop, for this reason."""
+        self._interrupts.give_up(reason)
 
     def lost(self, job: Job, out_of_memory: bool) -> None:
         """Say what becomes of the trial."""
@@ -189,7 +196,8 @@ class Workers:
         job = jobs.next()
         if self._in_process:
             while job is not None:
-                jobs.end(job, _ending(_attempt(jobs.run, job)))
+                with interrupts.deferred(), suppress(Stopped):
+                    jobs.end(job, _ending(_attempt(jobs.run, job)))
                 job = jobs.next()
         elif job is not None:
             jobs.put_back(job)
@@ -222,10 +230,14 @@ def run_search(
     `retry_failed` tries again what failed before. EmofuseError when the search is told to stop; `Status.check` tells
     whether every entry has a finished trial.
     """
-    run = RunFolder.prepare(out, recipe, clips, store, stills)
+    with writing(out):
+        return _search(RunFolder.prepare(out, recipe, clips, store, stills), workers or Workers(), retry_failed)
+
+
+def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
     remote = remote_of(run.path)
     held = remote.held() if remote else nullcontext()
-    with held, exclusive(run.path), Interrupts() as interrupts, workers or Workers() as trainers:
+    with held, exclusive(run.path), Interrupts(run.path) as interrupts, workers:
         _check_features(run)
         journal = open_journal(run.journal)
         if retry_failed:
@@ -236,10 +248,10 @@ def run_search(
             if remote:
                 remote.push()
             if stage.stage == "fusion":
-                train_encoders(run, stage, trainers, interrupts)
+                train_encoders(run, stage, workers, interrupts)
                 if remote:
                     remote.pull("predictions", "models", "encodings")
-            trainers.train(StageJobs(run, stage, journal, interrupts), interrupts)
+            workers.train(StageJobs(run, stage, journal, interrupts), interrupts)
             if remote:
                 remote.pull("predictions", "trials", "models")
     return read_status(run)

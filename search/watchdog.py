@@ -1,7 +1,8 @@
 """A trial that hangs ends its own process, and its end is on record: nothing outside can tell it from a slow one.
 
-A thread looks whether the training still beats. When native code sits on the interpreter's lock, no thread of Python's
-runs any more: then faulthandler's own timer writes the traceback and leaves, and the next attempt makes the record.
+A thread looks whether the training still beats, and whether the search is stopping. When native code sits on the
+interpreter's lock, no thread of Python's runs any more: then faulthandler's own timer writes the traceback and leaves,
+and the next attempt makes the record.
 """
 
 import faulthandler
@@ -16,6 +17,7 @@ from typing import IO
 
 from features.progress import say
 from models import pulse
+from search.interrupts import stop_file
 from search.jobs import Ending
 from search.layout import Layout, Outcome
 from search.outcomes import ended_outcome
@@ -129,6 +131,8 @@ class _Watchdog:
                 if self._over.is_set():
                     return
                 self._rearm()
+                if stop_file(Path(self._spec.run)).exists():
+                    pulse.ask_to_stop()
                 what = self._expired()
                 if what is not None:
                     self._leave(what)

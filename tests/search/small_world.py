@@ -10,10 +10,12 @@ import yaml
 
 from features.clips import Clip, ClipTable, write_clips
 from features.errors import ClipFailure, EmofuseError
+from features.files import write_json
 from features.sets import FeatureArray, FeatureSet, parse_spec
 from features.store import set_writer
 from models.family import Family, FitResult, Input, Resources
 from models.metrics import held_out_metrics
+from models.pulse import Stopped, asked_to_stop
 from models.space import Choice, Float, Int
 
 CLASSES = ("angry", "happy")
@@ -39,11 +41,12 @@ class Centroid:
         if state.exists():
             saved = json.loads(state.read_text())
             self.means, start = np.array(saved["means"]), saved["epoch"]
-        curve = []
+        curve, epoch = [], start
         for epoch in range(start + 1, (epochs or max_epochs or FAMILIES["centroid"].max_epochs) + 1):
+            if asked_to_stop():
+                raise Stopped
             self.means = (self.means + target) / 2
-            resume.mkdir(parents=True, exist_ok=True)
-            state.write_text(json.dumps({"means": self.means.tolist(), "epoch": epoch}))
+            write_json(state, {"means": self.means.tolist(), "epoch": epoch})
             curve.append({"epoch": epoch})
             if report and held_out is not None:
                 report(epoch, held_out_metrics(self.predict(held_out), held_out.labels()))
