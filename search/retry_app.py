@@ -6,9 +6,11 @@ from typing import Annotated
 
 import typer
 
+from search.remote import run_path
+
 
 def retry(
-    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    run: Annotated[Path, typer.Argument(parser=run_path, metavar="RUN", help="The run's folder or URI.")],
     names: Annotated[list[str] | None, typer.Argument(metavar="[ENTRY|KEY]...", help="Which (default: all).")] = None,
     kinds: Annotated[
         list[str] | None,
