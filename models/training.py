@@ -176,8 +176,8 @@ class _Run:
             self.best_epoch, self.best_metrics = self.epoch, metrics
             weights = self.network.state_dict()
             self.best = weights if keep_last else {name: value.clone() for name, value in weights.items()}
-        metrics = {"loss": loss, **metrics}
-        self.curve.append({"epoch": self.epoch, "lr": lr, **metrics})
+        metrics = {"loss": loss, "lr": lr, **metrics}
+        self.curve.append({"epoch": self.epoch, **metrics})
         return metrics
 
     def _steps(self) -> tuple[float, float]:

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from search.doctor_app import doctor
-from search.remote import run_path, search_path, shown
+from search.remote import search_path, shown
 from search.retry_app import retry
+from search.status_app import status
 from search.submit_app import submit
 
 if TYPE_CHECKING:
     from search.runner import Workers
 
 search_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and watch searches over families.")
+search_app.command()(status)
 search_app.command()(submit)
 search_app.command()(retry)
 search_app.command()(doctor)
@@ -94,31 +96,6 @@ def _try_out(recipe: Path, out: Path | None, workers: "Workers") -> None:
     print(status.table())
     status.check()
     print(f"\nThe recipe works: its clips, features and run lie in {folder}")
-
-
-@search_app.command()
-def status(
-    run: Annotated[Path, typer.Argument(parser=run_path, metavar="RUN", help="The run's folder or URI.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Tell how a search stands, while it runs or afterwards.
-
-    Example:  emofuse search status run
-    """
-    from search.runfolder import RunFolder
-    from search.status import read_status
-
-    found = read_status(RunFolder.open(run))
-    if as_json:
-        print(json.dumps(found.as_data(), indent=2))
-        return
-    print(found.table())
-    if found.running:
-        print(f"\nA search works on this run now; {found.left} trials are not finished yet.")
-    elif found.left:
-        print(f"\nNo search works on this run now; {found.left} trials are left: run the same command again.")
-    else:
-        print(f"\nNothing is left. Next: emofuse ensemble fit {run}")
 
 
 @search_app.command()

@@ -9,6 +9,7 @@ from features.unwritable import unwritable, writing
 from models.family import Report
 from search.batch import halve, note, noted, used_batch, with_noted_batch
 from search.failures import Kind, kind_of, out_of_memory_reason, reason_of
+from search.heartbeats import beating
 from search.hygiene import free_memory
 from search.jobs import Ending
 from search.layout import Layout, Outcome
@@ -45,7 +46,7 @@ def _attempt(spec: TrialSpec, report: Report | None, device: str | None) -> Tria
     if (trace := found_hung(spec)) is not None:
         return failed_result(spec, record_hung(spec, trace, held_the_lock(spec)))
     spec = with_noted_batch(spec)
-    with watched(spec):
+    with watched(spec), beating(spec, report) as report:
         done = _once(spec, report, device)
         if isinstance(done, _Failure) and done.kind == "out_of_memory" and (smaller := halve(spec)) is not None:
             say(f"{spec}: out of memory; again with batches of {smaller.batch_size}")

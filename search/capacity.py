@@ -35,11 +35,15 @@ class Node:
 
 @dataclass(frozen=True)
 class Capacity:
-    """The connected machines. `grows` tells that an autoscaler adds nodes; `own` that it is this machine alone."""
+    """The connected machines. `grows` tells that an autoscaler adds nodes; `own` that it is this machine alone.
+
+    `dashboard` is the address of Ray's dashboard; empty where there is none.
+    """
 
     nodes: tuple[Node, ...]
     grows: bool = False
     own: bool = False
+    dashboard: str = ""
 
     @property
     def cpus(self) -> float:

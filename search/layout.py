@@ -33,6 +33,7 @@ class Outcome:
     kind: Kind | None = None
     traceback: str | None = None
     batch_size: int | None = None
+    wall_s: float = 0.0
 
 
 @dataclass(frozen=True)

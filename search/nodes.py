@@ -28,7 +28,14 @@ def read_capacity(own: bool) -> Capacity:
         for node in ray.nodes()
         if node["Alive"]
     )
-    return Capacity(nodes, grows=not own and _has_autoscaler(), own=own)
+    return Capacity(nodes, grows=not own and _has_autoscaler(), own=own, dashboard="" if own else _dashboard())
+
+
+def _dashboard() -> str:
+    from ray.experimental.internal_kv import _internal_kv_get as look_up
+
+    address = (look_up("webui:url", namespace="dashboard") or b"").decode()
+    return f"http://{address}" if address else ""
 
 
 def _has_autoscaler() -> bool:

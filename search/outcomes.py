@@ -13,4 +13,5 @@ def ended_outcome(spec: TrialSpec, ending: Ending) -> Outcome:
     return Outcome(
         spec.trial_key, spec.config_key, ending.status, ending.reason, spec.entry, spec.family, spec.partition,
         spec.hyperparameters, ending.epochs, ending.value, ending.kind, batch_size=used_batch(spec),
+        wall_s=ending.wall_s,
     )

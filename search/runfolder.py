@@ -1,6 +1,6 @@
 """A run: its folder, the recipe it follows, and the data it belongs to."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
@@ -8,8 +8,10 @@ import yaml
 from features.clips import ClipTable, check_clips, read_clips
 from features.errors import EmofuseError, WrongUse
 from features.files import read_json, write_bytes, write_json
+from search.jobs import budget
 from search.layout import Layout, Outcome
 from search.partitions import make_partition
+from search.planned import Planned
 from search.recipe import Recipe, StageName, recipe_of_data
 
 __all__ = ["Layout", "Outcome", "RunFolder"]
@@ -86,6 +88,13 @@ class RunFolder(Layout):
             raise _changed(self, "stills" if stage == "backbone" else "clips", str(expected), table.fingerprint)
         return table
 
+    def plan(self) -> tuple[Planned, ...]:
+        """What the recipe asks for, entry by entry."""
+        return tuple(
+            Planned(stage, entry.name, entry.family, budget(entry), self.recipe.partition_names(stage))
+            for stage, entry in self.recipe.all_entries()
+        )
+
     def _write(self) -> None:
         data = {
             "schema_version": SCHEMA_VERSION,
@@ -95,6 +104,7 @@ class RunFolder(Layout):
             "stills": str(self.stills) if self.stills else None,
             "clips_fingerprint": self.clips_fingerprint,
             "stills_fingerprint": self.stills_fingerprint,
+            "plan": [asdict(planned) for planned in self.plan()],
         }
         text = yaml.safe_dump(self.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
         write_bytes(self.path / "recipe.yaml", text.encode())

@@ -23,6 +23,8 @@ from search.attempts import after_loss, attempt_trial, ended_outcome
 from search.capacity import Capacity
 from search.cluster import connected, run_jobs
 from search.encoders import train_encoders
+from search.ended import Ended, note_ended
+from search.heartbeats import searching
 from search.inputs import source, split_layer
 from search.interrupts import Interrupts
 from search.jobs import Ending, Job, Queue, Source, budget
@@ -161,6 +163,10 @@ class StageJobs:
             self.run.drop_checkpoint(job.key)
             if remote := remote_of(self.run.path):
                 remote.delete(f"checkpoints/{job.key}")
+        note_ended(self.run.path, Ended(
+            job.key, job.spec.config_key, job.spec.entry, job.spec.partition, ending.status, ending.value,
+            ending.epochs, ending.wall_s, ending.reason,
+        ))
         self._ended += 1
         say(f"{self._ended} of {self._total}  {job}: {_told(ending)}")
 
@@ -186,6 +192,11 @@ class Workers:
 
     def __enter__(self) -> "Workers":
         return self
+
+    @property
+    def dashboard(self) -> str:
+        """The address of Ray's dashboard; empty where there is none."""
+        return self._capacity.dashboard if self._capacity else ""
 
     def __exit__(self, *error: object) -> None:
         self._ray.close()
@@ -236,8 +247,13 @@ def run_search(
 
 def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
     remote = remote_of(run.path)
-    held = remote.held() if remote else nullcontext()
-    with held, exclusive(run.path), Interrupts(run.path) as interrupts, workers:
+    with (
+        remote.held() if remote else nullcontext(),
+        exclusive(run.path),
+        Interrupts(run.path) as interrupts,
+        workers,
+        searching(run.path, lambda: workers.dashboard),
+    ):
         _check_features(run)
         journal = open_journal(run.journal)
         if retry_failed:

@@ -1,7 +1,9 @@
 """How a search stands, from its folder alone."""
 
 import fcntl
-from collections import defaultdict
+import socket
+import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -9,50 +11,68 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import EmofuseError
-from search.jobs import budget
-from search.predictions import Footer, prediction_files, read_footer
-from search.recipe import Entry, StageName
-from search.runfolder import Outcome, RunFolder
+from search.ended import Ended, read_ended
+from search.gpus import GpuUse, gpu_use
+from search.heartbeats import Heartbeat, SearchBeat, read_running, read_search
+from search.layout import Layout
+from search.pace import Pace, measure
+from search.planned import Planned, read_plan
+from search.status_view import table
 
 
 @dataclass(frozen=True)
 class EntryStatus:
     """One entry's trials (configurations times partitions): how many there shall be, and how they ended.
 
-    `best` is the highest held-out accuracy of a configuration, the mean over its partitions; `best_config` its key.
-    `reason` is why the first failed trial failed, `failures` are the records of all of them.
+    `left` are those that have not ended, the `running` ones included. `best` is the highest held-out accuracy of a
+    configuration, the mean over its partitions; `best_config` its key. `reason` is why the first failed trial failed.
     """
 
-    stage: StageName
+    stage: str
     entry: str
     family: str
     trials: int
     finished: int
+    running: int
     pruned: int
     failed: int
     left: int
     best: float | None
     best_config: str | None
     reason: str | None
-    failures: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True)
 class Status:
-    """A run's entries in the recipe's order; `running` tells whether a search works on it now."""
+    """A run's entries in the recipe's order; `running` tells whether a search works on it now.
+
+    `now` are the trials that are trained at this moment, `pace` how fast the search goes (None: it doesn't).
+    """
 
     run: Path
     running: bool
     entries: tuple[EntryStatus, ...]
+    search: SearchBeat | None = None
+    now: tuple[Heartbeat, ...] = ()
+    gpus: tuple[GpuUse, ...] = ()
+    pace: Pace | None = None
 
     @property
     def left(self) -> int:
-        """How many trials are still to be trained."""
+        """How many trials have not ended."""
         return sum(entry.left for entry in self.entries)
 
     def as_data(self) -> dict[str, Any]:
         """JSON-ready data."""
-        return {"run": str(self.run), "running": self.running, "entries": [asdict(entry) for entry in self.entries]}
+        return {
+            "run": str(self.run),
+            "running": self.running,
+            "entries": [asdict(entry) for entry in self.entries],
+            "search": asdict(self.search) if self.search else None,
+            "now": [{**asdict(beat), "epoch": beat.epoch} for beat in self.now],
+            "gpus": [asdict(gpu) for gpu in self.gpus],
+            "pace": asdict(self.pace) if self.pace else None,
+        }
 
     def check(self) -> None:
         """EmofuseError when an entry has no finished trial and none is left to train."""
@@ -65,72 +85,65 @@ class Status:
 
     def table(self) -> str:
         """The entries as lines of aligned text."""
-        rows: list[tuple[str, ...]] = [
-            ("stage", "entry", "trials", "finished", "pruned", "failed", "left", "best held-out accuracy")
-        ]
-        for e in self.entries:
-            best = "-" if e.best is None else f"{e.best:.3f}"
-            numbers = (e.trials, e.finished, e.pruned, e.failed, e.left)
-            rows.append((e.stage, e.entry, *map(str, numbers), best))
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = []
-        for row in rows:
-            cells = zip(row, widths, strict=True)
-            lines.append("  ".join(f"{v:<{w}}" if i < 2 else f"{v:>{w}}" for i, (v, w) in enumerate(cells)))
-        return "\n".join(lines)
+        return table(self)
 
 
-def read_status(run: RunFolder) -> Status:
+def read_status(run: Layout) -> Status:
     """Count what lies in the run's folder."""
-    footers: dict[str, list[Footer]] = defaultdict(list)
-    for path in prediction_files(run.path):
-        footer = read_footer(path)
-        footers[footer.entry].append(footer)
-    outcomes: dict[str, list[Outcome]] = defaultdict(list)
-    for outcome in run.outcomes():
-        outcomes[outcome.entry].append(outcome)
-    entries = [
-        _entry_status(entry, stage, run.recipe.partition_names(stage), footers[entry.name], outcomes[entry.name])
-        for stage, entry in run.recipe.all_entries()
-    ]
-    return Status(run.path, is_running(run.path), tuple(entries))
+    now_s = time.time()
+    plan, ended, search = read_plan(run.path), read_ended(run.path), read_search(run.path)
+    over = {trial.trial_key for trial in ended}
+    beats = tuple(beat for beat in read_running(run.path) if beat.trial_key not in over)
+    by_entry: dict[str, list[Ended]] = defaultdict(list)
+    for trial in ended:
+        by_entry[trial.entry].append(trial)
+    running = Counter(beat.entry for beat in beats)
+    entries = tuple(_entry_status(planned, by_entry[planned.entry], running[planned.entry]) for planned in plan)
+    active = is_running(run.path, search)
+    pace = None
+    if active and search is not None:
+        left = {entry.entry: entry.left for entry in entries}
+        pace = measure(ended, beats, left, search.started_s, now_s)
+    return Status(run.path, active, entries, search, beats, gpu_use(beats), pace)
 
 
-def _entry_status(
-    entry: Entry, stage: StageName, partitions: Sequence[str], footers: Sequence[Footer], outcomes: Sequence[Outcome]
-) -> EntryStatus:
+def _entry_status(planned: Planned, ended: Sequence[Ended], running: int) -> EntryStatus:
     # Refits (partition `full`) lie in the same folder.
-    footers = [footer for footer in footers if footer.partition in partitions]
-    ended = [outcome for outcome in outcomes if outcome.partition in partitions]
-    failed = [outcome for outcome in ended if outcome.status == "failed"]
-    trials = budget(entry) * len(partitions)
-    best = max(means(footers, partitions).items(), key=lambda item: item[1], default=(None, None))
+    ended = [trial for trial in ended if trial.partition in planned.partitions]
+    counts = Counter(trial.status for trial in ended)
+    best = max(means(ended, planned.partitions).items(), key=lambda item: item[1], default=(None, None))
     return EntryStatus(
-        stage=stage,
-        entry=entry.name,
-        family=entry.family,
-        trials=trials,
-        finished=len(footers),
-        pruned=len(ended) - len(failed),
-        failed=len(failed),
-        left=max(0, trials - len(footers) - len(ended)),
+        stage=planned.stage,
+        entry=planned.entry,
+        family=planned.family,
+        trials=planned.trials,
+        finished=counts["finished"],
+        running=running,
+        pruned=counts["pruned"],
+        failed=counts["failed"],
+        left=max(0, planned.trials - len(ended)),
         best=best[1],
         best_config=best[0],
-        reason=failed[0].reason if failed else None,
-        failures=tuple(failed),
+        reason=next((trial.reason for trial in ended if trial.status == "failed"), None),
     )
 
 
-def means(footers: Sequence[Footer], partitions: Sequence[str]) -> Mapping[str, float]:
+def means(ended: Sequence[Ended], partitions: Sequence[str]) -> Mapping[str, float]:
     """The mean held-out accuracy of each configuration, by its key, that is finished on all partitions."""
     values: dict[str, dict[str, float]] = defaultdict(dict)
-    for footer in footers:
-        values[footer.config_key][footer.partition] = footer.metrics["accuracy"]
+    for trial in ended:
+        if trial.status == "finished" and trial.value is not None:
+            values[trial.config_key][trial.partition] = trial.value
     return {key: sum(v.values()) / len(v) for key, v in values.items() if set(v) >= set(partitions)}
 
 
-def is_running(run: Path) -> bool:
-    """Whether a search works on the run now (seen from this machine, or over a file system that shares locks)."""
+def is_running(run: Path, search: SearchBeat | None = None) -> bool:
+    """Whether a search works on the run now: it holds the lock, or `search`, its sign of life, is another machine's.
+
+    Not every file system shares locks between machines.
+    """
+    if search is not None and search.host != socket.gethostname():
+        return True
     try:
         with (run / ".lock").open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
