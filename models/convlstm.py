@@ -1,0 +1,115 @@
+"""The ConvLSTM layer (Shi 2015, without peepholes): an LSTM whose products are convolutions, quick on long sequences.
+
+    z_t = W * x_t + U * h_{t-1} + b;  i, f, o = sigmoid of its first three parts, g = tanh of the last
+    c_t = f c_{t-1} + i g;  h_t = o tanh(c_t)
+
+A step's four gates are one convolution. W is convolved with many steps at once, and so are the gradients of W, U and x:
+what remains for each step is one convolution forward and one backward. The steps go in blocks that fit the processor's
+cache, and nothing is kept for the way back but gates and states.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the name that every torch text uses
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+from torch.nn.grad import conv2d_input, conv2d_weight
+
+State = tuple[Tensor, Tensor]
+# So many numbers of all gates together in one block of steps (4 MB as float32).
+_BLOCK = 1_000_000
+
+
+class ConvLSTM(nn.Module):
+    """From `channels` to `hidden` maps of the same size, all convolutions 3x3."""
+
+    def __init__(self, channels: int, hidden: int):
+        super().__init__()
+        self.hidden = hidden
+        self.inputs = nn.Conv2d(channels, 4 * hidden, 3, padding=1)
+        self.states = nn.Conv2d(hidden, 4 * hidden, 3, padding=1, bias=False)
+        # A forget gate that starts open lets gradients reach far back (Jozefowicz 2015).
+        self.inputs.bias.data[hidden : 2 * hidden] += 1  # type: ignore[union-attr]
+
+    def forward(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """The states h (T, B, hidden, height, width) of `x` (T, B, channels, height, width), and the last h and c."""
+        if state is None:
+            zero = x.new_zeros(x.shape[1], self.hidden, *x.shape[3:], dtype=torch.float32)
+            state = zero, zero
+        # In full precision: rounding errors of a long recurrence add up.
+        with torch.autocast(x.device.type, enabled=False):
+            weights = self.inputs.weight, self.inputs.bias, self.states.weight
+            h, last_h, last_c = _Scan.apply(x.float(), *state, *weights)
+        return h, (last_h, last_c)
+
+
+def _blocks(gates: Tensor) -> list[slice]:
+    steps = max(1, _BLOCK // gates[0].numel())
+    return [slice(t, min(t + steps, len(gates))) for t in range(0, len(gates), steps)]
+
+
+def _steps(x: Tensor, steps: int, channels: int) -> Tensor:
+    return x.new_empty(steps, x.shape[1], channels, *x.shape[3:])
+
+
+def _same(x: Tensor, w: Tensor) -> Tensor:
+    if x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
+        # Left to itself torch takes a slower way for one small clip.
+        return torch.mkldnn_convolution(x, w, None, (1, 1), (1, 1), (1, 1), 1)
+    return F.conv2d(x, w, padding=1)
+
+
+class _Scan(Function):
+    """The recurrence over `x` (T, B, C, ...) from `h`, `c` (B, H, ...), its gradients written out."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, h: Tensor, c: Tensor, w: Tensor, b: Tensor, u: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        steps, hidden = len(x), h.shape[1]
+        x = x.contiguous()
+        hs, cs = _steps(x, steps + 1, hidden), _steps(x, steps + 1, hidden)
+        gates = _steps(x, steps, 4 * hidden)
+        hs[0], cs[0] = h, c
+        for block in _blocks(gates):
+            z = F.conv2d(x[block].flatten(0, 1), w, b, padding=1).view_as(gates[block])
+            for t, z_t in enumerate(z, block.start):
+                a = torch.add(_same(hs[t], u), z_t, out=gates[t])
+                a[:, : 3 * hidden].sigmoid_()
+                a[:, 3 * hidden :].tanh_()
+                i, f, o, g = a.split(hidden, 1)
+                torch.mul(f, cs[t], out=cs[t + 1]).addcmul_(i, g)
+                torch.mul(o, cs[t + 1].tanh(), out=hs[t + 1])
+        ctx.save_for_backward(x, gates, hs, cs, w, u)
+        return hs[1:], hs[-1].clone(), cs[-1].clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dhs: Tensor, dh: Tensor, dc: Tensor) -> tuple[Tensor, ...]:
+        x, gates, hs, cs, w, u = ctx.saved_tensors
+        hidden = hs.shape[2]
+        dx, dw, db, du = torch.empty_like(x), torch.zeros_like(w), w.new_zeros(len(w)), torch.zeros_like(u)
+        back = u.flip(2, 3).transpose(0, 1).contiguous()  # so that a convolution carries a gradient back
+        for block in reversed(_blocks(gates)):
+            dz = _steps(x, block.stop - block.start, 4 * hidden)
+            for t in reversed(range(block.start, block.stop)):
+                i, f, o, g = gates[t].split(hidden, 1)
+                da, tanh_c = dz[t - block.start], cs[t + 1].tanh()
+                dh = dh + dhs[t]
+                torch.mul(dh, tanh_c, out=da[:, 2 * hidden : 3 * hidden])
+                dc = torch.addcmul(dc, dh * o, 1 - tanh_c.square_())
+                torch.mul(dc, g, out=da[:, :hidden])
+                torch.mul(dc, cs[t], out=da[:, hidden : 2 * hidden])
+                torch.mul(dc, i, out=da[:, 3 * hidden :]).mul_(1 - g.square())
+                sigmoids = gates[t][:, : 3 * hidden]
+                da[:, : 3 * hidden].mul_(sigmoids * (1 - sigmoids))
+                dc = dc * f
+                dh = _same(da, back)
+            flat, inputs = dz.flatten(0, 1), x[block].flatten(0, 1)
+            du += conv2d_weight(hs[block].flatten(0, 1), u.shape, flat, padding=1)
+            dw += conv2d_weight(inputs, w.shape, flat, padding=1)
+            db += flat.sum((0, 2, 3))
+            dx[block] = conv2d_input(inputs.shape, w, flat, padding=1).view_as(x[block])
+        return dx, dh, dc, dw, db, du

@@ -1,0 +1,61 @@
+"""3-D ConvNet whose fourth layer is a ConvLSTM, for continuous emotion (Huang 2018, section 2.2)."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch.nn.functional as F  # noqa: N812  the name that every torch text uses
+from torch import Tensor
+
+from models.convlstm import ConvLSTM
+from models.families.conv3d import PUBLISHED, SPACE
+from models.family import Context, Family, Input, Resources
+from models.step_model import StepModel
+from models.torch_model import load_torch
+from models.training import Settings
+from models.volumes import VolumeNetwork
+
+
+class ConvLSTMNetwork(VolumeNetwork):
+    """Three 3x3x3 convolutions and a ConvLSTM, each max-pooled, and two dense layers."""
+
+    def __init__(self, *sizes: Any, **more: Any):
+        super().__init__(*sizes, **more)
+        self.recurrent = ConvLSTM(self.width, self.width)
+
+    def fourth(self, x: Tensor, state: Any, outside: Tensor, inner: slice) -> tuple[Tensor, Any]:
+        h, state = self.recurrent(x[:, :, inner].movedim(2, 0), state)  # (T, B, C, H, W)
+        # A state lies between -1 and 1: filled with -1, steps past the end are never the maximum beside valid ones.
+        h = h.movedim(0, 2).masked_fill(outside[:, None, inner, None, None], -1)
+        return F.max_pool3d(h, self.kernels[3], ceil_mode=True), state
+
+
+def build(hyperparameters: Mapping[str, Any], context: Context) -> StepModel:
+    hp = hyperparameters
+    settings = Settings("rmsprop", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=20, clip=1.0)
+    shape = context.shapes["faces"]
+
+    def make() -> ConvLSTMNetwork:
+        return ConvLSTMNetwork(
+            shape, hp["filters"], hp["hidden"], context.outputs, hp["pooling"], hp["window"], hp["dropout"]
+        )
+
+    return StepModel(FAMILY, hp, context, make, settings, hp["loss"])
+
+
+FAMILY = Family(
+    name="convlstm",
+    paper="Huang 2018",
+    section="2.2, 4",
+    summary="as conv3d, its fourth layer a ConvLSTM: convolutions from input to state and from state to state",
+    inputs=(Input("faces", "frame", 2, "faces:size=112,fps=10"),),
+    space=SPACE,
+    # The paper's settings are the same for both networks.
+    published=PUBLISHED,
+    build=build,
+    load=partial(load_torch, build),
+    max_epochs=100,
+    tasks=("regression", "classification"),
+    resources=Resources(cpu=1.0, gpu=1.0, memory_mb=4000),
+    smoke={"filters": 4, "hidden": 64},
+)
