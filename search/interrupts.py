@@ -72,6 +72,8 @@ class Interrupts:
 
     def give_up(self, reason: EmofuseError) -> None:
         """End the search as a signal does, for this reason; the first one counts."""
+        if not self._deferred:
+            raise reason
         if not self.stopping:
             self._reason = reason
             self._stop(1, str(reason))

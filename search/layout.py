@@ -64,8 +64,20 @@ class Layout:
         shutil.rmtree(self.checkpoint_folder(trial_key), ignore_errors=True)
 
     def model_folder(self, trial_key: str) -> Path:
-        """Where the trial's model is saved (backbones and refits)."""
+        """Where the trial's model is saved, if it is."""
         return self.path / "models" / trial_key
+
+    def drop_model(self, trial_key: str) -> None:
+        """Remove a model that nothing needs, leaving word of it: the trial stays finished."""
+        write_bytes(self._dropped(trial_key), b"")
+        shutil.rmtree(self.model_folder(trial_key), ignore_errors=True)
+
+    def model_was_dropped(self, trial_key: str) -> bool:
+        """Whether the trial had a model that was dropped."""
+        return self._dropped(trial_key).exists()
+
+    def _dropped(self, trial_key: str) -> Path:
+        return self.path / "models" / f"{trial_key}.dropped"
 
     @property
     def activations(self) -> Path:

@@ -183,7 +183,11 @@ class Stage(_Data):
 
 
 class Recipe(_Data):
-    """A whole search as data."""
+    """A whole search as data.
+
+    `keep` is the number of best trials per entry and partition whose models are kept; `disk_budget_gb` bounds the run's
+    folder.
+    """
 
     name: str
     seed: Annotated[int, Field(strict=True, ge=0)] = 0
@@ -193,6 +197,8 @@ class Recipe(_Data):
     sampler: Literal["auto", "random", "tpe"] = "auto"
     asha: Asha | None = Asha()
     allow_shared_groups: bool = False
+    keep: Annotated[int, Field(strict=True, ge=0)] = 0
+    disk_budget_gb: float | None = Field(default=None, gt=0)
     stages: tuple[Stage, ...] = Field(min_length=1)
 
     def partition_names(self, stage: StageName) -> tuple[str, ...]:

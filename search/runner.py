@@ -28,6 +28,7 @@ from search.heartbeats import searching
 from search.inputs import source, split_layer
 from search.interrupts import Interrupts
 from search.jobs import Ending, Job, Queue, Source, budget
+from search.keeping import Keeper
 from search.recipe import Asha, Recipe, Stage
 from search.remote import remote_of
 from search.remote_trial import attempt_remote_trial
@@ -76,6 +77,7 @@ class StageJobs:
         self._partitions = run.recipe.partition_names(stage.stage)
         self._outcomes = {outcome.trial_key: outcome for outcome in run.outcomes()}
         self._capacity: Capacity | None = None
+        self._keeper = Keeper(run)
         self._total = sum(budget(entry) for entry in stage.entries.values()) * len(self._partitions)
         self._ended = 0
         self._queue = Queue([entry_study(run, entry, journal) for entry in stage.entries.values()],
@@ -106,9 +108,15 @@ class StageJobs:
     def next(self) -> Job | None:
         """The next trial, or None when there is none now."""
         job = self._queue.next()
-        if job is None or self._capacity is None:
-            return job
-        return replace(job, spec=self._capacity.place(job.spec))
+        if job is None:
+            return None
+        try:
+            spec = replace(job.spec, keep_from=self._keeper.started(job.spec))
+        except EmofuseError as error:
+            self._queue.put_back(job)
+            self.give_up(error)
+            return None
+        return replace(job, spec=self._capacity.place(spec) if self._capacity else spec)
 
     def put_back(self, job: Job) -> None:
         """Hand `job` out again."""
@@ -122,6 +130,10 @@ class StageJobs:
         """Record and say how a trial ended."""
         self._record(job, ending)
         self._queue.end(job, ending)
+        try:
+            self._keeper.ended(job.spec, ending.value if ending.status == "finished" else None)
+        except EmofuseError as error:
+            self.give_up(error)
 
     def pruned(self, job: Job) -> bool:
         """Its configuration was stopped early on another partition."""

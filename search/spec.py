@@ -16,8 +16,8 @@ class TrialSpec:
     `feature_keys` are by slot. `epochs` is None for early stopping, a number for a refit. `cpu`, `gpu` and `memory_mb`
     are what the trial was given; like the paths they are no part of its keys. `batch_size` takes the place of the
     hyperparameter once memory ran out, and is no part of them either, nor are the limits `stall_s` and `time_limit_s`
-    of the watchdog (None: no limit). `weights` is a file of pretrained parameters
-    (empty: none), which the keys know by its digest.
+    of the watchdog (None: no limit). `weights` is a file of pretrained parameters (empty: none), which the keys know by
+    its digest. `keep_model` keeps the model, `keep_from` does so from that held-out accuracy on.
 
     `encoders` are, for each slot of a fusion and each partition, the key of the trial whose encodings it reads; its
     `feature_keys` are those trials' configuration keys. `keep_encodings` keeps the model's own, for a later fusion.
@@ -51,6 +51,7 @@ class TrialSpec:
     time_limit_s: float | None = None
     encoders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     keep_encodings: bool = False
+    keep_from: float | None = None
 
     def __str__(self) -> str:
         return f"{self.entry} {self.trial_key[:8]} {self.partition}"

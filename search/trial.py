@@ -55,7 +55,10 @@ def finished_result(spec: TrialSpec) -> TrialResult | None:
     """The result of a trial that is finished, read from its predictions; None when it still has to be trained."""
     layout = Layout(Path(spec.run))
     path = layout.prediction(spec.entry, spec.trial_key)
-    if not path.exists() or (spec.keep_model and not layout.model_folder(spec.trial_key).exists()):
+    if not path.exists():
+        return None
+    has_model = layout.model_folder(spec.trial_key).exists() or layout.model_was_dropped(spec.trial_key)
+    if spec.keep_model and not has_model:
         return None
     if spec.keep_encodings and not layout.encodings(spec.entry, spec.trial_key).exists():
         return None
@@ -76,9 +79,16 @@ def run_trial(spec: TrialSpec, report: Report | None = None, device: str | None 
         return _run(spec, report, device)
 
 
-def _run(spec: TrialSpec, report: Report | None, device: str) -> TrialResult:
+def train_into(spec: TrialSpec, folder: Path, device: str | None = None) -> TrialResult:
+    """Train the trial, done or not, and write what comes of it into `folder`, laid out as a run, not into its run."""
+    device = device or pick_device(spec.gpu)
+    with clean_process(spec.seed, spec.cpu):
+        return _run(spec, None, device, folder)
+
+
+def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None = None) -> TrialResult:
     started = time.monotonic()
-    layout = Layout(Path(spec.run))
+    layout = Layout(into or Path(spec.run))
     family = get_family(spec.family)
     if family.version != spec.family_version:
         raise EmofuseError(
@@ -98,7 +108,8 @@ def _run(spec: TrialSpec, report: Report | None, device: str) -> TrialResult:
         resume=layout.checkpoint_folder(spec.trial_key),
     )
     predictions = _predict(model, data)
-    if spec.keep_model:
+    metrics = _metrics(predictions, data)
+    if spec.keep_model or (spec.keep_from is not None and metrics.get("accuracy", 0.0) >= spec.keep_from):
         _save(model, layout.model_folder(spec.trial_key))
     if spec.keep_encodings:
         write_encodings(layout, spec, model, data)
@@ -114,7 +125,7 @@ def _run(spec: TrialSpec, report: Report | None, device: str) -> TrialResult:
         seed=spec.seed,
         epochs=fitted.epochs,
         best_epoch=fitted.best_epoch,
-        metrics=_metrics(predictions, data),
+        metrics=metrics,
         inputs=dict(spec.inputs),
         feature_keys=dict(spec.feature_keys),
         clips_fingerprint=spec.clips_fingerprint,
