@@ -13,9 +13,9 @@ from features.store import SetWriter, StoredSet, open_set
 from models.family import Backbone
 from models.registry import get_family
 from search.hygiene import clean_process, pick_device
-from search.inputs import source, split_layer
+from search.inputs import canonical_spec, source, split_layer
 from search.predictions import Footer, prediction_files, read_footer
-from search.recipe import Entry
+from search.recipe import Entry, Recipe
 from search.runfolder import RunFolder
 
 
@@ -44,11 +44,15 @@ def best_backbone(run: RunFolder, name: str) -> Footer:
     return min(found, key=lambda f: (-f.metrics["accuracy"], f.metrics["log_loss"], f.trial_key))
 
 
-def image_spec(backbone: Footer) -> str:
+def image_spec(recipe: Recipe, backbone: Footer) -> str:
     """The feature set of the clips' faces that a backbone reads.
 
-    It is the one that the backbone was trained on; where that was imported, as stills often are, the family's default.
+    It is the `clip_faces` of its entry, by default the one that it was trained on; where that was imported, as stills
+    often are, the family's default.
     """
+    for _, entry in recipe.all_entries():
+        if entry.name == backbone.entry and entry.clip_faces:
+            return canonical_spec(entry.clip_faces)
     (spec,) = backbone.inputs.values()
     if spec.partition(":")[0] in set_names():
         return spec
@@ -101,7 +105,7 @@ def _source(run: RunFolder, spec: str) -> Source:
     if layer is None:
         raise ValueError(f"Expected <backbone>.<layer>, but got {spec!r}.")
     footer = best_backbone(run, layer[0])
-    return Source(footer.trial_key, layer[1], image_spec(footer))
+    return Source(footer.trial_key, layer[1], image_spec(run.recipe, footer))
 
 
 def _compute(

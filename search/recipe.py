@@ -76,6 +76,7 @@ class Entry(_Data):
     """One family with its inputs and its budget; `name` is its key in the recipe, `family` the same by default.
 
     `weights` is a file of pretrained parameters to start from; in a recipe its path starts at the recipe's folder.
+    `clip_faces` is the set of the clips' faces that a backbone's layers are computed of, where that isn't its input.
     `weights_from` is an entry of an earlier backbone stage, whose best trial's parameters take a file's place.
     """
 
@@ -91,6 +92,7 @@ class Entry(_Data):
     published: bool = True
     weights: str | None = None
     weights_from: str | None = None
+    clip_faces: str | None = None
     resources: ResourcesOverride = ResourcesOverride()
 
     def record(self) -> Family:

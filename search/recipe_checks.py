@@ -68,6 +68,10 @@ def _check_entry(
             f"weights_from: no earlier backbone stage has an entry {entry.weights_from!r} (there: "
             f"{', '.join(sorted(backbones)) or 'none'})."
         )
+    if entry.clip_faces is not None:
+        if stage != "backbone":
+            raise WrongUse(f"clip_faces: only a backbone's layers are computed of faces, but the stage is {stage!r}.")
+        inputs.check_set_spec(entry.clip_faces, family.inputs[0], imported)
     known = {slot.slot: slot for slot in family.inputs}
     for slot, given in entry.inputs.items():
         if slot not in known:

@@ -10,7 +10,7 @@ from pathlib import Path
 from features.clips import read_clips, write_clips
 from features.extract import extract
 from features.sets import set_names
-from search.inputs import source, split_layer
+from search.inputs import canonical_spec, source, split_layer
 from search.recipe import Entry, Folds, Recipe, Stage, StageName, recipe_of_data
 from search.recipe_checks import check_recipe
 from search.runner import Workers, run_search
@@ -57,7 +57,10 @@ def _small(stage: StageName, entry: Entry) -> Entry:
     inputs = entry.inputs
     if stage == "backbone":
         # Stills are often imported; the made-up ones are not.
-        inputs = {slot: spec for slot, spec in inputs.items() if str(spec).partition(":")[0] in set_names()}
+        inputs = {
+            slot: spec if str(spec).partition(":")[0] in set_names() else entry.clip_faces or family.inputs[0].default
+            for slot, spec in inputs.items()
+        }
     return entry.model_copy(update={
         "trials": 1,
         "max_epochs": min(EPOCHS, entry.max_epochs or family.max_epochs),
@@ -98,6 +101,8 @@ def _feature_sets(recipe: Recipe) -> tuple[list[str], list[str]]:
             continue
         specs = {source(spec) for spec in entry.input_specs().values() if not split_layer(source(spec))}
         (faces if stage == "backbone" else sets).update(specs)
+        if entry.clip_faces:
+            sets.add(canonical_spec(entry.clip_faces))
     return sorted(faces), sorted(sets - faces)
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,10 @@ from features.sets import FeatureArray, set_names
 
 OPTIONS = {
     "store": Option("", "The feature store to bring the faces into; without it only the table is written."),
-    "set_name": Option("", "The set's name there; by default that of the data set, then size and colour if changed."),
+    "set_name": Option("", "The set's name there; by default that of the data set, then what is changed about it."),
     "size": Option(48, "Pixels of a face's side in the store; bilinear where it is not the data set's own."),
     "colour": Option(False, "Bring the grey faces in as RGB, for families that read colour."),
+    "equalise": Option(False, "Equalise the faces' histograms, as `faces:equalise=true` does on clips."),
     "duplicates": Option("drop", "Pictures of train (or val) that recur in val or test.", ("drop", "keep")),
 }
 _VERSION = 1
@@ -33,6 +34,7 @@ def picture_table(
     set_name: str,
     size: int,
     colour: bool,
+    equalise: bool,
     duplicates: str,
 ) -> ClipTable:
     """The table of `clips`, whose pictures are `faces` (N, H, W) uint8; with a `store`, the faces in it.
@@ -49,8 +51,9 @@ def picture_table(
     table = ClipTable(tuple(rows[i] for i in kept), Path())
     if store:
         own = faces.shape[1:] == (size, size)
-        default = dataset + ("" if own else f"_{size}") + ("_colour" if colour else "")
-        _bring_in(table, (faces[i] for i in kept), Path(store), set_name or default, size, colour)
+        default = dataset + ("" if own else f"_{size}") + "_colour" * colour + "_equalised" * equalise
+        form = _Form(size, colour, equalise)
+        _bring_in(table, (faces[i] for i in kept), Path(store), set_name or default, form)
     else:
         say(f"{dataset}: without --store the faces are not brought into a feature store")
     return table
@@ -69,15 +72,43 @@ def _without_duplicates(clips: Sequence[Clip]) -> list[int]:
     return kept
 
 
-def _bring_in(table: ClipTable, faces: Iterable[np.ndarray], store: Path, name: str, size: int, colour: bool) -> None:
+@dataclass(frozen=True)
+class _Form:
+    """What a grey face is made into."""
+
+    size: int
+    colour: bool
+    equalise: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.size, self.size, 3) if self.colour else (self.size, self.size)
+
+    @property
+    def identity(self) -> list[int | bool | str]:
+        """What a set's key says of it."""
+        return [self.size, self.colour, *(["equalised"] if self.equalise else [])]
+
+    def of(self, face: np.ndarray) -> np.ndarray:
+        """The grey `face` (H, W) uint8 in this form."""
+        import cv2
+
+        if face.shape != self.shape[:2]:
+            face = cv2.resize(face, self.shape[:2], interpolation=cv2.INTER_LINEAR)
+        if self.equalise:
+            face = cv2.equalizeHist(face)
+        return np.repeat(face[..., None], 3, axis=2) if self.colour else face
+
+
+def _bring_in(table: ClipTable, faces: Iterable[np.ndarray], store: Path, name: str, form: _Form) -> None:
     from features.store import SetWriter, stored_sets
 
-    if size < 1:
-        raise WrongUse(f"The faces' size is at least 1 pixel, but got {size}.")
+    if form.size < 1:
+        raise WrongUse(f"The faces' size is at least 1 pixel, but got {form.size}.")
     if name in set_names() or not name.isidentifier():
         raise WrongUse(f"The faces need a name of letters, digits and _ that no feature set has, but got {name!r}.")
-    shape = (size, size, 3) if colour else (size, size)
-    key = content_key([_VERSION, name, size, colour, table.media_fingerprint])
+    shape = form.shape
+    key = content_key([_VERSION, name, *form.identity, table.media_fingerprint])
     ids = tuple(clip.clip_id for clip in table.clips)
     writer = SetWriter(store, name, key, ids, "frame", shape, table.media_fingerprint, name, {}, _VERSION, True)
     for info in stored_sets(store):
@@ -89,14 +120,6 @@ def _bring_in(table: ClipTable, faces: Iterable[np.ndarray], store: Path, name: 
     stored = writer.finished()
     if stored is None or stored.verify():
         moments = np.zeros(1, np.float32)
-        arrays = (FeatureArray(_sized(face, size, colour)[None], moments) for face in faces)
+        arrays = (FeatureArray(form.of(face)[None], moments) for face in faces)
         stored = writer.write(zip(ids, arrays, strict=True))
     say(f"{name}: {len(ids)} faces {'x'.join(map(str, shape))} in {store}")
-
-
-def _sized(face: np.ndarray, size: int, colour: bool) -> np.ndarray:
-    if face.shape != (size, size):
-        import cv2
-
-        face = cv2.resize(face, (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.repeat(face[..., None], 3, axis=2) if colour else face

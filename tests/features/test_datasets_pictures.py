@@ -1,5 +1,6 @@
 import gzip
 
+import cv2
 import numpy as np
 import pytest
 from scipy.io import savemat
@@ -71,6 +72,13 @@ def test_faces_in_another_size_and_colour(tmp_path):
     face = stored["Training_00001"][0]
     assert (face == face[..., :1]).all()
     assert abs(face.mean() - FACES[1].mean()) < 3
+
+
+def test_equalised_faces_are_a_set_of_their_own(tmp_path):
+    store = tmp_path / "store"
+    table = read_dataset("fer2013", csv(tmp_path / "f.csv"), store=str(store), equalise=True)
+    face = open_set(store, "fer2013_equalised", table)["Training_00001"][0]
+    np.testing.assert_array_equal(face, cv2.equalizeHist(FACES[1]))
 
 
 def test_another_set_of_the_same_name_is_not_overwritten(tmp_path):

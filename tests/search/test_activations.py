@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,8 +7,9 @@ import torch
 from small_world import message
 
 from features.errors import EmofuseError
-from search.activations import best_backbone, ensure_activations, ensure_entry_activations, read_source
+from search.activations import best_backbone, ensure_activations, ensure_entry_activations, image_spec, read_source
 from search.predictions import read_predictions
+from search.recipe import recipe_of_data
 from search.trial import entry_spec, run_trial
 
 POINT = {"scale": 1.0, "steps": 2, "kind": "a", "n": 4}
@@ -43,6 +45,17 @@ def test_the_best_backbone(run):
         "no trial of backbone 'other' has finished, so its layers can't be read; see `emofuse search status` for what "
         "became of them."
     )
+
+
+def test_the_clips_faces_that_a_backbone_reads():
+    def spec(trained_on, **entry):
+        recipe = recipe_of_data({"name": "r", "stages": [{"stage": "backbone", "entries": {
+            "cnn": {"family": "face_cnn", "trials": 1, "inputs": {"faces": trained_on}, **entry}}}]}, "r")
+        return image_spec(recipe, SimpleNamespace(entry="cnn", family="face_cnn", inputs={"faces": trained_on}))
+
+    assert spec("faces:fps=12") == "faces:fps=12"
+    assert spec("fer2013") == "faces:size=48"
+    assert spec("fer2013", clip_faces="faces:size=48,equalise=true") == "faces:equalise=true"
 
 
 def test_activations_are_a_feature_set(run, tmp_path, monkeypatch):

@@ -16,6 +16,8 @@ RECIPE = {
         {"stage": "backbone", "entries": {
             "vgg16": {"trials": 9, "inputs": {"faces": "fer2013_224_colour"}, "weights": "vgg_face.pth"},
             "face_cnn": {"trials": 2, "inputs": {"faces": "faces:fps=12"}},
+            "equalised": {"family": "face_cnn", "trials": 1, "inputs": {"faces": "fer2013_equalised"},
+                          "clip_faces": "faces:equalise=true"},
         }},
         {"stage": "clips", "entries": {
             "irnn": {"family": "cnn_irnn", "trials": 30, "space": {"hidden": [200, 400]}, "fixed": {"clip": 1.0}},
@@ -50,6 +52,7 @@ def test_faces_are_extracted_where_stills_were_imported_and_no_weights_are_read(
     assert vgg.weights is None
     assert vgg.input_specs() == {"faces": "faces:colour=true,size=224"}
     assert recipe.entry("face_cnn")[1].input_specs() == {"faces": "faces:fps=12"}
+    assert recipe.entry("equalised")[1].input_specs() == {"faces": "faces:equalise=true"}
 
 
 def test_mistakes_in_the_recipe_are_told(tmp_path):
