@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from models.family import Context, Family, Input, Resources
 from models.network import ClipNetwork, last_step
+from models.relu_rnn import ReLURNN
 from models.space import Choice, Float
 from models.torch_model import TorchModel, load_torch
 from models.training import Settings
@@ -21,7 +22,7 @@ class IRNN(ClipNetwork):
 
     def __init__(self, features: int, hidden: int, classes: int, scale: float):
         super().__init__({"frames": (features,)})
-        self.rnn = nn.RNN(features, hidden, nonlinearity="relu", batch_first=True)
+        self.rnn = ReLURNN(features, hidden)
         self.head = nn.Linear(hidden, classes)
         for name, parameter in self.named_parameters():
             if "bias" in name:
@@ -32,7 +33,7 @@ class IRNN(ClipNetwork):
                 nn.init.normal_(parameter, std=_STD)
 
     def encode(self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
-        h, _ = self.rnn(inputs["frames"])  # (B, T, F) -> (B, T, H)
+        h = self.rnn(inputs["frames"])  # (B, T, F) -> (B, T, H)
         return last_step(h, lengths["frames"])  # (B, H)
 
 
