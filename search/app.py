@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from search.dashboard import dashboard
 from search.doctor_app import doctor
 from search.remote import search_path, shown
 from search.retry_app import retry
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 search_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and watch searches over families.")
 search_app.command()(status)
+search_app.command()(dashboard)
 search_app.command()(submit)
 search_app.command()(retry)
 search_app.command()(doctor)

@@ -131,7 +131,8 @@ def _placement(config: dict[str, Any]) -> Any:
 
 
 def _name(trial: Any) -> str:
-    return trial.trial_id
+    # The id keeps it apart from an earlier attempt of the same trial.
+    return f"{trial.config['name']}-{trial.trial_id}"
 
 
 def _searcher(
@@ -151,7 +152,10 @@ def _searcher(
             epochs = rungs(asha, max_epochs[job.spec.entry])
             spec = job.spec
             request = {"CPU": spec.cpu, "GPU": spec.gpu, "memory": spec.memory_mb * 2**20}
-            return {"spec": json.dumps(spec.to_dict()), "rungs": epochs, "request": request, "remote": remote}
+            return {
+                "name": str(spec).replace(" ", "-"), "spec": json.dumps(spec.to_dict()), "rungs": epochs,
+                "request": request, "remote": remote,
+            }
 
         def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
             if source.stopping() and "ending" not in (result or {}):

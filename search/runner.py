@@ -4,6 +4,7 @@ The run's folder is the truth: what lies there is not done again, so the same co
 search.
 """
 
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import replace
@@ -80,6 +81,7 @@ class StageJobs:
         self._keeper = Keeper(run)
         self._total = sum(budget(entry) for entry in stage.entries.values()) * len(self._partitions)
         self._ended = 0
+        self._best: dict[tuple[str, str], float] = {}
         self._queue = Queue([entry_study(run, entry, journal) for entry in stage.entries.values()],
                             self._trials, self._known, self._record)
 
@@ -166,6 +168,7 @@ class StageJobs:
         else:
             return None
         self._ended += 1
+        self._best_so_far(spec, ending)
         return ending
 
     def _record(self, job: Job, ending: Ending) -> None:
@@ -180,18 +183,28 @@ class StageJobs:
             ending.epochs, ending.wall_s, ending.reason,
         ))
         self._ended += 1
-        say(f"{self._ended} of {self._total}  {job}: {_told(ending)}")
+        best = self._best_so_far(job.spec, ending)
+        # A job's log is nothing but these lines, without times of its own.
+        say(f"{time.strftime('%H:%M:%S')}  {self._ended} of {self._total}  {job}: {_told(ending, best)}")
+
+    def _best_so_far(self, spec: TrialSpec, ending: Ending) -> bool:
+        if ending.status != "finished" or ending.value is None:
+            return False
+        before = self._best.get((spec.entry, spec.partition))
+        self._best[spec.entry, spec.partition] = ending.value if before is None else max(before, ending.value)
+        return before is not None and ending.value > before
 
 
 def _ending(result: TrialResult) -> Ending:
     return Ending(result.status, result.value, result.epochs, result.wall_s, result.reason, result.kind)
 
 
-def _told(ending: Ending) -> str:
+def _told(ending: Ending, best: bool) -> str:
     if ending.status != "finished":
         return f"{ending.status}: {ending.reason}"
     epochs = f"{ending.epochs} epoch{'s' if ending.epochs != 1 else ''}"
-    return f"held-out accuracy {ending.value or 0.0:.3f}, {epochs}, {ending.wall_s:.1f} s"
+    mark = " (best so far)" if best else ""
+    return f"held-out accuracy {ending.value or 0.0:.3f}{mark}, {epochs}, {ending.wall_s:.1f} s"
 
 
 class Workers:
