@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from features.errors import EmofuseError
-from search.cluster import _scheduler, _searcher, connected, rungs
+from search.cluster import _name, _scheduler, _searcher, connected, rungs
 from search.jobs import Ending, Job
 from search.recipe import Asha
 from search.spec import TrialSpec
@@ -54,7 +54,7 @@ def tuned():
     def make(jobs, asha=ASHA):
         source, running = Source(jobs), {}
         max_epochs = {"lstm": 9, "svm": 1}
-        searcher = _searcher(source, running, asha, max_epochs)
+        searcher = _searcher(source, running, asha, max_epochs, None)
         scheduler = _scheduler(source, running, asha, max_epochs)
 
         def report(trial, **result):
@@ -76,7 +76,7 @@ def test_asha_stops_the_worse_half_within_an_entry_and_partition(tuned):
     jobs = [_job(0), _job(1), _job(2), _job(3, partition="swap")]
     source, searcher, report = tuned(jobs)
     for name in "abcd":
-        assert set(searcher.suggest(name)) >= {"name", "spec", "rungs", "request"}
+        assert set(searcher.suggest(name)) == {"name", "spec", "rungs", "request", "remote"}
     assert searcher.suggest("e") == "FINISHED"
     assert [report(name, epoch=2, accuracy=a) for name, a in (("a", 0.5), ("b", 0.7), ("c", 0.4))] == [
         "CONTINUE", "CONTINUE", "STOP",
@@ -128,3 +128,10 @@ def test_unreachable_cluster_is_told_at_once(tmp_path):
         connected(tmp_path, "127.0.0.1:1", None),
     ):
         pass
+
+
+def test_trials_are_named_after_their_work(tuned):
+    job = _job(0)
+    _, searcher, _ = tuned([job])
+    trial = SimpleNamespace(trial_id="1a2b_00001", config=searcher.suggest("1a2b_00001"))
+    assert _name(trial) == f"lstm-{job.key[:8]}-train-1a2b_00001"
