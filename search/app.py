@@ -9,6 +9,7 @@ import typer
 from search.dashboard import dashboard
 from search.doctor_app import doctor
 from search.remote import search_path, shown
+from search.replay_app import replay
 from search.retry_app import retry
 from search.status_app import status
 from search.submit_app import submit
@@ -21,6 +22,7 @@ search_app.command()(status)
 search_app.command()(dashboard)
 search_app.command()(submit)
 search_app.command()(retry)
+search_app.command()(replay)
 search_app.command()(doctor)
 
 

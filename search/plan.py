@@ -92,6 +92,55 @@ def encoder_refits(run: RunFolder, parents: Sequence[Footer]) -> dict[str, Trial
     return found
 
 
+def stored_spec(run: RunFolder, footer: Footer, purpose: str) -> TrialSpec:
+    """The spec of the trial whose predictions have this footer, without limits of time; `purpose` is what it is for.
+
+    Refused when the code or the pretrained weights are others by now.
+    """
+    family = get_family(footer.family)
+    if family.version != footer.family_version:
+        raise EmofuseError(
+            f"Entry {footer.entry!r} was trained by version {footer.family_version} of family {family.name!r}, but "
+            f"this emofuse has version {family.version}: run the search again before the {purpose}."
+        )
+    entry = {entry.name: entry for _, entry in run.recipe.all_entries()}.get(footer.entry)
+    resources = entry.request() if entry else family.resources
+    weights, digest = _weights(run, entry) if entry else ("", "")
+    if digest != footer.weights_sha256:
+        raise EmofuseError(
+            f"Entry {footer.entry!r} was trained from pretrained weights of sha256 "
+            f"{footer.weights_sha256[:12] or 'none'}, but the run's "
+            f"recipe names {digest[:12] or 'none'}: give it the same file for the {purpose}."
+        )
+    return TrialSpec(
+        run=str(run.path),
+        clips=str(run.table_path(family.stage)),
+        store=str(run.store),
+        stage=family.stage,
+        entry=footer.entry,
+        family=footer.family,
+        family_version=footer.family_version,
+        inputs=dict(footer.inputs),
+        feature_keys=dict(footer.feature_keys),
+        clips_fingerprint=footer.clips_fingerprint,
+        recipe_seed=footer.recipe_seed,
+        max_epochs=footer.max_epochs,
+        hyperparameters=dict(footer.hyperparameters),
+        partition=footer.partition,
+        epochs=footer.epochs if footer.partition == "full" else None,
+        parents=footer.parents if footer.partition == "full" else (),
+        keep_model=family.stage == "backbone" or footer.partition == "full",
+        allow_shared_groups=run.recipe.allow_shared_groups,
+        cpu=resources.cpu,
+        gpu=resources.gpu,
+        memory_mb=resources.memory_mb,
+        weights=weights,
+        weights_sha256=digest,
+        batch_size=footer.batch_size,
+        encoders={slot: {footer.partition: key} for slot, key in footer.encoders.items()},
+    )
+
+
 def refit_spec(run: RunFolder, parents: Sequence[Footer]) -> TrialSpec:
     """The refit on train and val of one configuration: its hyperparameters, and the epochs its parents stopped at.
 
@@ -105,47 +154,16 @@ def refit_spec(run: RunFolder, parents: Sequence[Footer]) -> TrialSpec:
     first = parents[0]
     if first.stage == "backbone":
         raise EmofuseError(f"Entry {first.entry!r} is a backbone: it is trained on stills once and never refitted.")
-    family = get_family(first.family)
-    if family.version != first.family_version:
-        raise EmofuseError(
-            f"Entry {first.entry!r} was trained by version {first.family_version} of family {family.name!r}, but this "
-            f"emofuse has version {family.version}: run the search again before the refit."
-        )
-    entries = {entry.name: entry for _, entry in run.recipe.all_entries()}
-    entry = entries.get(first.entry)
-    resources = entry.request() if entry else family.resources
-    weights, digest = _weights(run, entry) if entry else ("", "")
-    if digest != first.weights_sha256:
-        raise EmofuseError(
-            f"Entry {first.entry!r} was trained from pretrained weights of sha256 "
-            f"{first.weights_sha256[:12] or 'none'}, but the run's "
-            f"recipe names {digest[:12] or 'none'}: give it the same file for the refit."
-        )
+    spec = stored_spec(run, first, "refit")
+    entry = {entry.name: entry for _, entry in run.recipe.all_entries()}.get(first.entry)
+    resources = entry.request() if entry else get_family(first.family).resources
     batches = [parent.batch_size for parent in parents if parent.batch_size is not None]
-    return TrialSpec(
-        run=str(run.path),
-        clips=str(run.clips),
-        store=str(run.store),
-        stage="fusion" if first.stage == "fusion" else "clips",
-        entry=first.entry,
-        family=first.family,
-        family_version=first.family_version,
-        inputs=dict(first.inputs),
-        feature_keys=dict(first.feature_keys),
-        clips_fingerprint=first.clips_fingerprint,
-        recipe_seed=first.recipe_seed,
-        max_epochs=first.max_epochs,
-        hyperparameters=dict(first.hyperparameters),
+    return replace(
+        spec,
         partition="full",
         epochs=max(1, int(sum(parent.best_epoch for parent in parents) / len(parents) + 0.5)),
         parents=tuple(sorted(parent.trial_key for parent in parents)),
         keep_model=True,
-        allow_shared_groups=run.recipe.allow_shared_groups,
-        cpu=resources.cpu,
-        gpu=resources.gpu,
-        weights=weights,
-        weights_sha256=digest,
-        memory_mb=resources.memory_mb,
         stall_s=resources.stall_s,
         time_limit_s=resources.time_limit_s,
         batch_size=min(batches, default=None),
