@@ -41,6 +41,8 @@ def compare_ensembles(run: Path, first: Ensemble, second: Ensemble, *, test: boo
         out_of_fold(factory_of(ensemble, held_out), held_out, first.folds, 1, first.seed)
         for ensemble in (first, second)
     ]
+    if any(one.interrupted for one in outside):
+        raise KeyboardInterrupt
     return compare_outside(outside[0], outside[1], held_out)
 
 
@@ -61,7 +63,14 @@ def compare_methods(
         make_fusion(method)
     predictions = read_run(run, partitions, fit_split)
     ensembles = [
-        fit_on(predictions.held_out, method, partitions=predictions.partitions, seed=seed, fit_split=fit_split)
+        fit_on(
+            predictions.held_out,
+            method,
+            partitions=predictions.partitions,
+            seed=seed,
+            fit_split=fit_split,
+            whole=True,
+        )
         for method in dict.fromkeys(methods)
     ]
     return [score_on_test(ensemble, predictions.test) for ensemble in ensembles] if test else ensembles

@@ -71,7 +71,7 @@ class Ensemble:
     its rows, for the ensemble, for the best single member (`best_single`, chosen on the fit rows) and for the plain
     average of the members; `against_single` compares the first two outside their fits. `selection`, `folds` and
     `repeats` say how candidates were chosen and how the nested estimate was made, `fit_split` to which split's held-out
-    clips both were restricted; `note` says why there is no nested estimate, where there is none.
+    clips both were restricted; `note` says why there is no nested estimate, or of how many clips.
     """
 
     name: str
@@ -123,6 +123,7 @@ class Ensemble:
         return (
             f"{start}: {percent(own)} % against {percent(single)} %, difference "
             f"{100 * self.against_single.difference:+.1f}{bounds}, on clips that had no part in choosing."
+            f"{' ' if self.note else ''}{self.note}"
         )
 
 

@@ -35,12 +35,22 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """Fused probabilities (R, N, C) of each clip by weights fitted without its group; score of each fit on its rows."""
+    """Fused probabilities (R, N, C) of each clip by weights fitted without its group; score of each fit on its rows.
+
+    Ctrl-C ends it early: `planned` fits were to be made, and `scored` (N,) tells which clips have probabilities.
+    """
 
     probabilities: np.ndarray
+    scored: np.ndarray
     fit_scores: tuple[float, ...]
     metric: str
     folds: int
+    planned: int
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether fits are missing."""
+        return len(self.fit_scores) < self.planned
 
 
 def estimate(
@@ -59,29 +69,32 @@ def estimate(
     return summarise(out_of_fold(method_factory, held_out, folds, repeats, seed, done), held_out)
 
 
-def summarise(outside: OutOfFold, held_out: HeldOut) -> Estimate:
-    """The estimate that out-of-fold predictions give."""
-    runs = [score(held_out.y, probabilities) for probabilities in outside.probabilities]
+def summarise(outside: OutOfFold, held_out: HeldOut, scored: np.ndarray | None = None) -> Estimate:
+    """The estimate that out-of-fold predictions give, on the clips that have them (or on those of `scored`, (N,))."""
+    rows = np.flatnonzero(outside.scored if scored is None else scored)
+    y, groups = held_out.y[rows], [held_out.groups[n] for n in rows]
+    runs = [score(y, probabilities[rows]) for probabilities in outside.probabilities]
     metrics = {name: float(np.mean([getattr(run, name) for run in runs])) for name in METRICS}
-    right = (outside.probabilities.argmax(axis=2) == held_out.y).mean(axis=0)
+    right = (outside.probabilities[:, rows].argmax(axis=2) == y).mean(axis=0)
     fit_score = float(np.mean(outside.fit_scores))
     return Estimate(
         metrics=metrics,
-        interval=accuracy_interval(right, held_out.groups),
+        interval=accuracy_interval(right, groups),
         fit_score=fit_score,
         optimism=fit_score - metrics[outside.metric],
         folds=outside.folds,
         repeats=len(runs),
-        n_clips=len(held_out.y),
-        n_groups=len(set(held_out.groups)),
+        n_clips=len(y),
+        n_groups=len(set(groups)),
         confusion=runs[0].confusion,
     )
 
 
 def compare_outside(first: OutOfFold, second: OutOfFold, held_out: HeldOut) -> Comparison:
     """Two methods on the same clips by the folds of their first repeat, which have to be the same."""
-    right = [outside.probabilities[0].argmax(axis=1) == held_out.y for outside in (first, second)]
-    return compare_right(right[0], right[1], held_out.groups)
+    rows = np.flatnonzero(first.scored & second.scored)
+    right = [outside.probabilities[0, rows].argmax(axis=1) == held_out.y[rows] for outside in (first, second)]
+    return compare_right(right[0], right[1], [held_out.groups[n] for n in rows])
 
 
 def out_of_fold(
@@ -92,18 +105,32 @@ def out_of_fold(
     seed: int = 0,
     done: Callable[[], None] | None = None,
 ) -> OutOfFold:
-    """The predictions behind `estimate`; the same arguments give the same folds for every method."""
+    """The predictions behind `estimate`; the same arguments give the same folds for every method.
+
+    Ctrl-C ends all fits, not only the one at hand: what is left are the whole repeats, or the folds of the first one
+    that are done. Errors: KeyboardInterrupt where none is.
+    """
     if folds < 2 or repeats < 1:
         raise EmofuseError(f"A nested estimate needs 2 folds and 1 repeat or more, but got {folds} and {repeats}.")
     P, y, valid, groups = held_out.P, held_out.y, held_out.valid, np.array(held_out.groups)
+    plan = [list(group_folds(y, held_out.groups, folds, seed + repeat)) for repeat in range(repeats)]
     probabilities = np.zeros((repeats, len(y), len(held_out.classes)))
-    fit_scores, parts = [], 0
-    for repeat in range(repeats):
-        for fit, rest in group_folds(y, held_out.groups, folds, seed + repeat):
+    scored = np.zeros((repeats, len(y)), bool)
+    fit_scores: list[float] = []
+    metric = method_factory().metric
+    try:
+        for repeat, (fit, rest) in [(r, pair) for r, pairs in enumerate(plan) for pair in pairs]:
             fusion = method_factory().fit(P[:, fit], y[fit], valid[:, fit], groups[fit].tolist())
+            if fusion.interrupted_:
+                raise KeyboardInterrupt
             probabilities[repeat, rest] = fusion.predict_proba(P[:, rest], valid[:, rest])
+            scored[repeat, rest] = True
             fit_scores.append(fusion.fit_score_)
-            parts += repeat == 0
             if done is not None:
                 done()
-    return OutOfFold(probabilities, tuple(fit_scores), fusion.metric, parts)
+    except KeyboardInterrupt:
+        if not fit_scores:
+            raise
+    whole = max(1, int(scored.all(axis=1).sum()))
+    made = tuple(fit_scores[: sum(len(pairs) for pairs in plan[:whole])])
+    return OutOfFold(probabilities[:whole], scored[0], made, metric, len(plan[0]), sum(map(len, plan)))

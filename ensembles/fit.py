@@ -68,18 +68,26 @@ def fit_on(
     repeats: int = 1,
     seed: int = 0,
     fit_split: str | None = None,
+    whole: bool = False,
 ) -> Ensemble:
-    """`fit_ensemble` on predictions that are read already; it takes nothing that holds test labels."""
+    """`fit_ensemble` on predictions that are read already; it takes nothing that holds test labels.
+
+    Ctrl-C ends the search with the best weights so far, and the nested estimate with the folds that are done; `note`
+    says which. With `whole` it ends everything (KeyboardInterrupt).
+    """
     make = factory(held_out, method, params, selection, seed)
     n_groups = len(set(held_out.groups))
     fusion = make()
     if isinstance(fusion.fusion, DecisionFusion):
         fusion.fusion.verbose = True
     fusion.fit(held_out.P, held_out.y, held_out.valid, held_out.groups)
-    nested = None
-    if n_groups > 1:
-        with progress(f"estimating {method}", repeats * min(folds, n_groups)) as counter:
-            nested = out_of_fold(make, held_out, folds, repeats, seed, counter.advance)
+    nested, note = None, "There is no nested estimate: all held-out clips belong to one group."
+    if fusion.interrupted_:
+        note = "Ctrl-C ended the search: the weights are the best so far, and there is no nested estimate."
+    elif n_groups > 1:
+        nested, note = _estimated(make, held_out, f"estimating {method}", folds, repeats, seed)
+    if whole and (fusion.interrupted_ or (n_groups > 1 and note)):
+        raise KeyboardInterrupt
     single = _single(held_out, selection, fusion)
     best = int(single().fit(held_out.P, held_out.y, held_out.valid).weights_[:, 0].argmax())
     # A log-pool fills in for those that lack a clip with all its members' mean, so none of them can be left away.
@@ -105,7 +113,7 @@ def fit_on(
         clips_fingerprint=members.members[0].footer.clips_fingerprint,
         temperatures=None if fusion.temperatures_ is None else tuple(fusion.temperatures_[chosen].tolist()),
         log_pool=fusion.log_pool_,
-        note="" if nested else "There is no nested estimate: all held-out clips belong to one group.",
+        note=note,
     )
     outputs: dict[Who, np.ndarray] = {
         "ensemble": ensemble.predict_proba(members.P, members.valid),
@@ -122,8 +130,26 @@ def fit_on(
         "uniform_average": out_of_fold(_average(held_out, selection, fusion), held_out, folds, repeats, seed),
     }
     for who, predictions in outside.items():
-        ensemble = ensemble.with_scores(who, "nested", _on_other_rows(ensemble, summarise(predictions, held_out)))
+        estimate = summarise(predictions, held_out, nested.scored)
+        ensemble = ensemble.with_scores(who, "nested", _on_other_rows(ensemble, estimate))
     return replace(ensemble, against_single=compare_outside(nested, outside["best_single"], held_out))
+
+
+def _estimated(
+    make: Callable[[], Selected], held_out: HeldOut, what: str, folds: int, repeats: int, seed: int
+) -> tuple[OutOfFold | None, str]:
+    """The out-of-fold predictions, and a note on what is missing of them."""
+    with progress(what, repeats * min(folds, len(set(held_out.groups)))) as counter:
+        try:
+            nested = out_of_fold(make, held_out, folds, repeats, seed, counter.advance)
+        except KeyboardInterrupt:
+            return None, "Ctrl-C ended the nested estimate in its first fold: there is none."
+    if not nested.interrupted:
+        return nested, ""
+    return nested, (
+        f"Ctrl-C ended the nested estimate after {len(nested.fit_scores)} of {nested.planned} fits: it holds for "
+        f"{int(nested.scored.sum())} of {len(held_out.y)} clips."
+    )
 
 
 def factory(

@@ -125,6 +125,7 @@ class Selected(Fusion):
         self.fusion_ = clone(self.fusion).fit(problem.P[kept], problem.y, problem.valid[kept], groups)
         weights = np.zeros((problem.shape[0], problem.shape[2]))
         weights[kept] = self.fusion_.weights_
+        self.interrupted_ = self.fusion_.interrupted_
         self.log_pool_, self.temperatures_ = self.fusion_.log_pool_, None
         if self.fusion_.temperatures_ is not None:
             self.temperatures_ = np.ones(problem.shape[0])

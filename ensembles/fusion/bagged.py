@@ -16,7 +16,7 @@ class Bagged(Wrapper):
     Whole groups are drawn, with replacement; without `groups` every clip is its own. Weights that a few clips happened
     to favour are averaged away.
 
-    Further attribute after `fit`: `bag_weights_` (n, M, C).
+    Ctrl-C ends it with the samples that are done. Further attribute after `fit`: `bag_weights_` (n, M, C).
     """
 
     def __init__(self, fusion: Fusion, n: int = 10, seed: int = 0):
@@ -34,9 +34,15 @@ class Bagged(Wrapper):
         bags: list[Fusion] = []
         for _ in range(self.n):
             rows = np.concatenate([members[g] for g in rng.integers(len(members), size=len(members))])
-            bag = clone(self.fusion).fit(
-                problem.P[:, rows], problem.y[rows], problem.valid[:, rows], names[rows].astype(str).tolist()
-            )
-            bags.append(bag)
+            drawn = names[rows].astype(str).tolist()
+            try:
+                bags.append(clone(self.fusion).fit(problem.P[:, rows], problem.y[rows], problem.valid[:, rows], drawn))
+            except KeyboardInterrupt:
+                if not bags:
+                    raise
+                self.interrupted_ = True
+            self.interrupted_ |= bags[-1].interrupted_
+            if self.interrupted_:
+                break
         self.bag_weights_ = np.stack([bag.weights_ for bag in bags])
-        return self._mix([(1 / self.n, bag) for bag in bags])
+        return self._mix([(1 / len(bags), bag) for bag in bags])

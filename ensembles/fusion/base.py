@@ -76,7 +76,8 @@ class Fusion(BaseEstimator, ABC):
 
     Attributes after `fit`: `weights_` (M, C), sum 1 over members for each class; `fit_score_`, the metric on the rows
     that the weights were fitted on (always too high: see `ensembles.estimate`); `temperatures_` (M,), by which the
-    members' scores are flattened before they are weighted (None: not at all); `log_pool_`, where logarithms are summed.
+    members' scores are flattened before they are weighted (None: not at all); `log_pool_`, where logarithms are summed;
+    `interrupted_`, whether Ctrl-C ended the fit, so that the weights are the best so far.
     """
 
     metric: Metric = "accuracy"
@@ -85,6 +86,7 @@ class Fusion(BaseEstimator, ABC):
     fit_score_: float
     temperatures_: np.ndarray | None = None
     log_pool_: LogPool | None = None
+    interrupted_: bool = False
 
     def fit(
         self, P: np.ndarray, y: np.ndarray, valid: np.ndarray | None = None, groups: Sequence[str] | None = None
@@ -103,6 +105,7 @@ class Fusion(BaseEstimator, ABC):
         if groups is not None and len(groups) != len(y):
             raise EmofuseError(f"Fusion needs one group per clip, but got {len(groups)} for {len(y)} clips.")
         problem = Problem(P, y, valid, self.metric, self.missing)
+        self.interrupted_ = False
         self.weights_ = self._find_weights(problem, groups)
         right = self.predict(P, valid) == y
         self.fit_score_ = float(problem.value(np.bincount(y[right], minlength=P.shape[2])))

@@ -43,9 +43,9 @@ class DecisionFusion(Fusion):
     rounds, 8.2 million draws. `local` is the noise: "gaussian", or "uniform" on [-sigma, sigma].
 
     The paper leaves open what becomes of negative weights and of ties; the rules are those above. `time_limit_s` stops
-    early with the best so far, as does Ctrl-C. `n_jobs` is the number of threads (None: all cores). The same seed gives
-    the same weights, on any machine and with any number of threads. `verbose` shows draws, best score and sigma.
-    `device` makes the screening run through torch, as "cuda"; it finds the same weights.
+    early with the best so far, as does Ctrl-C (`interrupted_` is then True). `n_jobs` is the number of threads (None:
+    all cores). The same seed gives the same weights, on any machine and with any number of threads. `verbose` shows
+    draws, best score and sigma. `device` makes the screening run through torch, as "cuda"; it finds the same weights.
 
     Further attributes after `fit`: `trace_`, the accepted draws; `n_draws_`, how many were made.
     """
@@ -98,6 +98,7 @@ class DecisionFusion(Fusion):
             except KeyboardInterrupt:
                 if not search.trace:
                     raise
+                self.interrupted_ = True
         self.trace_, self.n_draws_ = search.trace, search.n_draws
         return search.best.weights
 

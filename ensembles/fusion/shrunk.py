@@ -38,6 +38,8 @@ class Shrunk(Wrapper):
         counts = np.zeros((len(strengths), problem.shape[2]), int)
         for fit, rest in inner_folds(problem.y, groups, self.folds, self.seed):
             fitted = self._fit_inner(problem, fit, groups)
+            if fitted.interrupted_:  # no strength is chosen yet, so there are no weights to end with
+                raise KeyboardInterrupt
             for i, strength in enumerate(strengths):
                 self.weights_ = self._mix(_toward_equal(fitted, strength))
                 p = self.predict_proba(problem.P[:, rest], problem.valid[:, rest])
@@ -48,6 +50,7 @@ class Shrunk(Wrapper):
         self.strength_ = float(strengths[best])
         self.path_ = tuple(zip(strengths.tolist(), scores.tolist(), strict=True))
         everything = self._fit_inner(problem, np.arange(len(problem.y)), groups)
+        self.interrupted_ = everything.interrupted_
         return self._mix(_toward_equal(everything, self.strength_))
 
     def _fit_inner(self, problem: Problem, rows: np.ndarray, groups: Sequence[str] | None) -> Fusion:

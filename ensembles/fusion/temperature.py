@@ -31,7 +31,7 @@ class TemperatureScaling(Wrapper):
         )
         scaled = at_temperatures(problem.P, self.temperatures_)
         self.fusion_ = clone(self.fusion).fit(scaled, problem.y, problem.valid, groups)
-        self.log_pool_ = self.fusion_.log_pool_
+        self.log_pool_, self.interrupted_ = self.fusion_.log_pool_, self.fusion_.interrupted_
         return self.fusion_.weights_
 
 

@@ -1,6 +1,7 @@
 """From a run folder to ensemble.json, and back."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from ensembles.compare import compare_ensembles
 from ensembles.ensemble import Ensemble, ensemble_path, open_ensemble, read_ensemble, write_ensemble
 from ensembles.fit import fit_ensemble, fit_on, score_on_test
-from ensembles.fusion import METHODS
+from ensembles.fusion import METHODS, DecisionFusion
 from ensembles.leaderboard import leaderboard, short
 from ensembles.predictions import HeldOut, read_refits, read_run
 from ensembles.selection import NO_SELECTION, Selection
@@ -65,6 +66,38 @@ def test_refitted_members_are_scored_apart(write_run):
     refits = read_refits(run, [(m.entry, m.config_key) for m in e.members])
     scored = score_on_test(e, refits.test, "test_refit")
     assert scored.scores["ensemble"]["test_refit"].rows == "test clips, members refitted on train and val"
+
+
+@pytest.mark.parametrize(
+    ("stop", "note", "n_clips"),
+    [
+        (1, "Ctrl-C ended the search: the weights are the best so far, and there is no nested estimate.", None),
+        (2, "Ctrl-C ended the nested estimate in its first fold: there is none.", None),
+        (4, r"Ctrl-C ended the nested estimate after 2 of 5 fits: it holds for \d\d of 64 clips.", 30),
+    ],
+)
+def test_ctrl_c_is_told(write_run, tmp_path, monkeypatch, stop, note, n_clips):
+    run, fits, plain = write_run(), [], DecisionFusion._find_weights
+
+    def interrupted(self, problem, groups):
+        fits.append(1)
+        weights = plain(self, problem, groups)
+        self.interrupted_ = len(fits) == stop
+        return weights
+
+    monkeypatch.setattr(DecisionFusion, "_find_weights", interrupted)
+    e = fit_ensemble(run, params=QUICK)
+    assert len(fits) == stop and re.fullmatch(note, e.note) and e.verdict.endswith(e.note)
+    nested = e.scores["ensemble"].get("nested")
+    assert (nested is None) == (n_clips is None)
+    if nested is not None:
+        assert 10 < nested.n_clips < 40 and e.against_single.n_clips == nested.n_clips
+        assert {e.scores[who]["nested"].n_clips for who in e.scores} == {nested.n_clips}
+    write_ensemble(e, tmp_path / "ensemble.json")
+    assert read_ensemble(tmp_path / "ensemble.json").note == e.note
+    fits.clear()
+    with pytest.raises(KeyboardInterrupt):
+        fit_on(read_run(run).held_out, params=QUICK, whole=True)
 
 
 def test_selection_is_part_of_the_fit(write_run):

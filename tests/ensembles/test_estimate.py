@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ensembles.estimate import estimate, group_folds, out_of_fold
+from ensembles.estimate import compare_outside, estimate, group_folds, out_of_fold, summarise
 from ensembles.fusion import BestSingle, DecisionFusion, UniformAverage
 from ensembles.predictions import HeldOut
 from features.errors import EmofuseError
@@ -69,6 +69,43 @@ def test_one_group_is_told(simulate):
         estimate(UniformAverage, held_out(s, ["g"] * 30))
     with pytest.raises(EmofuseError, match="2 folds and 1 repeat or more, but got 1 and 1"):
         estimate(UniformAverage, held_out(s), folds=1)
+
+
+class Stopped(UniformAverage):
+    """Ctrl-C comes in the fit of that number, and leaves the best so far or nothing."""
+
+    fits, stop, best_so_far = 0, 3, True
+
+    def _find_weights(self, problem, groups):
+        Stopped.fits += 1
+        if Stopped.fits == Stopped.stop:
+            if not Stopped.best_so_far:
+                raise KeyboardInterrupt
+            self.interrupted_ = True
+        return super()._find_weights(problem, groups)
+
+
+@pytest.mark.parametrize("best_so_far", [True, False])
+def test_ctrl_c_ends_all_folds_and_keeps_those_that_are_done(simulate, monkeypatch, best_so_far):
+    monkeypatch.setattr(Stopped, "best_so_far", best_so_far)
+    s = held_out(simulate(N=60))
+    monkeypatch.setattr(Stopped, "fits", 0)
+    part = out_of_fold(Stopped, s, folds=5, repeats=2)
+    assert Stopped.fits == 3 and part.interrupted and (len(part.fit_scores), part.planned, part.folds) == (2, 10, 5)
+    whole = out_of_fold(UniformAverage, s, folds=5)
+    assert part.scored.sum() == 24 and not whole.interrupted and whole.scored.all()
+    assert (part.probabilities[0, part.scored] == whole.probabilities[0, part.scored]).all()
+    e = summarise(part, s)
+    right = whole.probabilities[0].argmax(1) == s.y
+    assert (e.n_clips, e.n_groups, e.metrics["accuracy"]) == (24, 4, right[part.scored].mean())
+    assert summarise(whole, s, part.scored).metrics == e.metrics
+    assert compare_outside(part, whole, s).n_clips == 24
+    monkeypatch.setattr(Stopped, "fits", -5)
+    twice = out_of_fold(Stopped, s, folds=5, repeats=2)
+    assert len(twice.probabilities) == 1 and twice.scored.all() and len(twice.fit_scores) == 5 and twice.interrupted
+    monkeypatch.setattr(Stopped, "fits", 2)
+    with pytest.raises(KeyboardInterrupt):
+        out_of_fold(Stopped, s)
 
 
 def test_same_seed_same_estimate(simulate):

@@ -95,6 +95,33 @@ class TestShrunk(Contract):
             Shrunk(GreedySelection(), folds=1).fit(s.P, s.y)
 
 
+class Interrupted(UniformAverage):
+    """Ctrl-C comes in every fit from that number on."""
+
+    fits, since = 0, 3
+
+    def _find_weights(self, problem, groups):
+        Interrupted.fits += 1
+        self.interrupted_ = Interrupted.fits >= Interrupted.since
+        return super()._find_weights(problem, groups)
+
+
+def test_ctrl_c_within_options(simulate, monkeypatch):
+    s = simulate()
+    monkeypatch.setattr(Interrupted, "fits", 0)
+    bagged = Bagged(Interrupted(), n=10).fit(s.P, s.y)
+    assert bagged.interrupted_ and len(bagged.bag_weights_) == 3
+    np.testing.assert_allclose(bagged.weights_, 1 / 4)
+    for wrapped in (TemperatureScaling(Interrupted()), Selected(Interrupted(), ["e"] * 4)):
+        assert wrapped.fit(s.P, s.y).interrupted_
+    with pytest.raises(KeyboardInterrupt):
+        Shrunk(Interrupted()).fit(s.P, s.y)
+    monkeypatch.setattr(Interrupted, "fits", -3)
+    assert Shrunk(Interrupted()).fit(s.P, s.y).interrupted_
+    monkeypatch.setattr(Interrupted, "fits", -9)
+    assert not Bagged(Interrupted(), n=10).fit(s.P, s.y).interrupted_
+
+
 def test_options_keep_metric_and_rule_for_missing_members():
     fusion = Shrunk(Bagged(GreedySelection(metric="unweighted_accuracy", missing="uniform")))
     selected = Selected(fusion, ["e"])
