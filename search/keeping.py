@@ -52,7 +52,7 @@ class Keeper:
         self._looked = -_LOOK_EVERY_S
         for footer in _with_models(run):
             self._add(_Kept(footer.trial_key, footer.entry, footer.partition, footer.metrics.get("accuracy", 0.0)))
-        _drop_stale_checkpoints(run)
+        self._clear_up()
 
     def started(self, spec: TrialSpec) -> float | None:
         """The held-out accuracy from which on this trial's model is worth keeping; None: it isn't, whatever comes.
@@ -79,6 +79,18 @@ class Keeper:
                 for behind in self._kept[kept.group][self._keep :]:
                     self._drop(behind)
         self._enforce()
+
+    def _clear_up(self) -> None:
+        """Drop what killed processes left: models of unfinished trials, models that fell behind, checkpoints."""
+        for key in {path.name for path in _model_folders(self._run)} - self._run.finished():
+            shutil.rmtree(self._run.model_folder(key), ignore_errors=True)
+        behind = [kept for group in self._kept.values() for kept in group[self._keep :] if self._keep]
+        needed = needed_models(self._run) if behind else set()
+        backbones = {entry.name for stage, entry in self._run.recipe.all_entries() if stage == "backbone"}
+        for kept in behind:
+            if kept.key not in needed and kept.entry not in backbones:
+                self._drop(kept)
+        _drop_stale_checkpoints(self._run)
 
     def _add(self, kept: _Kept) -> None:
         group = self._kept[kept.group]
@@ -166,9 +178,13 @@ def folder_size(folder: Path) -> int:
 
 
 def _with_models(run: RunFolder) -> Iterator[Footer]:
-    keys = {path.name for path in (run.path / "models").glob("*") if not path.name.startswith(".")}
+    keys = {path.name for path in _model_folders(run)}
     if keys:
         yield from (read_footer(path) for path in prediction_files(run.path) if path.stem in keys)
+
+
+def _model_folders(run: RunFolder) -> list[Path]:
+    return [path for path in (run.path / "models").glob("[!.]*") if path.is_dir()]
 
 
 def _drop_stale_checkpoints(run: RunFolder) -> None:
