@@ -119,12 +119,12 @@ def leaderboard(
 
     Example: emofuse ensemble leaderboard runs/demo
     """
-    from ensembles.ensemble import ensemble_json
+    from ensembles.ensemble import ensemble_json, with_interval
     from ensembles.leaderboard import leaderboard as make
     from ensembles.tables import console, ensembles_table, pct
 
     test = scores_test(score_split, test)
-    board = make(run, partition, test=test, split=split_to_fit(fit_split))
+    board = make(run, partition, test=test, split=split_to_fit(fit_split), intervals=top or None)
     if method:
         board = replace(board, ensembles=tuple(e for e in board.ensembles if e.method in method))
     if as_json:
@@ -133,6 +133,7 @@ def leaderboard(
         return
     shown = console()
     title = f"{len(board.members)} members on {board.n_clips} held-out clips of {', '.join(board.partitions)}"
+    title += "; accuracy in % with 95 % intervals over groups"
     table = Table(title=title, title_justify="left")
     for column in ("member", "hyperparameters"):
         table.add_column(column, overflow="fold")
@@ -140,9 +141,11 @@ def leaderboard(
     for column in [*columns, "test accuracy"] if test else columns:
         table.add_column(column, justify="right")
     for row in board.members[: top or None]:
-        cells = [pct(row.accuracy), pct(row.mean_accuracy), pct(row.unweighted_accuracy), f"{row.log_loss:.3f}"]
-        cells += [pct(row.coverage), f"{row.epochs:.0f}", f"{row.wall_s:.1f}"]
-        table.add_row(row.name, row.hyperparameters, *cells, *([pct(row.test_accuracy or 0)] if test else []))
+        cells = [with_interval(row.accuracy, row.interval), pct(row.mean_accuracy), pct(row.unweighted_accuracy)]
+        cells += [f"{row.log_loss:.3f}", pct(row.coverage), f"{row.epochs:.0f}", f"{row.wall_s:.1f}"]
+        if test:
+            cells.append(with_interval(row.test_accuracy or 0, row.test_interval))
+        table.add_row(row.name, row.hyperparameters, *cells)
     shown.print(table)
     if len(board.members) > (top or len(board.members)):
         shown.print(f"... and {len(board.members) - top} more: --top 0 lists all.")

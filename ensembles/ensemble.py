@@ -129,9 +129,13 @@ class Ensemble:
 
 def percent(measured: Measured) -> str:
     """An accuracy with its interval, in percent."""
-    interval = measured.interval
+    return with_interval(measured.accuracy, measured.interval)
+
+
+def with_interval(accuracy: float, interval: Interval | None) -> str:
+    """`43.2 [38.1, 48.3]`: a share and its interval in percent."""
     bounds = f" [{100 * interval.low:.1f}, {100 * interval.high:.1f}]" if interval else ""
-    return f"{100 * measured.accuracy:.1f}{bounds}"
+    return f"{100 * accuracy:.1f}{bounds}"
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """All members and ensembles of a run, side by side."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ensembles.ensemble import Ensemble, ensemble_names, open_ensemble
+from ensembles.intervals import Interval, accuracy_interval
 from ensembles.metrics import score
 from ensembles.predictions import read_run
 
@@ -16,7 +17,8 @@ from ensembles.predictions import read_run
 class MemberRow:
     """One member. `mean_accuracy` is the mean over its partitions' own held-out rows, `accuracy` and what follows are
     of all of them pooled; `test_accuracy` is None unless asked for. `epochs` are the best epochs' mean, `wall_s` the
-    sum over its trials, `coverage` the share of held-out clips that it could score.
+    sum over its trials, `coverage` the share of held-out clips that it could score. `interval` and `test_interval` are
+    bootstrap intervals over groups, None where none was asked for or there is one group only.
     """
 
     name: str
@@ -31,6 +33,8 @@ class MemberRow:
     test_accuracy: float | None
     epochs: float
     wall_s: float
+    interval: Interval | None = None
+    test_interval: Interval | None = None
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,21 @@ class Leaderboard:
 
 
 def leaderboard(
-    run: Path, partitions: Sequence[str] | None = None, *, test: bool = False, split: str | None = None
+    run: Path,
+    partitions: Sequence[str] | None = None,
+    *,
+    test: bool = False,
+    split: str | None = None,
+    intervals: int | None = 0,
 ) -> Leaderboard:
     """Score every member of a run on its held-out rows; with `test` also on the test clips (a final look).
 
-    `split` restricts the held-out rows to one split of the clip table.
+    `split` restricts the held-out rows to one split of the clip table. The best `intervals` members (None: all) get
+    their intervals, some milliseconds each.
     """
     predictions = read_run(run, partitions, split)
     held_out = predictions.held_out
+    places = {member.name: m for m, member in enumerate(held_out.members)}
     rows = []
     for m, member in enumerate(held_out.members):
         scores = score(held_out.y, held_out.P[m])
@@ -73,12 +84,18 @@ def leaderboard(
                 wall_s=sum(footer.wall_s for footer in member.trials.values()),
             )
         )
+    rows.sort(key=lambda row: (-row.accuracy, row.log_loss, row.name))
+    for i, row in enumerate(rows[:intervals]):
+        m = places[row.name]
+        right = (held_out.P[m].argmax(axis=1) == held_out.y).astype(float)
+        on_test = predictions.test.interval(predictions.test.P[m]) if test else None
+        rows[i] = replace(row, interval=accuracy_interval(right, held_out.groups), test_interval=on_test)
     ensembles = [open_ensemble(run, name) for name in ensemble_names(run)]
     return Leaderboard(
         partitions=predictions.partitions,
         n_clips=len(held_out.y),
         n_groups=len(set(held_out.groups)),
-        members=tuple(sorted(rows, key=lambda row: (-row.accuracy, row.log_loss, row.name))),
+        members=tuple(rows),
         ensembles=tuple(sorted(ensembles, key=_worth, reverse=True)),
         left_out=predictions.left_out,
     )

@@ -183,6 +183,9 @@ def test_leaderboard(write_run, tmp_path):
     assert board.members[0].epochs == 7 and 0.7 < board.members[0].coverage < 1
     assert [e.name for e in board.ensembles] in (["greedy", "uniform"], ["uniform", "greedy"])
     assert all(row.test_accuracy is not None for row in leaderboard(run, test=True).members)
+    first, second = leaderboard(run, test=True, intervals=1).members[:2]
+    assert first.interval.low < first.accuracy < first.interval.high and first.test_interval
+    assert second.interval is None and second.test_interval is None
 
 
 def test_hyperparameters_on_one_line():
