@@ -49,6 +49,7 @@ class FeatureSet:
 
     `extract(media, params)` returns a FeatureArray or raises `features.errors.ClipFailure`. `version` grows whenever
     the numbers change. `extra` names the pip extra that the set needs. `shape(params)` is the shape of one time step.
+    `concrete(params)` says what parameters such as `auto` stand for in this installation; it is part of the key.
     """
 
     name: str
@@ -59,6 +60,7 @@ class FeatureSet:
     shape: Callable[[Mapping[str, Value]], tuple[int, ...]]
     params: Mapping[str, Value] = field(default_factory=dict)
     extra: str | None = None
+    concrete: Callable[[Mapping[str, Value]], Mapping[str, Value]] = dict
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The feature store: finding a set by its spec and the clip table that it was made from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from features.clips import ClipTable
@@ -8,7 +8,7 @@ from features.errors import EmofuseError
 from features.files import content_key
 from features.names import unknown_name
 from features.set_writer import SetWriter, ids_fingerprint
-from features.sets import SetSpec, get_set, parse_spec, set_names
+from features.sets import SetSpec, Value, get_set, parse_spec, set_names
 from features.stored_set import SetInfo, StoredSet, read_info
 
 __all__ = ["SetInfo", "SetWriter", "StoredSet", "feature_key", "open_set", "set_writer", "stored_sets"]
@@ -16,10 +16,11 @@ __all__ = ["SetInfo", "SetWriter", "StoredSet", "feature_key", "open_set", "set_
 
 def feature_key(spec: SetSpec, table: ClipTable) -> str:
     """sha256 (hex) of extractor, version, parameters and the table's media: the same key holds the same numbers."""
+    feature_set = get_set(spec.name)
     return content_key({
         "set": spec.name,
-        "version": get_set(spec.name).version,
-        "params": dict(spec.params),
+        "version": feature_set.version,
+        "params": dict(feature_set.concrete(spec.params)),
         "media": table.media_fingerprint,
     })
 
@@ -29,7 +30,8 @@ def set_writer(store: Path, spec: SetSpec, table: ClipTable) -> SetWriter:
     feature_set = get_set(spec.name)
     return SetWriter(
         store, spec.name, feature_key(spec, table), tuple(clip.clip_id for clip in table.clips), feature_set.level,
-        tuple(feature_set.shape(spec.params)), table.media_fingerprint, str(spec), spec.params, feature_set.version,
+        tuple(feature_set.shape(spec.params)), table.media_fingerprint, str(spec), feature_set.concrete(spec.params),
+        feature_set.version,
     )
 
 
@@ -57,7 +59,8 @@ def open_set(store: Path, spec_text: str, table: ClipTable) -> StoredSet:
 
 def _why_absent(store: Path, spec: SetSpec, table: ClipTable) -> str:
     found = [info for info in stored_sets(store) if info.name == spec.name]
-    same = [info for info in found if dict(info.params) == dict(spec.params)]
+    params = dict(get_set(spec.name).concrete(spec.params))
+    same = [info for info in found if dict(info.params) == params]
     if any(info.media_fingerprint == table.media_fingerprint for info in same):
         return f"Feature set '{spec}' in {store} was made by another version of its extractor than this emofuse has"
     if same:
@@ -66,8 +69,16 @@ def _why_absent(store: Path, spec: SetSpec, table: ClipTable) -> str:
             f"{same[0].media_fingerprint[:12]}, this table's are {table.media_fingerprint[:12]})"
         )
     others = sorted({info.spec for info in found if info.media_fingerprint == table.media_fingerprint})
+    for info in found:
+        if info.spec == str(spec) and info.media_fingerprint == table.media_fingerprint:
+            then, now = (_differing(one, other) for one, other in ((info.params, params), (params, info.params)))
+            return f"Feature set '{spec}' in {store} was extracted where it meant {then}, but here it means {now}"
     hint = f" (there is {', '.join(others)})" if others else ""
     return f"Feature set '{spec}' has not been extracted into {store}{hint}"
+
+
+def _differing(params: Mapping[str, Value], others: Mapping[str, Value]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in sorted(params.items()) if others.get(name) != value)
 
 
 def _open_imported(store: Path, name: str, table: ClipTable) -> StoredSet:

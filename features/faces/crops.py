@@ -14,7 +14,7 @@ import numpy as np
 from features.decode import video_frames
 from features.errors import WrongUse
 from features.faces.align import EYE_FACE_PX, aligned_crops
-from features.faces.follow import DETECTORS, check_following, follow
+from features.faces.follow import DETECTORS, check_following, concrete, follow
 from features.faces.similarity import Similarity, cut, parse_similarity
 from features.sets import FeatureArray, FeatureSet, Media, Value
 
@@ -72,10 +72,11 @@ def _equalised(crop: np.ndarray) -> np.ndarray:
 
 SET = FeatureSet(
     name="faces",
-    version=1,
+    version=2,
     level="frame",
-    summary="aligned crops of one face per clip (Viola-Jones, a CNN where that finds none)",
+    summary="aligned crops of one face per clip (Viola-Jones, a CNN for clips where that finds none)",
     extract=extract,
     shape=_shape,
     params={"size": 48, "colour": False, "fps": 0.0, "detector": "auto", "equalise": False, "register": ""},
+    concrete=concrete,
 )

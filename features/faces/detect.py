@@ -1,4 +1,6 @@
-"""Face detectors: Viola-Jones (OpenCV) and a CNN (dlib's, from the extra `research`). All speak of square `Box`es.
+"""Face detectors: Viola-Jones (OpenCV) and a CNN (dlib's, from the extra `research`).
+
+Both find the faces of a grey picture (H, W) uint8 as square `Box`es, largest first.
 
 Which detector looks at which picture, and how often, is decided in `features.faces.track`.
 """
@@ -7,7 +9,7 @@ import math
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -27,17 +29,12 @@ class Box(NamedTuple):
         return math.hypot(self.x - other.x, self.y - other.y) * 2 / (self.side + other.side)
 
 
-class Detector(Protocol):
-    """Finds the faces of a grey picture (H, W) uint8, largest first."""
-
-    def __call__(self, gray: np.ndarray) -> list[Box]: ...
-
-
 class ViolaJones:
     """Haar cascade of frontal faces (Viola and Jones 2001); of OpenCV's four, `alt2` has the fewest false alarms.
 
     A picture is first searched at 320 pixels (faces from 7.5 % of the longer side on); only where that finds nothing,
-    at 640 pixels for smaller ones (from 3.75 % on). `neighbours` is how many overlapping hits make a face.
+    at 640 pixels for smaller ones (from 3.75 % on), which costs five times as much and can be left out by `large`.
+    `neighbours` is how many overlapping hits make a face.
     """
 
     # Longer side of the searched picture, smallest and largest face in it, ratio of the sizes tried, fewer neighbours.
@@ -48,8 +45,8 @@ class ViolaJones:
     def __init__(self, neighbours: int = 4):
         self.neighbours = neighbours
 
-    def __call__(self, gray: np.ndarray) -> list[Box]:
-        for side, smallest, largest, step, fewer in self._PASSES:
+    def __call__(self, gray: np.ndarray, large: bool = False) -> list[Box]:
+        for side, smallest, largest, step, fewer in self._PASSES[: 1 if large else None]:
             scale = min(1.0, side / max(gray.shape))
             boxes = self._found(_shrunk(gray, scale), step, self.neighbours - fewer, smallest, largest)
             if boxes or scale == 1:

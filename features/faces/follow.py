@@ -18,11 +18,25 @@ DETECTORS = ("auto", "viola_jones", "cnn")
 def follow(media: Media, fps: float, detector: str, face_px: int, colour: bool = False) -> Track:
     """The track of the clip's face, with patches that show it at up to `face_px` pixels, `fps` of them per second.
 
-    0 fps stands for every frame. Raises ClipFailure: `no_face`, and what `features.decode.video_frames` raises.
+    0 fps stands for every frame. With `auto` the CNN goes through the clips in which Viola-Jones finds no lasting face.
+    Raises ClipFailure: `no_face`, and what `features.decode.video_frames` raises.
     """
     cv2.setNumThreads(1)  # clips are spread over processes; and one thread finds the same boxes every time
-    cnn = Cnn() if detector == "cnn" or (detector == "auto" and cnn_installed()) else None
-    tracker = Tracker(ViolaJones() if detector != "cnn" else None, cnn, face_px)
+    detector = concrete_detector(detector)
+    trackers = []
+    if detector != "cnn":
+        trackers.append(Tracker(ViolaJones(), None, face_px))
+    if detector != "viola_jones":
+        trackers.append(Tracker(ViolaJones() if detector == "auto" else None, Cnn(), face_px))
+    for tracker in trackers:
+        _track(tracker, media, fps, colour)
+        track = tracker.best()
+        if track is not None:
+            return track
+    raise ClipFailure("no_face", _no_face(trackers[0], detector))
+
+
+def _track(tracker: Tracker, media: Media, fps: float, colour: bool) -> None:
     # The face is followed at the same rate whatever rate is asked for: at 2 fps it could not be followed.
     looks = math.ceil(1 / (LOOK_S * fps)) if fps else 1
     every_s = 1 / (looks * fps) if fps else None
@@ -31,10 +45,11 @@ def follow(media: Media, fps: float, detector: str, face_px: int, colour: bool =
         now = round(time_s / every_s) // looks if every_s else last + 1
         tracker.step(time_s, image, keep=now > last)
         last = now
-    track = tracker.best()
-    if track is None:
-        raise ClipFailure("no_face", _no_face(tracker, detector, cnn))
-    return track
+
+
+def concrete_detector(detector: str) -> str:
+    """What `detector` stands for here: without the CNN `auto` is `viola_jones`."""
+    return "viola_jones" if detector == "auto" and not cnn_installed() else detector
 
 
 def check_following(set_name: str, params: Mapping[str, Value], detectors: Sequence[str] = DETECTORS) -> None:
@@ -46,10 +61,13 @@ def check_following(set_name: str, params: Mapping[str, Value], detectors: Seque
         raise unknown_name("face detector", detector, detectors)
 
 
-def _no_face(tracker: Tracker, detector: str, cnn: Cnn | None) -> str:
+def concrete(params: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The parameters of a set that follows a face, with the detector that this installation uses."""
+    return {**params, "detector": concrete_detector(str(params["detector"]))}
+
+
+def _no_face(tracker: Tracker, detector: str) -> str:
     who = {"viola_jones": "Viola-Jones", "cnn": "the CNN", "auto": "Viola-Jones and the CNN"}[detector]
-    hint = ""
-    if cnn is None and detector == "auto":
-        who, hint = "Viola-Jones", "; a CNN detector comes with the extra `research`"
+    hint = "" if cnn_installed() else "; a CNN detector comes with the extra `research`"
     looks = f"{tracker.looks} look{'s' * (tracker.looks != 1)}"
     return f"{who} found no lasting face in {looks} at {tracker.frames} frame{'s' * (tracker.frames != 1)}{hint}"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from features.errors import WrongUse
-from features.faces.follow import check_following, follow
+from features.faces.follow import check_following, concrete, follow
 from features.faces.track import Patch, Track
 from features.names import unknown_name
 from features.sets import FeatureArray, FeatureSet, Media, Value
@@ -97,11 +97,12 @@ def shape(params: Mapping[str, Value]) -> tuple[int, ...]:
 
 SET = FeatureSet(
     name="landmarks",
-    version=1,
+    version=2,
     level="frame",
     summary="68 points of the face, normalised per clip (Chao; dlib's Kazemi-Sullivan trees, non-commercial)",
     extract=extract,
     shape=shape,
     params={"normalise": "shift_scale", "fps": 0.0, "detector": "auto"},
     extra="research",
+    concrete=concrete,
 )

@@ -1,9 +1,10 @@
 """One face followed through a clip.
 
 Looking costs more than decoding, so that it is done sparingly: every `LOOK_S` Viola-Jones looks around each followed
-face; the whole picture is searched when no face is followed, and else every `SEARCH_S` for a better one. The CNN is
-asked only when a search by Viola-Jones finds nothing; at first every `CNN_S`, then half as often after each picture in
-which it finds nothing either (a clip of a minute without a face costs seven such pictures).
+face; the whole picture is searched when no face is followed, less often the longer there is none, and else every
+`SEARCH_S` for a larger one. A CNN, where there is one, searches in the place of Viola-Jones when no face is followed:
+at first every `CNN_S`, then half as often after each picture in which it finds nothing (a clip of a minute without a
+face costs seven such pictures).
 
 Boxes of two looks belong to one track when they are close for the time between and of like size, in the same shot: a
 cut ends all tracks. The track with the largest sum of sizes wins: long and large. Between two looks at which the face
@@ -15,7 +16,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from features.faces.detect import Box, Cnn, Detector, ViolaJones
+from features.faces.detect import Box, Cnn, ViolaJones
 
 LOOK_S = 0.1
 SEARCH_S = 1.0
@@ -25,7 +26,8 @@ GAP_S = 0.75
 _FORGET_S = 2.0
 # Without a sighting for this long, a track doesn't keep the whole picture from being searched.
 _LOST_S = 0.25
-_SEARCH_WHEN_LOST_S = 0.2
+# Searches while no face is followed: at least and at most so far apart, else by a third of the time that it lasts.
+_LOST_SEARCH_S, _LOST_SEARCH_MOST_S = 0.2, 0.5
 _FOLLOWED = 3
 _LEAST_SIZE_RATIO = 0.6
 # How far a face gets, in its own sides: at once, for each second, at most.
@@ -130,17 +132,24 @@ class Tracker:
                 if box is not None and _same(track, time_s, box):
                     track.add(time_s, box, max(gray.shape))
         seen = self._followed(time_s, _LOST_S)
-        if time_s - self._searched_s < (SEARCH_S if seen else _SEARCH_WHEN_LOST_S) - _SLACK_S:
-            return
-        self._searched_s = time_s
-        found = self._link(time_s, gray, self._viola_jones, 1)
-        if self._cnn and not found and not seen and time_s >= self._next_cnn_s - _SLACK_S:
-            found = self._link(time_s, gray, self._cnn, self._CNN_TRUST)
-            self._cnn_wait_s = CNN_S if found else 2 * self._cnn_wait_s
-            self._next_cnn_s = time_s + self._cnn_wait_s
+        if self._cnn:
+            if not seen and time_s >= self._next_cnn_s - _SLACK_S:
+                found = self._cnn(gray)
+                self._link(time_s, gray, found, self._CNN_TRUST)
+                self._cnn_wait_s = CNN_S if found else 2 * self._cnn_wait_s
+                self._next_cnn_s = time_s + self._cnn_wait_s
+        elif self._viola_jones and time_s - self._searched_s >= self._wait_s(time_s, bool(seen)) - _SLACK_S:
+            self._searched_s = time_s
+            self._link(time_s, gray, self._viola_jones(gray, large=bool(seen)), 1)
 
-    def _link(self, time_s: float, gray: np.ndarray, detector: Detector | None, trust: int) -> bool:
-        boxes = detector(gray) if detector else []
+    def _wait_s(self, time_s: float, seen: bool) -> float:
+        """How long after a search by Viola-Jones the next one follows."""
+        if seen:
+            return SEARCH_S
+        last_s = max((track.times_s[-1] for track in self._tracks), default=0.0)
+        return min(max((time_s - last_s) / 3, _LOST_SEARCH_S), _LOST_SEARCH_MOST_S)
+
+    def _link(self, time_s: float, gray: np.ndarray, boxes: list[Box], trust: int) -> None:
         for box in boxes:
             since_s = max(self._shot_s, time_s - _FORGET_S)
             near = [t for t in self._tracks if t.times_s[-1] >= since_s and _same(t, time_s, box)]
@@ -150,8 +159,6 @@ class Tracker:
                 self._tracks.append(track)
             if not track.times_s or track.times_s[-1] < time_s:  # else it was seen already, by the look around it
                 track.add(time_s, box, max(gray.shape), trust)
-        return bool(boxes)
-
 
     def _cut(self, image: np.ndarray) -> bool:
         step = max(1, max(image.shape) // _THUMBNAIL)

@@ -4,10 +4,12 @@ import pytest
 from face_pictures import scene
 from media_files import tone, write_video
 
-from features.errors import ClipFailure, WrongUse
+from features.clips import Clip, ClipTable
+from features.errors import ClipFailure, EmofuseError, WrongUse
 from features.faces import follow
 from features.faces.crops import SET
 from features.sets import Media, parse_spec
+from features.store import feature_key, open_set, set_writer
 
 FAST = "detector=viola_jones"
 
@@ -76,6 +78,21 @@ def test_a_clip_without_a_face_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(follow, "cnn_installed", lambda: False)
     with pytest.raises(ClipFailure, match=r"10 frames; a CNN detector comes with the extra `research`$"):
         faces(Media(path), "detector=auto")
+
+
+@pytest.mark.parametrize("name", ["faces", "landmarks"])
+def test_the_key_tells_which_detector_auto_means(name, tmp_path, monkeypatch):
+    table = ClipTable((Clip("a", "a.mp4", "train", "x", "g"),), tmp_path)
+    auto, plain = parse_spec(f"{name}:detector=auto"), parse_spec(f"{name}:detector=viola_jones")
+    monkeypatch.setattr(follow, "cnn_installed", lambda: True)
+    with_cnn = feature_key(auto, table)
+    writer = set_writer(tmp_path, auto, table)
+    writer.fail("a", ClipFailure("no_face", "none"))
+    writer.finish()
+    monkeypatch.setattr(follow, "cnn_installed", lambda: False)
+    assert with_cnn != feature_key(auto, table) == feature_key(plain, table)
+    with pytest.raises(EmofuseError, match="where it meant detector=auto, but here it means detector=viola_jones; run"):
+        open_set(tmp_path, name, table)
 
 
 def test_the_cnn_sees_what_viola_jones_does_not(tmp_path):

@@ -1,0 +1,129 @@
+"""How fast faces are extracted beside plain decoding, and IS10 on two processes beside one.
+
+    python benchmarks/extraction.py faces CLIP...    # video files, or a folder of them
+    python benchmarks/extraction.py is10 [SOUND...]  # sound files, or a folder; none: noise is written
+
+`faces` counts CPU time, so that a busy machine doesn't matter, of every frame decoded and of the whole extraction, for
+each clip and in all. `is10` counts the wall clock of the program's own pool of processes, started and warm, the two
+sizes taking turns; on a busy machine only the CPU time that the files took tells something: two idle cores can be at
+most twice the ratio of these times faster.
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from features.clip_processes import run_all
+from features.decode import video_frames
+from features.errors import ClipFailure
+from features.extract import default_workers
+from features.sets import Media, SetSpec, get_set, parse_spec
+
+SECONDS, FILES = 4.0, 60
+
+
+def files_in(paths: Sequence[Path]) -> list[Path]:
+    """The files given, and those in the folders given, at any depth."""
+    found = [file for path in paths for file in (sorted(path.rglob("*.*")) if path.is_dir() else [path])]
+    return [file for file in found if file.is_file()]
+
+
+def decode_s(clip: Path) -> tuple[int, int, float]:
+    """Frames, the longer side of the picture and the CPU seconds of decoding them all to grey pictures."""
+    started, frames, side = time.process_time(), 0, 0
+    for _, picture in video_frames(Media(clip), gray=True):
+        frames, side = frames + 1, max(picture.shape)
+    return frames, side, time.process_time() - started
+
+
+def faces(clips: Sequence[Path], spec: SetSpec, least_side: int) -> None:
+    """Print for each clip of at least `least_side` pixels what part of decoding's speed extraction reaches."""
+    extract = get_set(spec.name).extract
+    totals = {True: [0.0, 0.0], False: [0.0, 0.0]}
+    for clip in clips:
+        frames, side, plain = decode_s(clip)
+        if side < least_side:
+            continue
+        started = time.process_time()
+        try:
+            crops = len(extract(Media(clip), spec.params).values)
+        except ClipFailure as failure:
+            crops = 0
+            print(f"{clip.name}: {failure.status}")
+        spent = time.process_time() - started
+        totals[crops > 0][0] += plain
+        totals[crops > 0][1] += spent
+        print(f"{clip.name:28} {frames:4} frames {crops:4} crops   decode {1000 * plain / frames:5.2f} ms/frame   "
+              f"extract {1000 * spent / frames:6.2f} ms/frame   ratio {plain / spent:.2f}")
+    for found, (plain, spent) in totals.items():
+        if spent:
+            print(f"all clips {'with' if found else 'without'} a face: ratio {plain / spent:.2f}")
+
+
+def is10_of(file: Path) -> float:
+    """Extract one file; the CPU seconds that it took."""
+    started = time.process_time()
+    get_set("is10").extract(Media(file), {})
+    return time.process_time() - started
+
+
+def pool_s(files: Sequence[Path], workers: int) -> tuple[float, float]:
+    """Seconds from the first to the last result on a warm pool of `workers` processes, and CPU seconds of the work."""
+    warm = 4 * workers
+    started, cpu_s = 0.0, 0.0
+    for done, (_, spent) in enumerate(run_all(is10_of, [*files[:1]] * warm + list(files), workers), start=1):
+        if done == warm:
+            started = time.perf_counter()
+        elif done > warm:
+            cpu_s += spent
+    return time.perf_counter() - started, cpu_s
+
+
+def noise(folder: Path) -> list[Path]:
+    """Files of four seconds of noise at 16 kHz."""
+    rng = np.random.default_rng(0)
+    for n in range(FILES):
+        sound = rng.normal(size=round(16_000 * SECONDS)).astype(np.float32) / 8
+        soundfile.write(folder / f"{n:03d}.wav", sound, 16_000)
+    return files_in([folder])
+
+
+def is10(files: Sequence[Path], turns: int) -> None:
+    """Print the seconds of one and of two processes for each turn, and the ratio of the best of each."""
+    print(f"{len(files)} files, {default_workers()} cores")
+    runs: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
+    for _ in range(turns):
+        for workers, spent in runs.items():
+            spent.append(pool_s(files, workers))
+        print("   ".join(f"{workers} process{'es' * (workers > 1)} {spent[-1][0]:.2f} s ({spent[-1][1]:.2f} s of CPU)"
+                         for workers, spent in runs.items()))
+    (one_s, one_cpu_s), (two_s, two_cpu_s) = (map(min, zip(*spent, strict=True)) for spent in runs.values())
+    print(f"best of each: ratio {one_s / two_s:.2f}; of CPU time {one_cpu_s / two_cpu_s:.2f}")
+
+
+def main() -> None:
+    """Run one of the two comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("faces", "is10"))
+    parser.add_argument("paths", type=Path, nargs="*", metavar="FILE")
+    parser.add_argument("--spec", default="faces", help="the set of faces, such as faces:detector=viola_jones")
+    parser.add_argument("--least-side", type=int, default=1280, help="pixels of a clip's longer side")
+    parser.add_argument("--turns", type=int, default=3)
+    given = parser.parse_args()
+    files = files_in(given.paths)
+    if given.what == "faces":
+        faces(files, parse_spec(given.spec), given.least_side)
+    elif files:
+        is10(files, given.turns)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            is10(noise(Path(folder)), given.turns)
+
+
+if __name__ == "__main__":
+    main()
