@@ -1,4 +1,6 @@
-"""Metrics of class probabilities on held-out clips, the same for every family."""
+"""Metrics of class probabilities on held-out clips, the same for every family; and the one that a search maximises."""
+
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -22,3 +24,8 @@ def held_out_metrics(probabilities: np.ndarray, y: np.ndarray) -> dict[str, floa
         "unweighted_accuracy": float(np.mean(recalls)),
         "log_loss": float(-np.log(np.clip(true_p, _FLOOR, 1.0)).mean()),
     }
+
+
+def search_value(metrics: Mapping[str, float]) -> float | None:
+    """What a search maximises: the accuracy, of continuous emotion the mean CCC; None where neither was measured."""
+    return metrics.get("accuracy", metrics.get("ccc"))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.ray_session import ray_session
 from features.unwritable import Unwritable
+from models.metrics import search_value
 from models.pulse import Stopped
 from search.attempts import attempt_trial
 from search.capacity import Capacity
@@ -48,14 +49,16 @@ def work(config: dict[str, Any]) -> None:
     """One trial in a worker process, as Tune calls it; its ending is the last thing it reports."""
     from ray import tune
 
-    rungs, best = set(config["rungs"]), 0.0
+    rungs, best = set(config["rungs"]), -1.0
 
     def report(epoch: int, metrics: Mapping[str, float]) -> None:
         nonlocal best
-        best = max(best, metrics.get("accuracy", 0.0))  # the best epoch is the one that is kept; a refit has no rungs
+        value = search_value(metrics)
+        # The best epoch is the one that is kept; a refit has no rungs.
+        best = best if value is None else max(best, value)
         if epoch in rungs:
             with waiting():
-                tune.report({"epoch": epoch, "accuracy": best})
+                tune.report({"epoch": epoch, "value": best})
 
     spec = TrialSpec.from_dict(json.loads(config["spec"]))
     remote = config["remote"]
@@ -171,7 +174,7 @@ def _searcher(
             else:
                 reason = f"stopped early by ASHA after {result['epoch']} epochs"
                 wall_s = float(result.get("time_total_s", 0.0))
-                source.end(job, Ending("pruned", result["accuracy"], result["epoch"], wall_s, reason))
+                source.end(job, Ending("pruned", result["value"], result["epoch"], wall_s, reason))
 
         def save(self, checkpoint_path: str) -> None:
             """Nothing to save: the run's own files are the truth."""
@@ -200,7 +203,7 @@ def _scheduler(source: Source, running: dict[str, Job], asha: "Asha | None", max
             if (spec.entry, spec.partition) not in self._ashas:
                 self._ashas[spec.entry, spec.partition] = AsyncHyperBandScheduler(
                     time_attr="epoch",
-                    metric="accuracy",
+                    metric="value",
                     mode="max",
                     max_t=last,
                     grace_period=asha.grace_epochs,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from features.errors import EmofuseError
 from features.progress import say
+from models.metrics import search_value
 from search.interrupts import Interrupts
 from search.predictions import Footer, read_footer
 from search.runfolder import RunFolder
@@ -35,8 +36,9 @@ def best_trials(base: TrialSpec, partitions: Sequence[str]) -> dict[str, Footer]
         )
 
     def rank(trials: Mapping[str, Footer]) -> tuple[float, float, str]:
-        accuracy, log_loss = (sum(f.metrics[name] for f in trials.values()) for name in ("accuracy", "log_loss"))
-        return -accuracy, log_loss, next(iter(trials.values())).config_key
+        worth = sum(search_value(f.metrics) or 0.0 for f in trials.values())
+        loss = sum(f.metrics.get("log_loss", f.metrics.get("mse", 0.0)) for f in trials.values())
+        return -worth, loss, next(iter(trials.values())).config_key
 
     return min(whole, key=rank)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from features.files import write_bytes
+from models.metrics import search_value
 from search.layout import Layout
 from search.predictions import read_footer
 
@@ -109,7 +110,7 @@ def _read(run: Path, name: str, stamp: _Stamp) -> Ended | None:
     footer = read_footer(path)
     return Ended(
         footer.trial_key, footer.config_key, footer.entry, footer.partition, "finished",
-        footer.metrics.get("accuracy"), footer.epochs, footer.wall_s, "", at_s,
+        search_value(footer.metrics), footer.epochs, footer.wall_s, "", at_s,
     )
 
 

@@ -82,7 +82,8 @@ def _model(entry: Entry, store: Path, table: ClipTable, widths: Mapping[str, int
         slot: (widths[spec],) if spec in widths else _shape(store, spec, table)
         for slot, spec in entry.input_specs().items()
     }
-    return entry.record().build(entry.record().published[0], Context(table.classes, shapes))
+    dimensions = table.annotations.dimensions if entry.continuous and table.annotations else ()
+    return entry.record().build(entry.record().published[0], Context(table.classes, shapes, dimensions=dimensions))
 
 
 def _shape(store: Path, spec: str, table: ClipTable) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from features.annotations import FILE_NAME
 from features.clips import Clip, ClipTable
 from features.errors import EmofuseError
 from features.names import unknown_name
@@ -32,18 +33,22 @@ class Partition:
         }
 
 
-def make_partition(table: ClipTable, name: str, *, seed: int, allow_shared_groups: bool = False) -> Partition:
+def make_partition(
+    table: ClipTable, name: str, *, seed: int, allow_shared_groups: bool = False, continuous: bool = False
+) -> Partition:
     """One partition of a clip table, refused when its sides aren't independent of each other.
 
     `train` fits on the split train and holds out val, `swap` the other way round, `full` fits on both and holds out
     nothing, `stills` is a backbone's train. `fold-k-of-n` holds out the k-th of n folds of train and val together,
     grouped and stratified, the same for the same seed. `allow_shared_groups` lets through groups and media that lie on
-    two sides, for official splits that are made so.
+    two sides, for official splits that are made so. `continuous` asks for annotations in place of labels.
     """
     fit, held_out = _sides(table, name, seed)
     test = table.split("test")
+    if continuous:
+        _refuse_unannotated(table, name, (*fit, *held_out))
     unlabelled = [clip.clip_id for clip in (*fit, *held_out) if clip.label is None]
-    if unlabelled:
+    if unlabelled and not continuous:
         raise EmofuseError(
             f"Partition {name!r}: clips of the splits train and val need a label, but {_some(unlabelled)} has none."
         )
@@ -54,7 +59,7 @@ def make_partition(table: ClipTable, name: str, *, seed: int, allow_shared_group
             f"the clip table has {len(table.split('train'))} train and {len(table.split('val'))} val clips."
         )
     missing = {clip.label for clip in (*fit, *held_out)} - {clip.label for clip in fit}
-    if missing:
+    if missing and not continuous:
         raise EmofuseError(
             f"Partition {name!r}: every class needs a clip on the fit side, but there is none of "
             f"{', '.join(sorted(map(str, missing)))}."
@@ -103,6 +108,19 @@ def _fold(clips: Sequence[Clip], name: str, k: int, n: int, seed: int) -> tuple[
         rows = list(folds.split(order, [labels[i] for i in order], [groups[i] for i in order]))[k][1]
     held_out = {order[row] for row in rows}
     return [c for i, c in enumerate(clips) if i not in held_out], [c for i, c in enumerate(clips) if i in held_out]
+
+
+def _refuse_unannotated(table: ClipTable, name: str, clips: Sequence[Clip]) -> None:
+    if table.annotations is None:
+        raise EmofuseError(
+            f"Partition {name!r}: continuous emotion is learnt from annotations, but there is no {FILE_NAME} of these "
+            "clips beside the clip table."
+        )
+    without = [clip.clip_id for clip in clips if clip.clip_id not in table.annotations]
+    if without:
+        raise EmofuseError(
+            f"Partition {name!r}: clips of the splits train and val need annotations, but {_some(without)} has none."
+        )
 
 
 def _refuse_shared(name: str, one: str, ours: Sequence[Clip], other: str, theirs: Sequence[Clip]) -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from features.annotations import FILE_NAME
+from features.clips import ClipTable
 from features.errors import EmofuseError
 from features.files import file_sha256
 from models.io import WEIGHTS_FILE
@@ -61,7 +63,20 @@ def entry_spec(run: RunFolder, stage: StageName, entry: Entry) -> TrialSpec:
         weights=weights,
         weights_sha256=digest,
         encoders=encoders,
+        annotations=_annotations(entry, table),
     )
+
+
+def _annotations(entry: Entry, table: ClipTable) -> str:
+    """The fingerprint of the continuous labels that the entry learns; empty for one that learns classes."""
+    if not entry.continuous:
+        return ""
+    if table.annotations is None:
+        raise EmofuseError(
+            f"Entry {entry.name!r} learns continuous emotion, but there is no {FILE_NAME} of these clips beside the "
+            "clip table."
+        )
+    return table.annotations.fingerprint
 
 
 def _weights(run: RunFolder, entry: Entry) -> tuple[str, str]:
@@ -161,6 +176,7 @@ def refit_spec(run: RunFolder, parents: Sequence[Footer]) -> TrialSpec:
     return replace(
         spec,
         partition="full",
+        annotations=first.annotations,
         epochs=max(1, int(sum(parent.best_epoch for parent in parents) / len(parents) + 0.5)),
         parents=tuple(sorted(parent.trial_key for parent in parents)),
         keep_model=True,

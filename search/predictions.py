@@ -33,6 +33,8 @@ class Footer:
     `batch_size` is the one used, half the hyperparameter when memory ran out (None: the family has none); `device` and
     `cpu` (threads) are what it was trained on.
     `weights_sha256` is that of the file of parameters that training began with.
+    `dimensions` are what a trial of continuous emotion scores, in place of `classes`, and `annotations` the fingerprint
+    of what it learnt (search.continuous_predictions).
     """
 
     trial_key: str
@@ -64,6 +66,8 @@ class Footer:
     cpu: float = 1.0
     weights_sha256: str = ""
     encoders: Mapping[str, str] = field(default_factory=dict)
+    dimensions: tuple[str, ...] = ()
+    annotations: str = ""
     schema_version: int = SCHEMA_VERSION
 
 
@@ -159,7 +163,7 @@ def parse_footer(metadata: Mapping[bytes, bytes], path: Path) -> Footer:
             "read it with the release that wrote it, or train the trial again."
         )
     data = {key: value for key, value in data.items() if key in _FIELDS}
-    for name in ("classes", "curve", "parents"):
+    for name in ("classes", "curve", "parents", "dimensions"):
         data[name] = tuple(data.get(name, ()))
     try:
         return Footer(**data)
@@ -170,6 +174,8 @@ def parse_footer(metadata: Mapping[bytes, bytes], path: Path) -> Footer:
 def read_predictions(path: Path) -> Predictions:
     """Read one trial's file back."""
     footer = read_footer(path)
+    if footer.dimensions:
+        raise EmofuseError(f"{path}: expected predictions of classes, but they are of continuous emotion.")
     table = pq.read_table(path, partitioning=None)
     return Predictions(
         footer=footer,

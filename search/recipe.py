@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from features.errors import WrongUse
 from features.names import unknown_name
 from models import registry
-from models.family import Family, Resources
+from models.family import Family, Resources, Task
 from models.space import Float, Int, Parameter, Scalar, Space
 from search import inputs, overrides
 from search.recipe_checks import check_recipe
@@ -77,7 +77,8 @@ class Entry(_Data):
 
     `weights` is a file of pretrained parameters to start from; in a recipe its path starts at the recipe's folder.
     `clip_faces` is the set of the clips' faces that a backbone's layers are computed of, where that isn't its input.
-    `weights_from` is an entry of an earlier backbone stage, whose best trial's parameters take a file's place.
+    `weights_from` is an entry of an earlier backbone stage, whose best trial's parameters take a file's place. `task`
+    is what the family learns, by default what it did in its paper.
     """
 
     _unlisted = frozenset({"name"})
@@ -93,11 +94,17 @@ class Entry(_Data):
     weights: str | None = None
     weights_from: str | None = None
     clip_faces: str | None = None
+    task: Task | None = None
     resources: ResourcesOverride = ResourcesOverride()
 
     def record(self) -> Family:
         """The family's record."""
         return registry.get_family(self.family)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether it learns the annotations of the clips, not their labels."""
+        return (self.task or self.record().tasks[0]) == "regression"
 
     def input_specs(self) -> dict[str, str]:
         """For each slot of the family: the feature-set spec or `<backbone>.<layer>` that it reads.

@@ -54,6 +54,8 @@ def _check_entry(
     family = entry.record()
     if family.stage != stage:
         raise WrongUse(f"Family {family.name!r} belongs to stage {family.stage!r}, but the entry's stage is {stage!r}.")
+    if entry.task and entry.task not in family.tasks:
+        raise WrongUse(f"task: family {family.name!r} is for {' or '.join(family.tasks)}, but got {entry.task!r}.")
     if (entry.max_epochs or 0) > family.max_epochs:
         raise WrongUse(
             f"max_epochs: family {family.name!r} trains for {family.max_epochs} epochs at most, but got "

@@ -114,8 +114,12 @@ class RunFolder(Layout):
 def _checked(path: Path, recipe: Recipe, stage: StageName) -> str:
     table = read_clips(path)
     check_clips(table, media=False)
+    kinds = {entry.continuous for own, entry in recipe.all_entries() if (own == "backbone") == (stage == "backbone")}
     for name in recipe.partition_names(stage):
-        make_partition(table, name, seed=recipe.seed, allow_shared_groups=recipe.allow_shared_groups)
+        for continuous in kinds:
+            make_partition(
+                table, name, seed=recipe.seed, allow_shared_groups=recipe.allow_shared_groups, continuous=continuous
+            )
     return table.fingerprint
 
 
@@ -143,6 +147,8 @@ def _refuse_other_meaning(earlier: RunFolder, run: RunFolder) -> None:
     before = {entry.name: entry for _, entry in old.all_entries()}
     for _, entry in new.all_entries():
         was = before.get(entry.name, entry)
+        if was.continuous != entry.continuous:
+            raise WrongUse(f"{run.path}: entry {entry.name!r} had another task; name the new one anew.")
         if (was.family, was.input_specs()) != (entry.family, entry.input_specs()):
             raise WrongUse(
                 f"{run.path}: entry {entry.name!r} was family {was.family!r} on {_listed(was.input_specs())}, but the "

@@ -185,7 +185,7 @@ class StageJobs:
         self._ended += 1
         best = self._best_so_far(job.spec, ending)
         # A job's log is nothing but these lines, without times of its own.
-        say(f"{time.strftime('%H:%M:%S')}  {self._ended} of {self._total}  {job}: {_told(ending, best)}")
+        say(f"{time.strftime('%H:%M:%S')}  {self._ended} of {self._total}  {job}: {_told(job, ending, best)}")
 
     def _best_so_far(self, spec: TrialSpec, ending: Ending) -> bool:
         if ending.status != "finished" or ending.value is None:
@@ -199,12 +199,12 @@ def _ending(result: TrialResult) -> Ending:
     return Ending(result.status, result.value, result.epochs, result.wall_s, result.reason, result.kind)
 
 
-def _told(ending: Ending, best: bool) -> str:
+def _told(job: Job, ending: Ending, best: bool) -> str:
     if ending.status != "finished":
         return f"{ending.status}: {ending.reason}"
     epochs = f"{ending.epochs} epoch{'s' if ending.epochs != 1 else ''}"
     mark = " (best so far)" if best else ""
-    return f"held-out accuracy {ending.value or 0.0:.3f}{mark}, {epochs}, {ending.wall_s:.1f} s"
+    return f"held-out {job.spec.metric} {ending.value or 0.0:.3f}{mark}, {epochs}, {ending.wall_s:.1f} s"
 
 
 class Workers:

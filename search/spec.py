@@ -21,6 +21,8 @@ class TrialSpec:
 
     `encoders` are, for each slot of a fusion and each partition, the key of the trial whose encodings it reads; its
     `feature_keys` are those trials' configuration keys. `keep_encodings` keeps the model's own, for a later fusion.
+
+    `annotations` is the fingerprint of the continuous labels that the trial learns; empty: it tells classes apart.
     """
 
     run: str
@@ -52,9 +54,15 @@ class TrialSpec:
     encoders: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     keep_encodings: bool = False
     keep_from: float | None = None
+    annotations: str = ""
 
     def __str__(self) -> str:
         return f"{self.entry} {self.trial_key[:8]} {self.partition}"
+
+    @property
+    def metric(self) -> str:
+        """What the search maximises, in words."""
+        return "CCC" if self.annotations else "accuracy"
 
     @property
     def config_key(self) -> str:
@@ -72,6 +80,7 @@ class TrialSpec:
             "seed": self.recipe_seed,
             "max_epochs": self.max_epochs,
             **({"weights": self.weights_sha256} if self.weights_sha256 else {}),
+            **({"annotations": self.annotations} if self.annotations else {}),
             **({"whitened": whitened} if (whitened := self._whitened) else {}),
         })
 

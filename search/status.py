@@ -24,8 +24,9 @@ from search.status_view import table
 class EntryStatus:
     """One entry's trials (configurations times partitions): how many there shall be, and how they ended.
 
-    `left` are those that have not ended, the `running` ones included. `best` is the highest held-out accuracy of a
-    configuration, the mean over its partitions; `best_config` its key. `reason` is why the first failed trial failed.
+    `left` are those that have not ended, the `running` ones included. `best` is the highest held-out accuracy or mean
+    CCC of a configuration, the mean over its partitions; `best_config` its key. `reason` is why the first failed trial
+    failed.
     """
 
     stage: str

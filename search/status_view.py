@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from models.metrics import search_value
 from search.gpus import GpuUse
 from search.heartbeats import Heartbeat
 from search.remote import shown
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 20  # trials that run now
 _HEAD = (
-    "stage", "entry", "family", "trials", "finished", "running", "pruned", "failed", "left", "best held-out accuracy"
+    "stage", "entry", "family", "trials", "finished", "running", "pruned", "failed", "left", "best held out"
 )
 
 
@@ -49,7 +50,7 @@ def _aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
 
 
 def _now(beats: Sequence[Heartbeat]) -> Iterable[str]:
-    rows = [("running now", "", "epoch", "loss", "accuracy", "since", "memory", "where")]
+    rows = [("running now", "", "epoch", "loss", "held out", "since", "memory", "where")]
     for beat in beats[:_SHOWN]:
         last = beat.curve[-1] if beat.curve else {}
         of = f" of {beat.max_epochs}" if beat.max_epochs else ""
@@ -58,7 +59,7 @@ def _now(beats: Sequence[Heartbeat]) -> Iterable[str]:
             memory += f", {beat.usage.gpu_own_mb / 1000:.1f} GB of GPU"
         rows.append((
             f"{beat.entry} {beat.trial_key[:8]}", beat.partition, f"{beat.epoch}{of}", _number(last.get("loss")),
-            _number(last.get("accuracy")), duration(time.time() - beat.started_s), memory, f"{beat.host}:{beat.pid}",
+            _number(search_value(last)), duration(time.time() - beat.started_s), memory, f"{beat.host}:{beat.pid}",
         ))
     yield from _aligned(rows, 2)
     if len(beats) > _SHOWN:

@@ -4,17 +4,24 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
 from features.errors import EmofuseError
 from features.files import replacing_folder
-from models.family import Context, Family, Model, Report
-from models.metrics import held_out_metrics
+from models.family import Context, ContinuousModel, Family, Model, Report
+from models.metrics import held_out_metrics, search_value
 from models.registry import get_family
 from models.whitened import build_whitened
 from search.batch import NAME, used_batch
+from search.continuous_data import ContinuousData, predict_tracks
+from search.continuous_predictions import (
+    ContinuousPredictions,
+    Track,
+    held_out_ccc,
+    write_continuous_predictions,
+)
 from search.encodings import write_encodings
 from search.failures import Kind
 from search.hygiene import clean_process, pick_device
@@ -32,8 +39,8 @@ __all__ = ["TrialResult", "TrialSpec", "entry_spec", "finished_result", "refit_s
 
 @dataclass(frozen=True)
 class TrialResult:
-    """How a trial ended. `value` is the held-out accuracy (None for a refit or a failure); `reused` tells that its
-    predictions lay there already."""
+    """How a trial ended. `value` is the held-out accuracy or mean CCC (None for a refit or a failure); `reused` tells
+    that its predictions lay there already."""
 
     trial_key: str
     config_key: str
@@ -96,6 +103,8 @@ def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None 
             f"version {family.version}: install the same emofuse everywhere."
         )
     data = read_data(spec)
+    if spec.annotations:
+        data = ContinuousData.of(data, spec)
     model = _build(family, spec, data, device)
     held_out = data.labelled(data.partition.held_out_ids) if data.partition.held_out_ids else None
     share = len(held_out) / len(data.partition.held_out_ids) if held_out else 1.0
@@ -107,9 +116,9 @@ def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None 
         report=_over_all_clips(report, share) if report else None,
         resume=layout.checkpoint_folder(spec.trial_key),
     )
-    predictions = _predict(model, data)
-    metrics = _metrics(predictions, data)
-    if spec.keep_model or (spec.keep_from is not None and metrics.get("accuracy", 0.0) >= spec.keep_from):
+    outputs = _Tracks.of(model, data) if isinstance(data, ContinuousData) else _Classes.of(model, data)
+    metrics = outputs.metrics()
+    if spec.keep_model or (spec.keep_from is not None and (search_value(metrics) or 0.0) >= spec.keep_from):
         _save(model, layout.model_folder(spec.trial_key))
     if spec.keep_encodings:
         write_encodings(layout, spec, model, data)
@@ -144,8 +153,10 @@ def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None 
         cpu=spec.cpu,
         weights_sha256=spec.weights_sha256,
         encoders=spec.encoder_keys,
+        dimensions=data.dimensions,
+        annotations=spec.annotations,
     )
-    path = write_predictions(layout.path, _rows(footer, data, predictions))
+    path = outputs.write(layout.path, footer)
     layout.drop_checkpoint(spec.trial_key)
     layout.clear_outcome(spec.trial_key)
     return _result(footer, path)
@@ -154,7 +165,7 @@ def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None 
 def _build(family: Family, spec: TrialSpec, data: TrialData, device: str) -> Model:
     shapes = {slot: tuple(stored.shape) for slot, stored in data.sets.items()}
     columns = {slot: stored.info.columns for slot, stored in data.sets.items()}
-    context = Context(data.classes, shapes, spec.seed, device, trial_weights(spec), columns)
+    context = Context(data.classes, shapes, spec.seed, device, trial_weights(spec), columns, data.dimensions)
     batch = {} if spec.batch_size is None else {NAME: spec.batch_size}
     return build_whitened(family, {**spec.hyperparameters, **batch}, context, whitenings(spec.inputs))
 
@@ -170,16 +181,52 @@ def _save(model: Model, folder: Path) -> None:
 
 
 def _over_all_clips(report: Report, share: float) -> Report:
-    """`report`, told the accuracy over all held-out clips when only a `share` of them has features."""
+    """`report`, told the accuracy over all held-out clips when only a `share` of them has features; CCC likewise."""
 
     def scaled(epoch: int, metrics: dict[str, float]) -> None:
-        report(epoch, {name: value * share if name == "accuracy" else value for name, value in metrics.items()})
+        told = ("accuracy", "ccc")
+        report(epoch, {name: value * share if name in told else value for name, value in metrics.items()})
 
     return scaled
 
 
+@dataclass(frozen=True)
+class _Tracks:
+    """What a trial of continuous emotion predicts."""
+
+    data: ContinuousData
+    tracks: tuple[Track, ...]
+
+    @classmethod
+    def of(cls, model: Model, data: ContinuousData) -> "_Tracks":
+        return cls(data, predict_tracks(cast(ContinuousModel, model), data))
+
+    def metrics(self) -> dict[str, float]:
+        return held_out_ccc(self.tracks, self.data.dimensions)
+
+    def write(self, run: Path, footer: Footer) -> Path:
+        return write_continuous_predictions(run, ContinuousPredictions(footer, self.tracks))
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """What a trial predicts: class probabilities (C,) by clip id, for the clips that have features."""
+
+    data: TrialData
+    probabilities: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, model: Model, data: TrialData) -> "_Classes":
+        return cls(data, _predict(model, data))
+
+    def metrics(self) -> dict[str, float]:
+        return _metrics(self.probabilities, self.data)
+
+    def write(self, run: Path, footer: Footer) -> Path:
+        return write_predictions(run, _rows(footer, self.data, self.probabilities))
+
+
 def _predict(model: Model, data: TrialData) -> dict[str, np.ndarray]:
-    """Class probabilities (C,) by clip id, for the clips that have features."""
     found: dict[str, np.ndarray] = {}
     for ids in (data.partition.fit_ids, data.partition.held_out_ids, data.partition.test_ids):
         # One side at a time: its features are in memory once more while the model works on them.
@@ -219,6 +266,6 @@ def _rows(footer: Footer, data: TrialData, predictions: Mapping[str, np.ndarray]
 def _result(footer: Footer, path: Path) -> TrialResult:
     return TrialResult(
         footer.trial_key, footer.config_key, footer.entry, footer.partition, "finished",
-        value=footer.metrics.get("accuracy"), metrics=footer.metrics, epochs=footer.epochs,
+        value=search_value(footer.metrics), metrics=footer.metrics, epochs=footer.epochs,
         best_epoch=footer.best_epoch, wall_s=footer.wall_s, path=path,
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from features.annotations import annotations_path
 from features.clips import ClipTable, read_clips
 from features.errors import EmofuseError
 from features.store import StoredSet, open_set
@@ -33,6 +34,11 @@ class TrialData:
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the scores."""
         return self.table.classes
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """None: clips are scored in `classes`."""
+        return ()
 
     def usable(self, ids: Sequence[str]) -> list[str]:
         """Those of `ids` that have all features."""
@@ -76,7 +82,7 @@ def open_input(slot: Input, spec: str, key: str | None, run: Path, store: Path, 
     return stored
 
 
-_TABLES = Kept[tuple[Path, ClipTable]](4, lambda found: [found[0]])
+_TABLES = Kept[tuple[Path, ClipTable]](4, lambda found: [found[0], annotations_path(found[0])])
 _SET_FILES = ("set.json", "clips.parquet", "data.arrow")
 _SETS = Kept[StoredSet](16, lambda stored: [stored.folder / name for name in _SET_FILES])
 
@@ -90,7 +96,8 @@ def read_data(spec: TrialSpec) -> TrialData:
             f"{spec.clips_fingerprint[:12]}; use the table that the run was started with."
         )
     partition = make_partition(
-        table, spec.partition, seed=spec.recipe_seed, allow_shared_groups=spec.allow_shared_groups
+        table, spec.partition, seed=spec.recipe_seed, allow_shared_groups=spec.allow_shared_groups,
+        continuous=bool(spec.annotations),
     )
     inputs = slots(get_family(spec.family), spec.inputs)
     sets = {slot: _opened(spec, inputs[slot], table) for slot in spec.inputs}

@@ -118,7 +118,7 @@ def test_a_worker_that_keeps_dying_is_a_failed_trial_unless_the_search_stops(tun
     assert (ending.status, ending.reason) == ("failed", "its worker process died more than 3 times")
     searcher.suggest("b")
     source.stop = True
-    searcher.on_trial_complete("b", {"epoch": 2, "accuracy": 0.1})
+    searcher.on_trial_complete("b", {"epoch": 2, "value": 0.1})
     assert len(source.ended) == 1 and searcher.suggest("c") == "FINISHED"
 
 
