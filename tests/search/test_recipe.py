@@ -179,7 +179,7 @@ def test_mistakes_are_told(tmp_path, changes, told):
          "Unknown family 'centroit': known are centroid, fused, pooled, toy_cnn. Did you mean 'centroid'?"),
         ({"trials": 0}, "stages[0].entries.one.trials: expected a number greater than 0, but got 0."),
         ({"trails": 3}, "Unknown key 'trails': known are clip_faces, family, fixed, inputs, max_epochs, published, "
-                        "resources, space, trials, weights, weights_from. Did you mean 'trials'?"),
+                        "resources, space, task, trials, weights, weights_from. Did you mean 'trials'?"),
         ({"name": "two"}, "an entry's name is its key; leave out name 'two'."),
         ({"max_epochs": 7},
          "max_epochs: family 'centroid' trains for 6 epochs at most, but got 7; a recipe may only lower it."),

@@ -25,7 +25,7 @@ def test_all_that_is_known_of_a_search():
     search = SearchBeat("head", 5, 0.0, "http://10.0.0.1:8265")
     status = Status(Path("run"), True, (ENTRY,), search, beats, gpu_use(beats), Pace(1234.4, 7500.0))
     text = full_text(status)
-    assert "clips  lstm   audio_lstm      10         4        2       1       0     5                   0.613" in text
+    assert "clips  lstm   audio_lstm      10         4        2       1       0     5          0.613" in text
     assert "lstm aaaaaaaa  train  12 of 50  1.250     0.500" in text and "2.0 GB, 1.5 GB of GPU  node1:7" in text
     assert "node1 GPU 3 (H200): 2 trials, 9.0 of 140.0 GB, busy 50% of the time" in text
     assert "1,234 trials per hour; about 2 h 5 min to go, until " in text
