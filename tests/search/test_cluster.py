@@ -78,10 +78,10 @@ def test_asha_stops_the_worse_half_within_an_entry_and_partition(tuned):
     for name in "abcd":
         assert set(searcher.suggest(name)) == {"name", "spec", "rungs", "request", "remote"}
     assert searcher.suggest("e") == "FINISHED"
-    assert [report(name, epoch=2, accuracy=a) for name, a in (("a", 0.5), ("b", 0.7), ("c", 0.4))] == [
+    assert [report(name, epoch=2, value=a) for name, a in (("a", 0.5), ("b", 0.7), ("c", 0.4))] == [
         "CONTINUE", "CONTINUE", "STOP",
     ]
-    assert report("d", epoch=2, accuracy=0.1) == "CONTINUE"
+    assert report("d", epoch=2, value=0.1) == "CONTINUE"
     assert source.ended == [(jobs[2], Ending("pruned", 0.4, 2, 0.0, "stopped early by ASHA after 2 epochs"))]
 
 
@@ -90,9 +90,9 @@ def test_a_configuration_stops_on_all_partitions(tuned):
     source, searcher, report = tuned(jobs)
     for name in "abc":
         searcher.suggest(name)
-    report("a", epoch=2, accuracy=0.9)
-    assert report("b", epoch=2, accuracy=0.1) == "STOP"
-    assert report("c", epoch=4, accuracy=0.9) == "STOP"
+    report("a", epoch=2, value=0.9)
+    assert report("b", epoch=2, value=0.1) == "STOP"
+    assert report("c", epoch=4, value=0.9) == "STOP"
     assert [(job.spec.partition, ending.status) for job, ending in source.ended] == [
         ("train", "pruned"), ("swap", "pruned"),
     ]
