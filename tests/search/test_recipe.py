@@ -145,8 +145,8 @@ def test_a_missing_file_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"sead": 1}, "Unknown key 'sead': known are allow_shared_groups, asha, name, partitions, sampler, seed, "
-                      "stages. Did you mean 'seed'?"),
+        ({"sead": 1}, "Unknown key 'sead': known are allow_shared_groups, asha, disk_budget_gb, keep, name, "
+                      "partitions, sampler, seed, stages. Did you mean 'seed'?"),
         ({"seed": "one"}, "seed: expected a valid integer, but got 'one'."),
         ({"seed": -1}, "seed: expected a number greater than or equal to 0, but got -1."),
         ({"sampler": "tpee"}, "sampler: expected 'auto', 'random' or 'tpe', but got 'tpee'."),
