@@ -14,7 +14,7 @@ from features.errors import EmofuseError
 from search.ended import Ended, read_ended
 from search.gpus import GpuUse, gpu_use
 from search.heartbeats import Heartbeat, SearchBeat, read_running, read_search
-from search.layout import Layout
+from search.layout import Layout, Outcome
 from search.pace import Pace, measure
 from search.planned import Planned, read_plan
 from search.status_view import table
@@ -47,7 +47,8 @@ class EntryStatus:
 class Status:
     """A run's entries in the recipe's order; `running` tells whether a search works on it now.
 
-    `now` are the trials that are trained at this moment, `pace` how fast the search goes (None: it doesn't).
+    `now` are the trials that are trained at this moment, `pace` how fast the search goes (None: it doesn't),
+    `failures` the records of those that failed.
     """
 
     run: Path
@@ -57,6 +58,7 @@ class Status:
     now: tuple[Heartbeat, ...] = ()
     gpus: tuple[GpuUse, ...] = ()
     pace: Pace | None = None
+    failures: tuple[Outcome, ...] = ()
 
     @property
     def left(self) -> int:
@@ -73,6 +75,7 @@ class Status:
             "now": [{**asdict(beat), "epoch": beat.epoch} for beat in self.now],
             "gpus": [asdict(gpu) for gpu in self.gpus],
             "pace": asdict(self.pace) if self.pace else None,
+            "failures": [asdict(outcome) for outcome in self.failures],
         }
 
     def check(self) -> None:
@@ -105,7 +108,9 @@ def read_status(run: Layout) -> Status:
     if active and search is not None:
         left = {entry.entry: entry.left for entry in entries}
         pace = measure(ended, beats, left, search.started_s, now_s)
-    return Status(run.path, active, entries, search, beats, gpu_use(beats), pace)
+    failed = (run.outcome(trial.trial_key) for trial in ended if trial.status == "failed")
+    failures = tuple(outcome for outcome in failed if outcome is not None)
+    return Status(run.path, active, entries, search, beats, gpu_use(beats), pace, failures)
 
 
 def _entry_status(planned: Planned, ended: Sequence[Ended], running: int) -> EntryStatus:

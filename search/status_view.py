@@ -1,6 +1,7 @@
 """A search's status as text."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,10 @@ def full_text(status: "Status") -> str:
         blocks.append("\n".join(_now(status.now)))
     if status.gpus:
         blocks.append("\n".join(map(_gpu, status.gpus)))
+    if status.failures:
+        counts = Counter(outcome.kind or "error" for outcome in status.failures)
+        told = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+        blocks.append(f"Failed: {told}; reasons and tracebacks lie in trials/, emofuse search retry queues them again.")
     blocks.append("\n".join(_ending(status)))
     return "\n\n".join(blocks)
 

@@ -1,5 +1,6 @@
 """Failed trials are tried again under their own keys, as new trials of the study."""
 
+import json
 from dataclasses import replace
 
 import optuna
@@ -54,6 +55,12 @@ def _study(run):
 
 def test_a_retry_is_a_new_trial_of_the_study(broken, search, capsys):
     assert _study(broken) == [("FAIL", None), ("COMPLETE", None)]
+    assert emofuse.main(["search", "status", str(broken.path)]) == 0
+    assert "Failed: 1 error, 1 diverged; reasons and tracebacks lie in trials/" in capsys.readouterr().out
+    assert emofuse.main(["search", "status", str(broken.path), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)["failures"]
+    assert {(row["kind"], row["reason"]) for row in shown} == {("diverged", "loss nan"), ("error", "ValueError: no")}
+    assert all((broken.path / row["traceback"]).exists() for row in shown)
     failed, kept = {o.trial_key for o in broken.outcomes()}, set(prediction_files(broken.path))
     assert emofuse.main(["search", "retry", str(broken.path)]) == 0
     assert "2 trials are queued again (1 error, 1 diverged)" in capsys.readouterr().out
