@@ -41,14 +41,20 @@ def remote_of(run: Path) -> "Remote | None":
     return _open.get(run.resolve())
 
 
+def opened(uri: str, role: Role) -> "Remote":
+    """The run at `uri`, which `remote_of` its mirror finds from now on."""
+    remote = Remote(uri, role)
+    _open[remote.local.resolve()] = remote
+    return remote
+
+
 def mirrored(place: str, role: Role) -> Path:
     """The run folder to work on for `place`: the path itself, or for a URI its local mirror, brought up to date."""
     if not is_uri(place):
         return Path(place)
-    remote = Remote(place, role)
+    remote = opened(place, role)
     remote.pull()
     remote.forget_stale()
-    _open[remote.local.resolve()] = remote
     return remote.local
 
 
@@ -71,7 +77,8 @@ def shown(run: Path) -> str:
 def push_all() -> None:
     """Write back what a command added to the mirrors that it opened."""
     for remote in _open.values():
-        remote.push()
+        if remote.role != "worker":  # which writes back what a trial wrote, and no more
+            remote.push()
 
 
 class Remote:

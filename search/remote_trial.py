@@ -7,7 +7,7 @@ from models.family import Report
 from models.pulse import Stopped
 from search.attempts import attempt_trial
 from search.layout import Layout
-from search.remote import Remote
+from search.remote import Remote, opened
 from search.spec import TrialSpec
 from search.trial import TrialResult
 from search.watchdog import last_words
@@ -21,7 +21,7 @@ def attempt_remote_trial(uri: str, spec: TrialSpec, report: Report | None = None
 
     A checkpoint goes there after the epoch that wrote it, so that another node can take the trial over.
     """
-    remote = Remote(uri, "worker")
+    remote = opened(uri, "worker")
     here = Layout(remote.local)
     prediction = _name(remote, here.prediction(spec.entry, spec.trial_key))
     checkpoint = _name(remote, here.checkpoint_folder(spec.trial_key))
