@@ -6,26 +6,22 @@ piece, so a reader sees the old one or the new one.
 """
 
 import os
-import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
-from features.errors import EmofuseError, WrongUse
+from features.errors import WrongUse
 from features.files import content_key, replacing
 from features.progress import say
+from search import lease
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
 
 Role = Literal["driver", "worker", "reader"]
-PUSH_EVERY_S = 10.0
-# A driver that has not written for so long is taken for dead.
-LEASE_S = 3 * PUSH_EVERY_S
 _LEASE = "driver.json"
 _THREADS = 16
 _open: dict[Path, "Remote"] = {}
@@ -152,13 +148,14 @@ class Remote:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep other drivers away and write the mirror back every few seconds, and once more at the end."""
-        self._take()
+        own = lease.Lease(self.uri, self._read_lease, lambda text: self._write(_LEASE, text.encode()))
+        own.take()
         done = threading.Event()
 
         def keep() -> None:
-            while not done.wait(PUSH_EVERY_S):
+            while not done.wait(lease.BEAT_S):
                 try:
-                    self._beat()
+                    own.beat()
                     self.push()
                 except OSError as error:
                     say(f"{self.uri}: can't be written now ({_line(error)}); trying again")
@@ -173,25 +170,7 @@ class Remote:
             self.push()
             self.delete(_LEASE)
 
-    def _take(self) -> None:
-        first = self._lease()
-        if first is not None and not _dead_here(first):
-            say(f"{self.uri}: a driver was here ({_holder(first)}); looking whether it still is ...")
-            until = time.monotonic() + LEASE_S
-            while time.monotonic() < until and self._lease() == first:
-                time.sleep(1.0)
-            if self._lease() not in (None, first):
-                raise EmofuseError(
-                    f"{self.uri}: another search ({_holder(first)}) works on this run; wait for it, stop it, or choose "
-                    "another folder with -o."
-                )
-        self._beat()
-
-    def _beat(self) -> None:
-        text = f"{socket.gethostname()}\n{os.getpid()}\n{time.time()}"
-        self._write(_LEASE, text.encode())
-
-    def _lease(self) -> str | None:
+    def _read_lease(self) -> str | None:
         try:
             with self._fs.open_input_stream(f"{self._base}/{_LEASE}") as stream:
                 return stream.read().decode()
@@ -284,24 +263,6 @@ def _same(path: Path, info: Any) -> bool:
 
 def _hidden(name: str) -> bool:
     return any(part.startswith(".") or part.endswith(".lock") for part in name.split("/"))
-
-
-def _dead_here(lease: str) -> bool:
-    host, pid, _ = lease.split("\n")
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    return False
-
-
-def _holder(lease: str) -> str:
-    host, pid, _ = lease.split("\n")
-    return f"process {pid} on {host}"
 
 
 def _line(error: Exception) -> str:

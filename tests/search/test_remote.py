@@ -12,8 +12,8 @@ import pytest
 from test_runner import _recipe, _search, data  # noqa: F401  the fixture and the small searches
 
 from features.errors import EmofuseError, WrongUse
+from search import lease, remote_trial
 from search import remote as remote_module
-from search import remote_trial
 from search.plan import entry_spec
 from search.predictions import prediction_files
 from search.recipe import read_recipe
@@ -159,13 +159,15 @@ def test_a_journal_is_put_without_its_last_half_line(uri):
 
 
 def test_a_second_driver_is_kept_away_while_the_first_writes(uri, monkeypatch):
-    monkeypatch.setattr(remote_module, "PUSH_EVERY_S", 0.2)
-    monkeypatch.setattr(remote_module, "LEASE_S", 3.0)
-    monkeypatch.setattr(remote_module, "_dead_here", lambda lease: False)
-    first = Remote(uri, "driver")
-    with first.held(), pytest.raises(EmofuseError, match=rf"another search \(process {os.getpid()} on .*\) works on"):
-        Remote(uri, "driver")._take()
-    Remote(uri, "driver")._take()
+    monkeypatch.setattr(lease, "BEAT_S", 0.2)
+    monkeypatch.setattr(lease, "LEASE_S", 3.0)
+    monkeypatch.setattr(lease, "_dead_here", lambda text: False)
+    first, second = Remote(uri, "driver"), Remote(uri, "driver")
+    told = rf"another search \(process {os.getpid()} on .*\) works on"
+    with first.held(), pytest.raises(EmofuseError, match=told), second.held():
+        pass
+    with second.held():
+        pass
 
 
 def test_a_dead_drivers_run_is_taken_over_at_once(uri):

@@ -1,0 +1,63 @@
+"""One driver at a time on a run that lies on an object store, which has no locks."""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from features.errors import EmofuseError
+from features.progress import say
+
+# How often the holder writes; one that has not written three times in a row is taken for dead.
+BEAT_S = 10.0
+LEASE_S = 3 * BEAT_S
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A small object that its holder writes again and again; `place` names the run in messages."""
+
+    place: str
+    read: Callable[[], str | None]
+    write: Callable[[str], None]
+
+    def take(self) -> None:
+        """Become the holder; EmofuseError when another one lives.
+
+        The clocks of hosts and store needn't agree: a holder lives when what it writes changes.
+        """
+        first = self.read()
+        if first is not None and not _dead_here(first):
+            say(f"{self.place}: a driver was here ({_holder(first)}); looking whether it still is ...")
+            until = time.monotonic() + LEASE_S
+            while time.monotonic() < until and self.read() == first:
+                time.sleep(min(1.0, LEASE_S / 4))
+            if self.read() not in (None, first):
+                raise EmofuseError(
+                    f"{self.place}: another search ({_holder(first)}) works on this run; wait for it, stop it, or "
+                    "choose another folder with -o."
+                )
+        self.beat()
+
+    def beat(self) -> None:
+        """Tell that the holder lives."""
+        self.write(f"{socket.gethostname()}\n{os.getpid()}\n{time.time()}")
+
+
+def _dead_here(text: str) -> bool:
+    host, pid, _ = text.split("\n")
+    if host != socket.gethostname():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False
+
+
+def _holder(text: str) -> str:
+    host, pid, _ = text.split("\n")
+    return f"process {pid} on {host}"
