@@ -10,7 +10,7 @@
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,13 +29,18 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle. `feature_versions` tells for each feature set the extractor version of the training data."""
+    """A verified bundle.
+
+    `selections` are, by input, the numbers that are kept of a backbone's layer. `feature_versions` tells for each
+    feature set the extractor version of the training data.
+    """
 
     folder: Path
     ensemble: Ensemble
     members: tuple[BundleMember, ...]
     backbones: Mapping[str, BundleBackbone]
     encoders: Mapping[str, BundleMember]
+    selections: Mapping[str, Sequence[int]]
     feature_versions: Mapping[str, int]
     versions: Mapping[str, str]
 
@@ -59,6 +64,7 @@ def export_bundle(run: "RunFolder", ensemble: Ensemble, folder: Path) -> Path:
         "schema_version": SCHEMA_VERSION,
         "members": [asdict(member) for member in members],
         "backbones": {name: asdict(backbone) for name, backbone in found.backbones.items()},
+        "selections": {spec: list(columns) for spec, columns in found.selections.items()},
         "encoders": {name: asdict(encoder) for name, encoder in found.encoders.items()},
         "feature_versions": {spec: _extractor_version(spec) for spec in sorted(found.feature_specs)},
         "versions": dict(found.versions),
@@ -90,6 +96,7 @@ def open_bundle(folder: Path) -> Bundle:
         members=tuple(BundleMember(**member) for member in contents["members"]),
         backbones={name: BundleBackbone(**data) for name, data in contents["backbones"].items()},
         encoders={name: BundleMember(**data) for name, data in contents.get("encoders", {}).items()},
+        selections=contents.get("selections", {}),
         feature_versions=contents["feature_versions"],
         versions=contents["versions"],
     )

@@ -42,6 +42,7 @@ class Collector:
         self.sources: dict[str, Path] = {}
         self.backbones: dict[str, BundleBackbone] = {}
         self.encoders: dict[str, BundleMember] = {}
+        self.selections: dict[str, tuple[int, ...]] = {}
         self.feature_specs: set[str] = set()
         self.versions: Mapping[str, str] = {}
 
@@ -76,14 +77,18 @@ class Collector:
     def _layer(self, spec: str, key: str) -> str:
         from search.activations import read_source
 
-        found, backbone = read_source(self._run, spec, key), spec.partition(".")[0]
+        (found, columns), backbone = read_source(self._run, spec, key), spec.partition(".")[0]
         name = _short(backbone, found.backbone)
         if name not in self.backbones:
             place = f"backbones/{name}"
             self.sources[place] = self._saved(backbone, found.backbone)
             self.backbones[name] = BundleBackbone(backbone, place, found.images)
         self.feature_specs.add(found.images)
-        return f"{name}.{found.layer}"
+        if not columns:
+            return f"{name}.{found.layer}"
+        cut = f"{name}.{found.layer}:selected={len(columns)}"
+        self.selections[cut] = columns
+        return cut
 
     def _saved(self, entry: str, trial_key: str) -> Path:
         folder = self._run.model_folder(trial_key)

@@ -104,7 +104,8 @@ class _ClipArrays:
         backbone, dot, layer = spec.partition(".")
         if dot and backbone in bundle.backbones:
             images = self._array(bundle.backbones[backbone].images)
-            return self._predictor._backbones[backbone].activations(images, layer)
+            values = self._predictor._backbones[backbone].activations(images, layer.partition(":")[0])
+            return values[:, bundle.selections[spec]] if spec in bundle.selections else values
         parsed = parse_spec(spec)
         feature_set = get_set(parsed.name)
         values = feature_set.extract(self._media, parsed.params).values

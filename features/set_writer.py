@@ -267,7 +267,9 @@ class _DataFile:
         if self._writer is None:
             self._writer = pa.ipc.new_file(self.path, schema)
         if self._waiting:
-            x = pa.FixedShapeTensorArray.from_numpy_ndarray(np.concatenate([values for values, _ in self._waiting]))
+            # Arrays whose last axis does not lie closest together keep their order in a concatenation.
+            rows = np.ascontiguousarray(np.concatenate([values for values, _ in self._waiting]))
+            x = pa.FixedShapeTensorArray.from_numpy_ndarray(rows)
             time_s = pa.array(np.concatenate([times for _, times in self._waiting]))
             self._writer.write_batch(pa.record_batch([x, time_s], schema=schema))
         self._waiting, self._waiting_bytes = [], 0

@@ -13,23 +13,31 @@ from features.store import SetWriter, StoredSet, open_set
 from models.family import Backbone
 from models.registry import get_family
 from search.hygiene import clean_process, pick_device
-from search.inputs import canonical_spec, source, split_layer
+from search.inputs import canonical_spec, layer_name, selected, source, split_layer
 from search.predictions import Footer, prediction_files, read_footer
 from search.recipe import Entry, Recipe
 from search.runfolder import RunFolder
+from search.selected import select
+
+_COLUMNS = "columns"
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where activations come from: a backbone's trial, its layer, and the set of images that it saw."""
+    """Where activations come from: a backbone's trial, its layer, and the set of images that it saw.
+
+    `selected` is to how many of its numbers the layer is cut; None: it is whole.
+    """
 
     backbone: str
     layer: str
     images: str
+    selected: int | None = None
 
     def key(self, images_key: str) -> str:
         """The activations' key, given the key of the images' set."""
-        return content_key({"backbone": self.backbone, "layer": self.layer, "images": images_key})
+        cut = {"selected": self.selected} if self.selected else {}
+        return content_key({"backbone": self.backbone, "layer": self.layer, "images": images_key, **cut})
 
 
 def best_backbone(run: RunFolder, name: str) -> Footer:
@@ -66,10 +74,12 @@ def activation_key(run: RunFolder, spec: str, table: ClipTable) -> str:
     return source.key(open_set(run.store, source.images, table).key)
 
 
-def read_source(run: RunFolder, spec: str, key: str) -> Source:
-    """Which backbone trial, layer and images the stored activations `<spec>/<key>` were made of."""
-    params = read_json(run.activations / spec / key / "set.json", "the description of stored activations")["params"]
-    return Source(params["backbone"], params["layer"], params["images"])
+def read_source(run: RunFolder, spec: str, key: str) -> tuple[Source, tuple[int, ...]]:
+    """What the activations `<spec>/<key>` were made of, and which of the layer's numbers they are (none: all)."""
+    folder = run.activations / layer_name(spec) / key
+    params = read_json(folder / "set.json", "the description of stored activations")["params"]
+    columns = tuple(map(int, params[_COLUMNS].split())) if _COLUMNS in params else ()
+    return Source(params["backbone"], params["layer"], params["images"], len(columns) or None), columns
 
 
 def ensure_entry_activations(run: RunFolder, entry: Entry, device: str | None = None) -> None:
@@ -81,6 +91,8 @@ def ensure_entry_activations(run: RunFolder, entry: Entry, device: str | None = 
 def ensure_activations(run: RunFolder, spec: str, device: str | None = None) -> StoredSet:
     """The activations of the best backbone's layer `spec` (`face_cnn.conv2`) for all clips, computed if need be.
 
+    Of `face_cnn.conv2:selected=2048` only the numbers that search/selected.py finds on the stills are kept.
+
     A clip without faces fails here as it did there. Killed work goes on where it stopped; two processes that compute
     the same activations don't disturb each other.
     """
@@ -88,16 +100,18 @@ def ensure_activations(run: RunFolder, spec: str, device: str | None = None) -> 
     source = _source(run, spec)
     images = open_set(run.store, source.images, table)
     key = source.key(images.key)
-    folder = run.activations / spec / key
+    folder = run.activations / layer_name(spec) / key
     if (folder / "set.json").exists():
         return StoredSet(folder)
-    family = get_family(best_backbone(run, str(spec.partition(".")[0])).family)
+    footer = best_backbone(run, str(spec.partition(".")[0]))
+    family = get_family(footer.family)
     device = device or pick_device(family.resources.gpu)
     with clean_process(0, family.resources.cpu):
         backbone = cast(Backbone, family.load(run.model_folder(source.backbone), device))
         if source.layer not in backbone.layers:
             raise unknown_name(f"layer of backbone {family.name!r}", source.layer, backbone.layers)
-        return _compute(run, spec, key, source, backbone, images, table)
+        columns = select(run, footer, backbone, source.layer, source.selected) if source.selected else ()
+        return _compute(run, spec, key, source, columns, backbone, images, table)
 
 
 def _source(run: RunFolder, spec: str) -> Source:
@@ -105,21 +119,32 @@ def _source(run: RunFolder, spec: str) -> Source:
     if layer is None:
         raise ValueError(f"Expected <backbone>.<layer>, but got {spec!r}.")
     footer = best_backbone(run, layer[0])
-    return Source(footer.trial_key, layer[1], image_spec(run.recipe, footer))
+    return Source(footer.trial_key, layer[1], image_spec(run.recipe, footer), selected(spec))
 
 
 def _compute(
-    run: RunFolder, spec: str, key: str, source: Source, backbone: Backbone, images: StoredSet, table: ClipTable
+    run: RunFolder,
+    spec: str,
+    key: str,
+    source: Source,
+    columns: tuple[int, ...],
+    backbone: Backbone,
+    images: StoredSet,
+    table: ClipTable,
 ) -> StoredSet:
     ids = [clip.clip_id for clip in table.clips]
     with_faces = [clip_id for clip_id in ids if images.has(clip_id)]
     if not with_faces:
         raise EmofuseError(f"Activations of {spec!r}: no clip has the {source.images!r} features that it reads.")
-    width = backbone.activations(images[with_faces[0]][:1], source.layer).shape[1]
+    names = backbone.columns(source.layer)
     params = {"backbone": source.backbone, "layer": source.layer, "images": source.images}
+    if columns:
+        params[_COLUMNS] = " ".join(map(str, columns))
+        names = tuple(names[column] for column in columns) if names else ()
+    width = len(columns) or backbone.activations(images[with_faces[0]][:1], source.layer).shape[1]
     writer = SetWriter(
-        run.activations, spec, key, tuple(ids), "frame", (width,), table.media_fingerprint, spec, params,
-        columns=backbone.columns(source.layer),
+        run.activations, layer_name(spec), key, tuple(ids), "frame", (width,), table.media_fingerprint, spec, params,
+        columns=names,
     )
     done = writer.done_ids()
     for clip_id in ids:
@@ -129,6 +154,7 @@ def _compute(
     with progress(f"activations of {spec}", len(todo)) as counter:
         for clip_id in todo:
             values = backbone.activations(images[clip_id], source.layer)  # (T, F)
-            writer.add(clip_id, FeatureArray(values, images.times(clip_id)))
+            kept = values[:, list(columns)] if columns else values
+            writer.add(clip_id, FeatureArray(kept, images.times(clip_id)))
             counter.advance()
     return writer.finish()

@@ -12,14 +12,25 @@ from features.store import stored_sets
 from models.family import Backbone, Context, Family, Input
 from models.whitened import Whitening
 
-_LAYER = re.compile(r"([\w-]+)\.([\w.-]+)")
+_LAYER = re.compile(r"([\w-]+)\.([\w.-]+)(?::selected=([1-9]\d*))?")
 _WHITENING = re.compile(r"(scaled_)?pca=([1-9]\d*)")
 
 
 def split_layer(spec: str) -> tuple[str, str] | None:
-    """(`face_cnn`, `conv2`) of `face_cnn.conv2`; None for a feature set's spec."""
+    """(`face_cnn`, `conv2`) of `face_cnn.conv2` or `face_cnn.conv2:selected=2048`; None for a feature set's spec."""
     match = _LAYER.fullmatch(spec)
     return (match[1], match[2]) if match else None
+
+
+def selected(spec: str) -> int | None:
+    """To how many numbers a layer is cut: 2048 of `face_cnn.conv2:selected=2048`; None: it is read whole."""
+    match = _LAYER.fullmatch(spec)
+    return int(match[3]) if match and match[3] else None
+
+
+def layer_name(spec: str) -> str:
+    """The layer that is read, whole or not: `face_cnn.conv2`."""
+    return spec.partition(":")[0]
 
 
 def source(spec: str) -> str:

@@ -14,7 +14,7 @@ from models.examples import Examples
 from models.family import Input
 from models.registry import get_family
 from search.encodings import open_encodings
-from search.inputs import check_fit, slots, source, split_layer
+from search.inputs import check_fit, layer_name, slots, source, split_layer
 from search.kept import Kept
 from search.layout import Layout
 from search.partitions import Partition, make_partition
@@ -67,7 +67,7 @@ def open_input(slot: Input, spec: str, key: str | None, run: Path, store: Path, 
     A set that doesn't fit the slot is refused, and so is one whose key isn't `key`.
     """
     if split_layer(source(spec)):
-        folder = Layout(run).activations / source(spec) / str(key)
+        folder = Layout(run).activations / layer_name(source(spec)) / str(key)
         if not folder.exists():
             raise EmofuseError(f"{folder}: expected the activations of {spec!r}; run the search again to compute them.")
         stored = StoredSet(folder)

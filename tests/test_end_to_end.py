@@ -30,7 +30,7 @@ RECIPE = {
                 "face_pooling": {
                     "family": "temporal_pooling",
                     "trials": 1,
-                    "inputs": {"frames": "face_cnn.conv3"},
+                    "inputs": {"frames": "face_cnn.conv3:selected=60|pca=20"},
                     "max_epochs": 8,
                 },
             },

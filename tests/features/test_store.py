@@ -103,6 +103,13 @@ def test_many_batches(tmp_path, monkeypatch):
     assert stored.verify() == ()
 
 
+def test_arrays_in_any_order_of_axes_and_failures_are_written_at_once(tmp_path):
+    columns = FeatureArray(np.asfortranarray(frames(4, 1).values), np.arange(4) / 25)
+    stored = writer(tmp_path).write([("a", columns), ("b", ClipFailure("no_face", "none")), ("c", frames(2, 2))])
+    np.testing.assert_array_equal(stored["a"], columns.values)
+    assert (stored.status("b"), stored.reason("b"), stored.length("c")) == ("no_face", "none", 2)
+
+
 def test_clip_level_sets_give_vectors(tmp_path):
     w = writer(tmp_path, ["a"], level="clip")
     with pytest.raises(ClipFailure, match="expected one time step for the whole clip, but got 2"):

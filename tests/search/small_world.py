@@ -66,7 +66,7 @@ class Centroid:
         return flat if layer == "flat" else flat[:, :1]
 
     def columns(self, layer):
-        return CLASSES if layer == "flat" else ()
+        return tuple("abcd") if layer == "flat" else ()
 
     def encode(self, examples):
         return ((self._rows(examples)[:, None] - self.means) ** 2).sum(-1).astype(np.float32)

@@ -65,8 +65,9 @@ def test_activations_are_a_feature_set(run, tmp_path, monkeypatch):
     np.testing.assert_array_equal(stored["clips-val-0"], images["clips-val-0"][:, :1])
     np.testing.assert_allclose(stored.times("clips-val-0"), [0, 0.04, 0.08], rtol=1e-6)
     assert stored.status("clips-val-1") == "no_face"
-    assert (stored.info.columns, images.info.columns) == ((), ("angry", "happy"))
-    source = read_source(run, "toy_cnn.first", stored.key)
+    assert (stored.info.columns, images.info.columns) == ((), ("a", "b", "c", "d"))
+    source, columns = read_source(run, "toy_cnn.first", stored.key)
+    assert columns == ()
     assert (source.backbone, source.layer, source.images) == (best_backbone(run, "toy_cnn").trial_key, "first", "imgs")
     monkeypatch.setattr("search.activations.get_family", None)
     assert ensure_activations(run, "toy_cnn.first").key == stored.key
@@ -105,8 +106,8 @@ def test_trials_read_activations(run, monkeypatch):
     spec = entry_spec(run, stage, entry).at(POINT, "train")
     stored = read_predictions(run_trial(spec).path)
     assert stored.footer.inputs == {"frames": "toy_cnn.flat"}
-    assert built[0].columns == {"frames": ("angry", "happy")}
-    assert read_source(run, "toy_cnn.flat", stored.footer.feature_keys["frames"]).layer == "flat"
+    assert built[0].columns == {"frames": ("a", "b", "c", "d")}
+    assert read_source(run, "toy_cnn.flat", stored.footer.feature_keys["frames"])[0].layer == "flat"
     assert stored.clip_id[int(np.flatnonzero(~stored.valid)[0])] == "clips-val-1"
 
 
