@@ -23,6 +23,8 @@ FOLDS = 2
 CLIPS = {"train_actors": 2, "val_actors": 1, "test_actors": 1, "clips_per_actor": 7}
 STILLS = {"train_actors": 2, "val_actors": 1, "stills_per_actor": 14}
 DURATION_S = (0.8, 1.2)
+RECORDINGS = {"train_actors": 2, "val_actors": 1, "test_actors": 1}
+RECORDED_S = (2.0, 2.5)
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,21 @@ def _small(stage: StageName, entry: Entry) -> Entry:
 def make_smoke_data(recipe: Recipe, folder: Path, *, workers: int | None = None) -> SmokeData:
     """Make clips and stills in `folder` and extract the sets that the recipe names; what is there is kept.
 
+    Where an entry learns continuous emotion the clips are recordings, annotated and without labels.
     Stills are made only for a recipe with a backbone, whose faces are extracted from both. `workers` processes extract
     (None: one for each core; 0: this one).
     """
-    from features.datasets.synthetic import make_corpus, make_stills
+    from features.datasets.synthetic import make_corpus, make_recordings, make_stills
 
     artists = None if workers is None else max(1, workers)
     clips, stills, store = folder / "clips.parquet", folder / "stills.parquet", folder / "store"
     faces, sets = _feature_sets(recipe)
-    if not clips.exists():
+    if any(entry.continuous for _, entry in recipe.all_entries()):
+        clips = folder / "recordings" / "clips.parquet"
+        if not clips.exists():
+            made = make_recordings(clips.parent, **RECORDINGS, duration_s=RECORDED_S, workers=artists)
+            write_clips(made, clips)
+    elif not clips.exists():
         write_clips(make_corpus(folder / "clips", **CLIPS, duration_s=DURATION_S, flaws=0.0, workers=artists), clips)
     extract(read_clips(clips), [*faces, *sets], store, workers=workers)
     if faces:
