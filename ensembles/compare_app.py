@@ -115,21 +115,32 @@ def leaderboard(
     test: Test = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the members of a run by held-out accuracy, and its ensembles with their honest estimates.
+    """List the members of a run by held-out accuracy (or CCC), and its ensembles with their honest estimates.
 
     Example: emofuse ensemble leaderboard runs/demo
     """
+    from ensembles.continuous.run import continuous_entries, read_continuous_run
+    from ensembles.continuous_app import members_table
     from ensembles.ensemble import ensemble_json, with_interval
     from ensembles.leaderboard import leaderboard as make
     from ensembles.tables import console, ensembles_table, pct
 
     test = scores_test(score_split, test)
+    over_time, others = continuous_entries(run)
+    continuous = read_continuous_run(run, partition, test) if over_time else None
+    if continuous is not None and not as_json:
+        console().print(members_table(continuous, top, test))
+    if continuous is not None and not others:
+        if as_json:
+            typer.echo(json.dumps({"continuous": continuous.as_data()}))
+        return
     board = make(run, partition, test=test, split=split_to_fit(fit_split), intervals=top or None)
     if method:
         board = replace(board, ensembles=tuple(e for e in board.ensembles if e.method in method))
     if as_json:
         ensembles = [ensemble_json(ensemble) for ensemble in board.ensembles]
-        typer.echo(json.dumps({**asdict(replace(board, ensembles=())), "ensembles": ensembles}))
+        more = {"continuous": continuous.as_data()} if continuous is not None else {}
+        typer.echo(json.dumps({**asdict(replace(board, ensembles=())), "ensembles": ensembles, **more}))
         return
     shown = console()
     title = f"{len(board.members)} members on {board.n_clips} held-out clips of {', '.join(board.partitions)}"

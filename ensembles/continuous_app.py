@@ -2,13 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from ensembles.options import Partitions
+from features.errors import WrongUse
 from features.progress import say
+
+if TYPE_CHECKING:
+    from ensembles.continuous.recordings import Recordings
+    from ensembles.continuous.run import ContinuousRun
 
 _WIDE = 160  # columns of a table that goes to a file or a pipe
 _WHO = {"best_single": "best single", "average": "plain average", "fusion": "fusion"}
@@ -16,9 +22,15 @@ _WHO = {"best_single": "best single", "average": "plain average", "fusion": "fus
 
 def continuous(
     predictions: Annotated[
-        Path, typer.Argument(help="Parquet: session, time_s, system, a column per dimension; group_id if known.")
+        Path,
+        typer.Argument(
+            help="A run folder, or Parquet: session, time_s, system, a column per dimension; group_id if known."
+        ),
     ],
-    labels: Annotated[Path, typer.Option(help="Folder of AVEC label files, one CSV per recording.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="Folder of AVEC label files, one CSV per recording; a run has its own.")
+    ] = None,
+    partition: Partitions = None,
     recalibrate: Annotated[
         bool, typer.Option("--recalibrate", help="Also fit an offset and a scale per dimension, for all three.")
     ] = False,
@@ -35,15 +47,15 @@ def continuous(
 ) -> None:
     """Fuse predictions of arousal, valence and the like: weights per system and dimension of highest CCC.
 
-    Recordings are concatenated; predictions longer than the labels are cut, shorter ones repeat their last value.
+    Recordings are concatenated; predictions longer than the labels are cut, shorter ones repeat their last value. Of a
+    run folder the held-out predictions of its trials are fused.
 
     Example: emofuse ensemble continuous predictions.parquet --labels labels --recalibrate -o fusion.json
     """
-    from ensembles.continuous.avec import read_recordings
     from ensembles.continuous.evaluate import evaluate
     from ensembles.continuous.stored import result_json, write_continuous
 
-    result = evaluate(read_recordings(predictions, labels), folds, seed, recalibrate, bagged, shrunk)
+    result = evaluate(_recordings(predictions, labels, partition), folds, seed, recalibrate, bagged, shrunk)
     if output is not None:
         write_continuous(result, output)
     if as_json:
@@ -57,6 +69,41 @@ def continuous(
         console.print(one.verdict, soft_wrap=True)
     if output is not None:
         say(f"Written: {output}")
+
+
+def _recordings(predictions: Path, labels: Path | None, partitions: list[str] | None) -> "Recordings":
+    from ensembles.continuous.avec import read_recordings
+    from ensembles.continuous.run import read_continuous_run
+
+    if predictions.is_dir():
+        if labels is not None:
+            raise WrongUse("--labels is for predictions in a file; those of a run folder lie with its predictions.")
+        found = read_continuous_run(predictions, partitions)
+        if found.left_out:
+            say(f"{len(found.left_out)} members left out: {'; '.join(sorted(set(found.left_out.values())))}.")
+        return found.recordings
+    if labels is None or partitions:
+        raise WrongUse("Predictions in a file need --labels, the folder of their AVEC label files, and no --partition.")
+    return read_recordings(predictions, labels)
+
+
+def members_table(found: "ContinuousRun", top: int, test: bool) -> Table:
+    """A run's members by CCC."""
+    from ensembles.leaderboard import short
+
+    title = f"{len(found.members)} members on {len(set(found.recordings.recording))} held-out recordings of "
+    table = Table(title=f"{title}{', '.join(found.partitions)}; CCC", title_justify="left")
+    for column in ("member", "hyperparameters"):
+        table.add_column(column, overflow="fold")
+    for column in ("mean", *found.dimensions, "scored", *(["test mean", *found.dimensions] if test else [])):
+        table.add_column(column, justify="right")
+    names = ("ccc", *(f"ccc_{name}" for name in found.dimensions))
+    for member in found.members[: top or None]:
+        cells = [f"{member.metrics[name]:.3f}" for name in names] + [f"{100 * member.coverage:.1f}"]
+        if test:
+            cells += [f"{member.test[name]:.3f}" if member.test else "-" for name in names]
+        table.add_row(member.name, short(member.footer.hyperparameters), *cells)
+    return table
 
 
 def _scores_table(result) -> Table:
@@ -94,4 +141,4 @@ def _weights_table(result, recalibrate: bool) -> Table:
     return table
 
 
-__all__ = ["continuous"]
+__all__ = ["continuous", "members_table"]

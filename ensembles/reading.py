@@ -26,6 +26,7 @@ _FORMAT = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentS
 def read_files(paths: Mapping[str, Path], shared: "SharedTables") -> dict[str, Content]:
     """What each file holds, by name. Errors: EmofuseError that names a file that is no prediction file, or is broken.
 
+    Predictions of continuous emotion are passed over (ensembles.continuous.run).
     Files with other columns (another order of classes, say) are a dataset of their own.
     """
     opened = {name: _FORMAT.make_fragment(str(path), _LOCAL) for name, path in paths.items()}
@@ -36,11 +37,13 @@ def read_files(paths: Mapping[str, Path], shared: "SharedTables") -> dict[str, C
         kinds.setdefault((*schema.names, *map(str, schema.types)), []).append(name)
     contents: dict[str, Content] = {}
     for names in kinds.values():
+        if parse_footer(schemas[names[0]].metadata, paths[names[0]]).dimensions:
+            continue
         columns = _classes(schemas[names[0]], paths[names[0]])
         own = {opened[name].path: name for name in names}
         for path, rows in _scanned([opened[name] for name in names], schemas[names[0]]):
             contents[own[path]] = _content(schemas[own[path]], rows, columns, shared)
-    return {name: contents[name] for name in paths}
+    return {name: contents[name] for name in paths if name in contents}
 
 
 def _schema(fragment: ds.ParquetFileFragment) -> pa.Schema:

@@ -64,7 +64,10 @@ class Trial:
 
 
 def scan(run: Path) -> list[Trial]:
-    """All trials of the run, in the order of their paths. Errors: no files, a broken one, another schema version."""
+    """All trials of the run that tell classes apart, in the order of their paths.
+
+    Errors: no such files, a broken one, another schema version.
+    """
     paths = prediction_files(run)
     if not paths:
         raise EmofuseError(
@@ -73,8 +76,14 @@ def scan(run: Path) -> list[Trial]:
         )
     names = [f"{path.parent.name}/{path.name}" for path in paths]
     contents = _contents(run, dict(zip(names, paths, strict=True)))
+    if not contents:
+        raise EmofuseError(
+            f"{run}: its predictions are of continuous emotion, not of classes; "
+            f"run `emofuse ensemble continuous {run}`."
+        )
     known = _KnownRows()
-    return [_trial(path, contents[name], known) for path, name in zip(paths, names, strict=True)]
+    pairs = zip(paths, names, strict=True)
+    return [_trial(path, contents[name], known) for path, name in pairs if name in contents]
 
 
 def _contents(run: Path, paths: Mapping[str, Path]) -> dict[str, Content]:
@@ -85,7 +94,7 @@ def _contents(run: Path, paths: Mapping[str, Path]) -> dict[str, Content]:
     fresh = [name for name in paths if name not in contents]
     shared = SharedTables(content.rows for content in contents.values())
     contents |= read_files({name: paths[name] for name in fresh}, shared)
-    settled = {name: (at, contents[name]) for name, at in stamps.items() if at is not None and at.settled}
+    settled = {name: (at, contents[name]) for name, at in stamps.items() if name in contents and at and at.settled}
     if len(settled.keys() & set(fresh)) + len(cached.keys() - paths.keys()) > max(_FEW, len(paths) // 50):
         write_cache(run, settled)
     return contents
