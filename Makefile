@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint types clean
+.PHONY: demo test test-slow test-cluster lint types clean
 
 demo: $(VENV)/.core
 	$(BIN)/emofuse demo -o demo
@@ -14,6 +14,10 @@ test: $(VENV)/.test
 
 test-slow: $(VENV)/.test
 	$(BIN)/pytest -m "slow or real_data"
+
+# Several hosts on this machine, built from network namespaces: needs root, iproute2 and util-linux.
+test-cluster: $(VENV)/.test
+	$(BIN)/pytest -m multihost tests/multihost
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

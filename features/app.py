@@ -11,7 +11,7 @@ from rich.table import Table
 
 from features.clips import SPLITS, ClipTable, check_clips, hash_media, read_clips, write_clips
 from features.datasets import Adapter, Option, dataset_names, get_adapter, read_dataset
-from features.errors import EmofuseError
+from features.errors import EmofuseError, WrongUse
 from features.progress import say
 
 clips_app = typer.Typer(
@@ -81,6 +81,9 @@ def extract_command(
     sets: Annotated[list[str], typer.Option("-s", "--set", help="A set, e.g. is10 or faces:size=64; repeatable.")],
     workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0 = in this one, default: every core.")] = None,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again the clips that failed.")] = False,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster to work on (auto, or host:port); it must reach media and store.")
+    ] = None,
 ) -> None:
     """Extract feature sets for all clips; run it again to go on after an interruption.
 
@@ -88,7 +91,10 @@ def extract_command(
     """
     from features.extract import extract
 
-    summaries = extract(read_clips(clips), sets, store, workers=workers, retry_failed=retry_failed)
+    if address and workers is not None:
+        raise WrongUse("--workers is for processes on this machine: the cluster at --address has its own.")
+    table = read_clips(clips)
+    summaries = extract(table, sets, store, workers=workers, retry_failed=retry_failed, address=address)
     for summary in summaries:
         if summary.ok == 0:
             clip_id, status, reason = summary.failures[0]

@@ -16,7 +16,7 @@ from features.errors import EmofuseError
 Task = TypeVar("Task")
 
 # Each worker has one core: libraries that start threads of their own would only get in each other's way.
-_ONE_THREAD = {
+ONE_THREAD = {
     name: "1"
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
                  "OPENCV_FOR_THREADS_NUM")
@@ -66,8 +66,8 @@ def _until_death(work: Callable, waiting: deque, workers: int) -> Generator[tupl
 
 @contextmanager
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(_ONE_THREAD)
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)
     # Spawned, not forked: a fork of a process with threads (Arrow, OpenCV, torch) can hang.
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start)
     try:

@@ -3,12 +3,14 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from features.clip_processes import ProcessDied, run_all
 from features.clips import ClipTable, check_ids
+from features.cluster_extract import Run, cluster
 from features.errors import ClipFailure, EmofuseError
 from features.progress import progress, say
 from features.set_writer import SetWriter
@@ -46,32 +48,55 @@ def default_workers() -> int:
 
 
 def extract(
-    table: ClipTable, specs: Sequence[str], store: Path, *, workers: int | None = None, retry_failed: bool = False
+    table: ClipTable,
+    specs: Sequence[str],
+    store: Path,
+    *,
+    workers: int | None = None,
+    retry_failed: bool = False,
+    address: str | None = None,
 ) -> tuple[SetSummary, ...]:
     """Extract the sets `specs` for all clips into `store`, with progress and a summary on stderr.
 
     Clips that are done and whose checksums hold are skipped, also after a kill. `workers` processes (None: one for each
-    core; 0: in this process). `retry_failed` tries the clips again that failed in an earlier run.
+    core; 0: in this process), or tasks on the Ray cluster at `address`, whose nodes reach media and store at the same
+    paths. `retry_failed` tries the clips again that failed in an earlier run.
     """
     if not table.clips:
         raise EmofuseError("The clip table is empty: there is nothing to extract.")
     check_ids(table)
-    workers = default_workers() if workers is None else workers
+    table, store = replace(table, root=table.root.resolve()), store.resolve()
     summaries = []
-    for spec in [parse_spec(text) for text in dict.fromkeys(specs)]:
-        try:
-            summaries.append(_extract_set(table, spec, store, workers, retry_failed))
-        except OSError as error:
-            raise _unwritable(store, error) from None
-        say(str(summaries[-1]))
-        for clip_id, status, reason in summaries[-1].failures[:_SHOWN_REASONS]:
-            say(f"  {clip_id}: {status}, {reason}")
-        if len(summaries[-1].failures) > _SHOWN_REASONS:
-            say(f"  ... and {len(summaries[-1].failures) - _SHOWN_REASONS} more, told in the set's clips.parquet")
+    with _hands(address, store, workers) as run:
+        for spec in [parse_spec(text) for text in dict.fromkeys(specs)]:
+            try:
+                summaries.append(_extract_set(table, spec, store, run, retry_failed))
+            except OSError as error:
+                raise _unwritable(store, error) from None
+            _tell(summaries[-1])
     return tuple(summaries)
 
 
-def _extract_set(table: ClipTable, spec: SetSpec, store: Path, workers: int, retry_failed: bool) -> SetSummary:
+@contextmanager
+def _hands(address: str | None, store: Path, workers: int | None) -> Iterator[Run]:
+    """Who works: `run(work, tasks, written)` yields (task, result) in processes here, or on a cluster."""
+    if address is not None:
+        with cluster(address, store) as run:
+            yield run
+    else:
+        count = default_workers() if workers is None else workers
+        yield lambda work, tasks, written: run_all(work, tasks, count)
+
+
+def _tell(summary: SetSummary) -> None:
+    say(str(summary))
+    for clip_id, status, reason in summary.failures[:_SHOWN_REASONS]:
+        say(f"  {clip_id}: {status}, {reason}")
+    if len(summary.failures) > _SHOWN_REASONS:
+        say(f"  ... and {len(summary.failures) - _SHOWN_REASONS} more, told in the set's clips.parquet")
+
+
+def _extract_set(table: ClipTable, spec: SetSpec, store: Path, run: Run, retry_failed: bool) -> SetSummary:
     started = time.monotonic()
     writer = set_writer(store, spec, table)
     done = writer.done_ids(failed=not retry_failed)
@@ -90,7 +115,7 @@ def _extract_set(table: ClipTable, spec: SetSpec, store: Path, workers: int, ret
         return _summary(stored, started, skipped=True)
     job = _Job(spec, replace(writer, clip_ids=()))
     with progress(f"extract {spec}", len(tasks)) as counter:
-        for (clip_id, _), result in run_all(job.run, tasks, workers):
+        for (clip_id, _), result in run(job.run, tasks, lambda task: writer.written(task[0])):
             if isinstance(result, ProcessDied):
                 writer.fail(clip_id, ClipFailure("unreadable", "the process that read it died (crash, out of memory)"))
             counter.advance()

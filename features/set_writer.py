@@ -82,6 +82,10 @@ class SetWriter:
             done |= {i for i in finished.ids if i not in damaged and (failed or finished.has(i))}
         return done & set(self.clip_ids)
 
+    def written(self, clip_id: str) -> bool:
+        """Whether a part of this clip lies there, with features or a failure."""
+        return self._part(clip_id, ".npz").exists() or self._part(clip_id, ".json").exists()
+
     def add(self, clip_id: str, array: FeatureArray) -> None:
         """Keep a clip's features; ClipFailure when they hold no time step, NaN or infinity, or have another shape."""
         values, time_s = checked(array, self.level, self.shape)

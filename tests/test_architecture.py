@@ -9,7 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = ("features", "models", "search", "ensembles")
-RAY_MODULES = {"features/ray_session.py", "search/cluster.py", "search/nodes.py", "search/submit.py"}
+RAY_MODULES = {
+    "features/ray_session.py", "features/cluster_extract.py", "search/cluster.py", "search/nodes.py",
+    "search/submit.py",
+}
 
 
 def _modules(package: str):

@@ -1,0 +1,127 @@
+"""Extraction as tasks on a Ray cluster of several nodes on this machine."""
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import emofuse
+from features import extract as extraction
+from features.clips import Clip, ClipTable, hash_media
+from features.errors import ClipFailure, EmofuseError
+from features.extract import extract
+from features.sets import FeatureArray, FeatureSet
+from features.store import open_set
+
+MEMORY = {"object_store_memory": 80 * 2**20}
+
+
+def read(media, params) -> FeatureArray:
+    """The file's bytes as numbers; files that say so fail, are slow, or kill the process."""
+    text = media.path.read_text()
+    if text == "face":
+        raise ClipFailure("no_face", "none in 40 frames")
+    if text == "crash":
+        os._exit(9)
+    if text == "broken set":
+        raise EmofuseError("the weights file is missing")
+    if text.startswith("slow"):
+        time.sleep(0.4)
+    values = np.frombuffer(text.encode(), np.uint8)[:, None]
+    return FeatureArray(values, np.arange(len(values)) / 10)
+
+
+SET = FeatureSet("fake", 1, "frame", "for tests", read, lambda params: (1,), {"size": 3})
+
+
+class Job(extraction._Job):
+    """Reads the fake set on nodes that don't know it by name."""
+
+    def _extracted(self, media):
+        return read(media, self.spec.params)
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """A cluster: a head without CPUs, and a node with one."""
+    before = dict(os.environ)
+    os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    from ray import cloudpickle
+    from ray.cluster_utils import Cluster
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **MEMORY})
+    made.add_node(num_cpus=1, **MEMORY)
+    yield made
+    made.shutdown()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture(autouse=True)
+def fake_set(monkeypatch):
+    monkeypatch.setattr("features.sets._MODULES", {"fake": __name__})
+    monkeypatch.setattr(extraction, "_Job", Job)
+
+
+def clips(root: Path, texts: dict[str, str]) -> ClipTable:
+    for name, text in texts.items():
+        (root / f"{name}.wav").write_text(text)
+    return hash_media(ClipTable(tuple(Clip(name, f"{name}.wav", "train", "x", "g") for name in texts), root))
+
+
+def _data(store: Path) -> bytes:
+    (path,) = store.glob("fake/*/data.arrow")
+    return path.read_bytes()
+
+
+def test_nodes_that_die_and_clips_that_kill_cost_themselves_only(nodes, tmp_path, capsys):
+    texts = {f"c{i:02}": f"slow{i}" for i in range(30)} | {"c07": "crash", "c20": "face"}
+    table = clips(tmp_path, texts)
+    parts, seen = tmp_path / "store" / "fake", []
+
+    def strike():
+        while len(list(parts.glob(".*.parts/*"))) < 5:
+            time.sleep(0.05)
+        seen.extend(path.name for path in parts.glob(".*.parts/*.npz"))
+        nodes.remove_node(doomed, allow_graceful=False)
+
+    doomed = nodes.add_node(num_cpus=1, **MEMORY)
+    striking = threading.Thread(target=strike)
+    striking.start()
+    (summary,) = extract(table, ["fake"], tmp_path / "store", address=nodes.address)
+    striking.join()
+    assert seen and summary.statuses == {"ok": 28, "unreadable": 1, "no_face": 1}
+    stored = open_set(tmp_path / "store", "fake", table)
+    assert stored.reason("c07") == "the process that read it died (crash, out of memory)"
+    assert "extract fake: 30 of 30" in capsys.readouterr().err
+    extract(table, ["fake"], tmp_path / "alone", workers=2)
+    assert _data(tmp_path / "store") == _data(tmp_path / "alone")
+
+
+def test_done_clips_are_not_read_again_and_errors_of_the_set_end_the_run(nodes, tmp_path):
+    table = clips(tmp_path, {"a": "good", "b": "broken set"})
+    with pytest.raises(EmofuseError, match=r"^the weights file is missing$"):
+        extract(table, ["fake"], tmp_path / "store", address=nodes.address)
+    (tmp_path / "a.wav").write_text("another text")
+    (tmp_path / "b.wav").write_text("fine")
+    extract(table, ["fake"], tmp_path / "store", address=nodes.address)
+    stored = open_set(tmp_path / "store", "fake", table)
+    assert [bytes(stored[i][:, 0]) for i in "ab"] == [b"good", b"fine"]
+
+
+def test_a_store_that_is_not_shared_is_told(nodes, tmp_path, monkeypatch):
+    monkeypatch.setattr("features.cluster_extract._PATIENCE_S", 0)
+    monkeypatch.setattr("features.set_writer.SetWriter.written", lambda self, clip_id: False)
+    with pytest.raises(EmofuseError, match="the store must lie on storage that all nodes share, at the same path"):
+        extract(clips(tmp_path, {"a": "good"}), ["fake"], tmp_path / "store", address=nodes.address)
+
+
+def test_processes_and_a_cluster_exclude_each_other(tmp_path, capsys):
+    words = ["features", "extract", "clips.parquet", "-s", "fake", "-o", "store", "--workers", "2", "--address", "auto"]
+    assert emofuse.main(words) == 2
+    assert "--workers is for processes on this machine" in capsys.readouterr().err
