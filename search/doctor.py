@@ -4,7 +4,7 @@ import ipaddress
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,6 +18,7 @@ from search.inputs import split_layer
 from search.nodes import ask_every_node, asks_for_token, cluster_address, read_capacity
 from search.probe import MARKER, Answer, Question, probe
 from search.recipe import Recipe
+from search.remote import is_uri
 from search.status import is_running
 
 # What must be the same everywhere, or trials compute (or pickle) something else.
@@ -39,13 +40,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Patient:
-    """The search that is asked about; what is None is not looked at."""
+    """The search that is asked about; what is None is not looked at. `run` is an absolute path or a URI."""
 
     recipe: Recipe
     clips: Path | None = None
     store: Path | None = None
     stills: Path | None = None
-    run: Path | None = None
+    run: str | None = None
     address: str | None = None
 
     def reads(self) -> tuple[tuple[str, str], ...]:
@@ -61,17 +62,16 @@ class Patient:
 def examine(patient: Patient) -> Iterator[Finding]:
     """All findings, as they are made; starts Ray on this machine, or joins the cluster at the patient's address."""
     with ExitStack() as stack:
-        stack.enter_context(ray_session(patient.run or Path.cwd(), patient.address))
+        stack.enter_context(ray_session(Path(patient.run or Path.cwd()), patient.address))
         capacity = read_capacity(own=patient.address is None)
         yield from _requests(patient.recipe, capacity)
+        token = secrets.token_hex(8)
         question = Question(
-            folder=stack.enter_context(_marker(patient.run)) if patient.run else None,
-            token=secrets.token_hex(8),
+            folder=stack.enter_context(_marker(patient.run, token)) if patient.run else None,
+            token=token,
             store=str(patient.store.resolve()) if patient.store else None,
             reads=patient.reads(),
         )
-        if question.folder:
-            (Path(question.folder) / MARKER).write_text(question.token)
         here = probe(question)
         said = ask_every_node(probe, question)
         answers = {name: answer for name, answer in said.items() if isinstance(answer, Answer)}
@@ -86,26 +86,26 @@ def examine(patient: Patient) -> Iterator[Finding]:
         yield from _disk(patient, capacity)
 
 
-class _marker:  # noqa: N801  a context manager that reads like a function
-    """A folder for markers in the run's folder; both go away again, unless the run's was there before."""
+@contextmanager
+def _marker(place: str, token: str) -> Iterator[str]:
+    """A folder with a marker in the run's place; both go away again, unless the run's was there before."""
+    from pyarrow.fs import FileSystem
 
-    def __init__(self, run: Path):
-        self.run, self.made = run.resolve(), not run.exists()
-
-    def __enter__(self) -> str:
-        self.folder = self.run / f".doctor-{secrets.token_hex(4)}"
-        try:
-            self.folder.mkdir(parents=True)
-        except OSError as error:
-            raise EmofuseError(
-                f"{self.run}: the run's folder can't be made ({error.strerror or error}); choose another with -o."
-            ) from None
-        return str(self.folder)
-
-    def __exit__(self, *error: object) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if self.made:
-            self.run.rmdir()
+    name = f".doctor-{secrets.token_hex(4)}"
+    made = not is_uri(place) and not Path(place).exists()
+    try:
+        files, path = FileSystem.from_uri(place)
+        files.create_dir(f"{path}/{name}", recursive=True)
+        with files.open_output_stream(f"{path}/{name}/{MARKER}") as stream:
+            stream.write(token.encode())
+    except (OSError, ValueError) as error:
+        raise EmofuseError(f"{place}: the run can't be written ({error}); choose another place with -o.") from None
+    try:
+        yield f"{place}/{name}"
+    finally:
+        files.delete_dir(f"{path}/{name}")
+        if made:
+            Path(place).rmdir()
 
 
 def _requests(recipe: Recipe, capacity: Capacity) -> Iterator[Finding]:
@@ -145,12 +145,12 @@ def _storage(patient: Patient, answers: Mapping[str, Answer]) -> Iterator[Findin
     for name, why in apart.items():
         yield Finding(
             "problem", "storage",
-            f"{name}: {patient.run.resolve()} is not shared, {why}; mount the same storage at this path on every node.",
+            f"{name}: {patient.run} is not shared, {why}; mount the same storage at this path on every node.",
         )
-    if is_running(patient.run):
+    if not is_uri(patient.run) and is_running(Path(patient.run)):
         yield Finding("warning", "storage", f"another search works on {patient.run} now; wait for it, or stop it.")
     if answers and not apart:
-        yield Finding("ok", "storage", f"{patient.run.resolve()} is read and written by {_nodes(answers)}")
+        yield Finding("ok", "storage", f"{patient.run} is read and written by {_nodes(answers)}")
 
 
 def _versions(here: Answer, answers: Mapping[str, Answer]) -> Iterator[Finding]:
@@ -261,7 +261,11 @@ def _disk(patient: Patient, capacity: Capacity) -> Iterator[Finding]:
     except EmofuseError as error:
         yield Finding("warning", "disk", f"the need can't be estimated: {error}")
         return
-    there = next(folder for folder in (patient.run.resolve(), *patient.run.resolve().parents) if folder.exists())
+    if is_uri(patient.run):
+        yield Finding("ok", "disk", f"an object store; about {need.total_mb:.0f} MB are needed ({need})")
+        return
+    run = Path(patient.run)
+    there = next(folder for folder in (run, *run.parents) if folder.exists())
     free_mb = shutil.disk_usage(there).free / 2**20
     told = f"{free_mb:.0f} MB are free, about {need.total_mb:.0f} MB are needed ({need})"
     if free_mb < need.total_mb:

@@ -14,7 +14,9 @@ def doctor(
     recipe: Annotated[Path, typer.Argument(help="The recipe (YAML) that is to be searched.")],
     clips: Annotated[Path | None, typer.Option(help="The clip table.")] = None,
     features: Annotated[Path | None, typer.Option(help="The feature store of these clips.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="The run's folder.")] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", metavar="RUN", help="The run's folder, or s3://bucket/run.")
+    ] = None,
     stills: Annotated[Path | None, typer.Option(help="The table of stills that backbones are trained on.")] = None,
     address: Annotated[
         str | None, typer.Option(help="The Ray cluster to look at (auto, or host:port; default: this machine).")
@@ -27,8 +29,10 @@ def doctor(
     """
     from search.doctor import Patient, examine
     from search.recipe import read_recipe
+    from search.remote import is_uri
 
-    patient = Patient(read_recipe(recipe, features), clips, features, stills, out, address)
+    place = out if out is None or is_uri(out) else str(Path(out).resolve())
+    patient = Patient(read_recipe(recipe, features), clips, features, stills, place, address)
     findings = []
     stdout = sys.stdout
     with redirect_stdout(sys.stderr):  # Ray tells of dead nodes on stdout

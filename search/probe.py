@@ -22,7 +22,7 @@ MARKER = "driver"
 
 @dataclass(frozen=True)
 class Question:
-    """What a node is asked: `folder` for markers on shared storage (None: not asked), `reads` as (table, spec)."""
+    """What a node is asked: `folder` (a path or URI; None: not asked) for markers, `reads` as (table, spec)."""
 
     folder: str | None = None
     token: str = ""
@@ -98,15 +98,19 @@ def _marked(question: Question) -> str:
     """Leave a marker beside the asker's; a folder that isn't there is not made, it would lie on this node alone."""
     if question.folder is None:
         return ""
-    folder = Path(question.folder)
+    from pyarrow.fs import FileSystem
+
     try:
-        if (folder / MARKER).read_text() != question.token:
-            return "another file lies there"
-        (folder / f"{socket.gethostname()}-{os.getpid()}").write_text(question.token)
+        files, folder = FileSystem.from_uri(question.folder)
+        with files.open_input_stream(f"{folder}/{MARKER}") as stream:
+            if stream.read() != question.token.encode():
+                return "another file lies there"
+        with files.open_output_stream(f"{folder}/{socket.gethostname()}-{os.getpid()}") as stream:
+            stream.write(question.token.encode())
     except FileNotFoundError:
         return "it does not see what this machine wrote there"
-    except OSError as error:
-        return f"it can't write there ({error.strerror or error})"
+    except (OSError, ValueError) as error:
+        return f"it can't write there ({error})"
     return ""
 
 

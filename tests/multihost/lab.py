@@ -18,6 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SHARED, CODE, HOME = "/mnt/shared", "/mnt/code", "/tmp/home"
 PORT = 6379
+# The kernel ends what holds the namespaces when the test's process dies, however it dies.
+_MORTAL = ("setpriv", "--pdeathsig", "KILL")
 
 # Run by the first process of a host, in mount, process, name and network namespaces of its own. What lies under /tmp
 # and is needed (a checkout, its Python) is held fast while /tmp is exchanged for the host's own.
@@ -47,8 +49,8 @@ def why_impossible() -> str:
     """Why no hosts can be made here; empty where they can."""
     if os.geteuid() != 0:
         return "needs root"
-    if not all(shutil.which(tool) for tool in ("ip", "unshare", "nsenter")):
-        return "needs the commands ip, unshare and nsenter (packages iproute2 and util-linux)"
+    if not all(shutil.which(tool) for tool in ("ip", "unshare", "nsenter", "setpriv")):
+        return "needs the commands ip, unshare, nsenter and setpriv (packages iproute2 and util-linux)"
     tried = subprocess.run(
         ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "ip", "link", "add", "br0", "type", "bridge"],
         capture_output=True, text=True,
@@ -75,7 +77,7 @@ class Host:
             keep=" ".join(sorted(under_tmp)),
         )
         self.process = subprocess.Popen(
-            ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--kill-child", "bash", "-c", script],
+            [*_MORTAL, "unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--kill-child", "bash", "-c", script],
             stdin=subprocess.DEVNULL,
         )
         _until(lambda: (self.own / ".booted").exists() or self.process.poll() is not None, f"{self.name} boots")
@@ -149,7 +151,7 @@ class Lab:
         lines = [f"10.77.0.{number} {name}" for number, name in enumerate(names, start=1)]
         self.names.write_text("\n".join(["127.0.0.1 localhost", *lines, ""]))
         self.hosts: dict[str, Host] = {}
-        self._switch = subprocess.Popen(["unshare", "--net", "sleep", "infinity"])
+        self._switch = subprocess.Popen([*_MORTAL, "unshare", "--net", "sleep", "infinity"])
         try:
             _until(lambda: _net(self._switch.pid) != _net(os.getpid()), "the switch is up")
             self._at_switch("ip link add br0 type bridge && ip link set br0 up")

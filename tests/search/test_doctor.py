@@ -24,7 +24,7 @@ GPU = Gpu("NVIDIA A10G", 24000, 23000)
 def patient(tmp_path, world):
     table = corpus(tmp_path)
     recipe = read_recipe(recipe_file(tmp_path))
-    return Patient(recipe, table, tmp_path / "store", None, tmp_path / "run")
+    return Patient(recipe, table, tmp_path / "store", None, str(tmp_path / "run"))
 
 
 def _told(findings):
