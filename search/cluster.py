@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,9 +129,14 @@ def rungs(asha: "Asha | None", max_epochs: int) -> list[int]:
 
 
 def _placement(config: dict[str, Any]) -> Any:
+    return _placement_of(tuple((name, amount) for name, amount in config["request"].items() if amount))
+
+
+@cache  # Tune compares every two trials' requests at length unless they are the same object
+def _placement_of(request: tuple[tuple[str, float], ...]) -> Any:
     from ray import tune
 
-    return tune.PlacementGroupFactory([{name: amount for name, amount in config["request"].items() if amount}])
+    return tune.PlacementGroupFactory([dict(request)])
 
 
 def _name(trial: Any) -> str:

@@ -29,7 +29,8 @@ class Footer:
     `config_key` is shared by the trials of one configuration on different partitions: together they are one member of
     an ensemble. `entry` is the recipe's name for the family with its inputs. `seed` is the training's own, made from
     `recipe_seed` and `config_key`. `parents` are the trial keys that a refit copies hyperparameters and epochs from,
-    and those whose encodings a fusion reads; `encoders` tells the latter by input slot.
+    and those whose encodings a fusion reads; `encoders` tells the latter by input slot. `started_s` counts from 1970,
+    `worker` is `host:process`.
     `batch_size` is the one used, half the hyperparameter when memory ran out (None: the family has none); `device` and
     `cpu` (threads) are what it was trained on.
     `weights_sha256` is that of the file of parameters that training began with.
@@ -52,6 +53,8 @@ class Footer:
     feature_keys: Mapping[str, str] = field(default_factory=dict)
     clips_fingerprint: str = ""
     curve: tuple[Mapping[str, float], ...] = ()
+    started_s: float = 0.0
+    worker: str = ""
     wall_s: float = 0.0
     gpu_s: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)

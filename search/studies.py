@@ -7,7 +7,9 @@ and a stopped trial's result is another one than a finished trial's.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,20 +40,21 @@ _STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed
 Point = Mapping[str, Scalar]
 
 
-def suggest(space: Space, before: Sequence[tuple[Point, Ending | None]], *, seed: int, entry: str, tpe: bool) -> Point:
-    """A point for configuration number `len(before)` of `entry`, given the earlier ones and how they ended.
+def suggest(
+    space: Space, points: Sequence[Point], endings: Mapping[int, Ending], *, seed: int, entry: str, tpe: bool
+) -> Point:
+    """A point for configuration number `len(points)` of `entry`, given the earlier ones and how they ended, by number.
 
     It is none of the earlier points; the space must hold more than those. How the last `LAG` ended is not looked at.
     """
     found = _distributions(space)
-    number = len(before)
+    number = len(points)
     drawn = int.from_bytes(hashlib.sha256(canonical_json([seed, entry, number]).encode()).digest()[:4], "big")
-    points = [point for point, _ in before]
     if tpe:
         # In a flat space `group` would change nothing.
         study = _in_memory(TPESampler(multivariate=True, constant_liar=True, seed=drawn))
-        for i, (point, ending) in enumerate(before):
-            study.add_trial(_frozen(point, found, ending if i < number - LAG else None))
+        for i, point in enumerate(points):
+            study.add_trial(_frozen(point, found, endings.get(i) if i < number - LAG else None))
         for _ in range(TPE_DRAWS):
             point = study.ask(found).params
             if point not in points:
@@ -63,8 +66,14 @@ def suggest(space: Space, before: Sequence[tuple[Point, Ending | None]], *, seed
 
 
 def _in_memory(sampler: BaseSampler) -> optuna.Study:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    _be_quiet()
     return optuna.create_study(sampler=sampler, direction="maximize")
+
+
+@cache
+def _be_quiet() -> None:
+    # Each call empties the caches of all loggers of the process, so there is one.
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def _frozen(
@@ -122,7 +131,7 @@ class EntryStudy:
         self._published = published
         # Another space, seed or identity starts a new study; the old one stays in the journal.
         key = content_key([entry, space_as_data(space), seed, identity])
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        _be_quiet()
         self._study = optuna.create_study(
             storage=journal, study_name=f"{entry} {key[:8]}", direction="maximize", load_if_exists=True
         )
@@ -163,11 +172,10 @@ class EntryStudy:
     def _draw(self, number: int) -> Point:
         if number < len(self._published):
             return self._published[number]
-        before = [(point, self._endings.get(n)) for n, point in enumerate(self._points[:number])]
-        return suggest(self._space, before, seed=self._seed, entry=self.entry, tpe=self._tpe)
+        return suggest(self._space, self._points, self._endings, seed=self._seed, entry=self.entry, tpe=self._tpe)
 
     def _add(self, point: Point, attributes: Mapping[str, Any] | None = None) -> None:
-        # As one record: each hyperparameter that `Study.ask` draws is a line of its own, synced to the disk.
+        # As one record: each hyperparameter that `Study.ask` draws is a line of its own.
         self._study.add_trial(_frozen(point, _distributions(self._space), None, attributes))
         self._trials += 1
 
@@ -195,6 +203,19 @@ class EntryStudy:
             self._study.tell(self._latest[number], value, state=_STATES[ending.status])
 
 
+class _Journal(JournalFileBackend):
+    """A journal that no other process writes: no lock is needed.
+
+    Nothing is synced to the disk either, as no other file of a run is: after a power cut the prediction files are read,
+    and what the journal lacks is told to it again. On a busy disk a sync takes longer than a short trial.
+    """
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        lines = "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in logs)
+        with Path(self._file_path).open("ab", buffering=0) as file:
+            file.write(lines.encode())
+
+
 def open_journal(path: Path) -> JournalStorage:
     """The journal file of a run, made when absent; one process alone may have it open.
 
@@ -209,7 +230,7 @@ def open_journal(path: Path) -> JournalStorage:
             with path.open("r+b") as file:
                 file.truncate(whole)
     try:
-        return JournalStorage(JournalFileBackend(str(path)))
+        return JournalStorage(_Journal(str(path)))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise EmofuseError(
             f"{path}: expected the journal of a search, but it can't be read ({error}); move it away and run the same "

@@ -1,5 +1,7 @@
 """One trial: read features, fit, predict every clip of every split, write the predictions. No Ray here."""
 
+import os
+import socket
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -94,7 +96,7 @@ def train_into(spec: TrialSpec, folder: Path, device: str | None = None) -> Tria
 
 
 def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None = None) -> TrialResult:
-    started = time.monotonic()
+    started, started_s = time.monotonic(), time.time()
     layout = Layout(into or Path(spec.run))
     family = get_family(spec.family)
     if family.version != spec.family_version:
@@ -139,6 +141,8 @@ def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None 
         feature_keys=dict(spec.feature_keys),
         clips_fingerprint=spec.clips_fingerprint,
         curve=tuple(dict(row) for row in fitted.curve),
+        started_s=round(started_s, 3),
+        worker=f"{socket.gethostname()}:{os.getpid()}",
         wall_s=round(wall_s, 3),
         gpu_s=round(wall_s * spec.gpu, 3) if device.startswith("cuda") else 0.0,
         versions=library_versions(),

@@ -68,7 +68,7 @@ def test_tpe_learns_from_results_and_waits_for_them(tmp_path):
 
 
 def test_other_seeds_and_entries_draw_other_points():
-    drawn = [suggest(SPACE, [], seed=seed, entry=entry, tpe=False) for seed in (0, 1) for entry in ("a", "b")]
+    drawn = [suggest(SPACE, [], {}, seed=seed, entry=entry, tpe=False) for seed in (0, 1) for entry in ("a", "b")]
     assert len({tuple(point.items()) for point in drawn}) == 4
 
 
