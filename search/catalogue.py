@@ -16,7 +16,8 @@ def family_as_data(family: Family) -> dict[str, Any]:
         "stage": family.stage,
         "tasks": list(family.tasks),
         "inputs": [
-            {"slot": i.slot, "level": i.level, "rank": i.rank, "default": i.default} for i in family.inputs
+            {"slot": i.slot, "level": i.level, "rank": i.rank, "default": i.default, "many": i.many}
+            for i in family.inputs
         ],
         "space": space_as_data(family.space),
         "published": [dict(point) for point in family.published],

@@ -14,7 +14,7 @@ from features.errors import EmofuseError
 from features.ray_session import ray_session
 from search.capacity import Capacity
 from search.estimate import disk_need
-from search.inputs import split_layer
+from search.inputs import source, split_layer
 from search.nodes import ask_every_node, asks_for_token, cluster_address, read_capacity
 from search.probe import MARKER, Answer, Question, probe
 from search.recipe import Recipe
@@ -53,8 +53,10 @@ class Patient:
         """(table, feature set) for all that the first look at the recipe says it reads; layers come later."""
         found = []
         for stage, entry in self.recipe.all_entries():
+            if stage == "fusion":
+                continue
             table = self.stills if stage == "backbone" else self.clips
-            specs = [spec for spec in entry.input_specs().values() if split_layer(spec) is None]
+            specs = [source(spec) for spec in entry.input_specs().values() if split_layer(source(spec)) is None]
             found += [(str(table.resolve()), spec) for spec in specs if table is not None]
         return tuple(dict.fromkeys(found))
 

@@ -9,7 +9,7 @@ from features.clips import ClipTable
 from features.sets import get_set, parse_spec, set_names
 from features.store import open_set
 from models.family import Backbone, Context, Model
-from search.inputs import split_layer
+from search.inputs import selected, source, split_layer, whitening
 from search.jobs import budget
 from search.recipe import Entry, Recipe
 
@@ -17,6 +17,8 @@ from search.recipe import Entry, Recipe
 _PER_TRIAL_MB = 0.02
 # A checkpoint holds the weights, the best weights so far and the optimiser's two moments.
 _CHECKPOINT = 4
+# The numbers of a model's encoding, about: what a fusion reads.
+_ENCODING = 200
 
 
 @runtime_checkable
@@ -62,11 +64,11 @@ def disk_need(recipe: Recipe, store: Path, clips: ClipTable, stills: ClipTable |
         table = stills if stage == "backbone" and stills is not None else clips
         trials = budget(entry) * len(recipe.partition_names(stage))
         predictions += trials * (len(table) * 4 * (len(table.classes) + 1) / 2**20 + _PER_TRIAL_MB)
-        for spec in entry.input_specs().values():
+        for spec in map(source, entry.input_specs().values()):
             layer = split_layer(spec)
             if layer is not None and spec not in layers:
                 backbone = backbones[layer[0]]
-                widths[spec] = cast(Backbone, _model(backbone, store, clips, {})).width(layer[1])
+                widths[spec] = selected(spec) or cast(Backbone, _model(backbone, store, clips, {})).width(layer[1])
                 layers[spec] = _frames(backbone, store, clips) * widths[spec] * 4 / 2**20
         weights_mb = _weights_mb(_model(entry, store, table, widths))
         largest = max(largest, weights_mb)
@@ -78,12 +80,20 @@ def disk_need(recipe: Recipe, store: Path, clips: ClipTable, stills: ClipTable |
 
 def _model(entry: Entry, store: Path, table: ClipTable, widths: Mapping[str, int]) -> Model:
     """The entry's model as published, unfitted; `widths` of the layers that it may read."""
-    shapes = {
-        slot: (widths[spec],) if spec in widths else _shape(store, spec, table)
-        for slot, spec in entry.input_specs().items()
-    }
+    shapes = {slot: _input_shape(entry, spec, store, table, widths) for slot, spec in entry.input_specs().items()}
     dimensions = table.annotations.dimensions if entry.continuous and table.annotations else ()
     return entry.record().build(entry.record().published[0], Context(table.classes, shapes, dimensions=dimensions))
+
+
+def _input_shape(
+    entry: Entry, text: str, store: Path, table: ClipTable, widths: Mapping[str, int]
+) -> tuple[int, ...]:
+    spec, whitened = source(text), whitening(text)
+    if whitened:
+        return (whitened.components,)
+    if entry.record().stage == "fusion":
+        return (_ENCODING,)
+    return (widths[spec],) if spec in widths else _shape(store, spec, table)
 
 
 def _shape(store: Path, spec: str, table: ClipTable) -> tuple[int, ...]:
@@ -96,7 +106,9 @@ def _shape(store: Path, spec: str, table: ClipTable) -> tuple[int, ...]:
 def _frames(backbone: Entry, store: Path, clips: ClipTable) -> int:
     """How many faces of the clips a backbone will look at."""
     (spec,) = backbone.input_specs().values()
-    if spec.partition(":")[0] not in set_names():
+    if backbone.clip_faces:
+        spec = backbone.clip_faces
+    elif spec.partition(":")[0] not in set_names():
         (spec,) = (slot.default for slot in backbone.record().inputs)
     stored = open_set(store, spec, clips)
     return sum(stored.length(clip_id) for clip_id in stored.ids)

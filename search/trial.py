@@ -147,7 +147,7 @@ def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None 
         gpu_s=round(wall_s * spec.gpu, 3) if device.startswith("cuda") else 0.0,
         versions=library_versions(),
         git_revision=git_revision(),
-        parents=(*spec.parents, *spec.encoder_keys.values()),
+        parents=tuple(dict.fromkeys((*spec.parents, *spec.encoder_keys.values()))),
         stage=spec.stage,
         family_version=spec.family_version,
         recipe_seed=spec.recipe_seed,

@@ -112,7 +112,9 @@ def test_the_need_for_disk_counts_models_checkpoints_and_activations(tmp_path):
     (tmp_path / "recipe.yaml").write_text(
         "name: x\npartitions: [train, swap]\nstages:\n"
         "- {stage: backbone, entries: {face_cnn: {trials: 3}}}\n"
-        "- {stage: clips, entries: {cnn_irnn: {trials: 10, inputs: {frames: face_cnn.conv2}}}}\n"
+        "- {stage: clips, entries: {cnn_irnn: {trials: 10, inputs: {frames: face_cnn.conv2}},\n"
+        "    pooled_svm: {trials: 1, inputs: {frames: 'face_cnn.conv3:selected=7|pca=3'}}}}\n"
+        "- {stage: fusion, entries: {concat_svm: {trials: 1, inputs: {members: [cnn_irnn, 'pooled_svm|pca=2']}}}}\n"
     )
     recipe = read_recipe(tmp_path / "recipe.yaml")
     faces = next(slot.default for slot in recipe.entry("face_cnn")[1].record().inputs)
@@ -124,5 +126,7 @@ def test_the_need_for_disk_counts_models_checkpoints_and_activations(tmp_path):
         writer.add(clip.clip_id, FeatureArray(np.zeros((5, *writer.shape), np.uint8), np.arange(5) / 25))
     writer.finish()
     need = disk_need(recipe, tmp_path / "store", table, table, at_once=2)
-    assert need.activations_mb == pytest.approx(len(table) * 5 * 800 * 4 / 2**20)
+    assert need.activations_mb == pytest.approx(len(table) * 5 * (800 + 7) * 4 / 2**20)
+    reads = Patient(recipe, tmp_path / "clips", tmp_path / "store", tmp_path / "stills").reads()
+    assert reads == ((str((tmp_path / "stills").resolve()), "faces"),)
     assert need.models_mb == pytest.approx(3 * need.checkpoints_mb / 8, rel=0.5) and need.total_mb < 100
