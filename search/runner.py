@@ -299,7 +299,7 @@ def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
 
 
 def _check_features(run: RunFolder) -> None:
-    """Tell of missing features before hours of training; a backbone's layers come later."""
+    """Tell of missing features before hours of training; a backbone's layers and weights come later."""
     for stage, entry in run.recipe.all_entries():
         if stage != "fusion" and not any(split_layer(source(spec)) for spec in entry.input_specs().values()):
-            entry_spec(run, stage, entry)
+            entry_spec(run, stage, entry.model_copy(update={"weights_from": None}))

@@ -56,13 +56,12 @@ def smoke_recipe(recipe: Recipe) -> Recipe:
 def _small(stage: StageName, entry: Entry) -> Entry:
     family = entry.record()
     fixed = {**entry.fixed, **family.smoke}
-    inputs = entry.inputs
-    if stage == "backbone":
-        # Stills are often imported; the made-up ones are not.
-        inputs = {
-            slot: spec if str(spec).partition(":")[0] in set_names() else entry.clip_faces or family.inputs[0].default
-            for slot, spec in inputs.items()
-        }
+    # Stills are often imported, and faces given with a corpus; the made-up ones are not.
+    default = {slot.slot: entry.clip_faces or slot.default for slot in family.inputs}
+    inputs = {
+        slot: default[slot] if isinstance(spec, str) and _is_imported(stage, spec) else spec
+        for slot, spec in entry.inputs.items()
+    }
     return entry.model_copy(update={
         "trials": 1,
         "max_epochs": min(EPOCHS, entry.max_epochs or family.max_epochs),
@@ -71,6 +70,10 @@ def _small(stage: StageName, entry: Entry) -> Entry:
         "inputs": inputs,
         "weights": None,
     })
+
+
+def _is_imported(stage: StageName, spec: str) -> bool:
+    return stage != "fusion" and split_layer(source(spec)) is None and source(spec).partition(":")[0] not in set_names()
 
 
 def make_smoke_data(recipe: Recipe, folder: Path, *, workers: int | None = None) -> SmokeData:
