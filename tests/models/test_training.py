@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from features.errors import EmofuseError
-from models import training
+from models import pulse, training
 from models.batches import pack
 from models.examples import Examples
 from models.families import face_cnn, temporal_pooling
@@ -158,6 +158,26 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path, optimiser):
     assert result == expected
     assert same(weights(model.network), weights(straight.network))
     assert [path.name for path in (tmp_path / "c").iterdir()] == ["training.pt"], "no temporary file is left"
+
+
+def test_a_training_that_is_asked_to_stop_writes_its_checkpoint_first(tmp_path):
+    def model_of():
+        model = pooling_model()
+        model.settings = replace(model.settings, checkpoint_every_s=1000.0)
+        return model
+
+    def asking(epoch, metrics):
+        if epoch == 3:
+            pulse.ask_to_stop()
+
+    straight, model, told = model_of(), model_of(), []
+    expected = straight.fit(clips(), clips(6, seed=1), max_epochs=8)
+    with pytest.raises(pulse.Stopped):
+        model_of().fit(clips(), clips(6, seed=1), max_epochs=8, report=asking, resume=tmp_path)
+    pulse.forget_stop()
+    result = model.fit(clips(), clips(6, seed=1), max_epochs=8, report=lambda e, _: told.append(e), resume=tmp_path)
+    assert told[0] == 4 and result == expected
+    assert same(weights(model.network), weights(straight.network))
 
 
 def test_a_killed_training_with_augmentation_and_batch_norm_goes_on_to_the_same_weights(tmp_path):
