@@ -110,7 +110,7 @@ def test_a_refit_takes_exactly_its_epochs_and_keeps_the_last():
 
     result = train(net, rows(clips()), None, replace(FAST, max_epochs=3, patience=1), epochs=7, report=report)
     assert (result.epochs, result.best_epoch, dict(result.metrics)) == (7, 7, {})
-    assert told == [(epoch, {"loss"}) for epoch in range(1, 8)]
+    assert told == [(epoch, {"loss", "lr"}) for epoch in range(1, 8)]
     assert same(weights(net), after[-1]) and not same(after[-1], after[-2])
 
 
