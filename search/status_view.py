@@ -81,6 +81,13 @@ def _gpu(use: GpuUse) -> str:
     return f"{use.host} GPU {use.gpu}: {trials}, {use.used_mb / 1000:.1f} of {use.total_mb / 1000:.1f} GB{busy}"
 
 
+def stopped_text(status: "Status", checkpoints: int) -> str:
+    """How far a search had come when it was stopped."""
+    total = sum(entry.trials for entry in status.entries)
+    kept = f"; {checkpoints} that ran keep a checkpoint" if checkpoints else ""
+    return f"Stopped: {total - status.left} of {total} trials have ended{kept}."
+
+
 def _ending(status: "Status") -> Iterable[str]:
     if not status.running:
         if status.left:

@@ -109,6 +109,6 @@ def test_other_errors_are_told_as_they_are(search, tmp_path, monkeypatch):
     def broken(*args):
         raise FileNotFoundError("gone")
 
-    monkeypatch.setattr("search.runner.entry_spec", broken)
+    monkeypatch.setattr("search.stage_jobs.entry_spec", broken)
     with pytest.raises(FileNotFoundError, match="gone"):
         search(tmp_path / "run")

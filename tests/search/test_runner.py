@@ -165,7 +165,7 @@ def test_missing_features_are_told_before_any_training(data, tmp_path):
 
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, EmofuseError)])
-def test_a_signal_stops_and_the_same_command_goes_on(data, tmp_path, monkeypatch, number, error):
+def test_a_signal_stops_and_the_same_command_goes_on(data, tmp_path, monkeypatch, capfd, number, error):
     import search.trial
 
     real, out, runs = search.trial._run, tmp_path / "run", []
@@ -181,6 +181,7 @@ def test_a_signal_stops_and_the_same_command_goes_on(data, tmp_path, monkeypatch
     with pytest.raises(error):
         _search(data, _recipe(tmp_path), out)
     assert signal.getsignal(number) is before
+    assert "Stopped: 2 of 8 trials have ended." in capfd.readouterr().err
     assert len(_files(out)) == 2 and not list(Layout(out).outcomes())
     kept = _files(out)
     assert _search(data, _recipe(tmp_path), out).left == 0
