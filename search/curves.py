@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FOLDER = "tensorboard"
 _FILE = "events.out.tfevents.0.emofuse"
+_METRICS = {False: ("accuracy", "log_loss"), True: ("ccc",)}  # by whether an entry learns continuous emotion
 
 
 @dataclass
@@ -51,7 +52,9 @@ class Curves:
         from tensorboard.plugins.hparams.summary_v2 import HParam, Metric, hparams_config_pb
 
         names = {name for _, entry in recipe.all_entries() for name in (*entry.effective_space(), *entry.fixed)}
-        metrics = [Metric(f"final/{name}", display_name=f"held-out {name}") for name in ("accuracy", "log_loss")]
+        kinds = {entry.continuous for _, entry in recipe.all_entries()}
+        told = [name for kind, names in _METRICS.items() if kind in kinds for name in names]
+        metrics = [Metric(f"final/{name}", display_name=f"held-out {name}") for name in told]
         summary = hparams_config_pb([HParam("entry"), *map(HParam, sorted(names))], metrics)
         write_bytes(self.folder / _FILE, _records(_start(), _event(time.time(), summary=summary)))
 
