@@ -14,6 +14,7 @@ from search.partitions import make_partition
 from search.plan import encoder_refits, entry_spec, refit_spec
 from search.predictions import prediction_files, read_footer, read_predictions
 from search.recipe import read_recipe
+from search.remote import search_path
 from search.runfolder import RunFolder
 from search.runner import Workers, run_search
 from search.trial import run_trial
@@ -95,6 +96,17 @@ def test_the_same_command_goes_on_with_what_is_there(tmp_path, world, capsys):
     base = entry_spec(run, "clips", run.recipe.entry("one")[1])
     best = best_trials(base, ("train", "swap"))["train"].trial_key
     assert len([f for f in trials(run, "both") if f.encoders["members_1"] == best]) == 3
+
+
+def test_on_an_object_store_the_encodings_travel_too(tmp_path, world, monkeypatch):
+    monkeypatch.setenv("EMOFUSE_CACHE", str(tmp_path / "mirrors"))
+    monkeypatch.setattr("search.remote._open", {})
+    clips = corpus(tmp_path)
+    recipe = read_recipe(recipe_file(tmp_path, stages=STAGES))
+    out = search_path(f"file://{tmp_path / 'far'}")
+    status = run_search(recipe, clips=clips, store=tmp_path / "store", out=out, workers=Workers(in_process=True))
+    assert [entry.finished for entry in status.entries] == [3, 1, 2]
+    assert len(list((tmp_path / "far" / "encodings").glob("*/*/set.json"))) == 2
 
 
 def test_a_clip_that_a_member_could_not_read_is_missing_here_too(tmp_path, world):
