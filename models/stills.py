@@ -69,12 +69,13 @@ class StillNetwork(ClipNetwork):
 class StagedNetwork(StillNetwork):
     """A network that is a row of named stages; training shifts and mirrors its images, but not maps.
 
-    A subclass fills `stages` and sets `head`. Images are moved by up to `shift` pixels each way.
+    A subclass fills `stages` and sets `head`. Images are moved by up to `shift` pixels each way. A `frozen` one trains
+    its dense stages (`fc6`, `fc7`) and the softmax layer alone.
     """
 
-    def __init__(self, shape: tuple[int, ...], slot: str = "faces"):
+    def __init__(self, shape: tuple[int, ...], slot: str = "faces", frozen: bool = False):
         super().__init__(shape, slot)
-        self.shape = shape
+        self.shape, self.frozen = shape, frozen
         if shape[0] != shape[1]:
             raise WrongUse(f"Expected square faces, but got {shape[0]}x{shape[1]} pixels.")
         self.channels = 3 if len(shape) == 3 else 1
@@ -94,6 +95,13 @@ class StagedNetwork(StillNetwork):
             if name == layer:
                 break
         return x.flatten(1)  # (N, D)
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """All parameters, or those of the dense layers alone when the convolutions are frozen."""
+        if not self.frozen:
+            return super().parameter_groups(weight_decay)
+        dense = [self.head, *(stage for name, stage in self.stages.items() if name.startswith("fc"))]
+        return [{"params": [p for part in dense for p in part.parameters()], "weight_decay": weight_decay}]
 
     def finish(self, width: int, classes: int) -> None:
         """Add the softmax layer and draw all weights: He's for rectified layers, deviation 0.01 for the softmax."""

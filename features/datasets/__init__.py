@@ -14,6 +14,7 @@ from features.names import unknown_name
 
 _MODULES = {
     "afew": "features.datasets.afew",
+    "cheavd": "features.datasets.cheavd",
     "fer2013": "features.datasets.fer2013",
     "images": "features.datasets.images",
     "ravdess": "features.datasets.ravdess",

@@ -6,7 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 from features.clips import Clip, ClipTable
-from features.datasets import Adapter
+from features.datasets import Adapter, Option
+from features.datasets.afew_faces import bring_in_faces
 from features.datasets.folders import VIDEO, files_below, warn
 from features.errors import EmofuseError
 
@@ -17,8 +18,11 @@ _SPLIT_FOLDER = re.compile(r"(train|val|test)(_afew|_vid_distr\w*)?", re.IGNOREC
 _EXPECTED = "AFEW's folders Train/Angry, ..., Val/Angry, ... with .avi files"
 
 
-def read(root: Path) -> ClipTable:
-    """Clips of all splits; ids recur across splits, so `clip_id` is `train/000046280`; groups are films where known."""
+def read(root: Path, *, store: str, faces_size: int, faces_colour: bool) -> ClipTable:
+    """Clips of all splits; ids recur across splits, so `clip_id` is `train/000046280`; groups are films where known.
+
+    With a `store`, the organisers' aligned faces below `root` are brought into it.
+    """
     clips: list[Clip] = []
     unplaced: list[str] = []
     films = _films(root)
@@ -35,7 +39,10 @@ def read(root: Path) -> ClipTable:
     if unplaced:
         warn(f"{len(unplaced)} videos are left out, they are in no class folder of a split: {unplaced[0]}, ...")
     _compare(clips)
-    return ClipTable(tuple(clips), root.resolve())
+    table = ClipTable(tuple(clips), root.resolve())
+    if store:
+        bring_in_faces(root, table, Path(store), faces_size, faces_colour)
+    return table
 
 
 def _place(path: Path) -> tuple[str | None, str | None]:
@@ -103,4 +110,9 @@ ADAPTER = Adapter(
     read=read,
     root="the folder with Train and Val (or Train_AFEW, Val_AFEW), and Test if there is one",
     example="afew AFEW -o clips.parquet",
+    options={
+        "store": Option("", "The feature store to bring the organisers' aligned faces into, if there are any."),
+        "faces_size": Option(48, "Pixels of such a face's side in the store."),
+        "faces_colour": Option(False, "Bring the faces in as RGB instead of grey."),
+    },
 )

@@ -52,15 +52,20 @@ def _given_crops(
 ) -> tuple[np.ndarray, np.ndarray]:
     times, crops = [], []
     for time_s, picture in video_frames(media, every_s=1 / fps if fps else None, gray=not colour):
-        scale = size / min(picture.shape[:2])
-        if scale < 1:
-            picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-            scale = 1.0
-        height, width = picture.shape[:2]
-        matrix = np.array([[scale, 0, (size - scale * width) / 2], [0, scale, (size - scale * height) / 2]])
         times.append(time_s)
-        crops.append(cut(picture, matrix, size, move))
+        crops.append(middle_square(picture, size, move))
     return np.array(times), np.stack(crops)
+
+
+def middle_square(picture: np.ndarray, size: int, move: Similarity | None = None) -> np.ndarray:
+    """The middle square of `picture` (H, W[, 3]) at `size` pixels a side."""
+    scale = size / min(picture.shape[:2])
+    if scale < 1:
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        scale = 1.0
+    height, width = picture.shape[:2]
+    matrix = np.array([[scale, 0, (size - scale * width) / 2], [0, scale, (size - scale * height) / 2]])
+    return cut(picture, matrix, size, move)
 
 
 def _equalised(crop: np.ndarray) -> np.ndarray:

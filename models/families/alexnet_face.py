@@ -40,8 +40,9 @@ class AlexNet(StagedNetwork):
     Where it has no batch normalisation, pooled layers are normalised over neighbouring filters, as in 2012.
     """
 
-    def __init__(self, shape: tuple[int, ...], width: float, classes: int, dropout: float, batch_norm: bool):
-        super().__init__(shape)
+    def __init__(self, shape: tuple[int, ...], width: float, classes: int, dropout: float, batch_norm: bool,
+                 frozen: bool = False):
+        super().__init__(shape, frozen=frozen)
         before, side = self.channels, shape[0]
         for name, (filters, size, stride, padding, groups) in _CONVOLUTIONS.items():
             filters = int(filters * width)
@@ -75,7 +76,7 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> StillModel:
     shape, classes = context.shapes["faces"], len(context.classes)
 
     def make() -> AlexNet:
-        return AlexNet(shape, hp["width"], classes, hp["dropout"], hp["batch_norm"])
+        return AlexNet(shape, hp["width"], classes, hp["dropout"], hp["batch_norm"], hp["frozen"])
 
     return StillModel(FAMILY, hp, context, make, settings, LAYERS, NAMINGS)
 
@@ -90,6 +91,7 @@ FAMILY = Family(
         "width": Choice((1.0, 0.5, 0.25)),
         "dropout": Float(0.0, 0.7),
         "batch_norm": Choice((False, True)),
+        "frozen": Choice((False, True)),
         "lr": Float(0.001, 0.05, log=True),
         "decay": Float(0.85, 1.0),
         "weight_decay": Float(1e-6, 0.005, log=True),
@@ -98,8 +100,8 @@ FAMILY = Family(
     },
     # The paper states the architecture only; these numbers are Krizhevsky's, but for the decay.
     published=(
-        {"width": 1.0, "dropout": 0.5, "batch_norm": False, "lr": 0.01, "decay": 0.95, "weight_decay": 0.0005,
-         "batch_size": 128, "class_weight": "none"},
+        {"width": 1.0, "dropout": 0.5, "batch_norm": False, "frozen": False, "lr": 0.01, "decay": 0.95,
+         "weight_decay": 0.0005, "batch_size": 128, "class_weight": "none"},
     ),
     build=build,
     load=partial(load_torch, build),

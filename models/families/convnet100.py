@@ -23,8 +23,7 @@ class ConvNet(StagedNetwork):
 
     def __init__(self, shape: tuple[int, ...], hidden: int, classes: int, dropout: float, batch_norm: bool,
                  frozen: bool):
-        super().__init__(shape)
-        self.frozen = frozen
+        super().__init__(shape, frozen=frozen)
         before, side = self.channels, shape[0]
         for number, filters in enumerate(_FILTERS, 1):
             stride = 2 if number == 1 else 1
@@ -38,13 +37,6 @@ class ConvNet(StagedNetwork):
         self.stages["fc6"] = _dense(before * side * side, hidden, dropout)
         self.stages["fc7"] = _dense(hidden, hidden, dropout)
         self.finish(hidden, classes)
-
-    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """All parameters, or those of the dense layers alone when the convolutions are frozen."""
-        if not self.frozen:
-            return super().parameter_groups(weight_decay)
-        dense = (self.stages["fc6"], self.stages["fc7"], self.head)
-        return [{"params": [p for part in dense for p in part.parameters()], "weight_decay": weight_decay}]
 
 
 def _dense(before: int, after: int, dropout: float) -> nn.Module:

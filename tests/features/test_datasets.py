@@ -1,6 +1,8 @@
 from collections import Counter
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -253,3 +255,44 @@ def test_real_ravdess(real_data, tmp_path, capsys):
     assert summary.ok == len(few) == 4
     stored = open_set(tmp_path, "short_term", few)
     assert all(stored[i].shape == (stored.length(i), 34) for i in stored.ids)
+
+
+def afew_with_faces(root):
+    touch(root, "Train/Sad/000046280.avi", "Train/Sad/000046290.avi", "Val/Sad/000046280.avi", "Test/000000001.avi")
+    picture = np.zeros((40, 30, 3), np.uint8)
+    places = {"Train/AlignedFaces_LBPTOP_Points": "000046280", "AlignedFaces_LBPTOP_Points_Val": "000046280",
+              "Test_2017_Faces_Distribute": "000000001"}
+    for n, (folder, clip) in enumerate(places.items()):
+        for frame in (9, 10, 1):
+            path = root / folder / "Faces" / clip / f"{clip}-{frame}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture[:] = (0, 0, 80 * n + frame)  # blue, green, red
+            cv2.imwrite(str(path), picture)
+    return root
+
+
+@pytest.mark.parametrize(("options", "name", "shape"), [
+    ({}, "afew_faces", (48, 48)), ({"faces_size": 24, "faces_colour": True}, "afew_faces_24_colour", (24, 24, 3)),
+])
+def test_afews_own_faces(tmp_path, capsys, options, name, shape):
+    root, store = afew_with_faces(tmp_path / "afew"), tmp_path / "store"
+    table = read_dataset("afew", root, store=str(store), **options)
+    faces = open_set(store, name, table)
+    values, times = faces.steps("val/000046280")
+    assert values.shape == (3, *shape) and values.dtype == np.uint8
+    np.testing.assert_allclose(times, [0, 8 / 25, 9 / 25], atol=1e-6)
+    if len(shape) == 3:
+        red = [int(faces[clip][t, 12, 12, 0]) for clip in ("train/000046280", "test/000000001") for t in range(3)]
+        np.testing.assert_allclose(red, [1, 9, 10, 161, 169, 170], atol=3)
+    assert faces.status("train/000046290") == "no_face"
+    said = capsys.readouterr().err
+    assert "1 of 4 clips have no aligned faces: train/000046290, ..." in said
+    assert f"{name}: the organisers' faces of 3 clips in {store}" in said
+
+
+def test_afew_without_faces_to_bring_in(tmp_path):
+    touch(tmp_path, "Train/Sad/000046280.avi", "Train/other/1.jpg")
+    with pytest.raises(EmofuseError, match=r"expected aligned faces such as .* but found no folder of pictures named"):
+        read_dataset("afew", tmp_path, store=str(tmp_path / "store"))
+    with pytest.raises(EmofuseError, match="The faces' size is at least 16 pixels, but got 3"):
+        read_dataset("afew", tmp_path, store=str(tmp_path / "store"), faces_size=3)

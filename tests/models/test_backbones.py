@@ -149,14 +149,17 @@ def test_all_layers_can_be_read(name, shape, point):
         model.activations(images[:, 0], "conv9")
 
 
-def test_frozen_convolutions_stay_as_they_are():
-    family = get_family("convnet100")
-    images = faces(6, (32, 32))
+@pytest.mark.parametrize(("name", "shape", "width"), [
+    ("convnet100", (32, 32), {"hidden": 512}), ("alexnet_face", (40, 40, 3), {"width": 0.25}),
+])
+def test_frozen_convolutions_stay_as_they_are(name, shape, width):
+    family = get_family(name)
+    images = faces(6, shape)
     stills = Examples(tuple("abcdef"), {"faces": list(images)}, CLASSES, np.arange(6) % 2)
     conv, logits = [], []
     for epochs in (1, 3):
-        point = {**family.published[0], "hidden": 512, "frozen": True}
-        model = family.build(point, Context(CLASSES, {"faces": (32, 32)}))
+        point = {**family.published[0], **width, "frozen": True}
+        model = family.build(point, Context(CLASSES, {"faces": shape}))
         model.fit(stills, None, epochs=epochs)
         conv.append(model.activations(images[:, 0], "pool5"))
         logits.append(model.activations(images[:, 0], "logits"))
