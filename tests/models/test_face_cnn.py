@@ -30,6 +30,21 @@ def test_the_deep_structure_has_small_filters():
     assert {layer.kernel_size for layer in convolutions("3x3")} == {(3, 3)} and len(convolutions("3x3")) == 8
 
 
+@pytest.mark.parametrize("structure, parameters", [
+    ("9x9", (81 * 1 + 1) * 32 + (81 * 32 + 1) * 32 + (81 * 32 + 1) * 64 + (64 * 2 * 2 + 1) * 7),
+    ("5x5", (25 * 1 + 1) * 64 + (25 * 64 + 1) * 64 + (25 * 64 + 1) * 128 + (128 * 4 * 4 + 1) * 7),
+])
+def test_parameter_counts(structure, parameters):
+    assert sum(weight.numel() for weight in FaceCNN((48, 48), structure, 7, 0.25, False).parameters()) == parameters
+
+
+def test_the_second_layer_is_read_after_its_pooling():
+    """Kahou 2015, section 2.2: the features of the IRNN."""
+    second = FaceCNN((48, 48), "9x9", 7, 0.25, False).stages[1]
+    kinds = [type(module) for module in second.modules()]
+    assert kinds.index(nn.Conv2d) < kinds.index(nn.MaxPool2d)
+
+
 def test_published_points():
     assert [point["structure"] for point in FAMILY.published] == ["9x9", "5x5", "3x3"], "the best first"
     assert {point["dropout"] for point in FAMILY.published} == {0.25}

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from models.examples import Examples
 from models.families.cnn_pool_svm import BINS, FAMILY, bin_means
 from models.family import Context
+from models.svm import RbfSVM
 
 
 @given(t=st.integers(1, 80), k=st.integers(1, 20))
@@ -47,6 +48,14 @@ def test_seven_outputs_give_105_numbers():
     assert BINS == 15
     assert model.encode(clips).shape == (28, 105)
     np.testing.assert_array_equal(model.predict(clips).argmax(1), y)
+
+
+def test_it_reads_what_lies_before_the_softmax_with_an_rbf_machine():
+    """Kahou 2015, section 2.3."""
+    model = FAMILY.build(FAMILY.published[0], Context(tuple("ab"), {"frames": (2,)}))
+    assert FAMILY.inputs[0].default == "face_cnn.logits"
+    assert isinstance(model._unfitted.named_steps["svm"], RbfSVM)
+    assert {"C", "gamma"} <= set(FAMILY.space)
 
 
 @pytest.mark.real_data
