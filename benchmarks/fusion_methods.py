@@ -76,36 +76,31 @@ METHODS: Mapping[str, tuple[str, Mapping, int | None]] = {
     "decision": ("decision", {}, None),
     "decision +c": ("decision", {}, 20),
     "decision +s": ("decision", {"shrunk": True}, None),
-    "decision +s+c": ("decision", {"shrunk": True}, 20),
     "decision +b": ("decision", {"bagged": 10}, None),
-    "decision +b+s": ("decision", {"bagged": 10, "shrunk": True}, None),
     "lines": ("lines", {}, None),
     "lines +c": ("lines", {}, 20),
-    "lines +b": ("lines", {"restarts": 0, "rounds": 2, "bagged": 10}, None),
     "stacking": ("stacking", {}, None),
     "stacking +c": ("stacking", {}, 20),
     "stacking +s": ("stacking", {"shrunk": True}, None),
     "stacking, restricted": ("stacking", {"restricted": True}, None),
     "stacking, restricted +c": ("stacking", {"restricted": True}, 20),
-    "stacking, restricted +s": ("stacking", {"restricted": True, "shrunk": True}, None),
 }
 
 
-def draws(label: str, M: int) -> int:
-    """Draws per round of the weight search: the paper's 100,000, fewer where it is repeated or M is large."""
-    many = M >= 100 and "+c" not in label
-    if "+b+s" in label:
-        return 1_000
+def draws(label: str, M: int, N: int) -> int:
+    """Draws per round of the weight search: the paper's 100,000, fewer where it is repeated or there is much to do."""
     if "+s" in label or "+b" in label:
-        return 1_000 if many else 10_000
-    return 10_000 if many else 100_000
+        return 200
+    if M * N < 10_000:
+        return 100_000
+    return 10_000 if "+c" in label else 1_000
 
 
-def factory(label: str, M: int) -> Callable[[], Fusion]:
-    """Makes unfitted fusions of M members."""
+def factory(label: str, M: int, N: int) -> Callable[[], Fusion]:
+    """Makes unfitted fusions of M members, for N clips."""
     method, params, top = METHODS[label]
     if method == "decision":
-        params = {**params, "draws": draws(label, M), "n_jobs": 1}
+        params = {**params, "draws": draws(label, M, N), "n_jobs": 1}
     make = partial(make_fusion, method, params)
     if top is None:
         return make
@@ -198,7 +193,7 @@ def main() -> None:
                 continue
             started = time.perf_counter()
             try:
-                rows = [scores(factory(label, M), fit, rest) for fit, rest in pairs]
+                rows = [scores(factory(label, M, N), fit, rest) for fit, rest in pairs]
             except EmofuseError:  # too many members for subsets or the grid
                 continue
             kept[0].setdefault(name, {})[label] = np.mean(rows, axis=0).tolist()

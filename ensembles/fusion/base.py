@@ -74,10 +74,13 @@ class Problem:
 class Fusion(BaseEstimator, ABC):
     """A fusion method in scikit-learn's manner.
 
-    Attributes after `fit`: `weights_` (M, C), sum 1 over members for each class; `fit_score_`, the metric on the rows
-    that the weights were fitted on (always too high: see `ensembles.estimate`); `temperatures_` (M,), by which the
-    members' scores are flattened before they are weighted (None: not at all); `log_pool_`, where logarithms are summed;
-    `interrupted_`, whether Ctrl-C ended the fit, so that the weights are the best so far.
+    Attributes
+    ----------
+    weights_ : (M, C), sum 1 over members for each class.
+    fit_score_ : the metric on the rows that the weights were fitted on (always too high: see `ensembles.estimate`).
+    temperatures_ : (M,), by which the members' scores are flattened before they are weighted (None: not at all).
+    log_pool_ : the coefficients where logarithms are summed, else None.
+    interrupted_ : whether Ctrl-C ended the fit, so that the weights are the best so far.
     """
 
     metric: Metric = "accuracy"
@@ -93,8 +96,20 @@ class Fusion(BaseEstimator, ABC):
     ) -> Self:
         """Find the weights.
 
-        `P` (M, N, C) float32 probabilities, `y` (N,) class numbers, `valid` (M, N) bool (None: every member has every
-        clip), `groups` (N,) for methods that split the clips. Errors: EmofuseError with the array and what it lacks.
+        Parameters
+        ----------
+        P : (M, N, C) float32, each member's probabilities; rows sum to 1.
+        y : (N,) int, class numbers.
+        valid : (M, N) bool, which clips a member has (None: all).
+        groups : (N,) names, for methods that split the clips (None: every clip by itself).
+
+        Returns
+        -------
+        The fusion itself, fitted.
+
+        Raises
+        ------
+        EmofuseError : names the array and what it lacks.
         """
         if self.metric not in get_args(Metric):
             raise unknown_name("metric", self.metric, get_args(Metric))
@@ -116,7 +131,17 @@ class Fusion(BaseEstimator, ABC):
         """(M, C) float64 weights that sum to 1 over members for each class."""
 
     def predict_proba(self, P: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
-        """Fused probabilities (N, C), rows sum to 1, of `P` (M, N, C) with the members in the order of the fit."""
+        """Fused probabilities.
+
+        Parameters
+        ----------
+        P : (M, N, C), the members in the order of the fit.
+        valid : (M, N) bool, which clips a member has (None: all).
+
+        Returns
+        -------
+        (N, C) float64, rows sum to 1; uniform where no member has the clip.
+        """
         P, valid = check_probabilities(P, valid)
         if (len(P), P.shape[2]) != self.weights_.shape:
             M, C = self.weights_.shape

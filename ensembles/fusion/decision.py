@@ -42,12 +42,27 @@ class DecisionFusion(Fusion):
     After each round sigma is multiplied by `decay`, until it is below `sigma_min`. The defaults are the paper's: 82
     rounds, 8.2 million draws. `local` is the noise: "gaussian", or "uniform" on [-sigma, sigma].
 
-    The paper leaves open what becomes of negative weights and of ties; the rules are those above. `time_limit_s` stops
-    early with the best so far, as does Ctrl-C (`interrupted_` is then True). `n_jobs` is the number of threads (None:
-    all cores). The same seed gives the same weights, on any machine and with any number of threads. `verbose` shows
-    draws, best score and sigma. `device` makes the screening run through torch, as "cuda"; it finds the same weights.
+    The paper leaves open what becomes of negative weights and of ties; the rules are those above. The same seed gives
+    the same weights, on any machine and with any number of threads. Ctrl-C ends the search with the best so far.
 
-    Further attributes after `fit`: `trace_`, the accepted draws; `n_draws_`, how many were made.
+    Parameters
+    ----------
+    draws : per round.
+    sigma, decay, sigma_min : scale of the first local steps, its factor from round to round, and where it ends.
+    local : "gaussian" or "uniform".
+    metric : what is maximised, "accuracy" or "unweighted_accuracy".
+    seed : of the draws.
+    n_jobs : threads (None: all cores).
+    time_limit_s : ends the search with the best so far (None: no limit).
+    missing : "share" or "uniform", see `ensembles.fusion.pooling.fuse`.
+    verbose : show draws, best score and sigma.
+    device : screen the draws through torch, as "cuda", which finds the same weights (None: compiled code).
+
+    Attributes
+    ----------
+    weights_ : (M, C), and what every `Fusion` has.
+    trace_ : the accepted draws, a list of `Accepted`.
+    n_draws_ : how many were made.
     """
 
     def __init__(

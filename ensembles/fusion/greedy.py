@@ -16,10 +16,22 @@ class GreedySelection(Fusion):
 
     A member can be added again: its weight is its share of the additions, the same for every class. Of equals the one
     that is in already wins, then lower log-loss, then the lower name (`names`, (M,); None: the position). The best
-    ensemble on the way is kept, of equals the smaller. With `bags` this is done so many times, each time with a random
-    half of the members (`seed`), and the weights are averaged. `n_jobs` is the number of threads (None: all cores).
+    ensemble on the way is kept, of equals the smaller.
 
-    Further attribute after `fit`: `trace_`, (member, score) of each addition, of all bags in turn.
+    Parameters
+    ----------
+    size : additions.
+    names : (M,), which break ties (None: positions).
+    metric : what is maximised, "accuracy" or "unweighted_accuracy".
+    missing : "share" or "uniform", see `ensembles.fusion.pooling.fuse`.
+    bags : how often it is done with a random half of the members, weights averaged (0: once with all).
+    seed : draws the halves.
+    n_jobs : threads (None: all cores).
+
+    Attributes
+    ----------
+    weights_ : (M, C), the same for every class, and what every `Fusion` has.
+    trace_ : (member, score) of each addition, of all bags in turn.
     """
 
     def __init__(

@@ -17,19 +17,25 @@ class Stacking(Fusion):
     """Regularised multinomial logistic regression on log-probabilities.
 
     The logit of class c is the sum over members m and classes k of a[m, k, c] log p[m, k], plus a bias: M C inputs and
-    C classes. The penalty is strength / 2 times the squared coefficients (scikit-learn's C is 1 / strength); of
-    `strengths` the one of lowest log-loss on `folds` inner folds by group is taken. Members are first mixed with 1 % of
-    the uniform distribution, so that no 0 has an infinite logarithm. A member that lacks a clip says what the others
-    say on average (`missing="share"`), or is uniform.
+    C classes. Members are first mixed with 1 % of the uniform distribution, so that no 0 has an infinite logarithm.
 
-    With `restricted` what a member says of class c goes into the logit of c alone, by one non-negative coefficient per
-    member and class, and the penalty pulls toward the members' geometric mean: as many coefficients as decision fusion
-    has weights, for few clips.
+    Parameters
+    ----------
+    strengths : the penalty is strength / 2 times the squared coefficients (scikit-learn's C is 1 / strength); the one
+        of lowest log-loss on inner folds by group is taken.
+    restricted : what a member says of class c goes into the logit of c alone, by one non-negative coefficient per
+        member and class, and the penalty pulls toward the members' geometric mean: for few clips.
+    folds : inner folds.
+    seed : shuffles them.
+    metric : only what `fit_score_` tells; log-loss is minimised.
+    missing : a member that lacks a clip says what the others say on average ("share"), or is uniform.
 
-    It minimises log-loss; `metric` is only what `fit_score_` tells. The coefficients are `log_pool_`; `weights_` is the
-    share that each member has in the absolute coefficients of a class.
-
-    Further attributes after `fit`: `strength_`, `path_` (the inner log-loss of each strength).
+    Attributes
+    ----------
+    weights_ : (M, C), the share that each member has in the absolute coefficients of a class.
+    log_pool_ : the coefficients (M, C, C) and biases (C,).
+    strength_ : the one taken.
+    path_ : (strength, inner log-loss) of each.
     """
 
     def __init__(
