@@ -10,8 +10,8 @@ from features.names import unknown_name
 from search.remote import run_path
 
 METHODS_HELP = "decision, greedy, subsets, grid, lines, stacking, uniform or best."
-# What docs/fusion.md found safest: with candidates at worst 1.4 points below the plain average, without them 0.3, and far
-# above it where members differ.
+# What docs/fusion.md found safest: with candidates at worst 1.4 points below the plain average, without them 0.3,
+# and far above it where members differ.
 DEFAULT_METHOD = "greedy"
 DEFAULT_PARAMS = {"bagged": 10, "shrunk": True}
 
