@@ -1,7 +1,7 @@
 """What the backbones on stills share: a clip's frames one by one, and layers that other families read."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -95,6 +95,14 @@ class StagedNetwork(StillNetwork):
             if name == layer:
                 break
         return x.flatten(1)  # (N, D)
+
+    def train(self, mode: bool = True) -> Self:
+        """Frozen convolutions keep their batch normalisation's means too."""
+        super().train(mode)
+        if self.frozen:
+            for name, stage in self.stages.items():
+                stage.train(mode and name.startswith("fc"))
+        return self
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """All parameters, or those of the dense layers alone when the convolutions are frozen."""

@@ -151,6 +151,7 @@ def test_all_layers_can_be_read(name, shape, point):
 
 @pytest.mark.parametrize(("name", "shape", "width"), [
     ("convnet100", (32, 32), {"hidden": 512}), ("alexnet_face", (40, 40, 3), {"width": 0.25}),
+    ("convnet100", (32, 32), {"hidden": 512, "batch_norm": True}),
 ])
 def test_frozen_convolutions_stay_as_they_are(name, shape, width):
     family = get_family(name)

@@ -13,7 +13,8 @@ from torch import nn
 from models import training
 from models.batches import Window, pack
 from models.examples import Examples
-from models.family import Context, Input
+from models.families.audio_map_lstm import FAMILY
+from models.family import Context
 from models.stills import StagedNetwork
 from models.training import Settings
 from models.window_lstm import TwoStepModel, WindowLSTM
@@ -40,18 +41,14 @@ def clips(lengths, seed=0):
 
 
 def packed(lengths):
-    return pack(clips(lengths), (Input("maps", "frame", 2, "audio_maps", is_map=True),), {"maps": SHAPE}, "cpu")
-
-
-class Family:
-    name, version, inputs = "tiny", 1, (Input("maps", "frame", 2, "audio_maps", is_map=True),)
+    return pack(clips(lengths), FAMILY.inputs, {"maps": SHAPE}, "cpu")
 
 
 def model(single_epochs=3, window=Window(4), max_epochs=8):
     settings = Settings("sgd", 0.05, 4, max_epochs, 20, momentum=0.9, checkpoint_every_s=0.0)
     context = Context(CLASSES, {"maps": SHAPE}, seed=3)
     return TwoStepModel(
-        Family(), {"single_epochs": single_epochs}, context, Tiny, settings,
+        replace(FAMILY, name="tiny"), {"single_epochs": single_epochs}, context, Tiny, settings,
         lambda: WindowLSTM(Tiny(), "conv", 5, 2, 0.0, window, new_lr=10.0), settings,
     )
 
