@@ -14,6 +14,7 @@ from pathlib import Path
 from features.errors import EmofuseError
 from features.files import read_json
 from features.progress import say
+from models.metrics import search_value
 from search.predictions import Footer, prediction_files, read_footer
 from search.remote import remote_of
 from search.runfolder import RunFolder
@@ -51,7 +52,8 @@ class Keeper:
         self._running: set[str] = set()
         self._looked = -_LOOK_EVERY_S
         for footer in _with_models(run):
-            self._add(_Kept(footer.trial_key, footer.entry, footer.partition, footer.metrics.get("accuracy", 0.0)))
+            value = search_value(footer.metrics) or 0.0
+            self._add(_Kept(footer.trial_key, footer.entry, footer.partition, value))
         self._clear_up()
 
     def started(self, spec: TrialSpec) -> float | None:

@@ -153,6 +153,7 @@ def stored_spec(run: RunFolder, footer: Footer, purpose: str) -> TrialSpec:
         weights_sha256=digest,
         batch_size=footer.batch_size,
         encoders={slot: {footer.partition: key} for slot, key in footer.encoders.items()},
+        annotations=footer.annotations,
     )
 
 

@@ -66,6 +66,8 @@ def replay(run: RunFolder, key: str, *, write: bool = False, tolerance: float = 
     the stored ones within `tolerance`, and for a trial that is on record as failed or pruned.
     """
     spec, footer = find_trial(run, key)
+    if spec.annotations:
+        raise WrongUse(f"{spec}: a replay compares class probabilities, but this trial learnt continuous emotion.")
     if write and run.outcome(spec.trial_key) is not None and footer is None:
         raise WrongUse(f"{spec}: this trial did not finish, so nothing of it was dropped; see emofuse search retry.")
     stored = read_predictions(run.prediction(spec.entry, spec.trial_key)) if footer else None

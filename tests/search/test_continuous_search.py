@@ -16,9 +16,10 @@ from search.continuous_predictions import (
     read_continuous_predictions,
     write_continuous_predictions,
 )
-from search.plan import entry_spec
+from search.plan import entry_spec, refit_spec, stored_spec
 from search.predictions import prediction_files, read_predictions
 from search.recipe import read_recipe
+from search.replays import replay
 from search.runfolder import RunFolder
 from search.runner import Workers, run_search
 from search.trial import run_trial
@@ -87,6 +88,15 @@ def test_the_value_is_the_mean_ccc_over_all_held_out_recordings(world):
         values.setdefault(predictions.footer.entry, []).append(metrics["ccc"])
     assert {entry.entry: entry.best for entry in status.entries} == {name: max(own) for name, own in values.items()}
     assert "best held out" in status.table()
+
+
+def test_a_trial_is_found_again_by_its_footer(world):
+    run = RunFolder.open(world[0] / "run")
+    for predictions in files(world):
+        assert stored_spec(run, predictions.footer, "refit").trial_key == predictions.footer.trial_key
+        assert refit_spec(run, [predictions.footer]).annotations == predictions.footer.annotations
+    with pytest.raises(WrongUse, match="a replay compares class probabilities, but this trial learnt continuous"):
+        replay(run, predictions.footer.trial_key)
 
 
 def test_what_could_not_be_scored_is_the_mean_label(world):
