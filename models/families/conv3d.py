@@ -43,10 +43,10 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> StepModel:
 def published_point(pooling: str, window: int) -> dict[str, Any]:
     """Stated are the kernels, the windows, RMSprop and dropout.
 
-    Not stated are numbers of filters and units (Figure 1), learning rate, batch size, and the loss: the squared error
-    that a network of "inner product layers" had in Caffe.
+    Not stated are numbers of filters and units (Figure 1), learning rate (here RMSprop's usual one), batch size, and
+    the loss: the squared error that a network of "inner product layers" had in Caffe.
     """
-    return {"pooling": pooling, "window": window, "filters": 16, "hidden": 256, "dropout": 0.5, "lr": 0.0001,
+    return {"pooling": pooling, "window": window, "filters": 16, "hidden": 256, "dropout": 0.5, "lr": 0.001,
             "batch_size": 1, "loss": "mse"}
 
 
