@@ -5,9 +5,11 @@ The nodes share one machine and its files; tests/multihost has hosts of their ow
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -16,7 +18,8 @@ import yaml
 from features.clips import Clip, ClipTable, write_clips
 from features.sets import FeatureArray
 from features.store import SetWriter
-from search.predictions import prediction_files
+from search.layout import Layout
+from search.predictions import prediction_files, read_footer
 
 CLASSES = ("angry", "happy", "sad")
 # Long enough that a trial takes some seconds.
@@ -107,7 +110,56 @@ def test_the_doctor_looks_at_every_node(cluster, data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def _most_at_once(out):
+    """The largest number of finished trials that were trained at the same time."""
+    ends = [(path.stat().st_mtime, read_footer(path).wall_s) for path in prediction_files(out)]
+    spans = [(end - wall_s, end) for end, wall_s in ends]
+    return max(sum(start <= moment < end for start, end in spans) for moment, _ in spans)
+
+
+def test_a_node_is_killed_and_another_joins(cluster, data, tmp_path):
+    out = tmp_path / "run"
+    doomed = cluster.add_node(num_cpus=4, num_gpus=1, **MEMORY)
+    driver = _start(cluster, _words(data, out, trials=8))
+    _wait_for(lambda: len(prediction_files(out)) >= 3, driver)
+    before = _keys(out)
+    cluster.remove_node(doomed, allow_graceful=False)
+    cluster.add_node(num_cpus=4, num_gpus=1, **MEMORY)
+    code, _, lines = _finish(driver)
+    assert code == 0, lines
+    assert "its process died; it goes on from its checkpoint in another one" in lines
+    after = _keys(out)
+    assert len(after) == 8 and before.items() <= after.items(), lines
+    told = Counter(re.findall(r"  pool (\w{8}) train: held-out", lines))
+    assert len(told) == 8 and set(told.values()) == {1}
+    assert not list(Layout(out).outcomes()) and not list(out.glob("checkpoints/*"))
+    # Two at a time share each of the two GPUs, though there are eight CPUs.
+    assert 2 <= _most_at_once(out) <= 4
+
+
 def test_what_no_node_has_is_refused(cluster, data, tmp_path):
     code, _, lines = _finish(_start(cluster, _words(data, tmp_path / "run", trials=2, resources={"cpu": 64})))
     assert code == 1 and "Entry 'pool': each trial asks for 64 CPUs, 0.25 GPUs" in lines
     assert "lower `resources` of the entry in the recipe" in lines and len(lines.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_the_head_is_killed_and_the_same_command_goes_on_elsewhere(data, tmp_path, monkeypatch):
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    out, kept = tmp_path / "run", {}
+    for trials_before_death in (2, None):
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **MEMORY})
+        cluster.add_node(num_cpus=2, num_gpus=1, **MEMORY)
+        driver = _start(cluster, _words(data, out, trials=8))
+        if trials_before_death:
+            _wait_for(lambda: len(_keys(out)) >= 2, driver)
+            cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+            code, _, _ = _finish(driver)
+            kept = _keys(out)
+            assert code != 0 and 2 <= len(kept) < 8
+        else:
+            assert _finish(driver)[0] == 0
+        cluster.shutdown()
+    assert len(_keys(out)) == 8 and kept.items() <= _keys(out).items() and (out / "study.journal").exists()
