@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -86,6 +87,7 @@ def run_jobs(
     from ray import tune
 
     running: dict[str, Job] = {}
+    losses: Counter[str] = Counter()
     remote = remote_of(run)
     scratch = run.resolve() / ".tune"
     storage = remote.tune_storage if remote else {"storage_path": str(scratch)}
@@ -94,7 +96,7 @@ def run_jobs(
         tune.Tuner(
             tune.with_resources(work, _placement),
             tune_config=tune.TuneConfig(
-                search_alg=_searcher(source, running, asha, max_epochs, remote.uri if remote else None),
+                search_alg=_searcher(source, running, losses, asha, max_epochs, remote.uri if remote else None),
                 scheduler=_scheduler(source, running, asha, max_epochs),
                 num_samples=-1,
                 reuse_actors=True,
@@ -105,7 +107,7 @@ def run_jobs(
                 name="tune",
                 **storage,
                 stop=_stopper(source),
-                callbacks=[_callback(source, running)],
+                callbacks=[_callback(source, running, losses)],
                 failure_config=tune.FailureConfig(max_failures=MAX_LOSSES),
                 verbose=0,
             ),
@@ -145,7 +147,12 @@ def _name(trial: Any) -> str:
 
 
 def _searcher(
-    source: Source, running: dict[str, Job], asha: "Asha | None", max_epochs: Mapping[str, int], remote: str | None
+    source: Source,
+    running: dict[str, Job],
+    losses: Counter[str],
+    asha: "Asha | None",
+    max_epochs: Mapping[str, int],
+    remote: str | None,
 ) -> Any:
     from ray.tune.search import Searcher
 
@@ -155,7 +162,8 @@ def _searcher(
         def suggest(self, trial_id: str) -> Any:
             job = None if source.stopping() else source.next()
             if job is None:
-                return Searcher.FINISHED if source.exhausted or source.stopping() else None
+                # What runs may come back.
+                return Searcher.FINISHED if source.stopping() or (source.exhausted and not running) else None
             running[trial_id] = job
             # Only what ASHA looks at is reported: each report costs a round trip.
             epochs = rungs(asha, max_epochs[job.spec.entry])
@@ -172,6 +180,10 @@ def _searcher(
             job = running.pop(trial_id)
             if result and "unwritable" in result:
                 source.give_up(Unwritable(result["unwritable"]))
+            elif (error or not result) and losses[job.key] < MAX_LOSSES:
+                # A dead node is told to Tune twice, and what waits to be started again by then it gives up.
+                losses[job.key] += 1
+                source.put_back(job)
             elif error or not result:
                 reason = f"its worker process died more than {MAX_LOSSES} times"
                 source.end(job, Ending("failed", reason=reason, kind="lost"))
@@ -232,7 +244,7 @@ def _scheduler(source: Source, running: dict[str, Job], asha: "Asha | None", max
     return Rungs()
 
 
-def _callback(source: Source, running: dict[str, Job]) -> Any:
+def _callback(source: Source, running: dict[str, Job], losses: Counter[str]) -> Any:
     import ray
     from ray.tune import Callback
 
@@ -251,6 +263,7 @@ def _callback(source: Source, running: dict[str, Job]) -> Any:
                 self._kills.look()
 
         def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+            losses[running[trial.trial_id].key] += 1
             counted = self._kills is not None and self._kills.recent()
             source.lost(running[trial.trial_id], out_of_memory=counted or _told_of_memory(trial))
 

@@ -66,6 +66,10 @@ class Source(Protocol):
         """The next trial, or None when there is none now."""
         ...
 
+    def put_back(self, job: Job) -> None:
+        """Hand `job` out again."""
+        ...
+
     def end(self, job: Job, ending: Ending) -> None:
         """A trial ended."""
         ...

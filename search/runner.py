@@ -54,10 +54,6 @@ class Trials(Source, Protocol):
         """What each trial of an entry asks of a node: of these jobs, and of those that follow."""
         ...
 
-    def put_back(self, job: Job) -> None:
-        """Hand `job` out again."""
-        ...
-
     def place(self, capacity: Capacity) -> None:
         """From now on ask for no more than these machines have."""
         ...

@@ -1,5 +1,6 @@
 """ASHA over unlike learning curves, and the ways to a cluster; whole runs on Ray are in test_runner.py."""
 
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -32,6 +33,9 @@ class Source:
     def next(self):
         return self.jobs.pop(0) if self.jobs else None
 
+    def put_back(self, job):
+        self.jobs.insert(0, job)
+
     def end(self, job, ending):
         self.ended.append((job, ending))
 
@@ -54,7 +58,7 @@ def tuned():
     def make(jobs, asha=ASHA):
         source, running = Source(jobs), {}
         max_epochs = {"lstm": 9, "svm": 1}
-        searcher = _searcher(source, running, asha, max_epochs, None)
+        searcher = _searcher(source, running, Counter(), asha, max_epochs, None)
         scheduler = _scheduler(source, running, asha, max_epochs)
 
         def report(trial, **result):
@@ -77,7 +81,7 @@ def test_asha_stops_the_worse_half_within_an_entry_and_partition(tuned):
     source, searcher, report = tuned(jobs)
     for name in "abcd":
         assert set(searcher.suggest(name)) == {"name", "spec", "rungs", "request", "remote"}
-    assert searcher.suggest("e") == "FINISHED"
+    assert searcher.suggest("e") is None
     assert [report(name, epoch=2, value=a) for name, a in (("a", 0.5), ("b", 0.7), ("c", 0.4))] == [
         "CONTINUE", "CONTINUE", "STOP",
     ]
@@ -112,8 +116,10 @@ def test_families_of_one_epoch_and_endings_pass_by(tuned):
 
 def test_a_worker_that_keeps_dying_is_a_failed_trial_unless_the_search_stops(tuned):
     source, searcher, _ = tuned([_job(0), _job(1)])
-    searcher.suggest("a")
-    searcher.on_trial_complete("a", error=True)
+    for name in ("a0", "a1", "a2", "a3"):
+        assert not source.ended
+        searcher.suggest(name)
+        searcher.on_trial_complete(name, error=True)
     ((_, ending),) = source.ended
     assert (ending.status, ending.reason) == ("failed", "its worker process died more than 3 times")
     searcher.suggest("b")
