@@ -16,8 +16,8 @@ from features.sets import FeatureArray
 from features.store import SetWriter
 
 CLASSES = ("angry", "happy", "sad")
-# Time steps of the sets: a trial on `voice` takes a few seconds, one on `drone` about ten times as long.
-STEPS = {"voice": 300, "drone": 3000}
+# Time steps of the sets: a trial on `voice` takes a few seconds, one on `drone` that looks at each step half a minute.
+STEPS = {"voice": 300, "drone": 12000}
 
 
 @pytest.fixture(scope="session")
