@@ -146,6 +146,13 @@ def _name(trial: Any) -> str:
     return f"{trial.config['name']}-{trial.trial_id}"
 
 
+class _NotStored:
+    """Tune's snapshots shall not take the whole run along, which has locks; nothing is ever restored from them."""
+
+    def __reduce__(self) -> Any:
+        return type(None), ()
+
+
 def _searcher(
     source: Source,
     running: dict[str, Job],
@@ -156,7 +163,7 @@ def _searcher(
 ) -> Any:
     from ray.tune.search import Searcher
 
-    class Jobs(Searcher):
+    class Jobs(_NotStored, Searcher):
         """Tune's view of the source."""
 
         def suggest(self, trial_id: str) -> Any:
@@ -206,7 +213,7 @@ def _searcher(
 def _scheduler(source: Source, running: dict[str, Job], asha: "Asha | None", max_epochs: Mapping[str, int]) -> Any:
     from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
-    class Rungs(FIFOScheduler):
+    class Rungs(_NotStored, FIFOScheduler):
         """One ASHA for each entry and partition: only like learning curves are compared."""
 
         def __init__(self) -> None:
@@ -248,7 +255,7 @@ def _callback(source: Source, running: dict[str, Job], losses: Counter[str]) -> 
     import ray
     from ray.tune import Callback
 
-    class Losses(Callback):
+    class Losses(_NotStored, Callback):
         """Tells the source of trials that are started again.
 
         Ray's own monitor says that it killed a process for lack of memory. The kernel says nothing, but counts what it
@@ -278,7 +285,7 @@ def _told_of_memory(trial: Any) -> bool:
 def _stopper(source: Source) -> Any:
     from ray.tune import Stopper
 
-    class Stop(Stopper):
+    class Stop(_NotStored, Stopper):
         """Stops everything once the source wants to."""
 
         def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
@@ -286,8 +293,5 @@ def _stopper(source: Source) -> Any:
 
         def stop_all(self) -> bool:
             return source.stopping()
-
-        def __reduce__(self) -> Any:
-            return type(None), ()  # Tune's snapshots shall not take the whole run along
 
     return Stop()

@@ -6,6 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# A busy machine makes any example slow for once.
+settings.register_profile("emofuse", deadline=None)
+settings.load_profile("emofuse")
 
 
 @pytest.fixture(autouse=True)
