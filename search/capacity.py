@@ -37,13 +37,15 @@ class Node:
 class Capacity:
     """The connected machines. `grows` tells that an autoscaler adds nodes; `own` that it is this machine alone.
 
-    `dashboard` is the address of Ray's dashboard; empty where there is none.
+    `dashboard` is the address of Ray's dashboard; empty where there is none. `asked` are the requests of the trials to
+    come: Ray hands a process on to a trial with the same request only, and a new one takes seconds.
     """
 
     nodes: tuple[Node, ...]
     grows: bool = False
     own: bool = False
     dashboard: str = ""
+    asked: tuple[Resources, ...] = ()
 
     @property
     def cpus(self) -> float:
@@ -69,8 +71,18 @@ class Capacity:
 
     def place(self, spec: TrialSpec) -> TrialSpec:
         """The same trial with its request as it is made here."""
-        request = self.trimmed(Resources(spec.cpu, spec.gpu, spec.memory_mb))
+        request = self.evened(self.trimmed(Resources(spec.cpu, spec.gpu, spec.memory_mb)))
         return replace(spec, cpu=request.cpu, gpu=request.gpu, memory_mb=request.memory_mb)
+
+    def evened(self, request: Resources) -> Resources:
+        """The request with as much memory as others of the same CPUs and GPUs ask for, where that costs no place."""
+        places = self.at_once(request)
+        for other in sorted(map(self.trimmed, self.asked), key=lambda other: -other.memory_mb):
+            if (other.cpu, other.gpu) == (request.cpu, request.gpu) and other.memory_mb > request.memory_mb:
+                wider = replace(request, memory_mb=other.memory_mb)
+                if self.at_once(wider) == places:
+                    return wider
+        return request
 
     def fits(self, request: Resources) -> bool:
         """Whether some node can run a trial with this request."""

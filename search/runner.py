@@ -6,6 +6,7 @@ search.
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -93,7 +94,7 @@ class Workers:
                 self._capacity = self._ray.enter_context(connected(jobs.run.path, self._address, self._cpus))
                 interrupts.install()  # Ray has put its own in place
             self._capacity.refuse_unmet(jobs.requests)
-            jobs.place(self._capacity)
+            jobs.place(replace(self._capacity, asked=tuple(jobs.requests.values())))
             with interrupts.deferred():
                 run_jobs(jobs, self._capacity, jobs.asha, jobs.max_epochs, jobs.run.path)
 
