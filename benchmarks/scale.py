@@ -19,6 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
+# benchmarks/search.py, beside this file, would hide the package of that name.
+sys.path.remove(str(Path(__file__).resolve().parent))
+
 from search.predictions import Footer, Predictions, prediction_path, write_predictions
 
 CLASSES = tuple(f"class{c}" for c in range(7))
