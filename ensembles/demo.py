@@ -20,6 +20,8 @@ demo_app = typer.Typer(add_completion=False)
 NAME = "demo"
 FACES = "faces:fps=12"
 SETS = (FACES, "functionals", "short_term")
+# Weights averaged over bootstraps of the actors: with few clips, one search of its own fits them too closely.
+FIT = ("--method", "decision", "--param", "draws=2000", "--param", "bagged=10", "--top", 8, "--per-entry", 2)
 _APPS = {
     "clips": ("features.app", "clips_app"),
     "features": ("features.app", "features_app"),
@@ -65,9 +67,7 @@ def demo(
          tables["stills"], "-o", folders["run"], *use)
 
     _title(4, "Decision fusion: one weight per model and class, searched on held-out predictions")
-    # Weights averaged over bootstraps of the actors: with few clips, one search of its own fits them too closely.
-    params = ["--param", "draws=2000", "--param", "bagged=10"]
-    _run("ensemble", "fit", folders["run"], "--name", NAME, *params, "--top", 8, "--per-entry", 2)
+    _run("ensemble", "fit", folders["run"], "--name", NAME, *FIT)
 
     _title(5, "Train the chosen models again on train and val, and look at the test clips: once")
     _run("ensemble", "refit", folders["run"], NAME, "--test", *use)
