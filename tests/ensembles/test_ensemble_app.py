@@ -45,7 +45,7 @@ def test_fit_compare_leaderboard(emofuse, write_run):
 
 
 def test_the_demos_way_to_fit(emofuse, write_run):
-    assert "Weights of decision" in emofuse("fit", write_run(), "--name", "demo", *FIT)
+    assert "honest estimate" in emofuse("fit", write_run(), "--name", "demo", *FIT)
 
 
 def test_fit_and_score_splits(emofuse, write_run):
