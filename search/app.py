@@ -40,6 +40,9 @@ def run(
         str | None, typer.Option(help="A Ray cluster to join (auto, or host:port); it must reach these folders.")
     ] = None,
     cpus: Annotated[int | None, typer.Option(min=1, help="CPUs of this machine to use (default: all).")] = None,
+    max_concurrent: Annotated[
+        int | None, typer.Option(min=1, help="Trials at once (default: as many as the machines have room for).")
+    ] = None,
     in_process: Annotated[bool, typer.Option("--in-process", help="One trial after another, without Ray.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="As after search retry.")] = False,
     weights: Annotated[
@@ -60,15 +63,15 @@ def run(
     from search.runner import Workers, run_search
     from search.weights import parse_weights
 
-    if in_process and (address or cpus):
-        raise WrongUse("--in-process trains in this process alone: leave out --address and --cpus.")
+    if in_process and (address or cpus or max_concurrent):
+        raise WrongUse("--in-process trains in this process alone: leave out --address, --cpus and --max-concurrent.")
     if address and cpus:
         raise WrongUse("--cpus is for Ray on this machine: the cluster at --address has its own.")
     if smoke:
         given = {"--clips": clips, "--features": features, "--stills": stills, "--weights": weights}
         if wrong := [name for name, value in given.items() if value]:
             raise WrongUse(f"--smoke makes its own clips and stills: leave out {' and '.join(wrong)}.")
-        _try_out(recipe, out, Workers(address, cpus, in_process))
+        _try_out(recipe, out, Workers(address, cpus, in_process, max_concurrent))
         return
     if clips is None or features is None or out is None:
         needed = {"--clips": clips, "--features": features, "-o": out}
@@ -80,7 +83,7 @@ def run(
         store=features,
         out=out,
         stills=stills,
-        workers=Workers(address, cpus, in_process),
+        workers=Workers(address, cpus, in_process, max_concurrent),
         retry_failed=retry_failed,
     )
     print(status.table())

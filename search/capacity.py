@@ -38,7 +38,8 @@ class Capacity:
     """The connected machines. `grows` tells that an autoscaler adds nodes; `own` that it is this machine alone.
 
     `dashboard` is the address of Ray's dashboard; empty where there is none. `asked` are the requests of the trials to
-    come: Ray hands a process on to a trial with the same request only, and a new one takes seconds.
+    come: Ray hands a process on to a trial with the same request only, and a new one takes seconds. `most` is how many
+    trials may run at once (None: as many as fit).
     """
 
     nodes: tuple[Node, ...]
@@ -46,6 +47,7 @@ class Capacity:
     own: bool = False
     dashboard: str = ""
     asked: tuple[Resources, ...] = ()
+    most: int | None = None
 
     @property
     def cpus(self) -> float:

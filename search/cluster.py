@@ -78,10 +78,7 @@ def work(config: dict[str, Any]) -> None:
 def run_jobs(
     source: Source, capacity: Capacity, asha: "Asha | None", max_epochs: Mapping[str, int], run: Path
 ) -> None:
-    """Train the trials of `source` until it is exhausted or stops.
-
-    `max_epochs` of each entry bounds ASHA's rungs. All nodes reach `run`; what Tune writes there is removed.
-    """
+    """Train the trials of `source` until it is exhausted or stops; `max_epochs` of each entry bounds ASHA's rungs."""
     # Tune would keep only one trial of a foreign searcher waiting for a process; an autoscaler sees those that wait.
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(max(MIN_WAITING[capacity.grows], int(capacity.cpus)))
     from ray import tune
@@ -89,6 +86,7 @@ def run_jobs(
     running: dict[str, Job] = {}
     losses: Counter[str] = Counter()
     remote = remote_of(run)
+    uri = remote.uri if remote else None
     scratch = run.resolve() / ".tune"
     storage = remote.tune_storage if remote else {"storage_path": str(scratch)}
     shutil.rmtree(scratch, ignore_errors=True)
@@ -96,7 +94,7 @@ def run_jobs(
         tune.Tuner(
             tune.with_resources(work, _placement),
             tune_config=tune.TuneConfig(
-                search_alg=_searcher(source, running, losses, asha, max_epochs, remote.uri if remote else None),
+                search_alg=_searcher(source, running, losses, asha, max_epochs, uri, capacity.most),
                 scheduler=_scheduler(source, running, asha, max_epochs),
                 num_samples=-1,
                 reuse_actors=True,
@@ -160,6 +158,7 @@ def _searcher(
     asha: "Asha | None",
     max_epochs: Mapping[str, int],
     remote: str | None,
+    most: int | None,
 ) -> Any:
     from ray.tune.search import Searcher
 
@@ -167,6 +166,8 @@ def _searcher(
         """Tune's view of the source."""
 
         def suggest(self, trial_id: str) -> Any:
+            if most is not None and len(running) >= most:
+                return None
             job = None if source.stopping() else source.next()
             if job is None:
                 # What runs may come back.

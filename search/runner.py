@@ -61,10 +61,15 @@ class Trials(Source, Protocol):
 
 
 class Workers:
-    """Who trains: Ray's processes (on this machine with `cpus` CPUs, or the cluster at `address`), or this process."""
+    """Who trains: Ray's processes (on this machine with `cpus` CPUs, or the cluster at `address`), or this process.
 
-    def __init__(self, address: str | None = None, cpus: int | None = None, in_process: bool = False):
-        self._address, self._cpus, self._in_process = address, cpus, in_process
+    `most` bounds how many trials run at once, whatever there is room for.
+    """
+
+    def __init__(
+        self, address: str | None = None, cpus: int | None = None, in_process: bool = False, most: int | None = None
+    ):
+        self._address, self._cpus, self._in_process, self._most = address, cpus, in_process, most
         self._ray = ExitStack()
         self._capacity: Capacity | None = None
 
@@ -96,7 +101,7 @@ class Workers:
             self._capacity.refuse_unmet(jobs.requests)
             jobs.place(replace(self._capacity, asked=tuple(jobs.requests.values())))
             with interrupts.deferred():
-                run_jobs(jobs, self._capacity, jobs.asha, jobs.max_epochs, jobs.run.path)
+                run_jobs(jobs, replace(self._capacity, most=self._most), jobs.asha, jobs.max_epochs, jobs.run.path)
 
 
 def _attempt(run: RunFolder, job: Job) -> TrialResult:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -304,6 +305,14 @@ def test_a_signal_stops_a_search_on_ray(data, tmp_path, signal_number, code):
     _, lines = driver.communicate(timeout=60)
     assert driver.returncode == code and "the same command goes on where this one stopped" in lines
     assert "Traceback" not in lines and not list(Layout(out).outcomes())
+
+
+def test_one_process_trains_all_entries_one_trial_at_a_time(data, tmp_path):
+    entries = {name: {"trials": 2, "resources": {"memory_mb": mb}} for name, mb in {"pool": 300, "wide": 700}.items()}
+    _search(data, _recipe(tmp_path, entries), tmp_path / "run", workers=Workers(cpus=2, most=1))
+    footers = sorted((read_footer(path) for path in prediction_files(tmp_path / "run")), key=lambda f: f.started_s)
+    assert len(footers) == 8 and len({footer.worker for footer in footers}) == 1
+    assert all(one.started_s + one.wall_s <= two.started_s for one, two in pairwise(footers))
 
 
 @pytest.mark.slow
