@@ -158,7 +158,7 @@ def _searcher(
     asha: "Asha | None",
     max_epochs: Mapping[str, int],
     remote: str | None,
-    most: int | None,
+    most: int | None = None,
 ) -> Any:
     from ray.tune.search import Searcher
 
