@@ -10,7 +10,7 @@ from torch import Tensor
 from models.batches import Packed, scoring_batches
 from models.concordance import continuous_metrics
 from models.network import ClipNetwork, mean_step
-from models.training import exact_kernels
+from models.reproducible import exact_kernels
 
 Loss = Literal["mse", "ccc"]
 # Labels and predictions that hardly vary must not make the loss's quotient jump.

@@ -13,8 +13,9 @@ from models.batches import Packed
 from models.family import Context, Family
 from models.network import ClipNetwork, mean_step, valid_steps
 from models.pretrained import Naming, start_from
+from models.reproducible import exact_kernels
 from models.torch_model import TorchModel
-from models.training import Settings, exact_kernels
+from models.training import Settings
 
 # Frames that go through a network at once when scoring: this many, or as many as hold that many numbers.
 _FRAMES = 256
@@ -144,9 +145,10 @@ def frames_at_once(shape: tuple[int, ...]) -> int:
 
 
 class StillModel(TorchModel):
-    """A network on stills whose `layers` can be read.
+    """A network on stills whose `layers` can be read, trained by stochastic gradient descent with momentum.
 
-    Given weights, a fit starts from them; besides emofuse's own names of parameters it knows `namings`.
+    Of the hyperparameters it takes lr, decay, weight_decay, batch_size and class_weight. Given weights, a fit starts
+    from them; besides emofuse's own names of parameters it knows `namings`.
     """
 
     def __init__(
@@ -155,11 +157,15 @@ class StillModel(TorchModel):
         hyperparameters: Mapping[str, Any],
         context: Context,
         make: Callable[[], StillNetwork],
-        settings: Settings,
         layers: tuple[str, ...],
         namings: tuple[Naming, ...] = (),
     ):
-        super().__init__(family, hyperparameters, context, make, settings)
+        hp = hyperparameters
+        settings = Settings(
+            "sgd", hp["lr"], hp["batch_size"], family.max_epochs, patience=10, momentum=0.9, clip=1.0,
+            weight_decay=hp["weight_decay"], decay=hp["decay"], class_weight=hp["class_weight"],
+        )
+        super().__init__(family, hp, context, make, settings)
         self._namings = namings
         self.layers = (*layers, *_OF_CLASSES)
 

@@ -18,6 +18,7 @@ from models.family import Context, Family, FitResult, Report
 from models.goals import Goal
 from models.io import WEIGHTS_FILE
 from models.network import ClipNetwork
+from models.reproducible import seeded
 
 _CONFIG = "model.json"
 
@@ -103,7 +104,7 @@ class TorchModel:
 
     def _build(self, make: Callable[[], ClipNetwork] | None = None) -> ClipNetwork:
         device = torch.device(self.context.device)
-        with training.seeded(self.context.seed, device):
+        with seeded(self.context.seed, device):
             return (make or self._make)().to(device)
 
     def _rows(self, train: Examples, held_out: Examples | None) -> tuple[Packed, Packed | None]:

@@ -1,7 +1,6 @@
 """The one training loop of all torch families. What it aims at (`models.goals`) is classification unless told."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +18,7 @@ from models.goals import Goal
 from models.metrics import held_out_metrics
 from models.network import ClipNetwork
 from models.pulse import Stopped, asked_to_stop
+from models.reproducible import exact_kernels, seeded
 
 
 @dataclass(frozen=True)
@@ -61,22 +61,6 @@ class Settings:
         if device.type != "cuda":
             return torch.float32
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Random numbers from `seed`, deterministic kernels; the caller's generators are as before afterwards."""
-    cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda), exact_kernels():
-        torch.default_generator.manual_seed(seed)
-        if cuda:
-            torch.cuda.default_generators[device.index or 0].manual_seed(seed)
-        yield
-
-
-def exact_kernels():
-    """cuDNN without its choice by timing and without TF32: the same numbers every time, and a CPU's within rounding."""
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 def train(

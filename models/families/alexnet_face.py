@@ -12,7 +12,6 @@ from models.pretrained import Naming
 from models.space import Choice, Float
 from models.stills import StagedNetwork, StillModel
 from models.torch_model import load_torch
-from models.training import Settings
 
 LAYERS = ("conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7")
 # Convolution: filters, filter size, stride, padding, groups. Two groups are the two GPUs of Krizhevsky's network.
@@ -69,16 +68,12 @@ class AlexNet(StagedNetwork):
 
 def build(hyperparameters: Mapping[str, Any], context: Context) -> StillModel:
     hp = hyperparameters
-    settings = Settings(
-        "sgd", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=10, momentum=0.9, clip=1.0,
-        weight_decay=hp["weight_decay"], decay=hp["decay"], class_weight=hp["class_weight"],
-    )
     shape, classes = context.shapes["faces"], len(context.classes)
 
     def make() -> AlexNet:
         return AlexNet(shape, hp["width"], classes, hp["dropout"], hp["batch_norm"], hp["frozen"])
 
-    return StillModel(FAMILY, hp, context, make, settings, LAYERS, NAMINGS)
+    return StillModel(FAMILY, hp, context, make, LAYERS, NAMINGS)
 
 
 FAMILY = Family(

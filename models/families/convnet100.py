@@ -10,7 +10,6 @@ from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float
 from models.stills import StagedNetwork, StillModel
 from models.torch_model import load_torch
-from models.training import Settings
 
 LAYERS = ("conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7")
 # AlexNet's numbers of filters. The paper states size and input only: stride and padding are chosen so that pool5 has
@@ -45,16 +44,12 @@ def _dense(before: int, after: int, dropout: float) -> nn.Module:
 
 def build(hyperparameters: Mapping[str, Any], context: Context) -> StillModel:
     hp = hyperparameters
-    settings = Settings(
-        "sgd", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=10, momentum=0.9, clip=1.0,
-        weight_decay=hp["weight_decay"], decay=hp["decay"], class_weight=hp["class_weight"],
-    )
     shape, classes = context.shapes["faces"], len(context.classes)
 
     def make() -> ConvNet:
         return ConvNet(shape, hp["hidden"], classes, hp["dropout"], hp["batch_norm"], hp["frozen"])
 
-    return StillModel(FAMILY, hp, context, make, settings, LAYERS)
+    return StillModel(FAMILY, hp, context, make, LAYERS)
 
 
 FAMILY = Family(

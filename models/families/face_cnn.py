@@ -13,7 +13,6 @@ from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float
 from models.stills import StillModel, StillNetwork
 from models.torch_model import load_torch
-from models.training import Settings
 
 # The output of each stage, after max pooling.
 LAYERS = ("conv1", "conv2", "conv3")
@@ -85,14 +84,10 @@ def _centre_crop(images: Tensor, crop: tuple[int, ...]) -> Tensor:
 
 def build(hyperparameters: Mapping[str, Any], context: Context) -> StillModel:
     hp = hyperparameters
-    settings = Settings(
-        "sgd", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=10, momentum=0.9, clip=1.0,
-        weight_decay=hp["weight_decay"], decay=hp["decay"], class_weight=hp["class_weight"],
-    )
     shape, classes = context.shapes["faces"], len(context.classes)
     return StillModel(
         FAMILY, hp, context, lambda: FaceCNN(shape, hp["structure"], classes, hp["dropout"], hp["batch_norm"]),
-        settings, LAYERS,
+        LAYERS,
     )
 
 

@@ -11,7 +11,6 @@ from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float
 from models.stills import StagedNetwork, StillModel
 from models.torch_model import load_torch
-from models.training import Settings
 
 # Filters of a block: 1x1; 3x3 after its reduction; two 3x3 after theirs; what is pooled, and its projection. The blocks
 # without a 1x1 branch halve the picture. 4c is that of TensorFlow's inception_v2: the 2015 table doesn't add up there.
@@ -84,13 +83,9 @@ def _scaled(filters: tuple[int, int], width: float) -> tuple[int, int]:
 
 def build(hyperparameters: Mapping[str, Any], context: Context) -> StillModel:
     hp = hyperparameters
-    settings = Settings(
-        "sgd", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=10, momentum=0.9, clip=1.0,
-        weight_decay=hp["weight_decay"], decay=hp["decay"], class_weight=hp["class_weight"],
-    )
     shape, classes = context.shapes["faces"], len(context.classes)
     return StillModel(
-        FAMILY, hp, context, lambda: Inception(shape, hp["width"], classes, hp["dropout"]), settings, LAYERS
+        FAMILY, hp, context, lambda: Inception(shape, hp["width"], classes, hp["dropout"]), LAYERS
     )
 
 

@@ -12,7 +12,6 @@ from models.pretrained import Naming
 from models.space import Choice, Float
 from models.stills import StagedNetwork, StillModel
 from models.torch_model import load_torch
-from models.training import Settings
 
 # Filters of the 3x3 convolutions of each block; a block ends in pooling.
 _BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -79,16 +78,12 @@ class VGG16(StagedNetwork):
 
 def build(hyperparameters: Mapping[str, Any], context: Context) -> StillModel:
     hp = hyperparameters
-    settings = Settings(
-        "sgd", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=10, momentum=0.9, clip=1.0,
-        weight_decay=hp["weight_decay"], decay=hp["decay"], class_weight=hp["class_weight"],
-    )
     shape, classes = context.shapes["faces"], len(context.classes)
 
     def make() -> VGG16:
         return VGG16(shape, hp["width"], classes, hp["dropout"], hp["batch_norm"], hp["head_lr"])
 
-    return StillModel(FAMILY, hp, context, make, settings, LAYERS, NAMINGS)
+    return StillModel(FAMILY, hp, context, make, LAYERS, NAMINGS)
 
 
 FAMILY = Family(

@@ -1,0 +1,22 @@
+"""The same numbers every time: seeds for what draws, deterministic kernels for what computes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Random numbers from `seed`, deterministic kernels; the caller's generators are as before afterwards."""
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda), exact_kernels():
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+        yield
+
+
+def exact_kernels():
+    """cuDNN without its choice by timing and without TF32: the same numbers every time, and a CPU's within rounding."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
