@@ -88,7 +88,7 @@ def run(
     )
     print(status.table())
     status.check()
-    print(f"\nNext: emofuse ensemble fit {shown(out)}")
+    print(f"\nNext: {status.next_command(shown(out))}")
 
 
 def _try_out(recipe: Path, out: Path | None, workers: "Workers") -> None:

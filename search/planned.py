@@ -17,6 +17,7 @@ class Planned:
     family: str
     configurations: int
     partitions: Sequence[str]
+    continuous: bool = False
 
     @property
     def trials(self) -> int:
@@ -30,7 +31,7 @@ def read_plan(run: Path) -> tuple[Planned, ...]:
     data = read_json(path, "the description of a run; start one with `emofuse search run`")
     names = {f.name for f in fields(Planned)}
     try:
-        return tuple(Planned(**{name: row[name] for name in names}) for row in data["plan"])
+        return tuple(Planned(**{name: row[name] for name in names & row.keys()}) for row in data["plan"])
     except (KeyError, TypeError):
         raise EmofuseError(
             f"{path}: expected the plan of a run, but there is none that this emofuse can read; run the same "

@@ -91,7 +91,9 @@ class RunFolder(Layout):
     def plan(self) -> tuple[Planned, ...]:
         """What the recipe asks for, entry by entry."""
         return tuple(
-            Planned(stage, entry.name, entry.family, budget(entry), self.recipe.partition_names(stage))
+            Planned(
+                stage, entry.name, entry.family, budget(entry), self.recipe.partition_names(stage), entry.continuous
+            )
             for stage, entry in self.recipe.all_entries()
         )
 

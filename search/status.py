@@ -48,7 +48,7 @@ class Status:
     """A run's entries in the recipe's order; `running` tells whether a search works on it now.
 
     `now` are the trials that are trained at this moment, `pace` how fast the search goes (None: it doesn't),
-    `failures` the records of those that failed.
+    `failures` the records of those that failed, `continuous` whether clips have labels over time.
     """
 
     run: Path
@@ -59,6 +59,11 @@ class Status:
     gpus: tuple[GpuUse, ...] = ()
     pace: Pace | None = None
     failures: tuple[Outcome, ...] = ()
+    continuous: bool = False
+
+    def next_command(self, run: str) -> str:
+        """What to do with the predictions of the run that is called `run`."""
+        return f"emofuse ensemble {'continuous' if self.continuous else 'fit'} {run}"
 
     @property
     def left(self) -> int:
@@ -110,7 +115,8 @@ def read_status(run: Layout) -> Status:
         pace = measure(ended, beats, left, search.started_s, now_s)
     failed = (run.outcome(trial.trial_key) for trial in ended if trial.status == "failed")
     failures = tuple(outcome for outcome in failed if outcome is not None)
-    return Status(run.path, active, entries, search, beats, gpu_use(beats), pace, failures)
+    continuous = any(planned.continuous for planned in plan)
+    return Status(run.path, active, entries, search, beats, gpu_use(beats), pace, failures, continuous)
 
 
 def _entry_status(planned: Planned, ended: Sequence[Ended], running: int) -> EntryStatus:

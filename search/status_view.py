@@ -93,7 +93,7 @@ def _ending(status: "Status") -> Iterable[str]:
         if status.left:
             yield f"No search works on this run now; {status.left} trials are left: run the same command again."
         else:
-            yield f"Nothing is left. Next: emofuse ensemble fit {shown(status.run)}"
+            yield f"Nothing is left. Next: {status.next_command(shown(status.run))}"
         return
     yield f"A search works on this run now; {status.left} trials are not finished yet."
     if status.pace is not None:
