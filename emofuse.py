@@ -11,13 +11,13 @@ from features.unwritable import unwritable
 
 # Each app is imported when its command is called: `emofuse ensemble fit` needs neither torch nor cv2.
 APPS = {
-    "demo": ("ensembles.demo", "demo_app", "The whole job on generated clips, in a few minutes on two cores."),
+    "demo": ("ensembles.cli.demo", "demo_app", "The whole job on generated clips, in a few minutes on two cores."),
     "clips": ("features.app", "clips_app", "Make a clip table from a data set's folders."),
     "features": ("features.app", "features_app", "Extract features, import your own, list a store."),
-    "search": ("search.app", "search_app", "Run and watch searches over architecture families."),
-    "ensemble": ("ensembles.app", "ensemble_app", "Fit, compare, refit and export ensembles of stored predictions."),
-    "predict": ("ensembles.predict_app", "predict_app", "Classify media files with an exported bundle."),
-    "report": ("ensembles.report_app", "report_app", "Write a run's report as one HTML file."),
+    "search": ("search.cli.app", "search_app", "Run and watch searches over architecture families."),
+    "ensemble": ("ensembles.cli.app", "ensemble_app", "Fit, compare, refit and export ensembles."),
+    "predict": ("ensembles.cli.predict", "predict_app", "Classify media files with an exported bundle."),
+    "report": ("ensembles.cli.report", "report_app", "Write a run's report as one HTML file."),
 }
 
 # Typer carries a click of its own in some releases; its errors are reached through what typer exports.
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         code = run(arguments)
-        if remote := sys.modules.get("search.remote"):
+        if remote := sys.modules.get("search.run.remote"):
             remote.push_all()
         return code
     except BrokenPipeError:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from models.convlstm import ConvLSTM
+from models.blocks.convlstm import ConvLSTM
 
 
 def reference(layer: ConvLSTM, x: Tensor) -> Tensor:

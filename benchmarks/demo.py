@@ -17,9 +17,9 @@ from pathlib import Path
 # benchmarks/search.py, beside this file, would hide the package of that name.
 sys.path.remove(str(Path(__file__).resolve().parent))
 
-from ensembles.demo import NAME
-from ensembles.ensemble import open_ensemble
-from ensembles.predictions import read_refits
+from ensembles.cli.demo import NAME
+from ensembles.fitting.ensemble import open_ensemble
+from ensembles.predictions.sets import read_refits
 
 _TAG = "EMOFUSE_BENCHMARK_RUN"
 

@@ -22,10 +22,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ensembles.folds import group_folds
+from ensembles.evaluation.folds import group_folds
+from ensembles.fitting.selection import Selected, Selection
 from ensembles.fusion import Fusion, make_fusion
-from ensembles.long_format import read_long
-from ensembles.selection import Selected, Selection
+from ensembles.predictions.long_format import read_long
 from features.errors import EmofuseError
 
 

@@ -22,7 +22,7 @@ import numpy as np
 # benchmarks/search.py, beside this file, would hide the package of that name.
 sys.path.remove(str(Path(__file__).resolve().parent))
 
-from search.predictions import Footer, Predictions, prediction_path, write_predictions
+from search.run.predictions import Footer, Predictions, prediction_path, write_predictions
 
 CLASSES = tuple(f"class{c}" for c in range(7))
 SIZES = {"search": (10_000, 383), "greedy": (2_000, 10_000), "files": (100_000, 100)}
@@ -37,11 +37,11 @@ def tell(what):
     global start
     now = time.perf_counter()
     told[what], start = now - start, now
-from ensembles.fit import fit_on
+from ensembles.fitting.fit import fit_on
 from ensembles.fusion import DecisionFusion, GreedySelection
-from ensembles.predictions import read_run
-from ensembles.scan import scan
-from ensembles.selection import Selected, Selection
+from ensembles.predictions.sets import read_run
+from ensembles.predictions.scan import scan
+from ensembles.fitting.selection import Selected, Selection
 run = Path(sys.argv[1])
 tell("importing")
 """

@@ -30,8 +30,8 @@ _OURS = """
 import json, os, sys, time
 from pathlib import Path
 from search import runner
-from search.recipe import read_recipe
-from search.usage import read_usage
+from search.recipe.recipe import read_recipe
+from search.trial.usage import read_usage
 folder, trials = Path(sys.argv[1]), int(sys.argv[2])
 rss, ends = [], []
 real = runner.StageJobs.end
@@ -144,7 +144,7 @@ def throughput(trials: int) -> None:
 
 def gap(trials: int) -> None:
     """Real trainings of a second or so; each worker's trials in the order in which they started."""
-    from search.predictions import prediction_files, read_footer
+    from search.run.predictions import prediction_files, read_footer
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -166,9 +166,9 @@ def gap(trials: int) -> None:
 
 def status(many: int) -> None:
     """The command itself, start of Python included."""
-    from search.predictions import Footer, Predictions, write_predictions
-    from search.recipe import read_recipe
-    from search.runfolder import RunFolder
+    from search.recipe.recipe import read_recipe
+    from search.run.folder import RunFolder
+    from search.run.predictions import Footer, Predictions, write_predictions
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

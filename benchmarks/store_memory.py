@@ -21,10 +21,10 @@ import torch
 from features.set_writer import SetWriter
 from features.sets import FeatureArray
 from features.stored_set import StoredSet
-from models import memory
 from models.examples import Examples
 from models.family import Context
 from models.registry import get_family
+from models.training import memory
 
 WIDTH, STEPS = 9216, 50  # pool5 of AlexNet, two seconds of video
 CLASSES = tuple("abcdefg")

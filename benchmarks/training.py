@@ -15,13 +15,13 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_sequence
 from torch.utils.data import DataLoader
 
-from models.batches import pack
 from models.examples import Examples
 from models.families.audio_lstm import AudioLSTM
 from models.families.cnn_irnn import IRNN
 from models.family import Input
-from models.network import ClipNetwork
-from models.training import Settings, train
+from models.training.batches import pack
+from models.training.loop import Settings, train
+from models.training.network import ClipNetwork
 
 CLASSES = 7
 

@@ -14,25 +14,25 @@ from features.progress import say
 from features.unwritable import writing
 from models.family import Resources
 from models.pulse import Stopped
-from search.activations import ensure_entry_activations
-from search.attempts import attempt_trial
-from search.capacity import Capacity
-from search.cluster import connected, run_jobs
-from search.encoders import train_encoders
-from search.heartbeats import searching
-from search.inputs import source, split_layer
-from search.interrupts import Interrupts
-from search.jobs import Job, Source
-from search.recipe import Asha, Recipe
-from search.remote import remote_of
-from search.remote_trial import attempt_remote_trial
-from search.retries import failed_outcomes, queue_retries
-from search.runfolder import RunFolder
-from search.stage_jobs import StageJobs, ending_of
-from search.status import Status, exclusive, read_status
-from search.status_view import stopped_text
-from search.studies import open_journal
-from search.trial import TrialResult, entry_spec
+from search.cluster.capacity import Capacity
+from search.cluster.interrupts import Interrupts
+from search.cluster.tune import connected, run_jobs
+from search.recipe.inputs import source, split_layer
+from search.recipe.recipe import Asha, Recipe
+from search.run.folder import RunFolder
+from search.run.remote import remote_of
+from search.study.activations import ensure_entry_activations
+from search.study.encoders import train_encoders
+from search.study.jobs import Job, Source
+from search.study.retries import failed_outcomes, queue_retries
+from search.study.stage_jobs import StageJobs, ending_of
+from search.study.studies import open_journal
+from search.trial.attempts import attempt_trial
+from search.trial.heartbeats import searching
+from search.trial.remote_trial import attempt_remote_trial
+from search.trial.trial import TrialResult, entry_spec
+from search.watch.status import Status, exclusive, read_status
+from search.watch.status_view import stopped_text
 
 
 class Trials(Source, Protocol):

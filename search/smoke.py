@@ -10,12 +10,12 @@ from pathlib import Path
 from features.clips import read_clips, write_clips
 from features.extract import extract
 from features.sets import set_names
-from search.inputs import canonical_spec, source, split_layer
-from search.recipe import Entry, Folds, Recipe, Stage, StageName, recipe_of_data
-from search.recipe_checks import check_recipe
+from search.recipe.checks import check_recipe
+from search.recipe.inputs import canonical_spec, source, split_layer
+from search.recipe.recipe import Entry, Folds, Recipe, Stage, StageName, recipe_of_data
+from search.recipe.yaml_files import read_yaml
 from search.runner import Workers, run_search
-from search.status import Status
-from search.yaml_files import read_yaml
+from search.watch.status import Status
 
 EPOCHS = 2
 FOLDS = 2

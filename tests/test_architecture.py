@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = ("features", "models", "search", "ensembles")
 RAY_MODULES = {
-    "features/ray_session.py", "features/cluster_extract.py", "search/cluster.py", "search/nodes.py",
-    "search/submit.py",
+    "features/ray_session.py", "features/cluster_extract.py", "search/cluster/tune.py", "search/cluster/nodes.py",
+    "search/cluster/submit.py",
 }
 
 
@@ -49,8 +49,8 @@ def test_few_modules_import_ray_and_inside_functions():
 
 
 LIGHT = (
-    "features.clips features.store features.sets search.predictions "
-    "ensembles.app ensembles.predictions ensembles.ensemble ensembles.report"
+    "features.clips features.store features.sets search.run.predictions "
+    "ensembles.cli.app ensembles.predictions.sets ensembles.fitting.ensemble ensembles.report"
 )
 
 

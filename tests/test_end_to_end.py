@@ -95,9 +95,9 @@ def test_a_bundle_classifies_raw_files_in_a_new_process(world):
 
 
 def test_predict_agrees_with_the_stored_test_predictions(world):
-    from ensembles.ensemble import open_ensemble
-    from ensembles.predict import Predictor
-    from ensembles.predictions import read_refits
+    from ensembles.bundle.predict import Predictor
+    from ensembles.fitting.ensemble import open_ensemble
+    from ensembles.predictions.sets import read_refits
 
     ensemble = open_ensemble(world / "run", "best")
     test = read_refits(world / "run", [(m.entry, m.config_key) for m in ensemble.members]).test
@@ -109,7 +109,7 @@ def test_predict_agrees_with_the_stored_test_predictions(world):
 
 
 def test_a_fusion_takes_its_members_into_the_bundle(world):
-    from ensembles.predict import Predictor
+    from ensembles.bundle.predict import Predictor
 
     name = ["--name", "fused"]
     assert run("ensemble", "fit", world / "run", "--method", "uniform", "--entry", "fusion_mlp", *name) == 0
@@ -126,8 +126,8 @@ def test_a_fusion_takes_its_members_into_the_bundle(world):
 
 def stored_refit(world, entry, clip_id):
     """What the refitted member of that entry said of the clip when it was trained."""
-    from ensembles.ensemble import open_ensemble
-    from search.predictions import prediction_path, read_predictions
+    from ensembles.fitting.ensemble import open_ensemble
+    from search.run.predictions import prediction_path, read_predictions
 
     (member,) = open_ensemble(world / "run", "fused").members
     refit = read_predictions(prediction_path(world / "run", entry, member.refit))
@@ -135,8 +135,8 @@ def stored_refit(world, entry, clip_id):
 
 
 def test_a_refit_has_no_held_out_rows_and_keeps_epochs(world):
-    from ensembles.ensemble import open_ensemble
-    from search.predictions import prediction_path, read_predictions
+    from ensembles.fitting.ensemble import open_ensemble
+    from search.run.predictions import prediction_path, read_predictions
 
     for member in open_ensemble(world / "run", "best").members:
         refit = read_predictions(prediction_path(world / "run", member.entry, member.refit))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from search.inputs import selected, whitening
-from search.recipe import read_recipe
+from search.recipe.inputs import selected, whitening
+from search.recipe.recipe import read_recipe
 
 ROOT = Path(__file__).parents[1]
 IMPORTED = frozenset({"afew_faces_224_colour", "fer2013_100", "fer2013_224_colour"})
@@ -14,7 +14,7 @@ IMPORTED = frozenset({"afew_faces_224_colour", "fer2013_100", "fer2013_224_colou
 @pytest.fixture
 def entries(monkeypatch):
     """The entries by name of a recipe that comes with emofuse."""
-    monkeypatch.setattr("search.inputs.imported_sets", lambda store: IMPORTED)
+    monkeypatch.setattr("search.recipe.inputs.imported_sets", lambda store: IMPORTED)
     return lambda name: {entry.name: entry for _, entry in read_recipe(ROOT / "recipes" / f"{name}.yaml").all_entries()}
 
 

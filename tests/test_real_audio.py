@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from ensembles.leaderboard import leaderboard
+from ensembles.fitting.leaderboard import leaderboard
 from features.clips import hash_media, read_clips, write_clips
 from features.datasets import read_dataset
 from features.extract import extract
-from search.inputs import source
+from search.recipe.inputs import source
 from search.runner import Workers, run_search
 from search.smoke import read_smoke_recipe
 

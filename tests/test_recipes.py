@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from features.sets import get_set, set_names
-from search.recipe import read_recipe
+from search.recipe.recipe import read_recipe
 from search.runner import Workers
 from search.smoke import read_smoke_recipe, run_smoke
 
 ROOT = Path(__file__).parents[1]
-RECIPES = [*sorted((ROOT / "recipes").glob("*.yaml")), ROOT / "ensembles" / "demo_recipe.yaml"]
+RECIPES = [*sorted((ROOT / "recipes").glob("*.yaml")), ROOT / "ensembles" / "cli" / "demo_recipe.yaml"]
 # Recipes that take a while even at their smallest, or whose entries all stand in another one.
 SLOW = {"chao2016", "demo_recipe", "guo2019"}
 # The sets that the recipes' comments say to import.
@@ -25,7 +25,7 @@ EXTRAS = {"research": "opensmile"}
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_is_valid(path, monkeypatch):
-    monkeypatch.setattr("search.inputs.imported_sets", lambda store: IMPORTED)
+    monkeypatch.setattr("search.recipe.inputs.imported_sets", lambda store: IMPORTED)
     recipe = read_recipe(path)
     assert recipe.stages
     assert all(entry.published_points() for _, entry in recipe.all_entries())

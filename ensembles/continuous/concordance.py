@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ensembles.intervals import RESAMPLES, Interval
+from ensembles.evaluation.intervals import RESAMPLES, Interval
 from models.concordance import concordance
 
 __all__ = ["concordance", "concordance_interval"]

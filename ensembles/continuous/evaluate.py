@@ -16,8 +16,8 @@ from ensembles.continuous.fusion import (
 )
 from ensembles.continuous.recordings import Recordings
 from ensembles.continuous.wrapped import ContinuousBagged, ContinuousShrunk
-from ensembles.folds import group_folds
-from ensembles.intervals import Interval
+from ensembles.evaluation.folds import group_folds
+from ensembles.evaluation.intervals import Interval
 from features.errors import EmofuseError
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from ensembles.continuous.recordings import Recordings, gather
 from features.errors import EmofuseError, WrongUse
 from models.concordance import continuous_metrics
-from search.continuous_predictions import ContinuousPredictions, read_continuous_predictions
-from search.predictions import Footer, prediction_files, read_footer
+from search.run.continuous_predictions import ContinuousPredictions, read_continuous_predictions
+from search.run.predictions import Footer, prediction_files, read_footer
 
 _REFIT = "full"  # has no held-out recordings
 

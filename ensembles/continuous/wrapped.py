@@ -5,7 +5,7 @@ from sklearn.base import clone
 
 from ensembles.continuous.concordance import concordance
 from ensembles.continuous.fusion import ContinuousMethod
-from ensembles.folds import group_folds
+from ensembles.evaluation.folds import group_folds
 from features.errors import WrongUse
 
 

@@ -77,7 +77,7 @@ class Fusion(BaseEstimator, ABC):
     Attributes
     ----------
     weights_ : (M, C), sum 1 over members for each class.
-    fit_score_ : the metric on the rows that the weights were fitted on (always too high: see `ensembles.estimate`).
+    fit_score_ : the metric on the rows that the weights were fitted on (too high: see `ensembles.fitting.estimate`).
     temperatures_ : (M,), by which the members' scores are flattened before they are weighted (None: not at all).
     log_pool_ : the coefficients where logarithms are summed, else None.
     interrupted_ : whether Ctrl-C ended the fit, so that the weights are the best so far.

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from ensembles.metrics import FLOOR
+from ensembles.evaluation.metrics import FLOOR
 
 Missing = Literal["share", "uniform"]
 

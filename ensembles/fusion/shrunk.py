@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.base import clone
 
-from ensembles.folds import inner_folds
+from ensembles.evaluation.folds import inner_folds
 from ensembles.fusion.base import Fusion, Problem
 from ensembles.fusion.pooling import LogPool
 from ensembles.fusion.simple import UniformAverage

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ensembles.folds import inner_folds
+from ensembles.evaluation.folds import inner_folds
 from ensembles.fusion.base import Fusion, Metric, Missing, Problem
 from ensembles.fusion.pooling import filled_logs
 from ensembles.fusion.regression import full_path, log_loss_of, restricted_path

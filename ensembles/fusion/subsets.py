@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ensembles.evaluation.metrics import FLOOR
 from ensembles.fusion.base import Fusion, Metric, Missing, Problem
 from ensembles.fusion.pooling import equal_share
-from ensembles.metrics import FLOOR
 from features.errors import WrongUse
 
 _MOST_MEMBERS = 12

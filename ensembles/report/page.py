@@ -7,13 +7,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ensembles.ensemble import ensemble_names, open_ensemble
-from ensembles.leaderboard import Leaderboard, leaderboard
+from ensembles.fitting.ensemble import ensemble_names, open_ensemble
+from ensembles.fitting.leaderboard import Leaderboard, leaderboard
 from ensembles.report import parts
 from features.errors import EmofuseError
 from features.files import read_json, write_bytes
-from search.layout import Layout
-from search.predictions import prediction_files, read_footer
+from search.run.layout import Layout
+from search.run.predictions import prediction_files, read_footer
 
 
 def write_report(run: Path, out: Path, *, test: bool = False) -> Path:

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ensembles.ensemble import Ensemble, How, Measured, percent
-from ensembles.leaderboard import Leaderboard, MemberRow
+from ensembles.fitting.ensemble import Ensemble, How, Measured, percent
+from ensembles.fitting.leaderboard import Leaderboard, MemberRow
 
 _MOST_MEMBERS = 25
 _LABEL_WIDTH, _PLOT_WIDTH, _ROW_HEIGHT = 300, 660, 26

@@ -21,12 +21,12 @@ from sklearn.pipeline import Pipeline
 
 from features.errors import EmofuseError
 from features.files import write_bytes
+from models.blocks.synchrony import train_synchrony
 from models.examples import Examples
 from models.family import Context, Family, FitResult, Input, Report, Resources
 from models.sklearn_model import SklearnModel, load_sklearn
 from models.space import Choice, Float, Int
 from models.svm import Chi2SVM
-from models.synchrony import train_synchrony
 
 _WORDS = "words.safetensors"
 # Whitening, filters and words are learnt on at most so many of the fit clips' blocks; with 2560 numbers a block they

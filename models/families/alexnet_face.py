@@ -7,11 +7,11 @@ from typing import Any
 from torch import nn
 
 from features.errors import WrongUse
+from models.blocks.stills import StagedNetwork, StillModel
 from models.family import Context, Family, Input, Resources
-from models.pretrained import Naming
 from models.space import Choice, Float
-from models.stills import StagedNetwork, StillModel
-from models.torch_model import load_torch
+from models.training.pretrained import Naming
+from models.training.torch_model import load_torch
 
 LAYERS = ("conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7")
 # Convolution: filters, filter size, stride, padding, groups. Two groups are the two GPUs of Krizhevsky's network.

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.blocks.peephole import PeepholeLSTM
 from models.family import Context, Family, Input, Resources
-from models.network import ClipNetwork, last_step, valid_steps
-from models.peephole import PeepholeLSTM
 from models.space import Choice, Float
-from models.torch_model import TorchModel, load_torch
-from models.training import Settings
+from models.training.loop import Settings
+from models.training.network import ClipNetwork, last_step, valid_steps
+from models.training.torch_model import TorchModel, load_torch
 
 
 class Attention(nn.Module):

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from models.batches import Window
+from models.blocks.window_lstm import TwoStepModel, WindowLSTM
 from models.families.inception_v2 import Inception
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float, Int
-from models.torch_model import load_torch
-from models.training import Settings
-from models.window_lstm import TwoStepModel, WindowLSTM
+from models.training.batches import Window
+from models.training.loop import Settings
+from models.training.torch_model import load_torch
 
 # Maps that the network takes at a time.
 _WINDOW = Window(steps=8)

@@ -7,12 +7,12 @@ from typing import Any
 import torch.nn.functional as F  # noqa: N812  the name that every torch text uses
 from torch import Tensor, nn
 
+from models.blocks.volumes import VolumeNetwork, start_
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float, Space
-from models.step_model import StepModel
-from models.torch_model import load_torch
-from models.training import Settings
-from models.volumes import VolumeNetwork, start_
+from models.training.loop import Settings
+from models.training.step_model import StepModel
+from models.training.torch_model import load_torch
 
 
 class Conv3D(VolumeNetwork):

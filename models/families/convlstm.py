@@ -7,13 +7,13 @@ from typing import Any
 import torch.nn.functional as F  # noqa: N812  the name that every torch text uses
 from torch import Tensor
 
-from models.convlstm import ConvLSTM
+from models.blocks.convlstm import ConvLSTM
+from models.blocks.volumes import VolumeNetwork
 from models.families.conv3d import PUBLISHED, SPACE
 from models.family import Context, Family, Input, Resources
-from models.step_model import StepModel
-from models.torch_model import load_torch
-from models.training import Settings
-from models.volumes import VolumeNetwork
+from models.training.loop import Settings
+from models.training.step_model import StepModel
+from models.training.torch_model import load_torch
 
 
 class ConvLSTMNetwork(VolumeNetwork):

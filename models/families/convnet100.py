@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import nn
 
+from models.blocks.stills import StagedNetwork, StillModel
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float
-from models.stills import StagedNetwork, StillModel
-from models.torch_model import load_torch
+from models.training.torch_model import load_torch
 
 LAYERS = ("conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5", "fc6", "fc7")
 # AlexNet's numbers of filters. The paper states size and input only: stride and padding are chosen so that pool5 has

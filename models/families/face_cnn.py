@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from features.errors import WrongUse
+from models.blocks.stills import StillModel, StillNetwork
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float
-from models.stills import StillModel, StillNetwork
-from models.torch_model import load_torch
+from models.training.torch_model import load_torch
 
 # The output of each stage, after max pooling.
 LAYERS = ("conv1", "conv2", "conv3")

@@ -9,11 +9,11 @@ import torch
 
 from features.errors import EmofuseError, WrongUse
 from features.files import read_json, write_json
-from models.batches import pack
 from models.examples import Examples
 from models.family import Context, Family, FitResult, Input, Report, Resources
 from models.metrics import held_out_metrics
 from models.space import check_point
+from models.training.batches import pack
 
 _CONFIG = "model.json"
 # A frame's probabilities may be this far from 1 in sum: three digits each, from a file, are enough.

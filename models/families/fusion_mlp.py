@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from models.family import Context, Family, Input, Resources
-from models.network import ClipNetwork
 from models.space import Choice, Float
-from models.torch_model import TorchModel, load_torch
-from models.training import Settings
+from models.training.loop import Settings
+from models.training.network import ClipNetwork
+from models.training.torch_model import TorchModel, load_torch
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,

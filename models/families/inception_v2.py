@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.blocks.stills import StagedNetwork, StillModel
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float
-from models.stills import StagedNetwork, StillModel
-from models.torch_model import load_torch
+from models.training.torch_model import load_torch
 
 # Filters of a block: 1x1; 3x3 after its reduction; two 3x3 after theirs; what is pooled, and its projection. The blocks
 # without a 1x1 branch halve the picture. 4c is that of TensorFlow's inception_v2: the 2015 table doesn't add up there.

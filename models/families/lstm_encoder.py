@@ -7,10 +7,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from models.family import Context, Family, Input, Resources
-from models.network import ClipNetwork, last_step, mean_step
 from models.space import Choice, Float
-from models.torch_model import TorchModel, load_torch
-from models.training import Settings
+from models.training.loop import Settings
+from models.training.network import ClipNetwork, last_step, mean_step
+from models.training.torch_model import TorchModel, load_torch
 
 _POOL = {"last": last_step, "mean": mean_step}
 

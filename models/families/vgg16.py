@@ -7,11 +7,11 @@ from typing import Any
 from torch import nn
 
 from features.errors import WrongUse
+from models.blocks.stills import StagedNetwork, StillModel
 from models.family import Context, Family, Input, Resources
-from models.pretrained import Naming
 from models.space import Choice, Float
-from models.stills import StagedNetwork, StillModel
-from models.torch_model import load_torch
+from models.training.pretrained import Naming
+from models.training.torch_model import load_torch
 
 # Filters of the 3x3 convolutions of each block; a block ends in pooling.
 _BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from features.files import content_key
-from search.predictions import Footer, Predictions, write_predictions
+from search.run.predictions import Footer, Predictions, write_predictions
 
 
 @pytest.fixture

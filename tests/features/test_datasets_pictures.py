@@ -11,7 +11,7 @@ from features.clips import check_clips, read_clips
 from features.datasets import read_dataset
 from features.errors import EmofuseError, WrongUse
 from features.store import open_set
-from search.partitions import make_partition
+from search.run.partitions import make_partition
 
 RNG = np.random.default_rng(0)
 FACES = RNG.integers(0, 256, (12, 48, 48), np.uint8)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from lab import PORT, SHARED
 
-from search.layout import Layout
-from search.predictions import prediction_files, read_predictions
+from search.run.layout import Layout
+from search.run.predictions import prediction_files, read_predictions
 
 pytestmark = pytest.mark.multihost
 JOBS = "--address http://head:8265"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from lab import SHARED
 
-from search.layout import Layout
+from search.run.layout import Layout
 
 pytestmark = pytest.mark.multihost
 PAGE = Path(__file__).parents[2] / "docs" / "walk.md"

@@ -6,8 +6,8 @@ from types import ModuleType
 import pytest
 from small_world import FAMILIES, SETS, corpus, recipe_file
 
-from search.recipe import read_recipe
-from search.runfolder import RunFolder
+from search.recipe.recipe import read_recipe
+from search.run.folder import RunFolder
 
 
 @pytest.fixture

@@ -10,20 +10,20 @@ from continuous_world import DIMENSIONS, ENTRY, make_table, write_recipe
 from features.clips import read_clips, write_clips
 from features.errors import EmofuseError, WrongUse
 from models.concordance import concordance
-from search.continuous_data import ContinuousData, _nearest
-from search.continuous_predictions import (
+from search.recipe.recipe import read_recipe
+from search.run.continuous_predictions import (
     ContinuousPredictions,
     read_continuous_predictions,
     write_continuous_predictions,
 )
-from search.plan import entry_spec, refit_spec, stored_spec
-from search.predictions import prediction_files, read_predictions
-from search.recipe import read_recipe
-from search.replays import replay
-from search.runfolder import RunFolder
+from search.run.folder import RunFolder
+from search.run.predictions import prediction_files, read_predictions
 from search.runner import Workers, run_search
-from search.trial import run_trial
-from search.trial_data import read_data
+from search.study.plan import entry_spec, refit_spec, stored_spec
+from search.study.replays import replay
+from search.trial.continuous_data import ContinuousData, _nearest
+from search.trial.data import read_data
+from search.trial.trial import run_trial
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ import yaml
 from features.clips import Clip, ClipTable, write_clips
 from features.sets import FeatureArray
 from features.store import SetWriter
-from search.layout import Layout
-from search.predictions import prediction_files, read_footer, read_predictions
+from search.run.layout import Layout
+from search.run.predictions import prediction_files, read_footer, read_predictions
 
 pytestmark = pytest.mark.slow
 

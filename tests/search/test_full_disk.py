@@ -10,7 +10,7 @@ from small_world import CENTROID, FAMILIES, Centroid, message
 
 import emofuse
 from features.unwritable import Unwritable
-from search.predictions import prediction_files, read_predictions
+from search.run.predictions import prediction_files, read_predictions
 from search.runner import Workers, run_search
 
 SIZE_KB = 512
@@ -109,6 +109,6 @@ def test_other_errors_are_told_as_they_are(search, tmp_path, monkeypatch):
     def broken(*args):
         raise FileNotFoundError("gone")
 
-    monkeypatch.setattr("search.stage_jobs.entry_spec", broken)
+    monkeypatch.setattr("search.study.stage_jobs.entry_spec", broken)
     with pytest.raises(FileNotFoundError, match="gone"):
         search(tmp_path / "run")

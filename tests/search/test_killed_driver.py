@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from small_world import CENTROID, FAMILIES, Centroid
 
-from search.predictions import prediction_files, read_predictions
+from search.run.predictions import prediction_files, read_predictions
 from search.runner import Workers, run_search
-from search.status import read_status
+from search.watch.status import read_status
 
 
 class Slow(Centroid):

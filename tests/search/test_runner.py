@@ -17,12 +17,12 @@ from features.clips import Clip, ClipTable, write_clips
 from features.errors import EmofuseError, WrongUse
 from features.sets import FeatureArray
 from features.store import SetWriter
-from search.layout import Layout, Outcome
-from search.predictions import prediction_files, read_footer, read_predictions
-from search.recipe import read_recipe
-from search.runfolder import RunFolder
+from search.recipe.recipe import read_recipe
+from search.run.folder import RunFolder
+from search.run.layout import Layout, Outcome
+from search.run.predictions import prediction_files, read_footer, read_predictions
 from search.runner import Workers, run_search
-from search.status import exclusive, read_status
+from search.watch.status import exclusive, read_status
 
 CLASSES = ("angry", "happy", "sad")
 POOLING = {
@@ -118,33 +118,33 @@ def test_a_larger_budget_extends_and_a_lost_journal_costs_nothing(data, tmp_path
 
 
 def test_one_failed_trial_is_recorded_and_not_tried_again_until_asked(data, tmp_path, monkeypatch, capfd):
-    import search.trial
+    import search.trial.trial
 
-    real, out = search.trial._run, tmp_path / "run"
+    real, out = search.trial.trial._run, tmp_path / "run"
 
     def breaking(spec, report, device):
         if spec.partition == "swap":
             raise RuntimeError("the device is on fire")
         return real(spec, report, device)
 
-    monkeypatch.setattr(search.trial, "_run", breaking)
+    monkeypatch.setattr(search.trial.trial, "_run", breaking)
     recipe = _recipe(tmp_path, {"pool": {"trials": 1}})
     status = _search(data, recipe, out)
     assert (status.entries[0].finished, status.entries[0].failed, status.left) == (1, 1, 0)
     assert "failed: RuntimeError: the device is on fire" in capfd.readouterr().err
-    monkeypatch.setattr(search.trial, "_run", real)
+    monkeypatch.setattr(search.trial.trial, "_run", real)
     assert _search(data, recipe, out).entries[0].failed == 1
     status = _search(data, recipe, out, retry_failed=True)
     assert (status.entries[0].finished, status.entries[0].failed) == (2, 0)
 
 
 def test_an_entry_without_a_finished_trial_is_an_error(data, tmp_path, monkeypatch):
-    import search.trial
+    import search.trial.trial
 
     def breaking(spec, report, device):
         raise EmofuseError("nothing works")
 
-    monkeypatch.setattr(search.trial, "_run", breaking)
+    monkeypatch.setattr(search.trial.trial, "_run", breaking)
     status = _search(data, _recipe(tmp_path, {"pool": {"trials": 1}}), tmp_path / "run")
     with pytest.raises(EmofuseError, match="none of the 2 trials of entry 'pool' finished; the first one: nothing"):
         status.check()
@@ -167,9 +167,9 @@ def test_missing_features_are_told_before_any_training(data, tmp_path):
 
 @pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, EmofuseError)])
 def test_a_signal_stops_and_the_same_command_goes_on(data, tmp_path, monkeypatch, capfd, number, error):
-    import search.trial
+    import search.trial.trial
 
-    real, out, runs = search.trial._run, tmp_path / "run", []
+    real, out, runs = search.trial.trial._run, tmp_path / "run", []
 
     def striking(spec, report, device):
         runs.append(spec.trial_key)
@@ -178,7 +178,7 @@ def test_a_signal_stops_and_the_same_command_goes_on(data, tmp_path, monkeypatch
         return real(spec, report, device)
 
     before = signal.getsignal(number)
-    monkeypatch.setattr(search.trial, "_run", striking)
+    monkeypatch.setattr(search.trial.trial, "_run", striking)
     with pytest.raises(error):
         _search(data, _recipe(tmp_path), out)
     assert signal.getsignal(number) is before

@@ -41,10 +41,10 @@ def obey(name):
 
 
 class Sabotage(MetaPathFinder):
-    """Adds its own to `models.training` when that is imported."""
+    """Adds its own to `models.training.loop` when that is imported."""
 
     def find_spec(self, name, path=None, target=None):
-        if name != "models.training":
+        if name != "models.training.loop":
             return None
         spec = PathFinder.find_spec(name, path)
         execute = spec.loader.exec_module

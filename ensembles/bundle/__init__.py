@@ -1,0 +1,1 @@
+"""Refit, export, predict."""

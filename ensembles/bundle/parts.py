@@ -1,0 +1,101 @@
+"""What a bundle is made of: models with what they read, down to feature sets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from features.errors import EmofuseError
+
+if TYPE_CHECKING:
+    from search.run.folder import RunFolder
+
+
+@dataclass(frozen=True)
+class BundleMember:
+    """One model: its folder in the bundle and, by slot, what it reads: a set, `<backbone>.<layer>` or an encoder."""
+
+    entry: str
+    family: str
+    folder: str
+    inputs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class BundleBackbone:
+    """A backbone: its folder in the bundle and the feature set (images) that it reads."""
+
+    family: str
+    folder: str
+    images: str
+
+
+class Collector:
+    """Gathers the models of a run, by trial key, with the backbones and encoders behind them.
+
+    `places` are the folders of models that have one in the bundle already, by trial key. After `model` was called for
+    each of them, `sources` tells where each folder of the bundle is copied from.
+    """
+
+    def __init__(self, run: "RunFolder", places: Mapping[str, str]):
+        self._run, self._places = run, places
+        self.sources: dict[str, Path] = {}
+        self.backbones: dict[str, BundleBackbone] = {}
+        self.encoders: dict[str, BundleMember] = {}
+        self.selections: dict[str, tuple[int, ...]] = {}
+        self.feature_specs: set[str] = set()
+        self.versions: Mapping[str, str] = {}
+
+    def model(self, entry: str, trial_key: str) -> BundleMember:
+        """The trial's model as a part of the bundle."""
+        from search.recipe.inputs import source, split_layer
+        from search.run.predictions import read_footer
+
+        footer = read_footer(self._run.prediction(entry, trial_key))
+        self.versions = footer.versions
+        place = self._places.get(trial_key, f"encoders/{_short(entry, trial_key)}")
+        self.sources[place] = self._saved(entry, trial_key)
+        inputs = {}
+        for slot, text in footer.inputs.items():
+            # A whitened input is whitened by the saved model itself.
+            spec = source(text)
+            if slot in footer.encoders:
+                inputs[slot] = self._encoder(spec, footer.encoders[slot])
+            elif split_layer(spec):
+                inputs[slot] = self._layer(spec, footer.feature_keys[slot])
+            else:
+                inputs[slot] = spec
+                self.feature_specs.add(spec)
+        return BundleMember(entry, footer.family, place, inputs)
+
+    def _encoder(self, entry: str, trial_key: str) -> str:
+        name = _short(entry, trial_key)
+        if name not in self.encoders:
+            self.encoders[name] = self.model(entry, trial_key)
+        return name
+
+    def _layer(self, spec: str, key: str) -> str:
+        from search.study.activations import read_source
+
+        (found, columns), backbone = read_source(self._run, spec, key), spec.partition(".")[0]
+        name = _short(backbone, found.backbone)
+        if name not in self.backbones:
+            place = f"backbones/{name}"
+            self.sources[place] = self._saved(backbone, found.backbone)
+            self.backbones[name] = BundleBackbone(backbone, place, found.images)
+        self.feature_specs.add(found.images)
+        if not columns:
+            return f"{name}.{found.layer}"
+        cut = f"{name}.{found.layer}:selected={len(columns)}"
+        self.selections[cut] = columns
+        return cut
+
+    def _saved(self, entry: str, trial_key: str) -> Path:
+        folder = self._run.model_folder(trial_key)
+        if not (folder / "model.json").is_file():
+            raise EmofuseError(f"The model of {entry} (trial {trial_key[:12]}) is gone from {folder}; refit it again.")
+        return folder
+
+
+def _short(entry: str, trial_key: str) -> str:
+    return f"{entry}-{trial_key[:8]}"

@@ -1,0 +1,122 @@
+"""Classify raw media files with a bundle: features, backbones, members, fusion."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from ensembles.bundle.bundle import Bundle, open_bundle
+from ensembles.bundle.parts import BundleMember
+from features.errors import ClipFailure, EmofuseError
+from features.sets import Media, get_set, parse_spec
+
+if TYPE_CHECKING:
+    from models.family import Backbone
+
+
+@dataclass(frozen=True)
+class ClipPrediction:
+    """One clip's result: `label` with `probabilities` by class, or `reason` why there is none.
+
+    `left_out` tells for each member that could not score the clip why; the others share its weight.
+    """
+
+    path: str
+    label: str | None = None
+    probabilities: dict[str, float] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    reason: str | None = None
+
+
+class Predictor:
+    """A loaded bundle. Errors: a tampered bundle, an extractor of another version than the training's."""
+
+    def __init__(self, folder: Path, device: str = "cpu"):
+        from models.io import load_model
+
+        self.bundle: Bundle = open_bundle(folder)
+        _check_extractors(self.bundle)
+        models = {member.folder: load_model(folder / member.folder, device)
+                  for member in (*self.bundle.members, *self.bundle.encoders.values())}
+        self._members = [models[member.folder] for member in self.bundle.members]
+        self._encoders = {name: models[encoder.folder] for name, encoder in self.bundle.encoders.items()}
+        self._backbones = {
+            name: cast("Backbone", load_model(folder / backbone.folder, device))
+            for name, backbone in self.bundle.backbones.items()
+        }
+
+    def predict(self, path: Path) -> ClipPrediction:
+        """Classify one media file. A file that nothing can be read from gives a result with a reason, not an error."""
+        arrays = _ClipArrays(self, Media(path))
+        ensemble = self.bundle.ensemble
+        M, C = len(self._members), len(ensemble.classes)
+        P = np.full((M, 1, C), 1 / C, np.float32)
+        valid = np.zeros((M, 1), bool)
+        left_out: dict[str, str] = {}
+        for m, (member, model) in enumerate(zip(self.bundle.members, self._members, strict=True)):
+            try:
+                P[m] = model.predict(arrays.examples(member, ensemble.classes))
+                valid[m] = True
+            except ClipFailure as failure:
+                left_out[f"{m:02d}-{member.entry}"] = str(failure)
+        if not valid.any():
+            return ClipPrediction(str(path), reason="; ".join(sorted(set(left_out.values()))))
+        scores = ensemble.predict_proba(P, valid)[0]
+        return ClipPrediction(
+            str(path),
+            label=ensemble.classes[int(scores.argmax())],
+            probabilities={name: float(p) for name, p in zip(ensemble.classes, scores, strict=True)},
+            left_out=left_out,
+        )
+
+
+class _ClipArrays:
+    """The feature arrays of one clip, each computed once for all members that read it."""
+
+    def __init__(self, predictor: Predictor, media: Media):
+        self._predictor, self._media = predictor, media
+        self._known: dict[str, np.ndarray | ClipFailure] = {}
+
+    def examples(self, member: BundleMember, classes: tuple[str, ...]):
+        """What the member's model reads of this clip; ClipFailure where an input can't be had."""
+        from models.examples import Examples
+
+        inputs = {slot: [self._array(spec)] for slot, spec in member.inputs.items()}
+        return Examples(ids=(str(self._media.path),), inputs=inputs, classes=classes)
+
+    def _array(self, spec: str) -> np.ndarray:
+        if spec not in self._known:
+            try:
+                self._known[spec] = self._compute(spec)
+            except ClipFailure as failure:
+                self._known[spec] = failure
+        known = self._known[spec]
+        if isinstance(known, ClipFailure):
+            raise known
+        return known
+
+    def _compute(self, spec: str) -> np.ndarray:
+        bundle = self._predictor.bundle
+        if spec in bundle.encoders:
+            examples = self.examples(bundle.encoders[spec], bundle.ensemble.classes)
+            return self._predictor._encoders[spec].encode(examples)[0]
+        backbone, dot, layer = spec.partition(".")
+        if dot and backbone in bundle.backbones:
+            images = self._array(bundle.backbones[backbone].images)
+            values = self._predictor._backbones[backbone].activations(images, layer.partition(":")[0])
+            return values[:, bundle.selections[spec]] if spec in bundle.selections else values
+        parsed = parse_spec(spec)
+        feature_set = get_set(parsed.name)
+        values = feature_set.extract(self._media, parsed.params).values
+        return values[0] if feature_set.level == "clip" else values
+
+
+def _check_extractors(bundle: Bundle) -> None:
+    for spec, version in bundle.feature_versions.items():
+        installed = get_set(parse_spec(spec).name).version
+        if installed != version:
+            raise EmofuseError(
+                f"{bundle.folder}: its members were trained on version {version} of the feature set {spec!r}, but this "
+                f"emofuse has version {installed}; use the release that exported it, or train and export again."
+            )

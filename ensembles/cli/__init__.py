@@ -1,0 +1,1 @@
+"""The commands `emofuse ensemble`, `predict`, `report` and `demo`."""

@@ -1,0 +1,173 @@
+"""The commands `emofuse ensemble ...`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ensembles.cli.compare import compare, leaderboard
+from ensembles.cli.continuous import continuous
+from ensembles.cli.export import export, refit
+from ensembles.cli.options import (
+    DEFAULT_METHOD,
+    DEFAULT_PARAMS,
+    METHODS_HELP,
+    AsJson,
+    FitSplit,
+    Partitions,
+    Run,
+    ScoreSplit,
+    Seed,
+    Test,
+    scores_test,
+    split_to_fit,
+)
+from features.errors import WrongUse
+from features.progress import say
+
+ensemble_app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Fit, compare, refit and export ensembles of stored predictions.",
+)
+
+ensemble_app.command()(refit)
+ensemble_app.command()(export)
+ensemble_app.command()(continuous)
+ensemble_app.command()(compare)
+ensemble_app.command()(leaderboard)
+
+_PARAM_HELP = "A parameter of the method, as draws=2000; of any method: bagged=10, shrunk=true, temperatures=true."
+
+
+@ensemble_app.command()
+def fit(
+    run: Run,
+    method: Annotated[
+        str | None, typer.Option(help=f"{METHODS_HELP} Default: {DEFAULT_METHOD}, bagged and shrunk (docs/fusion.md).")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="The ensemble's name (default: the method).")] = None,
+    param: Annotated[list[str] | None, typer.Option(help=_PARAM_HELP)] = None,
+    partition: Partitions = None,
+    entry: Annotated[list[str] | None, typer.Option(help="Only members of this entry (repeatable).")] = None,
+    top: Annotated[int, typer.Option(min=0, help="At most so many members; 0: no limit.")] = 20,
+    per_entry: Annotated[int, typer.Option(min=0, help="At most so many members of one entry; 0: no limit.")] = 3,
+    keep_all: Annotated[bool, typer.Option("--all", help="Keep every member, duplicates and weak ones too.")] = False,
+    folds: Annotated[int, typer.Option(min=2, help="Folds of the nested estimate.")] = 5,
+    repeats: Annotated[int, typer.Option(min=1, help="How often it is repeated with new folds.")] = 1,
+    seed: Seed = 0,
+    fit_split: FitSplit = None,
+    score_split: ScoreSplit = None,
+    test: Test = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fit weights on the held-out predictions of a run and estimate what they are worth.
+
+    Example: emofuse ensemble fit runs/demo --method decision --param draws=10000 --partition train
+    """
+    from ensembles.cli.tables import console, scores_table, weights_table
+    from ensembles.fitting.ensemble import ensemble_json, ensemble_path, write_ensemble
+    from ensembles.fitting.fit import fit_ensemble
+    from ensembles.fitting.selection import NO_SELECTION, Selection
+
+    entries = tuple(entry) if entry else None
+    if keep_all:
+        selection = Selection(**{**asdict(NO_SELECTION), "entries": entries})
+    else:
+        selection = Selection(entries=entries, top=top or None, per_entry=per_entry or None)
+    params = {**({} if method else DEFAULT_PARAMS), **_params(param or [])}
+    method = method or DEFAULT_METHOD
+    path = ensemble_path(run, name or method)
+    ensemble = fit_ensemble(
+        run,
+        method,
+        name=name,
+        params=params,
+        selection=selection,
+        partitions=partition,
+        folds=folds,
+        repeats=repeats,
+        seed=seed,
+        fit_split=split_to_fit(fit_split),
+        test=scores_test(score_split, test),
+    )
+    write_ensemble(ensemble, path)
+    if as_json:
+        typer.echo(json.dumps(ensemble_json(ensemble)))
+        return
+    shown = console()
+    shown.print(weights_table(ensemble))
+    shown.print(scores_table(ensemble))
+    shown.print(ensemble.verdict, soft_wrap=True)
+    say(f"Written: {path}")
+
+
+@ensemble_app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet: sample_id, split, label, model, p_<class>...")],
+    run: Annotated[Path, typer.Option("--output", "-o", help="The run folder to add to; made where absent.")],
+    role: Annotated[
+        list[str] | None, typer.Option(help="Give a split another role, as train=held_out (repeatable).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let other tools' predictions join an ensemble.
+
+    Rows of split validation (val, dev, oof) are held out, those of train count as fitted on, those of test are test
+    clips. NaN marks clips that a model could not score. A column group_id is optional.
+
+    Example: emofuse ensemble import predictions.csv -o runs/mine
+    """
+    from ensembles.cli.tables import console
+    from ensembles.predictions.exchange import import_long
+
+    done = import_long(file, run, _pairs(role or [], "--role", "train=held_out"))
+    if as_json:
+        typer.echo(json.dumps(asdict(done)))
+        return
+    counts = ", ".join(f"{count} {name}" for name, count in done.samples.items() if count)
+    console().print(f"{len(done.entries)} models with {counts} samples are in {run}.", soft_wrap=True)
+    if done.normalised:
+        say(f"{done.normalised} rows did not sum to 1 and were normalised.")
+    if done.missing:
+        say(f"{done.missing} rows without scores count as clips that their model lacks.")
+
+
+@ensemble_app.command()
+def dump(
+    run: Run,
+    file: Annotated[Path, typer.Option("--output", "-o", help="Where to write, ending in .csv or .parquet.")],
+    partition: Partitions = None,
+) -> None:
+    """Write the predictions of a run as one long table for other tools.
+
+    Example: emofuse ensemble dump runs/demo -o predictions.parquet
+    """
+    from ensembles.cli.tables import console
+    from ensembles.predictions.exchange import dump_long
+
+    done = dump_long(run, file, partition)
+    console().print(f"{done.models} models, {done.rows} rows: {file}", soft_wrap=True)
+    if done.left_out:
+        say(f"{len(done.left_out)} members left out: {'; '.join(sorted(set(done.left_out.values())))}.")
+
+
+def _params(texts: list[str]) -> dict[str, Any]:
+    return {name: _value(text) for name, text in _pairs(texts, "--param", "draws=2000").items()}
+
+
+def _pairs(texts: list[str], option: str, example: str) -> dict[str, str]:
+    pairs = dict(text.partition("=")[::2] for text in texts)
+    for name, value in pairs.items():
+        if not name or not value:
+            raise WrongUse(f"{option} expects NAME=VALUE, as {example}, but got {name + value!r}.")
+    return pairs
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text

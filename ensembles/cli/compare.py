@@ -1,0 +1,166 @@
+"""The commands `emofuse ensemble compare` and `leaderboard`."""
+
+import json
+from dataclasses import asdict, replace
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from ensembles.cli.options import (
+    METHODS_HELP,
+    AsJson,
+    FitSplit,
+    Partitions,
+    Run,
+    ScoreSplit,
+    Seed,
+    Test,
+    scores_test,
+    split_to_fit,
+)
+from features.errors import WrongUse
+from features.progress import say
+
+_USUAL_METHODS = ("best", "uniform", "greedy", "decision")
+
+
+def compare(
+    run: Run,
+    first: Annotated[str | None, typer.Argument(help="An ensemble of the run.")] = None,
+    second: Annotated[str | None, typer.Argument(help="Another one.")] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help=f"Compare methods instead of stored ensembles (repeatable): {METHODS_HELP}")
+    ] = None,
+    partition: Partitions = None,
+    fit_split: FitSplit = None,
+    score_split: ScoreSplit = None,
+    seed: Seed = 0,
+    test: Test = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two ensembles of a run, or methods: paired bootstrap over groups and McNemar's test.
+
+    Two ensembles are compared with each other, methods (by default best, uniform, greedy and decision) with the best
+    single member; these are fitted anew and not stored.
+
+    Example: emofuse ensemble compare runs/demo decision uniform
+
+    Example: emofuse ensemble compare runs/demo --method greedy --method decision --score-split test
+    """
+    test, split = scores_test(score_split, test), split_to_fit(fit_split)
+    if first is None:
+        _compare_methods(run, method or list(_USUAL_METHODS), partition, split, seed, test, as_json)
+    elif second is None or method or partition or split:
+        raise WrongUse(
+            "compare expects the names of two stored ensembles alone, or no names but --method, --partition and "
+            f"--fit-split; got the {'names' if second else 'name'} {' and '.join(filter(None, (first, second)))}."
+        )
+    else:
+        _compare_two(run, first, second, test, as_json)
+
+
+def _compare_two(run, first: str, second: str, test: bool, as_json: bool) -> None:
+    from ensembles.cli.tables import console, signed
+    from ensembles.fitting.compare import compare_ensembles
+    from ensembles.fitting.ensemble import open_ensemble
+
+    result = compare_ensembles(run, open_ensemble(run, first), open_ensemble(run, second), test=test)
+    if as_json:
+        typer.echo(json.dumps(asdict(result)))
+        return
+    where = "test clips" if test else "held-out clips, each by weights fitted without its group"
+    bounds = f", 95 % [{signed(result.interval.low)}, {signed(result.interval.high)}]" if result.interval else ""
+    shown = console()
+    shown.print(f"On {result.n_clips} {where} ({result.n_groups} groups):")
+    shown.print(f"  {first} {100 * result.first:.1f} %, {second} {100 * result.second:.1f} %")
+    shown.print(f"  difference {signed(result.difference)} points{bounds}")
+    shown.print(
+        f"  right only in {first}: {result.only_first}, only in {second}: {result.only_second}; "
+        f"McNemar p = {result.p_value:.3g}"
+    )
+
+
+def _compare_methods(run, methods, partition, split, seed: int, test: bool, as_json: bool) -> None:
+    from ensembles.cli.tables import console, ensembles_table, signed
+    from ensembles.fitting.compare import compare_methods
+    from ensembles.fitting.ensemble import ensemble_json
+
+    ensembles = compare_methods(run, methods, partitions=partition, fit_split=split, seed=seed, test=test)
+    if as_json:
+        typer.echo(json.dumps({"ensembles": [ensemble_json(ensemble) for ensemble in ensembles]}))
+        return
+    shown = console()
+    shown.print(ensembles_table(ensembles))
+    table = Table(title="Against the best single member, outside the fits", title_justify="left")
+    for column in ("method", "difference", "95 % over groups", "McNemar p"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for ensemble in ensembles:
+        against = ensemble.against_single
+        if against is not None:
+            bounds = f"[{signed(against.interval.low)}, {signed(against.interval.high)}]" if against.interval else "-"
+            table.add_row(ensemble.name, signed(against.difference), bounds, f"{against.p_value:.3g}")
+    shown.print(table if table.row_count else ensembles[0].note)
+
+
+def leaderboard(
+    run: Run,
+    method: Annotated[
+        list[str] | None, typer.Option(help="Only stored ensembles of this method (repeatable; default: all).")
+    ] = None,
+    partition: Partitions = None,
+    fit_split: FitSplit = None,
+    score_split: ScoreSplit = None,
+    top: Annotated[int, typer.Option(min=0, help="Show so many members; 0: all.")] = 30,
+    test: Test = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the members of a run by held-out accuracy (or CCC), and its ensembles with their honest estimates.
+
+    Example: emofuse ensemble leaderboard runs/demo
+    """
+    from ensembles.cli.continuous import members_table
+    from ensembles.cli.tables import console, ensembles_table, pct
+    from ensembles.continuous.run import continuous_entries, read_continuous_run
+    from ensembles.fitting.ensemble import ensemble_json, with_interval
+    from ensembles.fitting.leaderboard import leaderboard as make
+
+    test = scores_test(score_split, test)
+    over_time, others = continuous_entries(run)
+    continuous = read_continuous_run(run, partition, test) if over_time else None
+    if continuous is not None and not as_json:
+        console().print(members_table(continuous, top, test))
+    if continuous is not None and not others:
+        if as_json:
+            typer.echo(json.dumps({"continuous": continuous.as_data()}))
+        return
+    board = make(run, partition, test=test, split=split_to_fit(fit_split), intervals=top or None)
+    if method:
+        board = replace(board, ensembles=tuple(e for e in board.ensembles if e.method in method))
+    if as_json:
+        ensembles = [ensemble_json(ensemble) for ensemble in board.ensembles]
+        more = {"continuous": continuous.as_data()} if continuous is not None else {}
+        typer.echo(json.dumps({**asdict(replace(board, ensembles=())), "ensembles": ensembles, **more}))
+        return
+    shown = console()
+    title = f"{len(board.members)} members on {board.n_clips} held-out clips of {', '.join(board.partitions)}"
+    title += "; accuracy in % with 95 % intervals over groups"
+    table = Table(title=title, title_justify="left")
+    for column in ("member", "hyperparameters"):
+        table.add_column(column, overflow="fold")
+    columns = ["accuracy", "mean over partitions", "unweighted", "log-loss", "scored", "epochs", "seconds"]
+    for column in [*columns, "test accuracy"] if test else columns:
+        table.add_column(column, justify="right")
+    for row in board.members[: top or None]:
+        cells = [with_interval(row.accuracy, row.interval), pct(row.mean_accuracy), pct(row.unweighted_accuracy)]
+        cells += [f"{row.log_loss:.3f}", pct(row.coverage), f"{row.epochs:.0f}", f"{row.wall_s:.1f}"]
+        if test:
+            cells.append(with_interval(row.test_accuracy or 0, row.test_interval))
+        table.add_row(row.name, row.hyperparameters, *cells)
+    shown.print(table)
+    if len(board.members) > (top or len(board.members)):
+        shown.print(f"... and {len(board.members) - top} more: --top 0 lists all.")
+    if board.ensembles:
+        shown.print(ensembles_table(board.ensembles))
+    if board.left_out:
+        say(f"{len(board.left_out)} members left out: {'; '.join(sorted(set(board.left_out.values())))}.")

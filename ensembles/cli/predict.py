@@ -1,0 +1,84 @@
+"""`emofuse predict`: label and probabilities for each clip."""
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from features.errors import WrongUse
+from features.progress import progress
+
+_WIDE = 200  # columns of a table that goes to a file or a pipe
+
+predict_app = typer.Typer(add_completion=False)
+
+
+@predict_app.command()
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="A folder that `emofuse ensemble export` wrote.")],
+    clips: Annotated[list[Path], typer.Argument(help="Media files, or folders of them.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per clip on stdout.")] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+) -> None:
+    """Classify media files with an exported bundle.
+
+    Example: emofuse predict demo/bundle demo/new/*.mp4
+
+    A clip that can't be scored gets its reason in place of a label; the exit code is then 1.
+    """
+    from ensembles.bundle.predict import ClipPrediction, Predictor
+
+    paths = _media_files(clips)
+    predictor = Predictor(bundle, device)
+    results: list[ClipPrediction] = []
+    with progress("clips", len(paths)) as counter:
+        for path in paths:
+            result = predictor.predict(path)
+            results.append(result)
+            counter.advance(note=path.name)
+            if as_json:
+                typer.echo(json.dumps(asdict(result)))
+    if not as_json:
+        _print_table(results)
+    if any(result.reason for result in results):
+        raise typer.Exit(1)
+
+
+def _media_files(given: list[Path]) -> list[Path]:
+    paths: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+            if not inside:
+                raise WrongUse(f"{path}: the folder holds no files.")
+            paths += inside
+        else:
+            paths.append(path)
+    return paths
+
+
+def _print_table(results: list) -> None:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    for heading in ("clip", "label", "probability", "runners-up", "remark"):
+        table.add_column(heading, justify="right" if heading == "probability" else "left", overflow="fold")
+    for result in results:
+        name = Path(result.path).name
+        if result.reason:
+            table.add_row(name, "-", "", "", result.reason)
+            continue
+        first, *others = sorted(result.probabilities.items(), key=lambda item: -item[1])
+        runners_up = ", ".join(f"{label} {p:.2f}" for label, p in others[:2])
+        table.add_row(name, first[0], f"{first[1]:.2f}", runners_up, _remark(result.left_out))
+    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+
+
+def _remark(left_out: dict[str, str]) -> str:
+    if not left_out:
+        return ""
+    reasons = sorted({reason.split(":")[0] for reason in left_out.values()})
+    return f"without {len(left_out)} members ({', '.join(reasons)})"

@@ -1,0 +1,78 @@
+"""How ensembles and their scores are shown on a terminal."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from ensembles.fitting.ensemble import Ensemble, How, Who, percent
+
+_WIDE = 160  # columns of a table that goes to a file or a pipe
+
+
+def console() -> Console:
+    """Where results go: stdout, wide where it is no terminal."""
+    shown = Console(highlight=False)
+    return shown if shown.is_terminal else Console(highlight=False, width=_WIDE)
+
+
+def weights_table(ensemble: Ensemble) -> Table:
+    """A row per member, a column per class."""
+    title = f"Weights of {ensemble.name}: {len(ensemble.members)} members of {ensemble.n_candidates}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("member", overflow="fold")
+    for name in ensemble.classes:
+        table.add_column(name, justify="right")
+    for member, row in zip(ensemble.members, ensemble.weights, strict=True):
+        table.add_row(member.name, *(f"{weight:.2f}" for weight in row))
+    return table
+
+
+_HOWS: Mapping[How, str] = {
+    "fit": "on the rows that chose it",
+    "nested": "honest estimate (nested)",
+    "test": "test clips",
+    "test_refit": "test clips, refitted",
+}
+
+
+def scores_table(ensemble: Ensemble) -> Table:
+    """The ensemble beside its best single member and the plain average, by the rows that they were measured on."""
+    names: Mapping[Who, str] = {
+        "ensemble": ensemble.name,
+        "best_single": f"best single member ({ensemble.best_single})",
+        "uniform_average": "plain average of its members",
+    }
+    table = Table(title="Accuracy in % with 95 % intervals over groups", title_justify="left")
+    table.add_column("", overflow="fold")
+    hows = [how for how in _HOWS if how in ("fit", "nested") or how in ensemble.scores["ensemble"]]
+    for how in hows:
+        table.add_column(_HOWS[how], justify="right")
+    for who, label in names.items():
+        scores = ensemble.scores.get(who, {})
+        table.add_row(label, *(percent(scores[how]) if how in scores else "-" for how in hows))
+    return table
+
+
+def ensembles_table(ensembles: Sequence[Ensemble]) -> Table:
+    """A row per ensemble."""
+    table = Table(title="Ensembles, accuracy in % with 95 % intervals over groups", title_justify="left")
+    hows = [how for how in _HOWS if how in ("fit", "nested") or any(how in e.scores["ensemble"] for e in ensembles)]
+    for column in ("ensemble", "method", "members", *(_HOWS[how] for how in hows), "best single (nested)"):
+        table.add_column(column, justify="left" if column in ("ensemble", "method") else "right")
+    for ensemble in ensembles:
+        own, single = ensemble.scores["ensemble"], ensemble.scores["best_single"]
+        cells = [percent(own[how]) if how in own else "-" for how in hows]
+        cells.append(percent(single["nested"]) if "nested" in single else "-")
+        table.add_row(ensemble.name, ensemble.method, str(len(ensemble.members)), *cells)
+    return table
+
+
+def pct(value: float) -> str:
+    """A share in percent."""
+    return f"{100 * value:.1f}"
+
+
+def signed(value: float) -> str:
+    """A difference in percent."""
+    return f"{100 * value:+.1f}"

@@ -1,0 +1,248 @@
+"""The record of a fitted ensemble, and its file `ensemble.json`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from ensembles.evaluation.intervals import Comparison, Interval
+from ensembles.evaluation.metrics import Scores
+from ensembles.fusion.pooling import LogPool, Missing, combine
+from features.errors import EmofuseError, WrongUse
+from features.files import read_json, write_json
+from features.names import unknown_name
+
+SCHEMA_VERSION = 1
+
+Who = Literal["ensemble", "best_single", "uniform_average"]
+# fit: the rows that chose the weights; nested: the same rows, each scored by weights that its group had no part in;
+# test and test_refit: untouched rows, by the members as searched and as refitted.
+How = Literal["fit", "nested", "test", "test_refit"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Scores with the rows that they were measured on; `rows` says in words which."""
+
+    rows: str
+    n_clips: int
+    n_groups: int
+    metrics: Mapping[str, float]
+    interval: Interval | None
+    confusion: tuple[tuple[int, ...], ...]
+
+    @classmethod
+    def of(cls, scores: Scores, rows: str, n_groups: int, interval: Interval | None) -> "Measured":
+        """The record of `scores`."""
+        return cls(rows, scores.n, n_groups, scores.metrics, interval, scores.confusion)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of clips predicted right."""
+        return self.metrics["accuracy"]
+
+
+@dataclass(frozen=True)
+class EnsembleMember:
+    """A member: its trials' keys by partition, and that of its refit on train and val (None: not refitted yet)."""
+
+    entry: str
+    config_key: str
+    trials: Mapping[str, str]
+    refit: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Short and unique in a run."""
+        return f"{self.entry}/{self.config_key[:12]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """A fitted ensemble.
+
+    `weights` (M, C) has a row per member and a column per class; columns sum to 1. `temperatures` (one per member)
+    flatten the members' scores before, where the fit scaled them; `log_pool` is there where log-probabilities are
+    summed with its own coefficients, of which `weights` are then the shares. `scores[who][how]` holds every score with
+    its rows, for the ensemble, for the best single member (`best_single`, chosen on the fit rows) and for the plain
+    average of the members; `against_single` compares the first two outside their fits. `selection`, `folds` and
+    `repeats` say how candidates were chosen and how the nested estimate was made, `fit_split` to which split's held-out
+    clips both were restricted; `note` says why there is no nested estimate, or of how many clips.
+    """
+
+    name: str
+    method: str
+    params: Mapping[str, Any]
+    seed: int
+    missing: Missing
+    classes: tuple[str, ...]
+    members: tuple[EnsembleMember, ...]
+    weights: np.ndarray
+    partitions: tuple[str, ...]
+    selection: Mapping[str, Any]
+    folds: int
+    repeats: int
+    best_single: str
+    scores: Mapping[Who, Mapping[How, Measured]]
+    n_candidates: int
+    against_single: Comparison | None = None
+    clips_fingerprint: str = ""
+    note: str = ""
+    temperatures: tuple[float, ...] | None = None
+    log_pool: LogPool | None = None
+    fit_split: str | None = None
+
+    def predict_proba(self, P: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+        """Fused probabilities (N, C) of the members' `P` (M, N, C), in the order of `members` and `classes`."""
+        temperatures = None if self.temperatures is None else np.array(self.temperatures)
+        return combine(P, self.weights, valid, self.missing, temperatures, self.log_pool)
+
+    def with_scores(self, who: Who, how: How, measured: Measured) -> "Ensemble":
+        """The same ensemble with one more score."""
+        known: Mapping[How, Measured] = self.scores.get(who, {})
+        return replace(self, scores={**self.scores, who: {**known, how: measured}})
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: does the ensemble beat the best single member, on rows that chose neither?"""
+        own, single = self.scores["ensemble"].get("nested"), self.scores["best_single"].get("nested")
+        if own is None or single is None or self.against_single is None:
+            return self.note
+        interval = self.against_single.interval
+        if own.accuracy <= single.accuracy:
+            start = f"The ensemble does not beat the best single member, {self.best_single}"
+        elif interval is not None and interval.low > 0:
+            start = f"The ensemble beats the best single member, {self.best_single}"
+        else:
+            start = f"The ensemble is ahead of the best single member, {self.best_single}, but it may be chance"
+        bounds = f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]" if interval else ""
+        return (
+            f"{start}: {percent(own)} % against {percent(single)} %, difference "
+            f"{100 * self.against_single.difference:+.1f}{bounds}, on clips that had no part in choosing."
+            f"{' ' if self.note else ''}{self.note}"
+        )
+
+
+def percent(measured: Measured) -> str:
+    """An accuracy with its interval, in percent."""
+    return with_interval(measured.accuracy, measured.interval)
+
+
+def with_interval(accuracy: float, interval: Interval | None) -> str:
+    """`43.2 [38.1, 48.3]`: a share and its interval in percent."""
+    bounds = f" [{100 * interval.low:.1f}, {100 * interval.high:.1f}]" if interval else ""
+    return f"{100 * accuracy:.1f}{bounds}"
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What lies in the file: the fields of an `Ensemble`, with the weights as nested lists."""
+
+    name: str
+    method: str
+    params: dict[str, Any]
+    seed: int
+    missing: Missing
+    classes: tuple[str, ...]
+    members: tuple[EnsembleMember, ...]
+    weights: tuple[tuple[float, ...], ...]
+    partitions: tuple[str, ...]
+    selection: dict[str, Any]
+    folds: int
+    repeats: int
+    best_single: str
+    scores: dict[Who, dict[How, Measured]]
+    n_candidates: int
+    against_single: Comparison | None = None
+    clips_fingerprint: str = ""
+    note: str = ""
+    temperatures: tuple[float, ...] | None = None
+    log_pool: LogPool | None = None
+    fit_split: str | None = None
+    schema_version: int = field(default=SCHEMA_VERSION)
+
+
+def ensemble_json(ensemble: Ensemble) -> dict[str, Any]:
+    """The ensemble as JSON-ready data."""
+    plain = asdict(replace(ensemble, weights=np.zeros(0)))
+    return {**plain, "weights": ensemble.weights.tolist(), "schema_version": SCHEMA_VERSION}
+
+
+def write_ensemble(ensemble: Ensemble, path: Path) -> None:
+    """Write ensemble.json, whole or not at all."""
+    write_json(path, ensemble_json(ensemble))
+
+
+def read_ensemble(path: Path) -> Ensemble:
+    """Read ensemble.json; what is wrong with it is told in one sentence."""
+    data = read_json(path, "an ensemble that `emofuse ensemble fit` wrote")
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != SCHEMA_VERSION:
+        raise EmofuseError(
+            f"{path}: ensemble schema version {version}, but this emofuse reads version {SCHEMA_VERSION}; "
+            "read it with the release that wrote it, or fit the ensemble again."
+        )
+    try:
+        stored = TypeAdapter(_Stored).validate_python(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise EmofuseError(f"{path}: expected an ensemble, but {place}: {first['msg']}; fit it again.") from None
+    weights = np.array(stored.weights, dtype=np.float64)
+    expected = (len(stored.members), len(stored.classes))
+    if weights.shape != expected or not np.isfinite(weights).all() or (weights < 0).any():
+        raise EmofuseError(
+            f"{path}: expected finite, non-negative weights of shape {expected} (members, classes), "
+            f"but got shape {weights.shape}; fit it again."
+        )
+    if stored.temperatures is not None and (
+        len(stored.temperatures) != expected[0] or not all(0 < t < np.inf for t in stored.temperatures)
+    ):
+        raise EmofuseError(
+            f"{path}: expected {expected[0]} temperatures above 0, one per member, but got "
+            f"{list(stored.temperatures)}; fit it again."
+        )
+    if stored.log_pool is not None and not _fits(stored.log_pool, *expected):
+        M, C = expected
+        raise EmofuseError(
+            f"{path}: expected a log_pool of finite coefficients of shape {(M, C, C)} (members, classes, classes) "
+            "and a bias per class; fit it again."
+        )
+    values = {name: getattr(stored, name) for name in _Stored.__dataclass_fields__ if name != "schema_version"}
+    return Ensemble(**{**values, "weights": weights})
+
+
+def _fits(pool: LogPool, M: int, C: int) -> bool:
+    try:
+        coefficients, biases = np.array(pool.coefficients), np.array(pool.biases)
+    except ValueError:  # rows of different length
+        return False
+    return (
+        coefficients.shape == (M, C, C)
+        and biases.shape == (C,)
+        and bool(np.isfinite(coefficients).all() and np.isfinite(biases).all())
+    )
+
+
+def ensemble_path(run: Path, name: str) -> Path:
+    """Where a run keeps an ensemble of that name."""
+    if not re.fullmatch(r"[\w-][\w.+-]*", name):
+        raise WrongUse(f"An ensemble's name has letters, digits, '_', '-', '+' and dots inside, but got {name!r}.")
+    return run / "ensembles" / name / "ensemble.json"
+
+
+def ensemble_names(run: Path) -> tuple[str, ...]:
+    """The names of all ensembles of a run, sorted."""
+    return tuple(sorted(path.parent.name for path in (run / "ensembles").glob("*/ensemble.json")))
+
+
+def open_ensemble(run: Path, name: str) -> Ensemble:
+    """A run's ensemble by name; an unknown one is told with the nearest."""
+    path = ensemble_path(run, name)
+    if not path.is_file():
+        raise unknown_name(f"ensemble of {run}", name, ensemble_names(run))
+    return read_ensemble(path)

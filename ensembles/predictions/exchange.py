@@ -1,0 +1,147 @@
+"""Let other tools' predictions join an ensemble, and give ours to other tools."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ensembles.predictions.long_format import LongTable, read_long, role_of, write_long
+from ensembles.predictions.scan import pool, scan
+from ensembles.predictions.sets import NOT_POOLED, members_of
+from features.errors import EmofuseError, WrongUse
+from features.files import content_key
+from features.names import unknown_name
+from search.run.predictions import ROLES, Footer, Predictions, prediction_files, write_predictions
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import wrote: the models' entries, sample counts by role, and what had to be mended."""
+
+    entries: tuple[str, ...]
+    samples: Mapping[str, int]
+    normalised: int
+    missing: int
+
+
+def import_long(file: Path, run: Path, roles: Mapping[str, str] | None = None) -> Imported:
+    """Write each model of a long table as a prediction file of the run folder, which is made where absent.
+
+    Rows of the split validation (val, dev, oof) become held out, train rows fit, test rows test; `roles` overrides,
+    e.g. {"train": "held_out"} for models that were never fitted on train. Rows with NaN become missing clips, rows that
+    don't sum to 1 are normalised. A sample's group is `group_id`, else what the run says of it, else the sample itself.
+    """
+    for role in (roles or {}).values():
+        if role not in ROLES:
+            raise unknown_name("role", role, ROLES)
+    long = read_long(file)
+    for split in roles or {}:
+        if split not in long.split:
+            known = ", ".join(sorted(set(long.split)))
+            raise WrongUse(f"{file} has no rows of split {split!r}; its splits are {known}.")
+    places = {split: role_of(split, roles or {}, file) for split in set(long.split)}
+    groups = _groups(long, run)
+    trials = [_trial(long, model, places, groups) for model in sorted(set(long.model))]
+    entries = [trial.footer.entry for trial in trials]
+    clash = next((entry for entry in entries if entries.count(entry) > 1), None)
+    if clash:
+        raise EmofuseError(f"{file}: two model names become the same entry {clash!r}; rename one of them.")
+    for trial in trials:
+        write_predictions(run, trial)
+    role_by_sample = dict(zip(long.sample_id, (places[split][1] for split in long.split), strict=True))
+    counts = {role: sum(found == role for found in role_by_sample.values()) for role in ROLES}
+    return Imported(tuple(entries), counts, long.normalised, long.missing)
+
+
+def _groups(long: LongTable, run: Path) -> np.ndarray:
+    if long.group is not None:
+        return long.group
+    known: dict[str, str] = {}
+    if prediction_files(run):
+        for rows in {id(trial.rows): trial.rows for trial in scan(run)}.values():
+            known.update(zip(rows.ids, rows.groups, strict=True))
+    return np.array([known.get(sample, sample) for sample in long.sample_id], dtype=object)
+
+
+def _trial(
+    long: LongTable, model: str, places: Mapping[str, tuple[str, str]], groups: np.ndarray
+) -> Predictions:
+    rows = np.flatnonzero(long.model == model)
+    rows = rows[np.argsort(long.sample_id[rows].astype(str), kind="stable")]
+    entry = re.sub(r"[^\w.+-]+", "_", model).lstrip(".") or "model"
+    splits, roles = zip(*(places[split] for split in long.split[rows]), strict=True)
+    held_out = {split for split, role in zip(splits, roles, strict=True) if role == "held_out"}
+    # Held-out rows of the train split can only come from folds: the model behind them is not one that saw all of train.
+    partition = "oof" if "train" in held_out else "train"
+    digest = content_key(
+        [entry, long.sample_id[rows].tolist(), list(roles), long.P[rows].tolist(), long.valid[rows].tolist()]
+    )
+    footer = Footer(
+        trial_key=content_key([digest, partition]),
+        config_key=digest,
+        family="imported",
+        entry=entry,
+        hyperparameters={},
+        partition=partition,
+        classes=long.classes,
+        seed=0,
+        epochs=0,
+        best_epoch=0,
+        metrics={},
+    )
+    return Predictions(
+        footer,
+        tuple(long.sample_id[rows]),
+        tuple(groups[rows]),
+        splits,
+        roles,
+        tuple(long.label[rows]),
+        long.valid[rows],
+        long.P[rows],
+    )
+
+
+@dataclass(frozen=True)
+class Dumped:
+    """What a dump wrote: models, rows, and why members were left out."""
+
+    models: int
+    rows: int
+    left_out: Mapping[str, str]
+
+
+def dump_long(run: Path, file: Path, partitions: Sequence[str] | None = None) -> Dumped:
+    """Write a run's members as a long table: held-out rows as split validation, test rows as test.
+
+    Rows that members were fitted on are written as train for clips that are not held out. Clips that a member could not
+    score have NaN.
+    """
+    trials = [trial for trial in scan(run) if trial.footer.partition not in NOT_POOLED]
+    wanted = tuple(sorted({trial.footer.partition for trial in trials})) if partitions is None else tuple(partitions)
+    chosen, left_out = members_of(trials, wanted)
+    if not chosen:
+        raise EmofuseError(f"{run}: no member has a trial on every one of the partitions {', '.join(wanted)}.")
+    classes = tuple(sorted(chosen[0][0].footer.classes))
+    pooled = {role: pool([its_trials for _, its_trials in chosen], role) for role in ("held_out", "test", "fit")}
+    held_out = set(pooled["held_out"].ids)
+    parts = []
+    for role, split in (("held_out", "validation"), ("test", "test"), ("fit", "train")):
+        rows = pooled[role]
+        keep = [n for n, clip in enumerate(rows.ids) if role != "fit" or clip not in held_out]
+        for m, (member, _) in enumerate(chosen):
+            P = np.where(rows.valid[m, keep, None], rows.P[m, keep], np.nan)
+            columns = {
+                "sample_id": pa.array([rows.ids[n] for n in keep], pa.string()),
+                "group_id": pa.array([rows.groups[n] for n in keep], pa.string()),
+                "split": pa.array([split] * len(keep), pa.string()),
+                "label": pa.array([rows.labels[n] for n in keep], pa.string()),
+                "model": pa.array([member.name] * len(keep), pa.string()),
+            }
+            columns |= {f"p_{name}": pa.array(P[:, c]) for c, name in enumerate(classes)}
+            parts.append(pa.table(columns))
+    table = pa.concat_tables(parts)
+    write_long(file, table)
+    return Dumped(len(chosen), table.num_rows, left_out)

@@ -1,0 +1,179 @@
+"""Read all prediction files of a run, fast.
+
+Files that the cache doesn't have are scanned as one dataset, the others come from it. The clips of a table are parsed
+once for all trials that share them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from ensembles.predictions.cache import Content, read_cache, stamp, write_cache
+from ensembles.predictions.reading import ROW_COLUMNS, SharedTables, read_files
+from features.errors import EmofuseError
+from search.run.predictions import FOOTER, Footer, parse_footer, prediction_files
+
+_FEW = 256  # new files that are read each time rather than written into the cache
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The clips of a prediction file without their scores, shared by all files that have the same."""
+
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    splits: tuple[str, ...]
+    roles: np.ndarray
+    labels: tuple[str | None, ...]
+
+    def places(self, role: str, split: str | None = None) -> np.ndarray:
+        """The rows of a role, and of a split of the clip table if one is given."""
+        chosen = self.roles == role
+        return np.flatnonzero(chosen if split is None else chosen & (np.array(self.splits) == split))
+
+    @cached_property
+    def held_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """The labelled held-out rows and their labels."""
+        labels = np.array([label or "" for label in self.labels])
+        places = np.flatnonzero((self.roles == "held_out") & (labels != ""))
+        return places, labels[places]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One prediction file: `P` (n, C) float32 with columns in sorted class order, `valid` (n,) bool."""
+
+    path: Path
+    footer: Footer
+    rows: Rows
+    P: np.ndarray
+    valid: np.ndarray
+
+    @property
+    def held_out_accuracy(self) -> float | None:
+        """Accuracy on the trial's own labelled held-out rows; None where it has none."""
+        places, labels = self.rows.held_out
+        if not len(places):
+            return None
+        classes = np.array(sorted(self.footer.classes))
+        return float((classes[self.P[places].argmax(axis=1)] == labels).mean())
+
+
+def scan(run: Path) -> list[Trial]:
+    """All trials of the run that tell classes apart, in the order of their paths.
+
+    Errors: no such files, a broken one, another schema version.
+    """
+    paths = prediction_files(run)
+    if not paths:
+        raise EmofuseError(
+            f"{run}: expected prediction files under predictions/, but there is none; "
+            "run `emofuse search run` or `emofuse ensemble import` first."
+        )
+    names = [f"{path.parent.name}/{path.name}" for path in paths]
+    contents = _contents(run, dict(zip(names, paths, strict=True)))
+    if not contents:
+        raise EmofuseError(
+            f"{run}: its predictions are of continuous emotion, not of classes; "
+            f"run `emofuse ensemble continuous {run}`."
+        )
+    known = _KnownRows()
+    pairs = zip(paths, names, strict=True)
+    return [_trial(path, contents[name], known) for path, name in pairs if name in contents]
+
+
+def _contents(run: Path, paths: Mapping[str, Path]) -> dict[str, Content]:
+    """What the files hold, from the cache where it has them as they are; then the cache is brought up to date."""
+    stamps = {name: stamp(path) for name, path in paths.items()}
+    cached = read_cache(run)
+    contents = {name: content for name, (at, content) in cached.items() if at == stamps.get(name)}
+    fresh = [name for name in paths if name not in contents]
+    shared = SharedTables(content.rows for content in contents.values())
+    contents |= read_files({name: paths[name] for name in fresh}, shared)
+    settled = {name: (at, contents[name]) for name, at in stamps.items() if name in contents and at and at.settled}
+    if len(settled.keys() & set(fresh)) + len(cached.keys() - paths.keys()) > max(_FEW, len(paths) // 50):
+        write_cache(run, settled)
+    return contents
+
+
+def _trial(path: Path, content: Content, known: "_KnownRows") -> Trial:
+    return Trial(path, parse_footer({FOOTER: content.footer}, path), known.get(content.rows), content.P, content.valid)
+
+
+@dataclass
+class _KnownRows:
+    """Parsed rows by their table."""
+
+    found: dict[int, Rows] = field(default_factory=dict)
+
+    def get(self, table: pa.Table) -> Rows:
+        if id(table) not in self.found:
+            ids, groups, splits, roles, labels = (table[name].to_pylist() for name in ROW_COLUMNS)
+            roles = np.array(roles, dtype=str)
+            self.found[id(table)] = Rows(tuple(ids), tuple(groups), tuple(splits), roles, tuple(labels))
+        return self.found[id(table)]
+
+
+@dataclass(frozen=True, eq=False)
+class Pooled:
+    """Scores of M members over the N clips of one role, sorted by id; absent ones are uniform with `valid` False.
+
+    `labels` holds None where a clip's label is unknown.
+    """
+
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    labels: tuple[str | None, ...]
+    P: np.ndarray
+    valid: np.ndarray
+
+
+def pool(members: Sequence[Sequence[Trial]], role: str, split: str | None = None) -> Pooled:
+    """Each member's scores on the clips of that role: the mean over those of its trials that could score the clip.
+
+    `split` restricts them to a split of the clip table. Errors: a clip with two labels or in two groups.
+    """
+    clips = _clips((trial.rows for trials in members for trial in trials), role, split)
+    ids = tuple(sorted(clips))
+    place = {clip_id: n for n, clip_id in enumerate(ids)}
+    C = len(members[0][0].footer.classes) if members else 0
+    P = np.zeros((len(members), len(ids), C), np.float32)
+    counts = np.zeros((len(members), len(ids)), np.int32)
+    selected: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for m, trials in enumerate(members):
+        for trial in trials:
+            if id(trial.rows) not in selected:
+                rows = trial.rows.places(role, split)
+                selected[id(trial.rows)] = rows, np.array([place[trial.rows.ids[row]] for row in rows], dtype=int)
+            rows, places = selected[id(trial.rows)]
+            scored = trial.valid[rows]
+            P[m, places[scored]] += trial.P[rows[scored]]
+            counts[m, places[scored]] += 1
+    valid = counts > 0
+    P /= np.maximum(counts, 1)[:, :, None]
+    P[~valid] = 1 / max(C, 1)
+    return Pooled(ids, tuple(clips[i][0] for i in ids), tuple(clips[i][1] for i in ids), P, valid)
+
+
+def _clips(all_rows, role: str, split: str | None) -> Mapping[str, tuple[str, str | None]]:
+    clips: dict[str, tuple[str, str | None]] = {}
+    for rows in {id(rows): rows for rows in all_rows}.values():
+        for n in rows.places(role, split):
+            clip_id, group, label = rows.ids[n], rows.groups[n], rows.labels[n]
+            known_group, known_label = clips.get(clip_id, (group, label))
+            if group != known_group:
+                raise EmofuseError(
+                    f"Clip {clip_id!r} has the group {known_group!r} in one prediction file and {group!r} in another; "
+                    "an ensemble needs predictions that were made from one clip table."
+                )
+            if label is not None and known_label is not None and label != known_label:
+                raise EmofuseError(
+                    f"Clip {clip_id!r} is labelled {known_label!r} in one prediction file and {label!r} in another; "
+                    "an ensemble needs predictions that were made from one clip table."
+                )
+            clips[clip_id] = group, known_label if label is None else label
+    return clips

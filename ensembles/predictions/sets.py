@@ -1,0 +1,299 @@
+"""The predictions of a run as typed sets: what weights may be fitted on, and what may only be scored.
+
+`HeldOut` carries labels and is what fitting code takes. `TestScores` is another type: its labels are sealed in, and
+only scores come out.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ensembles.evaluation.intervals import Comparison, Interval, accuracy_interval, compare_right
+from ensembles.evaluation.metrics import Scores, score
+from ensembles.predictions.scan import Pooled, Trial, pool, scan
+from features.errors import EmofuseError, WrongUse
+from search.run.predictions import Footer
+
+# `full` files are refits, without held-out rows; `stills` files score a backbone's stills, which are no clips.
+NOT_POOLED = ("full", "stills")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One configuration of one entry: its trials on the pooled partitions, by partition.
+
+    `accuracies` holds the held-out accuracy on each partition.
+    """
+
+    entry: str
+    config_key: str
+    trials: Mapping[str, Footer] = field(compare=False)
+    accuracies: Mapping[str, float] = field(compare=False, default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Short and unique in a run."""
+        return f"{self.entry}/{self.config_key[:12]}"
+
+    @property
+    def footer(self) -> Footer:
+        """The footer of its first trial: family, hyperparameters and inputs are the same in all."""
+        return next(iter(self.trials.values()))
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Labelled scores of clips that the members were not fitted on.
+
+    `P` (M, N, C) float32, `valid` (M, N) bool (a member that lacks a clip is uniform there), `y` (N,) numbers of
+    `classes`, `ids` and `groups` (N,). `unlabelled` counts held-out clips that were left out for want of a label.
+    """
+
+    members: tuple[Member, ...]
+    classes: tuple[str, ...]
+    ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    P: np.ndarray
+    valid: np.ndarray
+    y: np.ndarray
+    unlabelled: int = 0
+
+    def of_members(self, chosen: Sequence[int]) -> "HeldOut":
+        """The same clips with some of the members only."""
+        members = tuple(self.members[m] for m in chosen)
+        indices = list(chosen)
+        return HeldOut(
+            members, self.classes, self.ids, self.groups, self.P[indices], self.valid[indices], self.y, self.unlabelled
+        )
+
+
+class TestScores:
+    """Scores of test clips, with labels that can be scored against but not read.
+
+    `P` (M, N, C), `valid` (M, N), `ids` and `groups` (N,) as in `HeldOut`. There is no `y`, so nothing that is fitted
+    can be given the labels of the test clips.
+    """
+
+    __test__ = False
+    __slots__ = ("P", "_compare", "_interval", "_score", "classes", "groups", "ids", "labelled", "members", "valid")
+
+    _score: Callable[[np.ndarray], Scores]
+    _interval: Callable[[np.ndarray], Interval | None]
+    _compare: Callable[[np.ndarray, np.ndarray], Comparison]
+
+    def __init__(self, members: tuple[Member, ...], classes: tuple[str, ...], pooled: Pooled):
+        self.members, self.classes = members, classes
+        self.ids, self.groups, self.P, self.valid = pooled.ids, pooled.groups, pooled.P, pooled.valid
+        self.labelled = sum(label is not None for label in pooled.labels)
+        self._score, self._interval, self._compare = _seal(pooled.labels, pooled.groups, classes)
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups among the test clips."""
+        return len(set(self.groups))
+
+    def score(self, probabilities: np.ndarray) -> Scores:
+        """All metrics of `probabilities` (N, C) on the labelled test clips; EmofuseError where none has a label."""
+        self._check(probabilities)
+        return self._score(probabilities)
+
+    def interval(self, probabilities: np.ndarray) -> Interval | None:
+        """The bootstrap interval over groups of the accuracy."""
+        self._check(probabilities)
+        return self._interval(probabilities)
+
+    def compare(self, first: np.ndarray, second: np.ndarray) -> Comparison:
+        """Two classifiers on the labelled test clips."""
+        self._check(first)
+        self._check(second)
+        return self._compare(first, second)
+
+    def of_members(self, chosen: Sequence[int]) -> "TestScores":
+        """The same clips with some of the members only."""
+        part = object.__new__(TestScores)
+        for name in self.__slots__:
+            setattr(part, name, getattr(self, name))
+        part.members = tuple(self.members[m] for m in chosen)
+        part.P, part.valid = self.P[list(chosen)], self.valid[list(chosen)]
+        return part
+
+    def _check(self, probabilities: np.ndarray) -> None:
+        if not self.labelled:
+            raise EmofuseError(
+                "No test clip has a label, so nothing can be scored on the test split; leave --test out."
+                if self.ids
+                else "There are no test clips among the predictions, so nothing can be scored there; leave --test out."
+            )
+        expected = (len(self.ids), len(self.classes))
+        if probabilities.shape != expected:
+            raise ValueError(f"Expected test probabilities of shape {expected}, but got {probabilities.shape}.")
+
+
+def _seal(labels: Sequence[str | None], groups: Sequence[str], classes: tuple[str, ...]):
+    number = {name: c for c, name in enumerate(classes)}
+    rows = np.array([n for n, label in enumerate(labels) if label is not None], dtype=int)
+    y = np.array([number[labels[n]] for n in rows], dtype=int)  # type: ignore[index]
+    labelled_groups = [groups[n] for n in rows]
+
+    def right(probabilities: np.ndarray) -> np.ndarray:
+        return probabilities[rows].argmax(axis=1) == y
+
+    return (
+        lambda probabilities: score(y, probabilities[rows]),
+        lambda probabilities: accuracy_interval(right(probabilities).astype(float), labelled_groups),
+        lambda first, second: compare_right(right(first), right(second), labelled_groups),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class RunPredictions:
+    """A run's members with their held-out and test scores; `left_out` maps the names of others to the reason."""
+
+    partitions: tuple[str, ...]
+    held_out: HeldOut
+    test: TestScores
+    left_out: Mapping[str, str]
+
+
+def read_run(run: Path, partitions: Sequence[str] | None = None, split: str | None = None) -> RunPredictions:
+    """Read all members of a run; refits and backbones on stills are no members.
+
+    `partitions` says which trials are pooled (None: all that the run has), `split` restricts the held-out clips to
+    those of one split of the clip table, and the trials to those that hold some of it out. A member lacks a partition
+    when its trial there failed or was pruned; it is left out. Errors: no files, two class sets or clip tables, an
+    unknown partition, a clip that is held out for one member and a test clip for another, no labelled held-out clip.
+    """
+    trials = [trial for trial in scan(run) if trial.footer.partition not in NOT_POOLED]
+    if not trials:
+        raise EmofuseError(f"{run}: there are predictions of refits or backbones only, so an ensemble has no members.")
+    _check_same(trials)
+    if split is not None:
+        distinct = {id(trial.rows): trial.rows for trial in trials}
+        holding = {key for key, rows in distinct.items() if len(rows.places("held_out", split))}
+        trials = [trial for trial in trials if id(trial.rows) in holding]
+        if not trials:
+            raise EmofuseError(f"{run}: no trial holds out clips of the split {split}; choose another --fit-split.")
+    by_partition = Counter(trial.footer.partition for trial in trials)
+    wanted = tuple(sorted(by_partition)) if partitions is None else tuple(dict.fromkeys(partitions))
+    for name in wanted:
+        if name not in by_partition:
+            raise WrongUse(f"{run}: no trial was made on partition {name!r}; there are {_counts(by_partition)}.")
+    chosen, left_out = members_of(trials, wanted)
+    if not chosen:
+        raise EmofuseError(
+            f"{run}: no member has a trial on every one of the partitions {', '.join(wanted)}; "
+            f"there are {_counts(by_partition)}: choose with --partition."
+        )
+    members = tuple(member for member, _ in chosen)
+    classes = tuple(sorted(trials[0].footer.classes))
+    pooled = [its_trials for _, its_trials in chosen]
+    held_out, test = pool(pooled, "held_out", split), pool(pooled, "test")
+    both = set(held_out.ids) & set(test.ids)
+    if both:
+        raise EmofuseError(
+            f"{run}: clip {min(both)!r} is held out for one member and a test clip for another, so weights would be "
+            "fitted on a test clip; make the predictions from one clip table."
+        )
+    labelled = _labelled(run, members, classes, held_out)
+    return RunPredictions(wanted, labelled, TestScores(members, classes, test), left_out)
+
+
+@dataclass(frozen=True, eq=False)
+class Refits:
+    """Refitted members: `footers` by (entry, config_key) and the test scores of those among the asked that have one."""
+
+    footers: Mapping[tuple[str, str], Footer]
+    test: TestScores
+
+
+def read_refits(run: Path, members: Sequence[tuple[str, str]]) -> Refits:
+    """The refits (partition `full`) of the given (entry, config_key), in that order; those without one are absent."""
+    found: dict[tuple[str, str], Trial] = {}
+    for trial in scan(run):
+        if trial.footer.partition == "full":
+            _add(found, (trial.footer.entry, trial.footer.config_key), trial)
+    chosen = [(key, found[key]) for key in members if key in found]
+    if chosen:
+        _check_same([trial for _, trial in chosen])
+    classes = tuple(sorted(chosen[0][1].footer.classes)) if chosen else ()
+    refitted = tuple(Member(*key, trials={"full": trial.footer}) for key, trial in chosen)
+    test = TestScores(refitted, classes, pool([[trial] for _, trial in chosen], "test"))
+    return Refits({key: trial.footer for key, trial in chosen}, test)
+
+
+def members_of(
+    trials: Sequence[Trial], partitions: Sequence[str]
+) -> tuple[list[tuple[Member, list[Trial]]], dict[str, str]]:
+    """The members that have a trial on every one of the partitions, with these trials; why others have not, by name."""
+    grouped: dict[tuple[str, str], dict[str, Trial]] = {}
+    for trial in trials:
+        its_trials = grouped.setdefault((trial.footer.entry, trial.footer.config_key), {})
+        if trial.footer.partition in partitions:
+            _add(its_trials, trial.footer.partition, trial)
+    members: list[tuple[Member, list[Trial]]] = []
+    left_out = {}
+    for (entry, config_key), its_trials in sorted(grouped.items()):
+        footers = {name: its_trials[name].footer for name in partitions if name in its_trials}
+        accuracies = {name: its_trials[name].held_out_accuracy for name in footers}
+        known = {name: value for name, value in accuracies.items() if value is not None}
+        member = Member(entry, config_key, footers, known)
+        lacking = [name for name in partitions if name not in its_trials]
+        if lacking:
+            left_out[member.name] = f"no trial on partition {', '.join(lacking)}"
+        else:
+            members.append((member, list(its_trials.values())))
+    return members, left_out
+
+
+def _add(found: dict, key, trial: Trial) -> None:
+    if key in found:
+        raise EmofuseError(
+            f"{found[key].path} and {trial.path} are the same configuration on the same partition "
+            f"({trial.footer.partition}), made from other features or another code version: "
+            "remove the one that is out of date."
+        )
+    found[key] = trial
+
+
+def _check_same(trials: Sequence[Trial]) -> None:
+    first = trials[0]
+    tables = {trial.footer.clips_fingerprint: trial for trial in trials if trial.footer.clips_fingerprint}
+    if len(tables) > 1:
+        one, other, *_ = tables.values()
+        raise EmofuseError(
+            f"{one.path} and {other.path} were made from different clip tables; an ensemble needs one clip table: "
+            "keep each table's predictions in a run folder of its own."
+        )
+    for trial in trials:
+        if set(trial.footer.classes) != set(first.footer.classes):
+            raise EmofuseError(
+                f"{trial.path} has the classes {', '.join(sorted(trial.footer.classes))}, but {first.path} has "
+                f"{', '.join(sorted(first.footer.classes))}; the members of an ensemble need the same classes."
+            )
+
+
+def _labelled(run: Path, members: tuple[Member, ...], classes: tuple[str, ...], pooled: Pooled) -> HeldOut:
+    rows = [n for n, label in enumerate(pooled.labels) if label is not None]
+    if not rows:
+        raise EmofuseError(
+            f"{run}: none of the {len(pooled.ids)} held-out clips has a label, so no weights can be fitted; "
+            "labels belong in the clip table, or in the column `label` of an imported file."
+        )
+    number = {name: c for c, name in enumerate(classes)}
+    return HeldOut(
+        members=members,
+        classes=classes,
+        ids=tuple(pooled.ids[n] for n in rows),
+        groups=tuple(pooled.groups[n] for n in rows),
+        P=pooled.P if len(rows) == len(pooled.ids) else np.ascontiguousarray(pooled.P[:, rows]),
+        valid=pooled.valid[:, rows],
+        y=np.array([number[str(pooled.labels[n])] for n in rows]),
+        unlabelled=len(pooled.ids) - len(rows),
+    )
+
+
+def _counts(by_partition: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({count} trials)" for name, count in sorted(by_partition.items()))

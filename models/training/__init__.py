@@ -1,0 +1,1 @@
+"""How networks are trained: batches, the loop, checkpoints, and the models that wrap them."""

@@ -1,0 +1,129 @@
+"""`emofuse search ...`: run a search, see how it stands."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from search.cli.doctor import doctor
+from search.cli.replay import replay
+from search.cli.retry import retry
+from search.cli.status import status
+from search.cli.submit import submit
+from search.run.remote import search_path, shown
+from search.watch.dashboard import dashboard
+
+if TYPE_CHECKING:
+    from search.runner import Workers
+
+search_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and watch searches over families.")
+search_app.command()(status)
+search_app.command()(dashboard)
+search_app.command()(submit)
+search_app.command()(retry)
+search_app.command()(replay)
+search_app.command()(doctor)
+
+
+@search_app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="The recipe (YAML): families, inputs, numbers of trials.")],
+    clips: Annotated[Path | None, typer.Option(help="The clip table.")] = None,
+    features: Annotated[Path | None, typer.Option(help="The feature store of these clips.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", parser=search_path, metavar="RUN", help="The run's folder, or s3://bucket/run."),
+    ] = None,
+    stills: Annotated[Path | None, typer.Option(help="The table of stills that backbones are trained on.")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster to join (auto, or host:port); it must reach these folders.")
+    ] = None,
+    cpus: Annotated[int | None, typer.Option(min=1, help="CPUs of this machine to use (default: all).")] = None,
+    max_concurrent: Annotated[
+        int | None, typer.Option(min=1, help="Trials at once (default: as many as the machines have room for).")
+    ] = None,
+    in_process: Annotated[bool, typer.Option("--in-process", help="One trial after another, without Ray.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="As after search retry.")] = False,
+    weights: Annotated[
+        list[str] | None, typer.Option(metavar="ENTRY=FILE", help="Pretrained weights of a backbone; repeatable.")
+    ] = None,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Try the recipe on made-up clips with tiny sizes, in minutes.")
+    ] = False,
+) -> None:
+    """Start a search; the same command resumes one that was stopped, and extends one whose recipe asks for more trials.
+
+    Example:  emofuse search run recipes/ravdess_audio.yaml --clips clips.parquet --features store -o run
+
+    To see whether a recipe works at all:  emofuse search run recipes/ravdess_audio.yaml --smoke
+    """
+    from features.errors import WrongUse
+    from search.recipe.recipe import read_recipe
+    from search.recipe.weights import parse_weights
+    from search.runner import Workers, run_search
+
+    if in_process and (address or cpus or max_concurrent):
+        raise WrongUse("--in-process trains in this process alone: leave out --address, --cpus and --max-concurrent.")
+    if address and cpus:
+        raise WrongUse("--cpus is for Ray on this machine: the cluster at --address has its own.")
+    if smoke:
+        given = {"--clips": clips, "--features": features, "--stills": stills, "--weights": weights}
+        if wrong := [name for name, value in given.items() if value]:
+            raise WrongUse(f"--smoke makes its own clips and stills: leave out {' and '.join(wrong)}.")
+        _try_out(recipe, out, Workers(address, cpus, in_process, max_concurrent))
+        return
+    if clips is None or features is None or out is None:
+        needed = {"--clips": clips, "--features": features, "-o": out}
+        missing = " and ".join(name for name, value in needed.items() if value is None)
+        raise WrongUse(f"A search needs {missing}; to try the recipe on made-up clips instead, give --smoke.")
+    status = run_search(
+        read_recipe(recipe, features, parse_weights(weights or [])),
+        clips=clips,
+        store=features,
+        out=out,
+        stills=stills,
+        workers=Workers(address, cpus, in_process, max_concurrent),
+        retry_failed=retry_failed,
+    )
+    print(status.table())
+    status.check()
+    print(f"\nNext: {status.next_command(shown(out))}")
+
+
+def _try_out(recipe: Path, out: Path | None, workers: "Workers") -> None:
+    """Run a recipe on made-up clips in `out`, a new temporary folder by default."""
+    import tempfile
+
+    from search.smoke import read_smoke_recipe, run_smoke
+
+    small = read_smoke_recipe(recipe)
+    folder = out or Path(tempfile.mkdtemp(prefix="emofuse-smoke-"))
+    status = run_smoke(small, folder / "data", folder / "run", workers)
+    print(status.table())
+    status.check()
+    print(f"\nThe recipe works: its clips, features and run lie in {folder}")
+
+
+@search_app.command()
+def families(
+    name: Annotated[str | None, typer.Argument(help="One family, in full (default: all, a line each).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the architecture families: paper, inputs, search space, published values.
+
+    Example:  emofuse search families cnn_irnn
+    """
+    from models.registry import families as known
+    from models.registry import get_family
+    from search.recipe.catalogue import described, family_as_data
+
+    chosen = list(known().values()) if name is None else [get_family(name)]
+    if as_json:
+        print(json.dumps([family_as_data(family) for family in chosen], indent=2))
+    elif name is not None:
+        print(described(chosen[0]))
+    else:
+        width = max(len(family.name) for family in chosen)
+        for family in chosen:
+            print(f"{family.name:<{width}}  {family.stage:<8}  {family.paper}: {family.summary}")

@@ -1,0 +1,40 @@
+"""`emofuse search retry`: try failed trials again."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from search.run.remote import run_path
+
+
+def retry(
+    run: Annotated[Path, typer.Argument(parser=run_path, metavar="RUN", help="The run's folder or URI.")],
+    names: Annotated[list[str] | None, typer.Argument(metavar="[ENTRY|KEY]...", help="Which (default: all).")] = None,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option("--kind", help="Only these: diverged, out_of_memory, hung, lost, error; repeatable."),
+    ] = None,
+) -> None:
+    """Queue failed trials again, as new trials of the study; the next `emofuse search run` trains them.
+
+    Example:  emofuse search retry run --kind hung --kind lost
+    """
+    from search.run.folder import RunFolder
+    from search.study.retries import failed_outcomes, queue_retries
+    from search.study.studies import open_journal
+    from search.watch.status import exclusive
+
+    folder = RunFolder.open(run)
+    with exclusive(folder.path):
+        outcomes = failed_outcomes(folder, names or [], kinds or [])
+        queued = queue_retries(folder, open_journal(folder.journal), outcomes)
+    if queued.again:
+        counted = Counter(outcome.kind or "error" for outcome in queued.again)
+        told = ", ".join(f"{count} {kind}" for kind, count in counted.most_common())
+        print(f"{len(queued.again)} trials are queued again ({told}). Next: the same emofuse search run as before.")
+    else:
+        print("No failed trial is queued again.")
+    if queued.foreign:
+        print(f"{len(queued.foreign)} stay failed: the recipe asks for their configurations no more.")

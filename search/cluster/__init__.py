@@ -1,0 +1,1 @@
+"""Where trials run: this process, this machine's Ray, or a cluster."""

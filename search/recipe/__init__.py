@@ -1,0 +1,1 @@
+"""What is asked: recipes, their checks, and what they name."""

@@ -1,0 +1,120 @@
+"""What is checked of a recipe before anything is trained: families, inputs, hyperparameters, numbers."""
+
+import re
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING
+
+from features.errors import EmofuseError, WrongUse
+from features.names import unknown_name
+from models.family import Family
+from search.recipe import inputs, overrides
+from search.recipe.yaml_files import where
+
+if TYPE_CHECKING:  # recipes are read through this module
+    from search.recipe.recipe import Entry, Recipe, StageName
+
+
+def check_recipe(recipe: "Recipe", source: str, imported: frozenset[str] = frozenset()) -> None:
+    """Refuse unknown families, inputs, hyperparameters and feature sets; `imported` are the store's own sets."""
+    names = recipe.partition_names("clips")
+    double = {name for name in names if names.count(name) > 1}
+    if double:
+        raise WrongUse(f"{source}: partitions: {min(double)!r} is there twice.")
+    backbones: dict[str, Family] = {}
+    clip_entries: set[str] = set()
+    seen: set[str] = set()
+    for number, stage in enumerate(recipe.stages):
+        for name, entry in stage.entries.items():
+            place = where(("stages", number, "entries", name))
+            if entry.name != name:
+                raise WrongUse(f"{source}: {place}: an entry's name is its key; leave out name {entry.name!r}.")
+            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", name):
+                raise WrongUse(f"{source}: {place}: an entry's name is made of letters, digits, _ and -, as files are.")
+            if name in seen:
+                raise WrongUse(f"{source}: {place}: an earlier stage has an entry of this name; give one another name.")
+            seen.add(name)
+            try:
+                _check_entry(stage.stage, entry, backbones, clip_entries, imported)
+            except EmofuseError as error:
+                raise WrongUse(f"{source}: {place}: {error}") from None
+        if stage.stage == "backbone":
+            backbones |= {name: e.record() for e in stage.entries.values() for name in (e.name, e.family)}
+        if stage.stage == "clips":
+            clip_entries |= set(stage.entries)
+
+
+def _check_entry(
+    stage: "StageName",
+    entry: "Entry",
+    backbones: Mapping[str, Family],
+    clip_entries: AbstractSet[str],
+    imported: frozenset[str],
+) -> None:
+    family = entry.record()
+    if family.stage != stage:
+        raise WrongUse(f"Family {family.name!r} belongs to stage {family.stage!r}, but the entry's stage is {stage!r}.")
+    if entry.task and entry.task not in family.tasks:
+        raise WrongUse(f"task: family {family.name!r} is for {' or '.join(family.tasks)}, but got {entry.task!r}.")
+    if (entry.max_epochs or 0) > family.max_epochs:
+        raise WrongUse(
+            f"max_epochs: family {family.name!r} trains for {family.max_epochs} epochs at most, but got "
+            f"{entry.max_epochs}; a recipe may only lower it."
+        )
+    if (entry.weights or entry.weights_from) and not family.weights:
+        raise WrongUse(f"weights: family {family.name!r} can't start from pretrained weights.")
+    if entry.weights and entry.weights_from:
+        raise WrongUse("weights: a file and `weights_from` exclude each other; keep one.")
+    if entry.weights_from and entry.weights_from not in backbones:
+        raise WrongUse(
+            f"weights_from: no earlier backbone stage has an entry {entry.weights_from!r} (there: "
+            f"{', '.join(sorted(backbones)) or 'none'})."
+        )
+    if entry.clip_faces is not None:
+        if stage != "backbone":
+            raise WrongUse(f"clip_faces: only a backbone's layers are computed of faces, but the stage is {stage!r}.")
+        inputs.check_set_spec(entry.clip_faces, family.inputs[0], imported)
+    known = {slot.slot: slot for slot in family.inputs}
+    for slot, given in entry.inputs.items():
+        if slot not in known:
+            raise unknown_name(f"input of family {family.name!r}", slot, known)
+        if not isinstance(given, str) and not known[slot].many:
+            raise WrongUse(f"Input {slot!r}: expected one feature set, but got a list of {len(given)}.")
+    slots = inputs.slots(family, entry.input_specs())
+    for slot, text in entry.input_specs().items():
+        inputs.check_whitening(text, slots[slot])
+        spec = inputs.source(text)
+        layer = inputs.split_layer(spec)
+        if stage == "fusion":
+            _check_member(slot, spec, entry, clip_entries)
+        elif layer is None:
+            inputs.check_set_spec(spec, slots[slot], imported)
+        elif layer[0] not in backbones:
+            raise WrongUse(
+                f"Input {slot!r}: {spec!r} is a layer of backbone {layer[0]!r}, but no earlier backbone stage has such "
+                f"an entry (there: {', '.join(sorted(backbones)) or 'none'})."
+            )
+        elif layer[1] not in inputs.layers(backbones[layer[0]]):
+            raise unknown_name(f"layer of backbone {layer[0]!r}", layer[1], inputs.layers(backbones[layer[0]]))
+    for name in (*entry.space, *entry.fixed):
+        if name not in family.space:
+            raise unknown_name(f"hyperparameter of family {family.name!r}", name, family.space)
+        if name in entry.space and name in entry.fixed:
+            raise WrongUse(f"Hyperparameter {name!r} stands under both `space` and `fixed`; keep one.")
+    for name, given in (*entry.space.items(), *entry.fixed.items()):
+        try:
+            change = overrides.fitting if name in entry.fixed else overrides.override
+            change(family.space[name], given)
+        except WrongUse as error:
+            raise WrongUse(f"Hyperparameter {name!r}: {error}") from None
+
+
+def _check_member(slot: str, member: str, entry: "Entry", clip_entries: AbstractSet[str]) -> None:
+    """Refuse what is no earlier entry of stage `clips`, and one that is listed twice."""
+    if member not in clip_entries:
+        raise WrongUse(
+            f"Input {slot!r}: a fusion reads the encodings of entries of an earlier stage `clips`, but {member!r} is "
+            f"none (there: {', '.join(sorted(clip_entries)) or 'none'})."
+        )
+    if [inputs.source(text) for text in entry.input_specs().values()].count(member) > 1:
+        raise WrongUse(f"Input {slot!r}: entry {member!r} is listed twice.")

@@ -1,0 +1,256 @@
+"""Recipes: which families are searched, on which features and partitions, with how many trials.
+
+A recipe is plain data (YAML). What it says of families is checked when it is read, not when a trial fails.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from features.errors import WrongUse
+from features.names import unknown_name
+from models import registry
+from models.family import Family, Resources, Task
+from models.space import Float, Int, Parameter, Scalar, Space
+from search.recipe import inputs, overrides
+from search.recipe.checks import check_recipe
+from search.recipe.weights import place_weights
+from search.recipe.yaml_files import read_yaml, sentence
+
+StageName = Literal["backbone", "clips", "fusion"]
+Count = Annotated[int, Field(strict=True, gt=0)]
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    _unlisted: ClassVar[frozenset[str]] = frozenset()  # keys that nobody needs to write
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for key in data:
+                if key not in cls.model_fields:
+                    text = str(unknown_name("key", str(key), set(cls.model_fields) - cls._unlisted))
+                    raise PydanticCustomError("emofuse_key", "{text}", {"text": text})
+        return data
+
+
+class Asha(_Data):
+    """When ASHA may stop a trial: never before `grace_epochs`; at each rung one in `reduction` goes on."""
+
+    grace_epochs: Count = 10
+    reduction: Annotated[int, Field(strict=True, ge=2)] = 3
+
+
+class Folds(_Data):
+    """`{folds: n}`: n partitions, grouped and stratified, over train and val together."""
+
+    folds: int
+
+
+def _partition(value: Any) -> Any:
+    if value in ("train", "swap") or isinstance(value, Folds):
+        return value
+    # Here, not in Folds: pydantic tells a union's mistakes once for each of its types.
+    if isinstance(value, Mapping) and set(value) == {"folds"} and type(value["folds"]) is int and value["folds"] >= 2:
+        return value
+    text = f"expected train, swap or {{folds: n}} with n of at least 2, but got {value!r}."
+    raise PydanticCustomError("emofuse_partition", "{text}", {"text": text})
+
+
+class ResourcesOverride(_Data):
+    """What a trial asks of its node and how long it may take, where that differs from the family's own request."""
+
+    cpu: float | None = Field(default=None, gt=0)
+    gpu: float | None = Field(default=None, ge=0)
+    memory_mb: Count | None = None
+    stall_s: float | None = Field(default=None, gt=0)
+    time_limit_s: float | None = Field(default=None, gt=0)
+
+
+class Entry(_Data):
+    """One family with its inputs and its budget; `name` is its key in the recipe, `family` the same by default.
+
+    `weights` is a file of pretrained parameters to start from; in a recipe its path starts at the recipe's folder.
+    `clip_faces` is the set of the clips' faces that a backbone's layers are computed of, where that isn't its input.
+    `weights_from` is an entry of an earlier backbone stage, whose best trial's parameters take a file's place. `task`
+    is what the family learns, by default what it did in its paper.
+    """
+
+    _unlisted = frozenset({"name"})
+
+    name: str
+    family: str
+    trials: Count
+    inputs: dict[str, str | tuple[str, ...]] = {}
+    space: dict[str, Any] = {}
+    fixed: dict[str, Scalar] = {}
+    max_epochs: Count | None = None
+    published: bool = True
+    weights: str | None = None
+    weights_from: str | None = None
+    clip_faces: str | None = None
+    task: Task | None = None
+    resources: ResourcesOverride = ResourcesOverride()
+
+    def record(self) -> Family:
+        """The family's record."""
+        return registry.get_family(self.family)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether it learns the annotations of the clips, not their labels."""
+        return (self.task or self.record().tasks[0]) == "regression"
+
+    def input_specs(self) -> dict[str, str]:
+        """For each slot of the family: the feature-set spec or `<backbone>.<layer>` that it reads.
+
+        Behind a `|` may stand how it is whitened. A slot for many inputs becomes `slot_1`, `slot_2`, ... and reads the
+        encodings of the entries named.
+        """
+        found: dict[str, str] = {}
+        for slot in self.record().inputs:
+            given = self.inputs.get(slot.slot, slot.default)
+            if slot.many:
+                numbered = enumerate(inputs.listed(given), start=1)
+                found.update((f"{slot.slot}_{number}", name) for number, name in numbered)
+            else:
+                found[slot.slot] = inputs.canonical_spec(str(given))
+        return found
+
+    def effective_space(self) -> Space:
+        """What is searched: the family's space with the overrides, without the fixed hyperparameters."""
+        space = self.record().space
+        return {
+            name: overrides.override(parameter, self.space[name]) if name in self.space else parameter
+            for name, parameter in space.items()
+            if name not in self.fixed
+        }
+
+    def complete(self, point: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """All hyperparameters of a point of the effective space: the fixed ones added, numbers in the family's type."""
+        space = self.record().space
+        return {name: _typed(space[name], value) for name, value in sorted({**point, **self.fixed}.items())}
+
+    def published_points(self) -> tuple[dict[str, Scalar], ...]:
+        """The first points to try (at most `trials`), each inside the effective space.
+
+        A published number outside an overridden range is moved to its nearer end; a point whose value is none of the
+        overridden choices is left out; a fixed hyperparameter takes the place of the published value.
+        """
+        space = self.effective_space()
+        points: list[dict[str, Scalar]] = []
+        for published in self.record().published if self.published else ():
+            point = {name: _moved(parameter, published[name]) for name, parameter in space.items()}
+            inside = all(space[name].check(value) is None for name, value in point.items())
+            if inside and point not in points:
+                points.append(point)
+        return tuple(points[: self.trials])
+
+    def request(self) -> Resources:
+        """What one trial asks of a node."""
+        own, wish = self.record().resources, self.resources
+        return Resources(
+            cpu=own.cpu if wish.cpu is None else wish.cpu,
+            gpu=own.gpu if wish.gpu is None else wish.gpu,
+            memory_mb=wish.memory_mb or own.memory_mb,
+            stall_s=wish.stall_s or own.stall_s,
+            time_limit_s=wish.time_limit_s or own.time_limit_s,
+        )
+
+
+def _typed(parameter: Parameter, value: Scalar) -> Scalar:
+    return float(value) if isinstance(parameter, Float) else value
+
+
+def _moved(parameter: Parameter, value: Any) -> Scalar:
+    if isinstance(parameter, Float | Int):
+        return min(max(value, parameter.low), parameter.high)
+    return value
+
+
+class Stage(_Data):
+    """Entries that can be trained at the same time; stages run one after another."""
+
+    stage: StageName
+    entries: dict[str, Entry] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping) or not isinstance(data.get("entries"), Mapping):
+            return data
+        entries = {
+            name: {"name": name, "family": name, **entry} if isinstance(entry, Mapping) else entry
+            for name, entry in data["entries"].items()
+        }
+        return {**data, "entries": entries}
+
+
+class Recipe(_Data):
+    """A whole search as data.
+
+    `keep` is the number of best trials per entry and partition whose models are kept; `disk_budget_gb` bounds the run's
+    folder.
+    """
+
+    name: str
+    seed: Annotated[int, Field(strict=True, ge=0)] = 0
+    partitions: tuple[Annotated[Literal["train", "swap"] | Folds, BeforeValidator(_partition)], ...] = Field(
+        default=("train",), min_length=1
+    )
+    sampler: Literal["auto", "random", "tpe"] = "auto"
+    asha: Asha | None = Asha()
+    allow_shared_groups: bool = False
+    keep: Annotated[int, Field(strict=True, ge=0)] = 0
+    disk_budget_gb: float | None = Field(default=None, gt=0)
+    stages: tuple[Stage, ...] = Field(min_length=1)
+
+    def partition_names(self, stage: StageName) -> tuple[str, ...]:
+        """The partitions that a configuration of this stage is trained on: `stills` for a backbone."""
+        if stage == "backbone":
+            return ("stills",)
+        names: list[str] = []
+        for item in self.partitions:
+            names += [item] if isinstance(item, str) else [f"fold-{k}-of-{item.folds}" for k in range(item.folds)]
+        return tuple(names)
+
+    def all_entries(self) -> Iterator[tuple[StageName, Entry]]:
+        """All entries with their stage, in the recipe's order."""
+        for stage in self.stages:
+            for entry in stage.entries.values():
+                yield stage.stage, entry
+
+    def entry(self, name: str) -> tuple[StageName, Entry]:
+        """The entry of that name with its stage; an unknown one is told with the nearest."""
+        for stage, entry in self.all_entries():
+            if entry.name == name:
+                return stage, entry
+        raise unknown_name("entry", name, [entry.name for _, entry in self.all_entries()])
+
+    def as_data(self) -> dict[str, Any]:
+        """The recipe as JSON-ready data that `recipe_of_data` reads back."""
+        return self.model_dump(mode="json")
+
+
+def recipe_of_data(data: Any, source: str) -> Recipe:
+    """The recipe in `data`, its families and features not looked at; `source` is named in errors."""
+    try:
+        return Recipe.model_validate(data)
+    except ValidationError as error:
+        raise WrongUse(f"{source}: {sentence(error)}") from None
+
+
+def read_recipe(path: Path, store: Path | None = None, weights: Mapping[str, Path] | None = None) -> Recipe:
+    """Read and check a recipe; every mistake is one WrongUse sentence.
+
+    `store` is the feature store whose imported sets the recipe may name besides those that can be extracted. `weights`
+    are files of pretrained parameters by entry, in place of those that the recipe names.
+    """
+    recipe = place_weights(recipe_of_data(read_yaml(path, "a recipe"), str(path)), path.parent, weights or {})
+    check_recipe(recipe, str(path), inputs.imported_sets(store))
+    return recipe

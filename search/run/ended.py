@@ -1,0 +1,150 @@
+"""How the trials of a run ended, read from its files, ten thousands of them at once.
+
+The files are the truth. What is needed of each is kept beside them in one file of lines; a line is believed as long as
+its file has the size and the time of change that it had then. Whoever reads adds what is missing, and the lines may be
+deleted at any time.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from features.files import write_bytes
+from models.metrics import search_value
+from search.run.layout import Layout
+from search.run.predictions import read_footer
+
+_NAME = ".ended.1.jsonl"  # the number grows with any change of a line's fields
+_FEW = 100  # so many outdated lines are never worth a new file
+
+
+class Ended(NamedTuple):
+    """One trial that ended. `value` is its held-out accuracy, `at_s` when it ended (seconds since 1970)."""
+
+    trial_key: str
+    config_key: str
+    entry: str
+    partition: str
+    status: Literal["finished", "pruned", "failed"]
+    value: float | None
+    epochs: int
+    wall_s: float
+    reason: str
+    at_s: float = 0.0
+
+
+class _Stamp(NamedTuple):
+    size: int
+    changed_ns: int
+
+
+_Line = tuple[_Stamp, Ended]
+
+
+def read_ended(run: Path) -> list[Ended]:
+    """All trials that ended, by key; one that failed first and was finished later is a finished one."""
+    stamps = dict(_files(run))
+    lines = _read_lines(run)
+    fresh = [name for name, stamp in stamps.items() if name not in lines or lines[name][0] != stamp]
+    # A run may change while it is read.
+    read = {name: (stamps[name], ended) for name in fresh if (ended := _read(run, name, stamps[name])) is not None}
+    outdated = len(lines.keys() - stamps.keys()) + len(lines.keys() & set(fresh))
+    lines = {name: line for name, line in {**lines, **read}.items() if name in stamps}
+    if outdated > max(_FEW, len(lines)):
+        _write_anew(run, lines)
+    elif read:
+        _append(run, read)
+    found: dict[str, Ended] = {}
+    for _, ended in lines.values():
+        if ended.status == "finished" or ended.trial_key not in found:
+            found[ended.trial_key] = ended
+    return [found[key] for key in sorted(found)]
+
+
+def note_ended(run: Path, ended: Ended) -> None:
+    """Add a line for a trial whose file has just been written, so that nobody needs to open that file."""
+    name = _prediction(ended.entry, ended.trial_key) if ended.status == "finished" else _outcome(ended.trial_key)
+    try:
+        status = (run / name).stat()
+    except OSError:
+        return
+    stamp = _Stamp(status.st_size, status.st_mtime_ns)
+    _append(run, {name: (stamp, ended._replace(at_s=stamp.changed_ns / 1e9))})
+
+
+def _prediction(entry: str, trial_key: str) -> str:
+    return f"predictions/family={entry}/{trial_key}.parquet"
+
+
+def _outcome(trial_key: str) -> str:
+    return f"trials/{trial_key}.json"
+
+
+def _files(run: Path) -> Iterator[tuple[str, _Stamp]]:
+    """The files that tell of an end, by their path inside the run's folder."""
+    folders = [(folder, ".parquet") for folder in sorted((run / "predictions").glob("family=*"))]
+    for folder, suffix in [*folders, (run / "trials", ".json")]:
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.endswith(suffix) and not entry.name.startswith("."):
+                        status = entry.stat()
+                        name = f"{folder.relative_to(run)}/{entry.name}"
+                        yield name, _Stamp(status.st_size, status.st_mtime_ns)
+        except FileNotFoundError:
+            continue
+
+
+def _read(run: Path, name: str, stamp: _Stamp) -> Ended | None:
+    path, at_s = run / name, stamp.changed_ns / 1e9
+    if name.endswith(".json"):
+        outcome = Layout(run).outcome(path.stem)
+        if outcome is None:
+            return None
+        return Ended(
+            outcome.trial_key, outcome.config_key, outcome.entry, outcome.partition, outcome.status, outcome.value,
+            outcome.epochs, outcome.wall_s, outcome.reason, at_s,
+        )
+    footer = read_footer(path)
+    return Ended(
+        footer.trial_key, footer.config_key, footer.entry, footer.partition, "finished",
+        search_value(footer.metrics), footer.epochs, footer.wall_s, "", at_s,
+    )
+
+
+def _read_lines(run: Path) -> dict[str, _Line]:
+    try:
+        text = (run / _NAME).read_text()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    found: dict[str, _Line] = {}
+    for line in text.splitlines():
+        # Two that write at the same time, or a full disk, may leave half a line.
+        try:
+            name, stamp, fields = json.loads(line)
+            found[name] = _Stamp(*stamp), Ended(*fields)
+        except (ValueError, TypeError):
+            continue
+    return found
+
+
+def _lines(lines: Mapping[str, _Line]) -> bytes:
+    # The line's end comes first, so that it also ends half a line of an earlier writer.
+    return "".join(f"\n{json.dumps((name, *line), separators=(',', ':'))}" for name, line in lines.items()).encode()
+
+
+def _append(run: Path, lines: Mapping[str, _Line]) -> None:
+    try:
+        with (run / _NAME).open("ab", buffering=0) as file:
+            file.write(_lines(lines))  # in one piece, so that two writers don't mix
+    except OSError:
+        return  # a run folder that can't be written is read file by file
+
+
+def _write_anew(run: Path, lines: Mapping[str, _Line]) -> None:
+    try:
+        write_bytes(run / _NAME, _lines(lines))
+    except OSError:
+        return

@@ -1,0 +1,162 @@
+"""A run: its folder, the recipe it follows, and the data it belongs to."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import yaml
+
+from features.clips import ClipTable, check_clips, read_clips
+from features.errors import EmofuseError, WrongUse
+from features.files import read_json, write_bytes, write_json
+from search.recipe.recipe import Recipe, StageName, recipe_of_data
+from search.run.layout import Layout, Outcome
+from search.run.partitions import make_partition
+from search.run.planned import Planned
+from search.study.jobs import budget
+
+__all__ = ["Layout", "Outcome", "RunFolder"]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunFolder(Layout):
+    """A run: its folder and what run.json says of it. Paths are absolute; `stills` is None without a backbone stage."""
+
+    recipe: Recipe
+    clips: Path
+    store: Path
+    stills: Path | None
+    clips_fingerprint: str
+    stills_fingerprint: str | None
+
+    @classmethod
+    def prepare(cls, path: Path, recipe: Recipe, clips: Path, store: Path, stills: Path | None = None) -> "RunFolder":
+        """Start a run, or continue the one that lies there with a recipe that changes or extends its own.
+
+        Before anything is written the tables and every partition of the recipe are checked. Refused are other clips or
+        stills, another seed, and another family or other inputs under an entry's old name.
+        """
+        earlier = cls.open(path) if (path / "run.json").exists() else None
+        if stills is None and earlier is not None:
+            stills = earlier.stills
+        has_backbone = any(stage.stage == "backbone" for stage in recipe.stages)
+        if has_backbone and stills is None:
+            raise WrongUse(f"Recipe {recipe.name!r} has a backbone stage, so expected a table of stills (--stills).")
+        run = cls(
+            path.resolve(), recipe, clips.resolve(), store.resolve(), stills.resolve() if stills else None,
+            _checked(clips, recipe, "clips"), _checked(stills, recipe, "backbone") if stills else None,
+        )
+        if earlier is not None:
+            _refuse_other_data(earlier, run)
+            _refuse_other_meaning(earlier, run)
+        run._write()
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """The run that lies at `path`."""
+        data = read_json(path / "run.json", "the description of a run; start one with `emofuse search run`")
+        if data.get("schema_version") != SCHEMA_VERSION:
+            raise EmofuseError(
+                f"{path / 'run.json'}: run of schema version {data.get('schema_version')}, but this emofuse reads "
+                f"version {SCHEMA_VERSION}; continue it with the release that wrote it, or start one in another folder."
+            )
+        return cls(
+            path=path.resolve(),
+            recipe=recipe_of_data(data["recipe"], f"{path / 'run.json'}: recipe"),
+            clips=Path(data["clips"]),
+            store=Path(data["store"]),
+            stills=Path(data["stills"]) if data["stills"] else None,
+            clips_fingerprint=data["clips_fingerprint"],
+            stills_fingerprint=data["stills_fingerprint"],
+        )
+
+    def table_path(self, stage: StageName) -> Path:
+        """The clip table that trials of this stage are trained on: the stills for a backbone."""
+        if stage != "backbone":
+            return self.clips
+        if self.stills is None:
+            raise EmofuseError(f"{self.path}: this run has no table of stills (--stills) to train a backbone on.")
+        return self.stills
+
+    def table(self, stage: StageName = "clips") -> ClipTable:
+        """The clip table that trials of this stage are trained on; one that changed since is refused."""
+        table = read_clips(self.table_path(stage))
+        expected = self.stills_fingerprint if stage == "backbone" else self.clips_fingerprint
+        if table.fingerprint != expected:
+            raise _changed(self, "stills" if stage == "backbone" else "clips", str(expected), table.fingerprint)
+        return table
+
+    def plan(self) -> tuple[Planned, ...]:
+        """What the recipe asks for, entry by entry."""
+        return tuple(
+            Planned(
+                stage, entry.name, entry.family, budget(entry), self.recipe.partition_names(stage), entry.continuous
+            )
+            for stage, entry in self.recipe.all_entries()
+        )
+
+    def _write(self) -> None:
+        data = {
+            "schema_version": SCHEMA_VERSION,
+            "recipe": self.recipe.as_data(),
+            "clips": str(self.clips),
+            "store": str(self.store),
+            "stills": str(self.stills) if self.stills else None,
+            "clips_fingerprint": self.clips_fingerprint,
+            "stills_fingerprint": self.stills_fingerprint,
+            "plan": [asdict(planned) for planned in self.plan()],
+        }
+        text = yaml.safe_dump(self.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
+        write_bytes(self.path / "recipe.yaml", text.encode())
+        write_json(self.path / "run.json", data)
+
+
+def _checked(path: Path, recipe: Recipe, stage: StageName) -> str:
+    table = read_clips(path)
+    check_clips(table, media=False)
+    kinds = {entry.continuous for own, entry in recipe.all_entries() if (own == "backbone") == (stage == "backbone")}
+    for name in recipe.partition_names(stage):
+        for continuous in kinds:
+            make_partition(
+                table, name, seed=recipe.seed, allow_shared_groups=recipe.allow_shared_groups, continuous=continuous
+            )
+    return table.fingerprint
+
+
+def _changed(run: RunFolder, what: str, expected: str, came: str) -> EmofuseError:
+    return EmofuseError(
+        f"{run.path}: this run belongs to {what} with the fingerprint {expected[:12]}, but the table's is now "
+        f"{came[:12]}; use the table that the run was started with, or start a run in another folder."
+    )
+
+
+def _refuse_other_data(earlier: RunFolder, run: RunFolder) -> None:
+    if run.clips_fingerprint != earlier.clips_fingerprint:
+        raise _changed(run, "clips", earlier.clips_fingerprint, run.clips_fingerprint)
+    if earlier.stills_fingerprint and run.stills_fingerprint != earlier.stills_fingerprint:
+        raise _changed(run, "stills", earlier.stills_fingerprint, str(run.stills_fingerprint))
+
+
+def _refuse_other_meaning(earlier: RunFolder, run: RunFolder) -> None:
+    old, new = earlier.recipe, run.recipe
+    if old.seed != new.seed:
+        raise WrongUse(
+            f"{run.path}: this run's seed is {old.seed}, but the recipe's is {new.seed}; keep it, or start a run in "
+            "another folder."
+        )
+    before = {entry.name: entry for _, entry in old.all_entries()}
+    for _, entry in new.all_entries():
+        was = before.get(entry.name, entry)
+        if was.continuous != entry.continuous:
+            raise WrongUse(f"{run.path}: entry {entry.name!r} had another task; name the new one anew.")
+        if (was.family, was.input_specs()) != (entry.family, entry.input_specs()):
+            raise WrongUse(
+                f"{run.path}: entry {entry.name!r} was family {was.family!r} on {_listed(was.input_specs())}, but the "
+                f"recipe now says family {entry.family!r} on {_listed(entry.input_specs())}; name the new one anew."
+            )
+
+
+def _listed(specs: dict[str, str]) -> str:
+    return ", ".join(f"{slot}={spec}" for slot, spec in specs.items())

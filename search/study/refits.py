@@ -1,0 +1,116 @@
+"""Single trials that stand outside a search: the refits of an ensemble's members, a fusion's encoders again."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from features.errors import EmofuseError
+from features.progress import say
+from models.family import Resources
+from search.cluster.capacity import Capacity
+from search.cluster.interrupts import Interrupts
+from search.run.folder import RunFolder
+from search.run.remote import remote_of
+from search.study.jobs import Ending, Job
+from search.trial.attempts import after_loss
+from search.trial.trial import TrialResult, TrialSpec, finished_result
+
+if TYPE_CHECKING:
+    from search.runner import Workers
+
+
+class Refits:
+    """A list of trials as a source of jobs (search.runner.Trials); a failed one is said and kept as an outcome."""
+
+    def __init__(self, run: RunFolder, specs: Sequence[TrialSpec], interrupts: Interrupts):
+        self.run, self._interrupts = run, interrupts
+        self._waiting = deque(Job(number, spec) for number, spec in enumerate(specs))
+        self._total, self._ended = len(specs), 0
+        self._capacity: Capacity | None = None
+        self.reasons: dict[str, str] = {}
+
+    @property
+    def asha(self) -> None:
+        """A refit runs for the epochs that it was given."""
+
+    @property
+    def exhausted(self) -> bool:
+        """Every trial was handed out."""
+        return not self._waiting
+
+    @property
+    def max_epochs(self) -> dict[str, int]:
+        """Refits have no rungs."""
+        return {job.spec.entry: 1 for job in self._waiting}
+
+    @property
+    def requests(self) -> dict[str, Resources]:
+        """What the refits of each entry ask of a node."""
+        specs = [job.spec for job in self._waiting]
+        return {spec.entry: Resources(spec.cpu, spec.gpu, spec.memory_mb) for spec in specs}
+
+    def next(self) -> Job | None:
+        """The next trial."""
+        if not self._waiting:
+            return None
+        job = self._waiting.popleft()
+        self.run.clear_outcome(job.key)
+        if self._capacity is None:
+            return job
+        return replace(job, spec=self._capacity.place(job.spec))
+
+    def put_back(self, job: Job) -> None:
+        """Hand `job` out again."""
+        self._waiting.appendleft(job)
+
+    def place(self, capacity: Capacity) -> None:
+        """From now on ask for no more than these machines have."""
+        self._capacity = capacity
+
+    def end(self, job: Job, ending: Ending) -> None:
+        """Say how a refit ended."""
+        self._ended += 1
+        if ending.status != "finished":
+            self.reasons[job.key] = ending.reason
+        epochs = f"{ending.epochs} epoch{'s' if ending.epochs != 1 else ''}, {ending.wall_s:.1f} s"
+        say(f"{self._ended} of {self._total}  {job}: {ending.reason or epochs}")
+
+    def pruned(self, job: Job) -> bool:
+        """Never: refits are not compared."""
+        return False
+
+    def stopping(self) -> bool:
+        """A signal came, or the trials can't go on."""
+        return self._interrupts.stopping
+
+    def give_up(self, reason: EmofuseError) -> None:
+        """Stop, for this reason."""
+        self._interrupts.give_up(reason)
+
+    def lost(self, job: Job, out_of_memory: bool) -> None:
+        """Say what becomes of the trial."""
+        if told := after_loss(job.spec, out_of_memory):
+            say(f"{job}: {told}")
+
+
+def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: "Workers") -> list[TrialResult]:
+    """Train `specs` (finished ones are kept as they are); their results in order, failed ones with a reason."""
+    todo = {spec.trial_key: spec for spec in specs if finished_result(spec) is None}
+    reasons: dict[str, str] = {}
+    if todo:
+        with Interrupts(run.path) as interrupts, workers:
+            refits = Refits(run, list(todo.values()), interrupts)
+            workers.train(refits, interrupts)
+            if remote := remote_of(run.path):
+                remote.pull("predictions", "models", "encodings")
+            reasons = refits.reasons
+    return [_result(spec, reasons) for spec in specs]
+
+
+def _result(spec: TrialSpec, reasons: dict[str, str]) -> TrialResult:
+    done = finished_result(spec)
+    if done is not None:
+        return done
+    reason = reasons.get(spec.trial_key, "it did not finish")
+    return TrialResult(spec.trial_key, spec.config_key, spec.entry, spec.partition, "failed", reason=reason)

@@ -1,0 +1,87 @@
+"""Failed trials that are tried again: the record of the failure goes, the journal gets a new trial."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.storages import JournalStorage
+
+from features.errors import WrongUse
+from features.names import unknown_name
+from search.recipe.recipe import Entry
+from search.run.failures import KINDS
+from search.run.folder import Outcome, RunFolder
+from search.study.jobs import budget
+from search.study.studies import EntryStudy
+
+# A shorter beginning of a key is too likely to be another trial's.
+MIN_KEY = 6
+
+
+def entry_study(run: RunFolder, entry: Entry, journal: JournalStorage) -> EntryStudy:
+    """The entry's study."""
+    return EntryStudy(
+        journal, entry.name, entry.effective_space(), budget=budget(entry), seed=run.recipe.seed,
+        published=entry.published_points(), sampler=run.recipe.sampler, identity=entry.record().version,
+    )
+
+
+def failed_outcomes(run: RunFolder, names: Sequence[str] = (), kinds: Sequence[str] = ()) -> list[Outcome]:
+    """The recorded failures of the recipe's entries, all or those of the entries and (beginnings of) keys in `names`.
+
+    WrongUse for a name that is neither, and for a kind of failure that doesn't exist. Refits are left out:
+    `emofuse ensemble refit` tries them again by itself.
+    """
+    for kind in kinds:
+        if kind not in KINDS:
+            raise unknown_name("kind of failure", kind, KINDS)
+    entries = [entry.name for _, entry in run.recipe.all_entries()]
+    failed = [o for o in run.outcomes() if o.status == "failed" and o.entry in entries and o.partition != "full"]
+    chosen = failed if not names else []
+    for name in names:
+        found = [outcome for outcome in failed if _is(outcome, name)]
+        if not found and name not in entries:
+            raise WrongUse(
+                f"{run.path}: expected an entry ({', '.join(entries)}) or the key of a failed trial (its first "
+                f"{MIN_KEY} characters or more, see `emofuse search status --json`), but got {name!r}."
+            )
+        chosen += [outcome for outcome in found if outcome not in chosen]
+    return [outcome for outcome in chosen if not kinds or (outcome.kind or "error") in kinds]
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The failures that are tried again, and those that no configuration of the recipe stands for any more."""
+
+    again: tuple[Outcome, ...]
+    foreign: tuple[Outcome, ...]
+
+
+def queue_retries(run: RunFolder, journal: JournalStorage, outcomes: Sequence[Outcome]) -> Queued:
+    """Forget these failures, so that the next search trains the trials, and open new trials in the journal for them.
+
+    A configuration that failed on several partitions gets one new trial, since the study knows it as one.
+    """
+    again: list[Outcome] = []
+    foreign: list[Outcome] = []
+    for entry in {outcome.entry: run.recipe.entry(outcome.entry)[1] for outcome in outcomes}.values():
+        study = entry_study(run, entry, journal)
+        numbers = {_frozen(entry.complete(point)): number for number, point in enumerate(study.points)}
+        mine = [outcome for outcome in outcomes if outcome.entry == entry.name]
+        for number in {numbers[_frozen(o.hyperparameters)] for o in mine if _frozen(o.hyperparameters) in numbers}:
+            study.retry(number)
+        for outcome in mine:
+            (again if _frozen(outcome.hyperparameters) in numbers else foreign).append(outcome)
+    for outcome in again:
+        run.clear_outcome(outcome.trial_key)
+    return Queued(tuple(again), tuple(foreign))
+
+
+def _is(outcome: Outcome, name: str) -> bool:
+    if outcome.entry == name:
+        return True
+    return len(name) >= MIN_KEY and any(key.startswith(name) for key in (outcome.trial_key, outcome.config_key))
+
+
+def _frozen(hyperparameters: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(hyperparameters.items()))

@@ -1,0 +1,162 @@
+"""The trials of one stage of a search: handed out, recorded, told of."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+from optuna.storages import JournalStorage
+
+from features.errors import EmofuseError
+from features.progress import say
+from models.family import Resources
+from models.space import Scalar
+from search.cluster.capacity import Capacity
+from search.cluster.interrupts import Interrupts
+from search.recipe.recipe import Asha, Stage
+from search.run.ended import Ended, note_ended
+from search.run.folder import RunFolder
+from search.run.keeping import Keeper
+from search.run.remote import remote_of
+from search.study.jobs import Ending, Job, Queue, budget
+from search.study.retries import entry_study
+from search.trial.attempts import after_loss, ended_outcome
+from search.trial.trial import TrialResult, TrialSpec, entry_spec, finished_result
+
+
+class StageJobs:
+    """One stage's trials (a `Trials`): hands them out, records how they end, and says so."""
+
+    def __init__(self, run: RunFolder, stage: Stage, journal: JournalStorage, interrupts: Interrupts):
+        self.run, self.stage, self._interrupts = run, stage, interrupts
+        self._specs = {name: entry_spec(run, stage.stage, entry) for name, entry in stage.entries.items()}
+        self._partitions = run.recipe.partition_names(stage.stage)
+        self._outcomes = {outcome.trial_key: outcome for outcome in run.outcomes()}
+        self._capacity: Capacity | None = None
+        self._keeper = Keeper(run)
+        self._total = sum(budget(entry) for entry in stage.entries.values()) * len(self._partitions)
+        self._ended = 0
+        self._best: dict[tuple[str, str], float] = {}
+        self._queue = Queue([entry_study(run, entry, journal) for entry in stage.entries.values()],
+                            self._trials, self._known, self._record)
+
+    @property
+    def exhausted(self) -> bool:
+        """Every trial was handed out, or needs none."""
+        return self._queue.exhausted
+
+    @property
+    def asha(self) -> Asha | None:
+        """The recipe's rule for stopping early."""
+        return self.run.recipe.asha
+
+    @property
+    def max_epochs(self) -> dict[str, int]:
+        """The longest that a trial of each entry can train."""
+        return {name: spec.max_epochs or 1 for name, spec in self._specs.items()}
+
+    @property
+    def requests(self) -> dict[str, Resources]:
+        """What each trial of an entry asks of a node, in this stage and the later ones."""
+        stages = self.run.recipe.stages
+        later = stages[stages.index(self.stage):]
+        return {name: entry.request() for stage in later for name, entry in stage.entries.items()}
+
+    def next(self) -> Job | None:
+        """The next trial, or None when there is none now."""
+        job = self._queue.next()
+        if job is None:
+            return None
+        try:
+            spec = replace(job.spec, keep_from=self._keeper.started(job.spec))
+        except EmofuseError as error:
+            self._queue.put_back(job)
+            self.give_up(error)
+            return None
+        return replace(job, spec=self._capacity.place(spec) if self._capacity else spec)
+
+    def put_back(self, job: Job) -> None:
+        """Hand `job` out again."""
+        self._queue.put_back(job)
+
+    def place(self, capacity: Capacity) -> None:
+        """From now on ask for no more than these machines have."""
+        self._capacity = capacity
+
+    def end(self, job: Job, ending: Ending) -> None:
+        """Record and say how a trial ended."""
+        self._record(job, ending)
+        self._queue.end(job, ending)
+        try:
+            self._keeper.ended(job.spec, ending.value if ending.status == "finished" else None)
+        except EmofuseError as error:
+            self.give_up(error)
+
+    def pruned(self, job: Job) -> bool:
+        """Its configuration was stopped early on another partition."""
+        return self._queue.pruned(job)
+
+    def stopping(self) -> bool:
+        """A signal came, or the trials can't go on."""
+        return self._interrupts.stopping
+
+    def give_up(self, reason: EmofuseError) -> None:
+        """Stop, for this reason."""
+        self._interrupts.give_up(reason)
+
+    def lost(self, job: Job, out_of_memory: bool) -> None:
+        """Say what becomes of the trial."""
+        if told := after_loss(job.spec, out_of_memory):
+            say(f"{job}: {told}")
+
+    def _trials(self, entry: str, point: Mapping[str, Scalar]) -> list[TrialSpec]:
+        hyperparameters = self.stage.entries[entry].complete(point)
+        return [self._specs[entry].at(hyperparameters, partition) for partition in self._partitions]
+
+    def _known(self, spec: TrialSpec) -> Ending | None:
+        done = finished_result(spec)
+        outcome = self._outcomes.get(spec.trial_key)
+        if done is not None:
+            ending = ending_of(done)
+        elif outcome is not None:
+            ending = Ending(outcome.status, outcome.value, outcome.epochs, 0.0, outcome.reason, outcome.kind)
+        else:
+            return None
+        self._ended += 1
+        self._best_so_far(spec, ending)
+        return ending
+
+    def _record(self, job: Job, ending: Ending) -> None:
+        # A worker records its own failure, unless it died of it.
+        if ending.status == "pruned" or (ending.status == "failed" and self.run.outcome(job.key) is None):
+            self.run.write_outcome(ended_outcome(job.spec, ending))
+            self.run.drop_checkpoint(job.key)
+            if remote := remote_of(self.run.path):
+                remote.delete(f"checkpoints/{job.key}")
+        note_ended(self.run.path, Ended(
+            job.key, job.spec.config_key, job.spec.entry, job.spec.partition, ending.status, ending.value,
+            ending.epochs, ending.wall_s, ending.reason,
+        ))
+        self._ended += 1
+        best = self._best_so_far(job.spec, ending)
+        # A job's log is nothing but these lines, without times of its own.
+        say(f"{time.strftime('%H:%M:%S')}  {self._ended} of {self._total}  {job}: {_told(job, ending, best)}")
+
+    def _best_so_far(self, spec: TrialSpec, ending: Ending) -> bool:
+        if ending.status != "finished" or ending.value is None:
+            return False
+        before = self._best.get((spec.entry, spec.partition))
+        self._best[spec.entry, spec.partition] = ending.value if before is None else max(before, ending.value)
+        return before is not None and ending.value > before
+
+
+def ending_of(result: TrialResult) -> Ending:
+    """How the trial with this result ended."""
+    return Ending(result.status, result.value, result.epochs, result.wall_s, result.reason, result.kind)
+
+
+def _told(job: Job, ending: Ending, best: bool) -> str:
+    if ending.status != "finished":
+        return f"{ending.status}: {ending.reason}"
+    epochs = f"{ending.epochs} epoch{'s' if ending.epochs != 1 else ''}"
+    mark = " (best so far)" if best else ""
+    return f"held-out {job.spec.metric} {ending.value or 0.0:.3f}{mark}, {epochs}, {ending.wall_s:.1f} s"

@@ -1,0 +1,1 @@
+"""One trial in one process: read, fit, predict, whatever goes wrong."""

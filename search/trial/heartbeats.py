@@ -1,0 +1,160 @@
+"""What runs now, from small files that each worker and the driver write again every few seconds.
+
+`<run>/running/<trial key>.json` is there while a trial is trained, `<run>/running/search.json` while a search works on
+the run. A file that is no longer written belongs to a process that died.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from features.files import write_bytes
+from search.run.remote import remote_of
+from search.trial.usage import Usage, read_usage
+
+if TYPE_CHECKING:  # a status needs neither recipes nor families
+    from models.family import Report
+    from search.run.spec import TrialSpec
+
+FOLDER, SEARCH = "running", "search.json"
+EVERY_S = 5.0
+_REMOTE_EVERY_S = 20.0  # an object store is slower, and may ask money for each write
+STALE_S = 60.0  # clocks of machines differ, and storage may be slow
+_FIRST_S = 1.0  # a trial that is over by then leaves no file
+
+
+@dataclass(frozen=True)
+class Heartbeat:
+    """A trial that runs: where, since when, and the metrics of its epochs since this process took it up."""
+
+    trial_key: str
+    config_key: str
+    entry: str
+    partition: str
+    host: str
+    pid: int
+    started_s: float
+    max_epochs: int | None = None
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    curve: tuple[Mapping[str, float], ...] = ()
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that was measured."""
+        return int(self.curve[-1]["epoch"]) if self.curve else 0
+
+
+@dataclass(frozen=True)
+class SearchBeat:
+    """The driver of a search; `dashboard` is the address of Ray's, where it has one."""
+
+    host: str
+    pid: int
+    started_s: float
+    dashboard: str = ""
+
+
+T = TypeVar("T", Heartbeat, SearchBeat)
+
+
+@contextmanager
+def beating(spec: "TrialSpec", report: "Report | None", every_s: float = EVERY_S) -> "Iterator[Report]":
+    """While a trial is trained its file is kept up to date; yields the `report` to train with, which passes all on."""
+    curve: list[dict[str, float]] = []
+    first = Heartbeat(
+        spec.trial_key, spec.config_key, spec.entry, spec.partition, socket.gethostname(), os.getpid(), time.time(),
+        spec.epochs or spec.max_epochs, dict(spec.hyperparameters),
+    )
+
+    def hear(epoch: int, metrics: dict[str, float]) -> None:
+        while curve and curve[-1]["epoch"] >= epoch:  # memory ran out, and it starts again with smaller batches
+            curve.pop()
+        curve.append({"epoch": epoch, **metrics})
+        if report is not None:
+            report(epoch, metrics)
+
+    def now() -> Heartbeat:
+        return replace(first, curve=tuple(curve), usage=read_usage())
+
+    with _written(Path(spec.run) / FOLDER / f"{spec.trial_key}.json", now, min(_FIRST_S, every_s), every_s):
+        yield hear
+
+
+@contextmanager
+def searching(run: Path, dashboard: Callable[[], str], every_s: float = EVERY_S) -> Iterator[None]:
+    """While a search works on the run, say so."""
+    first = SearchBeat(socket.gethostname(), os.getpid(), time.time())
+    with _written(run / FOLDER / SEARCH, lambda: replace(first, dashboard=dashboard()), 0.0, every_s):
+        yield
+
+
+def read_running(run: Path) -> list[Heartbeat]:
+    """The trials that run now, the oldest first."""
+    paths = [path for path in (run / FOLDER).glob("[!.]*.json") if path.name != SEARCH]
+    found = [beat for path in paths if (beat := _read(path, Heartbeat)) is not None]
+    found = [replace(beat, curve=tuple(beat.curve), usage=Usage.of(beat.usage)) for beat in found]
+    return sorted(found, key=lambda beat: (beat.started_s, beat.trial_key))
+
+
+def read_search(run: Path) -> SearchBeat | None:
+    """The driver that works on the run now."""
+    return _read(run / FOLDER / SEARCH, SearchBeat)
+
+
+@contextmanager
+def _written(path: Path, now: Callable[[], Heartbeat | SearchBeat], first_s: float, every_s: float) -> Iterator[None]:
+    over = threading.Event()
+    remote, name = remote_of(path.parents[1]), f"{FOLDER}/{path.name}"
+
+    def write() -> None:
+        wait_s = first_s
+        while not over.wait(wait_s):
+            # Watching must not end a trial: a full disk is told by who needs the space.
+            with suppress(OSError):
+                write_bytes(path, json.dumps(asdict(now())).encode())
+                if remote is not None:
+                    remote.push(name)
+            wait_s = every_s if remote is None else _REMOTE_EVERY_S
+
+    thread = threading.Thread(target=write, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(every_s)  # else it might write once more
+        with suppress(OSError):
+            path.unlink()
+            if remote is not None:
+                remote.push(name)
+
+
+def _read(path: Path, kind: type[T]) -> T | None:
+    try:
+        age_s = time.time() - path.stat().st_mtime
+        data = json.loads(path.read_text())
+        known = {f.name for f in fields(kind)}
+        beat = kind(**{name: value for name, value in data.items() if name in known})
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None  # it ended just now, or another release wrote it
+    if age_s > STALE_S or (beat.host == socket.gethostname() and not _lives(beat.pid)):
+        return None
+    return beat
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True

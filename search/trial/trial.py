@@ -1,0 +1,275 @@
+"""One trial: read features, fit, predict every clip of every split, write the predictions. No Ray here."""
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal, cast
+
+import numpy as np
+
+from features.errors import EmofuseError
+from features.files import replacing_folder
+from models.family import Context, ContinuousModel, Family, Model, Report
+from models.metrics import held_out_metrics, search_value
+from models.registry import get_family
+from models.whitened import build_whitened
+from search.recipe.inputs import whitenings
+from search.recipe.weights import trial_weights
+from search.run.continuous_predictions import (
+    ContinuousPredictions,
+    Track,
+    held_out_ccc,
+    write_continuous_predictions,
+)
+from search.run.failures import Kind
+from search.run.layout import Layout
+from search.run.predictions import Footer, Predictions, read_footer, write_predictions
+from search.run.spec import TrialSpec
+from search.study.plan import entry_spec, refit_spec
+from search.trial.batch import NAME, used_batch
+from search.trial.continuous_data import ContinuousData, predict_tracks
+from search.trial.data import TrialData, read_data
+from search.trial.encodings import write_encodings
+from search.trial.hygiene import clean_process, pick_device
+from search.trial.versions import git_revision, library_versions
+
+__all__ = ["TrialResult", "TrialSpec", "entry_spec", "finished_result", "refit_spec", "run_trial"]
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """How a trial ended. `value` is the held-out accuracy or mean CCC (None for a refit or a failure); `reused` tells
+    that its predictions lay there already."""
+
+    trial_key: str
+    config_key: str
+    entry: str
+    partition: str
+    status: Literal["finished", "failed"]
+    value: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    epochs: int = 0
+    best_epoch: int = 0
+    wall_s: float = 0.0
+    path: Path | None = None
+    reason: str = ""
+    reused: bool = False
+    kind: Kind | None = None
+
+
+def finished_result(spec: TrialSpec) -> TrialResult | None:
+    """The result of a trial that is finished, read from its predictions; None when it still has to be trained."""
+    layout = Layout(Path(spec.run))
+    path = layout.prediction(spec.entry, spec.trial_key)
+    if not path.exists():
+        return None
+    has_model = layout.model_folder(spec.trial_key).exists() or layout.model_was_dropped(spec.trial_key)
+    if spec.keep_model and not has_model:
+        return None
+    if spec.keep_encodings and not layout.encodings(spec.entry, spec.trial_key).exists():
+        return None
+    return replace(_result(read_footer(path), path), reused=True)
+
+
+def run_trial(spec: TrialSpec, report: Report | None = None, device: str | None = None) -> TrialResult:
+    """Train and predict; raises what went wrong. A trial whose predictions exist is returned as it is.
+
+    `report(epoch, metrics)` hears the held-out metrics after each epoch; its accuracy counts clips without features as
+    wrong, as the final one does. A killed trial goes on from its checkpoint.
+    """
+    done = finished_result(spec)
+    if done is not None:
+        return done
+    device = device or pick_device(spec.gpu)
+    with clean_process(spec.seed, spec.cpu):
+        return _run(spec, report, device)
+
+
+def train_into(spec: TrialSpec, folder: Path, device: str | None = None) -> TrialResult:
+    """Train the trial, done or not, and write what comes of it into `folder`, laid out as a run, not into its run."""
+    device = device or pick_device(spec.gpu)
+    with clean_process(spec.seed, spec.cpu):
+        return _run(spec, None, device, folder)
+
+
+def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None = None) -> TrialResult:
+    started, started_s = time.monotonic(), time.time()
+    layout = Layout(into or Path(spec.run))
+    family = get_family(spec.family)
+    if family.version != spec.family_version:
+        raise EmofuseError(
+            f"The trial was planned with version {spec.family_version} of family {family.name!r}, but this worker has "
+            f"version {family.version}: install the same emofuse everywhere."
+        )
+    data = read_data(spec)
+    if spec.annotations:
+        data = ContinuousData.of(data, spec)
+    model = _build(family, spec, data, device)
+    held_out = data.labelled(data.partition.held_out_ids) if data.partition.held_out_ids else None
+    share = len(held_out) / len(data.partition.held_out_ids) if held_out else 1.0
+    fitted = model.fit(
+        data.labelled(data.partition.fit_ids),
+        held_out,
+        epochs=spec.epochs,
+        max_epochs=spec.max_epochs,
+        report=_over_all_clips(report, share) if report else None,
+        resume=layout.checkpoint_folder(spec.trial_key),
+    )
+    outputs = _Tracks.of(model, data) if isinstance(data, ContinuousData) else _Classes.of(model, data)
+    metrics = outputs.metrics()
+    if spec.keep_model or (spec.keep_from is not None and (search_value(metrics) or 0.0) >= spec.keep_from):
+        _save(model, layout.model_folder(spec.trial_key))
+    if spec.keep_encodings:
+        write_encodings(layout, spec, model, data)
+    wall_s = time.monotonic() - started
+    footer = Footer(
+        trial_key=spec.trial_key,
+        config_key=spec.config_key,
+        family=spec.family,
+        entry=spec.entry,
+        hyperparameters=dict(spec.hyperparameters),
+        partition=spec.partition,
+        classes=data.classes,
+        seed=spec.seed,
+        epochs=fitted.epochs,
+        best_epoch=fitted.best_epoch,
+        metrics=metrics,
+        inputs=dict(spec.inputs),
+        feature_keys=dict(spec.feature_keys),
+        clips_fingerprint=spec.clips_fingerprint,
+        curve=tuple(dict(row) for row in fitted.curve),
+        started_s=round(started_s, 3),
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        wall_s=round(wall_s, 3),
+        gpu_s=round(wall_s * spec.gpu, 3) if device.startswith("cuda") else 0.0,
+        versions=library_versions(),
+        git_revision=git_revision(),
+        parents=tuple(dict.fromkeys((*spec.parents, *spec.encoder_keys.values()))),
+        stage=spec.stage,
+        family_version=spec.family_version,
+        recipe_seed=spec.recipe_seed,
+        max_epochs=spec.max_epochs,
+        batch_size=used_batch(spec),
+        device=device,
+        cpu=spec.cpu,
+        weights_sha256=spec.weights_sha256,
+        encoders=spec.encoder_keys,
+        dimensions=data.dimensions,
+        annotations=spec.annotations,
+    )
+    path = outputs.write(layout.path, footer)
+    layout.drop_checkpoint(spec.trial_key)
+    layout.clear_outcome(spec.trial_key)
+    return _result(footer, path)
+
+
+def _build(family: Family, spec: TrialSpec, data: TrialData, device: str) -> Model:
+    shapes = {slot: tuple(stored.shape) for slot, stored in data.sets.items()}
+    columns = {slot: stored.info.columns for slot, stored in data.sets.items()}
+    context = Context(data.classes, shapes, spec.seed, device, trial_weights(spec), columns, data.dimensions)
+    batch = {} if spec.batch_size is None else {NAME: spec.batch_size}
+    return build_whitened(family, {**spec.hyperparameters, **batch}, context, whitenings(spec.inputs))
+
+
+def _save(model: Model, folder: Path) -> None:
+    try:
+        with replacing_folder(folder) as temporary:
+            model.save(temporary)
+    except OSError:
+        # After a network cut a second worker of this trial may have put the same model in place in the same moment.
+        if not folder.exists():
+            raise
+
+
+def _over_all_clips(report: Report, share: float) -> Report:
+    """`report`, told the accuracy over all held-out clips when only a `share` of them has features; CCC likewise."""
+
+    def scaled(epoch: int, metrics: dict[str, float]) -> None:
+        told = ("accuracy", "ccc")
+        report(epoch, {name: value * share if name in told else value for name, value in metrics.items()})
+
+    return scaled
+
+
+@dataclass(frozen=True)
+class _Tracks:
+    """What a trial of continuous emotion predicts."""
+
+    data: ContinuousData
+    tracks: tuple[Track, ...]
+
+    @classmethod
+    def of(cls, model: Model, data: ContinuousData) -> "_Tracks":
+        return cls(data, predict_tracks(cast(ContinuousModel, model), data))
+
+    def metrics(self) -> dict[str, float]:
+        return held_out_ccc(self.tracks, self.data.dimensions)
+
+    def write(self, run: Path, footer: Footer) -> Path:
+        return write_continuous_predictions(run, ContinuousPredictions(footer, self.tracks))
+
+
+@dataclass(frozen=True)
+class _Classes:
+    """What a trial predicts: class probabilities (C,) by clip id, for the clips that have features."""
+
+    data: TrialData
+    probabilities: Mapping[str, np.ndarray]
+
+    @classmethod
+    def of(cls, model: Model, data: TrialData) -> "_Classes":
+        return cls(data, _predict(model, data))
+
+    def metrics(self) -> dict[str, float]:
+        return _metrics(self.probabilities, self.data)
+
+    def write(self, run: Path, footer: Footer) -> Path:
+        return write_predictions(run, _rows(footer, self.data, self.probabilities))
+
+
+def _predict(model: Model, data: TrialData) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    for ids in (data.partition.fit_ids, data.partition.held_out_ids, data.partition.test_ids):
+        # One side at a time: its features are in memory once more while the model works on them.
+        examples = data.unlabelled(ids)
+        if len(examples):
+            found.update(zip(examples.ids, model.predict(examples), strict=True))
+    return found
+
+
+def _metrics(predictions: Mapping[str, np.ndarray], data: TrialData) -> dict[str, float]:
+    """Held-out metrics over the clips that have features; the accuracy counts the others as wrong."""
+    ids = data.partition.held_out_ids
+    if not ids:
+        return {}
+    held_out = data.labelled(ids)
+    metrics = held_out_metrics(np.stack([predictions[clip_id] for clip_id in held_out.ids]), held_out.labels())
+    share = len(held_out) / len(ids)
+    return {**metrics, "accuracy": metrics["accuracy"] * share, "scored": share}
+
+
+def _rows(footer: Footer, data: TrialData, predictions: Mapping[str, np.ndarray]) -> Predictions:
+    roles = data.partition.roles()
+    clips = [data.table.by_id(clip_id) for clip_id in roles]
+    uniform = np.full(len(footer.classes), 1 / len(footer.classes), np.float32)
+    return Predictions(
+        footer=footer,
+        clip_id=tuple(clip.clip_id for clip in clips),
+        group_id=tuple(clip.group_id for clip in clips),
+        split=tuple(clip.split for clip in clips),
+        role=tuple(roles.values()),
+        label=tuple(clip.label for clip in clips),
+        valid=np.array([clip.clip_id in predictions for clip in clips]),
+        probabilities=np.stack([predictions.get(clip.clip_id, uniform) for clip in clips]).astype(np.float32),
+    )
+
+
+def _result(footer: Footer, path: Path) -> TrialResult:
+    return TrialResult(
+        footer.trial_key, footer.config_key, footer.entry, footer.partition, "finished",
+        value=search_value(footer.metrics), metrics=footer.metrics, epochs=footer.epochs,
+        best_epoch=footer.best_epoch, wall_s=footer.wall_s, path=path,
+    )

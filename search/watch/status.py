@@ -1,0 +1,179 @@
+"""How a search stands, from its folder alone."""
+
+import fcntl
+import socket
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from features.errors import EmofuseError
+from search.run.ended import Ended, read_ended
+from search.run.layout import Layout, Outcome
+from search.run.planned import Planned, read_plan
+from search.trial.heartbeats import Heartbeat, SearchBeat, read_running, read_search
+from search.watch.gpus import GpuUse, gpu_use
+from search.watch.pace import Pace, measure
+from search.watch.status_view import table
+
+
+@dataclass(frozen=True)
+class EntryStatus:
+    """One entry's trials (configurations times partitions): how many there shall be, and how they ended.
+
+    `left` are those that have not ended, the `running` ones included. `best` is the highest held-out accuracy or mean
+    CCC of a configuration, the mean over its partitions; `best_config` its key. `reason` is why the first failed trial
+    failed.
+    """
+
+    stage: str
+    entry: str
+    family: str
+    trials: int
+    finished: int
+    running: int
+    pruned: int
+    failed: int
+    left: int
+    best: float | None
+    best_config: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """A run's entries in the recipe's order; `running` tells whether a search works on it now.
+
+    `now` are the trials that are trained at this moment, `pace` how fast the search goes (None: it doesn't),
+    `failures` the records of those that failed, `continuous` whether clips have labels over time.
+    """
+
+    run: Path
+    running: bool
+    entries: tuple[EntryStatus, ...]
+    search: SearchBeat | None = None
+    now: tuple[Heartbeat, ...] = ()
+    gpus: tuple[GpuUse, ...] = ()
+    pace: Pace | None = None
+    failures: tuple[Outcome, ...] = ()
+    continuous: bool = False
+
+    def next_command(self, run: str) -> str:
+        """What to do with the predictions of the run that is called `run`."""
+        return f"emofuse ensemble {'continuous' if self.continuous else 'fit'} {run}"
+
+    @property
+    def left(self) -> int:
+        """How many trials have not ended."""
+        return sum(entry.left for entry in self.entries)
+
+    def as_data(self) -> dict[str, Any]:
+        """JSON-ready data."""
+        return {
+            "run": str(self.run),
+            "running": self.running,
+            "entries": [asdict(entry) for entry in self.entries],
+            "search": asdict(self.search) if self.search else None,
+            "now": [{**asdict(beat), "epoch": beat.epoch} for beat in self.now],
+            "gpus": [asdict(gpu) for gpu in self.gpus],
+            "pace": asdict(self.pace) if self.pace else None,
+            "failures": [asdict(outcome) for outcome in self.failures],
+        }
+
+    def check(self) -> None:
+        """EmofuseError when an entry has no finished trial and none is left to train."""
+        for entry in self.entries:
+            if not entry.finished and not entry.left:
+                raise EmofuseError(
+                    f"{self.run}: none of the {entry.trials} trials of entry {entry.entry!r} finished; the first one: "
+                    f"{entry.reason or 'stopped early'} (see {self.run / 'trials'})."
+                )
+
+    def table(self) -> str:
+        """The entries as lines of aligned text."""
+        return table(self)
+
+
+def read_status(run: Layout) -> Status:
+    """Count what lies in the run's folder."""
+    now_s = time.time()
+    plan, ended, search = read_plan(run.path), read_ended(run.path), read_search(run.path)
+    over = {trial.trial_key for trial in ended}
+    beats = tuple(beat for beat in read_running(run.path) if beat.trial_key not in over)
+    by_entry: dict[str, list[Ended]] = defaultdict(list)
+    for trial in ended:
+        by_entry[trial.entry].append(trial)
+    running = Counter(beat.entry for beat in beats)
+    entries = tuple(_entry_status(planned, by_entry[planned.entry], running[planned.entry]) for planned in plan)
+    active = is_running(run.path, search)
+    pace = None
+    if active and search is not None:
+        left = {entry.entry: entry.left for entry in entries}
+        pace = measure(ended, beats, left, search.started_s, now_s)
+    failed = (run.outcome(trial.trial_key) for trial in ended if trial.status == "failed")
+    failures = tuple(outcome for outcome in failed if outcome is not None)
+    continuous = any(planned.continuous for planned in plan)
+    return Status(run.path, active, entries, search, beats, gpu_use(beats), pace, failures, continuous)
+
+
+def _entry_status(planned: Planned, ended: Sequence[Ended], running: int) -> EntryStatus:
+    # Refits (partition `full`) lie in the same folder.
+    ended = [trial for trial in ended if trial.partition in planned.partitions]
+    counts = Counter(trial.status for trial in ended)
+    best = max(means(ended, planned.partitions).items(), key=lambda item: item[1], default=(None, None))
+    return EntryStatus(
+        stage=planned.stage,
+        entry=planned.entry,
+        family=planned.family,
+        trials=planned.trials,
+        finished=counts["finished"],
+        running=running,
+        pruned=counts["pruned"],
+        failed=counts["failed"],
+        left=max(0, planned.trials - len(ended)),
+        best=best[1],
+        best_config=best[0],
+        reason=next((trial.reason for trial in ended if trial.status == "failed"), None),
+    )
+
+
+def means(ended: Sequence[Ended], partitions: Sequence[str]) -> Mapping[str, float]:
+    """The mean held-out accuracy of each configuration, by its key, that is finished on all partitions."""
+    values: dict[str, dict[str, float]] = defaultdict(dict)
+    for trial in ended:
+        if trial.status == "finished" and trial.value is not None:
+            values[trial.config_key][trial.partition] = trial.value
+    return {key: sum(v.values()) / len(v) for key, v in values.items() if set(v) >= set(partitions)}
+
+
+def is_running(run: Path, search: SearchBeat | None = None) -> bool:
+    """Whether a search works on the run now: it holds the lock, or `search`, its sign of life, is another machine's.
+
+    Not every file system shares locks between machines.
+    """
+    if search is not None and search.host != socket.gethostname():
+        return True
+    try:
+        with (run / ".lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # never started, or a file system without locks
+    return False
+
+
+@contextmanager
+def exclusive(run: Path) -> Iterator[None]:
+    """Hold the run's lock, which the system frees even when the process is killed; EmofuseError if another holds it."""
+    with (run / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EmofuseError(
+                f"{run}: another search works on this run; wait for it, stop it, or choose another folder with -o."
+            ) from None
+        yield

@@ -1,0 +1,119 @@
+"""A search's status as text."""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from models.metrics import search_value
+from search.run.remote import shown
+from search.trial.heartbeats import Heartbeat
+from search.watch.gpus import GpuUse
+
+if TYPE_CHECKING:
+    from search.watch.status import Status
+
+_SHOWN = 20  # trials that run now
+_HEAD = (
+    "stage", "entry", "family", "trials", "finished", "running", "pruned", "failed", "left", "best held out"
+)
+
+
+def table(status: "Status") -> str:
+    """The entries as lines of aligned text."""
+    rows: list[tuple[str, ...]] = [_HEAD]
+    for e in status.entries:
+        best = "-" if e.best is None else f"{e.best:.3f}"
+        numbers = (e.trials, e.finished, e.running, e.pruned, e.failed, e.left)
+        rows.append((e.stage, e.entry, e.family, *map(str, numbers), best))
+    return "\n".join(_aligned(rows, 3))
+
+
+def full_text(status: "Status") -> str:
+    """The table, what runs now, the GPUs, and how long it will take."""
+    blocks = [table(status)]
+    if status.now:
+        blocks.append("\n".join(_now(status.now)))
+    if status.gpus:
+        blocks.append("\n".join(map(_gpu, status.gpus)))
+    if status.failures:
+        counts = Counter(outcome.kind or "error" for outcome in status.failures)
+        told = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
+        blocks.append(f"Failed: {told}; reasons and tracebacks lie in trials/, emofuse search retry queues them again.")
+    blocks.append("\n".join(_ending(status)))
+    return "\n\n".join(blocks)
+
+
+def _aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    """Columns of equal width, the first `left` of them flush left."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = zip(row, widths, strict=True)
+        lines.append("  ".join(f"{v:<{w}}" if i < left else f"{v:>{w}}" for i, (v, w) in enumerate(cells)).rstrip())
+    return lines
+
+
+def _now(beats: Sequence[Heartbeat]) -> Iterable[str]:
+    rows = [("running now", "", "epoch", "loss", "held out", "since", "memory", "where")]
+    for beat in beats[:_SHOWN]:
+        last = beat.curve[-1] if beat.curve else {}
+        of = f" of {beat.max_epochs}" if beat.max_epochs else ""
+        memory = f"{beat.usage.memory_mb / 1000:.1f} GB"
+        if beat.usage.gpu:
+            memory += f", {beat.usage.gpu_own_mb / 1000:.1f} GB of GPU"
+        rows.append((
+            f"{beat.entry} {beat.trial_key[:8]}", beat.partition, f"{beat.epoch}{of}", _number(last.get("loss")),
+            _number(search_value(last)), duration(time.time() - beat.started_s), memory, f"{beat.host}:{beat.pid}",
+        ))
+    yield from _aligned(rows, 2)
+    if len(beats) > _SHOWN:
+        yield f"... and {len(beats) - _SHOWN} more"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _gpu(use: GpuUse) -> str:
+    busy = "" if use.busy is None else f", busy {use.busy:.0%} of the time"
+    trials = f"{use.trials} trial{'s' if use.trials != 1 else ''}"
+    return f"{use.host} GPU {use.gpu}: {trials}, {use.used_mb / 1000:.1f} of {use.total_mb / 1000:.1f} GB{busy}"
+
+
+def stopped_text(status: "Status", checkpoints: int) -> str:
+    """How far a search had come when it was stopped."""
+    total = sum(entry.trials for entry in status.entries)
+    kept = f"; {checkpoints} that ran keep a checkpoint" if checkpoints else ""
+    return f"Stopped: {total - status.left} of {total} trials have ended{kept}."
+
+
+def _ending(status: "Status") -> Iterable[str]:
+    if not status.running:
+        if status.left:
+            yield f"No search works on this run now; {status.left} trials are left: run the same command again."
+        else:
+            yield f"Nothing is left. Next: {status.next_command(shown(status.run))}"
+        return
+    yield f"A search works on this run now; {status.left} trials are not finished yet."
+    if status.pace is not None:
+        done = ""
+        if status.pace.left_s is not None:
+            at = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() + status.pace.left_s))
+            done = f"; about {duration(status.pace.left_s)} to go, until {at}"
+        yield f"{status.pace.per_hour:,.0f} trials per hour{done}."
+    if status.search is not None:
+        cluster = f"; Ray's dashboard: {status.search.dashboard}" if status.search.dashboard else ""
+        yield f"The driver is process {status.search.pid} on {status.search.host}{cluster}."
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 20 s`, `5 h 12 min`, `2 d 3 h`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"

@@ -1,0 +1,134 @@
+"""The commands, through the program's own front door."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from emofuse import main
+from ensembles.cli.demo import FIT
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def emofuse(capsys):
+    def call(*arguments, expect=0):
+        code = main(["ensemble", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        assert code == expect, err
+        return out if expect == 0 else err
+
+    return call
+
+
+def test_fit_compare_leaderboard(emofuse, write_run):
+    run = write_run(lacking=0.1)
+    quick = ("--method", "decision", "--param", "draws=100", "--param", "sigma_min=0.3")
+    text = emofuse("fit", run, *quick, "--all", "--test")
+    for part in ("Weights of decision: 4 members of 4", "honest estimate (nested)", "test clips", "best single member"):
+        assert part in text
+    data = json.loads(emofuse("fit", run, "--method", "uniform", "-n", "mean", "--partition", "train", "--json"))
+    assert data["name"] == "mean" and data["partitions"] == ["train"]
+    emofuse("fit", run, "--method", "greedy", "--all")
+    text = emofuse("leaderboard", run)
+    for part in ("4 members on 64 held-out clips of swap, train", "hidden=64, lr=0.1", "greedy", "honest estimate"):
+        assert part in text
+    assert "test accuracy" not in text and "test accuracy" in emofuse("leaderboard", run, "--test")
+    board = json.loads(emofuse("leaderboard", run, "--json"))
+    assert len(board["members"]) == 4 and {e["name"] for e in board["ensembles"]} == {"decision", "mean", "greedy"}
+    text = emofuse("compare", run, "decision", "greedy")
+    assert "On 64 held-out clips, each by weights fitted without its group" in text and "McNemar p" in text
+    assert json.loads(emofuse("compare", run, "decision", "greedy", "--test", "--json"))["n_clips"] == 16
+
+
+def test_the_demos_way_to_fit(emofuse, write_run):
+    assert "honest estimate" in emofuse("fit", write_run(), "--name", "demo", *FIT)
+
+
+def test_fit_and_score_splits(emofuse, write_run):
+    run = write_run()  # 80 clips: two fifths train, two fifths val, one fifth test
+    data = json.loads(emofuse("fit", run, "--method", "greedy", "--all", "--fit-split", "validation", "--json"))
+    assert data["fit_split"] == "val" and data["partitions"] == ["train"]
+    assert data["scores"]["ensemble"]["nested"]["n_clips"] == 32 and "test" not in data["scores"]["ensemble"]
+    assert data["scores"]["ensemble"]["fit"]["rows"].startswith("held-out clips of split val of partition train")
+    board = json.loads(emofuse("leaderboard", run, "--fit-split", "train", "--score-split", "test", "--json"))
+    assert board["n_clips"] == 32 and board["partitions"] == ["swap"]
+    assert all(row["test_accuracy"] is not None for row in board["members"])
+    assert emofuse("leaderboard", run, "--method", "uniform", "--json").count('"weights"') == 0
+    emofuse("fit", run, "--method", "uniform", "--fit-split", "dev")
+    assert json.loads(emofuse("compare", run, "greedy", "uniform", "--json"))["n_clips"] == 32
+    emofuse("fit", run, "--method", "best")
+    text = emofuse("compare", run, "greedy", "best", expect=2)
+    assert "greedy was fitted on train and best on swap, train: a comparison needs the same clips" in text
+
+
+def test_compare_methods(emofuse, write_run):
+    run = write_run()
+    text = emofuse("compare", run, "--method", "greedy", "--method", "best", "--score-split", "test")
+    for part in ("honest estimate (nested)", "test clips", "Against the best single member", "McNemar p", "greedy"):
+        assert part in text
+    data = json.loads(emofuse("compare", run, "--method", "greedy", "--fit-split", "validation", "--json"))
+    assert [e["method"] for e in data["ensembles"]] == ["greedy"]
+    assert not (run / "ensembles").exists()
+
+
+def test_splits_that_make_no_sense(emofuse, write_run):
+    run = write_run()
+    for arguments, message in (
+        (("fit", run, "--fit-split", "test"), "got 'test': test clips are never fitted on"),
+        (("fit", run, "--score-split", "train"), "got 'train': members were fitted there"),
+        (("leaderboard", run, "--fit-split", "vall"), "Unknown split 'vall'"),
+        (("compare", run, "decision"), "the names of two stored ensembles alone"),
+        (("compare", run, "--method", "voting"), "Unknown fusion method 'voting'"),
+    ):
+        assert message in emofuse(*arguments, expect=2)
+
+
+def test_import_and_dump(emofuse, write_run, tmp_path):
+    run, file = write_run(lacking=0.1), tmp_path / "out.csv"
+    assert "4 models, 320 rows" in emofuse("dump", run, "-o", file)
+    text = emofuse("import", file, "-o", tmp_path / "again")
+    assert "4 models with 64 held_out, 16 test samples" in text
+    assert json.loads(emofuse("import", file, "-o", tmp_path / "again", "--json"))["missing"] > 0
+
+
+def test_mistakes_get_one_sentence(emofuse, write_run, tmp_path):
+    run = write_run()
+    assert "Unknown fusion method 'voting'" in emofuse("fit", run, "--method", "voting", expect=2)
+    assert "--param expects NAME=VALUE, as draws=2000, but got 'draws'" in emofuse(
+        "fit", run, "--param", "draws", expect=2
+    )
+    told = emofuse("fit", run, "--method", "decision", "--param", "draw=3", expect=2)
+    assert "Unknown parameter of the method decision 'draw'" in told
+    assert "there is none; run `emofuse search run`" in emofuse("fit", tmp_path / "none", expect=1)
+    assert "Unknown ensemble" in emofuse("compare", run, "one", "two", expect=2)
+    assert not (run / "ensembles").exists()
+
+
+def test_help_has_examples(emofuse):
+    for command in ("fit", "compare", "leaderboard", "import", "dump"):
+        assert "Example: emofuse ensemble" in emofuse(command, "--help")
+
+
+def test_reading_and_fitting_need_no_heavy_library(write_run):
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "import ensembles.cli.app, ensembles.fitting.compare, ensembles.predictions.exchange\n"
+        "import ensembles.fitting.leaderboard\n"
+        "from ensembles.fitting.fit import fit_ensemble\n"
+        "fit_ensemble(Path(sys.argv[1]), 'greedy', test=True)\n"
+        "print(sorted({'torch', 'ray', 'cv2', 'librosa', 'av', 'optuna'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(write_run())], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_without_a_method_the_default_of_the_evidence_is_fitted(emofuse, write_run):
+    data = json.loads(emofuse("fit", write_run(), "--all", "--json"))
+    assert (data["name"], data["method"], data["params"]) == ("greedy", "greedy", {"bagged": 10, "shrunk": True})

@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+
+from ensembles.fitting.selection import NO_SELECTION, Selected, Selection, candidates
+from ensembles.fusion import BestSingle, GreedySelection, UniformAverage
+from ensembles.fusion.base import Problem
+from features.errors import WrongUse
+
+
+def problem_of(s):
+    return Problem(s.P, s.y, s.valid, "accuracy", "share")
+
+
+def scores(s):
+    return (s.P.argmax(2) == s.y).mean(1)
+
+
+def test_best_of_all_and_of_each_entry(simulate):
+    s = simulate(M=8, N=300)
+    entries = list("aaaabbbb")
+    order = np.argsort(-scores(s), kind="stable").tolist()
+    chosen = candidates(problem_of(s), entries, Selection(majority=False, duplicate=None, per_entry=None, top=3))
+    assert chosen.kept == tuple(sorted(order[:3]))
+    chosen = candidates(problem_of(s), entries, Selection(majority=False, duplicate=None, per_entry=1, top=None))
+    assert set(chosen.kept) == {next(m for m in order if entries[m] == e) for e in "ab"}
+    assert set(chosen.dropped.values()) == {"not among the best 1 of a", "not among the best 1 of b"}
+    chosen = candidates(problem_of(s), entries, Selection(entries=("b",), majority=False))
+    assert set(chosen.kept) <= {4, 5, 6, 7} and chosen.dropped[0] == "not among the chosen entries"
+    assert candidates(problem_of(s), entries, NO_SELECTION).kept == tuple(range(8))
+
+
+def test_near_duplicates_and_dead_weight_go(simulate):
+    s = simulate(M=3, N=200, skill=(1.0, 1.5))
+    s.P[1] = s.P[0] * 0.999 + 0.001 / 3
+    s.P[2] = [0.2, 0.5, 0.3]
+    chosen = candidates(problem_of(s), list("aaa"), Selection())
+    assert len(chosen.kept) == 1 and chosen.kept[0] in (0, 1)
+    assert sorted(chosen.dropped.values()) == [
+        f"nearly the same as member {chosen.kept[0]}",
+        "no better than always naming the commonest class",
+    ]
+
+
+def test_the_best_stays_when_none_is_any_good(simulate):
+    s = simulate(M=2)
+    s.P[:] = 1 / 3
+    assert candidates(problem_of(s), list("ab"), Selection()).kept == (0,)
+
+
+def test_unknown_entry(simulate):
+    s = simulate(M=2)
+    with pytest.raises(WrongUse, match=r"Unknown entry 'svn': known are lstm, svm. Did you mean 'svm'\?"):
+        candidates(problem_of(s), ["svm", "lstm"], Selection(entries=("svn",)))
+
+
+def test_selected_fusion_is_the_fusion_of_the_kept(simulate):
+    s = simulate(M=6, lacking=0.2)
+    fusion = Selected(GreedySelection(), list("aabbcc"), Selection(per_entry=1)).fit(s.P, s.y, s.valid)
+    kept = list(fusion.candidates_.kept)
+    alone = GreedySelection().fit(s.P[kept], s.y, s.valid[kept])
+    assert (fusion.weights_[kept] == alone.weights_).all() and fusion.weights_.sum() == pytest.approx(3)
+    assert fusion.fit_score_ == alone.fit_score_
+    assert (fusion.predict_proba(s.P, s.valid) == alone.predict_proba(s.P[kept], s.valid[kept])).all()
+    single = Selected(UniformAverage(), list("aabbcc"), Selection(top=1)).fit(s.P, s.y, s.valid)
+    best = BestSingle().fit(s.P, s.y, s.valid)
+    assert (single.weights_ == best.weights_).all()

@@ -1,0 +1,109 @@
+import os
+
+import pytest
+from small_world import message
+
+import search.run.ended
+from search.run.ended import Ended, note_ended, read_ended
+from search.run.layout import Layout, Outcome
+from search.run.predictions import Footer, Predictions, write_predictions
+
+
+def _finish(run, key, value=0.5, partition="train"):
+    footer = Footer(key, "c", "svm", "svm", {}, partition, ("a", "b"), 0, 3, 2, {"accuracy": value}, wall_s=1.5)
+    none = ((),) * 5
+    return write_predictions(run, Predictions(footer, *none, *_no_rows()))
+
+
+def _no_rows():
+    import numpy as np
+
+    return np.zeros(0, bool), np.zeros((0, 2), np.float32)
+
+
+def _fail(run, key, reason="broken"):
+    Layout(run).write_outcome(Outcome(key, "c", "failed", reason, "svm", "svm", "train"))
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """The files that were really opened."""
+    real, names = search.run.ended._read, []
+
+    def read(run, name, stamp):
+        names.append(name.rsplit("/")[-1])
+        return real(run, name, stamp)
+
+    monkeypatch.setattr(search.run.ended, "_read", read)
+    return names
+
+
+def test_each_file_is_read_once(tmp_path, opened):
+    _finish(tmp_path, "k1")
+    _fail(tmp_path, "k2")
+    first = read_ended(tmp_path)
+    assert [(e.trial_key, e.status, e.value, e.wall_s, e.reason) for e in first] == [
+        ("k1", "finished", 0.5, 1.5, ""), ("k2", "failed", None, 0.0, "broken"),
+    ]
+    assert read_ended(tmp_path) == first and opened == ["k1.parquet", "k2.json"]
+
+
+def test_a_changed_file_is_read_again_and_a_removed_one_forgotten(tmp_path, opened):
+    _finish(tmp_path, "k1", 0.5)
+    _fail(tmp_path, "k2")
+    read_ended(tmp_path)
+    os.utime(_finish(tmp_path, "k1", 0.75), ns=(1, 1))
+    Layout(tmp_path).clear_outcome("k2")
+    (ended,) = read_ended(tmp_path)
+    assert (ended.value, ended.at_s) == (0.75, 1e-9) and opened.count("k1.parquet") == 2
+
+
+def test_a_noted_trial_is_never_opened(tmp_path, opened):
+    _finish(tmp_path, "k1")
+    note_ended(tmp_path, Ended("k1", "c", "svm", "train", "finished", 0.5, 3, 1.5, ""))
+    note_ended(tmp_path, Ended("k2", "c", "svm", "train", "failed", None, 0, 0.0, "its file isn't there yet"))
+    assert [e.value for e in read_ended(tmp_path)] == [0.5] and not opened
+
+
+def test_half_lines_and_a_lost_file_cost_a_reading(tmp_path, opened):
+    for n in range(3):
+        _finish(tmp_path, f"k{n}")
+    whole = read_ended(tmp_path)
+    lines = tmp_path / ".ended.1.jsonl"
+    lines.write_bytes(lines.read_bytes()[:-20])
+    assert read_ended(tmp_path) == whole and len(opened) == 4
+    assert read_ended(tmp_path) == whole and len(opened) == 4
+    lines.write_bytes(b"\xff")
+    assert read_ended(tmp_path) == whole and len(opened) == 7
+
+
+def test_lines_that_are_mostly_outdated_are_written_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(search.run.ended, "_FEW", 1)
+    for _ in range(4):
+        _fail(tmp_path, "k", "again")
+        os.utime(tmp_path / "trials" / "k.json", ns=(_, _))
+        read_ended(tmp_path)
+    for key in "abc":
+        _fail(tmp_path, key)
+    read_ended(tmp_path)
+    for key in "abc":
+        Layout(tmp_path).clear_outcome(key)
+    read_ended(tmp_path)
+    assert len((tmp_path / ".ended.1.jsonl").read_text().split()) == 1
+
+
+def test_a_trial_that_failed_first_and_finished_later_is_finished(tmp_path):
+    _fail(tmp_path, "k1")
+    _finish(tmp_path, "k1")
+    assert [e.status for e in read_ended(tmp_path)] == ["finished"]
+
+
+def test_a_folder_that_cannot_be_written_is_still_read(tmp_path, monkeypatch):
+    _finish(tmp_path, "k1")
+    (tmp_path / ".ended.1.jsonl").mkdir()
+    assert len(read_ended(tmp_path)) == 1 and len(read_ended(tmp_path)) == 1
+
+
+def test_a_broken_prediction_file_is_named(tmp_path):
+    _finish(tmp_path, "k1").write_bytes(b"half")
+    assert "k1.parquet: expected a prediction file" in message(read_ended, tmp_path)

@@ -1,0 +1,110 @@
+import pytest
+from small_world import corpus, message, recipe_file
+
+from features.errors import WrongUse
+from features.files import read_json, write_json
+from search.recipe.recipe import read_recipe
+from search.run.folder import Outcome, RunFolder
+
+
+def stages(trials=2, **entry):
+    return [{"stage": "clips", "entries": {"centroid": {"trials": trials, **entry}}}]
+
+
+def again(run, clips=None, **changes):
+    """Prepare `run` again with another recipe."""
+    recipe = read_recipe(recipe_file(run.path.parent, **changes))
+    return RunFolder.prepare(run.path, recipe, clips or run.clips, run.store)
+
+
+def test_a_run_is_opened_as_it_was_prepared(small_run):
+    run = small_run()
+    assert RunFolder.open(run.path) == run
+    assert len(run.table()) == 20
+
+
+def test_a_run_is_extended(small_run):
+    run = small_run()
+    longer = again(run, stages=stages(trials=9, max_epochs=5, space={"n": [2]}), partitions=["train", "swap"])
+    assert RunFolder.open(run.path) == longer
+    assert longer.recipe.entry("centroid")[1].trials == 9
+
+
+def test_another_seed_or_entry_is_refused(small_run):
+    run = small_run()
+    assert message(again, run, seed=4, error=WrongUse) == (
+        f"{run.path}: this run's seed is 3, but the recipe's is 4; keep it, or start a run in another folder."
+    )
+    assert message(again, run, stages=stages(inputs={"x": "vec:size=5"}), error=WrongUse) == (
+        f"{run.path}: entry 'centroid' was family 'centroid' on x=vec, but the recipe now says family 'centroid' on "
+        "x=vec:size=5; name the new one anew."
+    )
+    assert RunFolder.open(run.path) == run
+
+
+def test_other_clips_are_refused(small_run):
+    run = small_run()
+    other = corpus(run.path.parent, "others")
+    text = message(again, run, clips=other)
+    assert text.startswith(f"{run.path}: this run belongs to clips with the fingerprint {run.clips_fingerprint[:12]}, ")
+    assert text.endswith("use the table that the run was started with, or start a run in another folder.")
+    other.rename(run.clips)
+    assert message(run.table) == text
+
+
+def test_a_bad_partition_is_refused_before_anything_is_written(tmp_path, world):
+    clips = corpus(tmp_path, sizes=(("train", 4),))
+    recipe = read_recipe(recipe_file(tmp_path))
+    text = message(RunFolder.prepare, tmp_path / "run", recipe, clips, tmp_path / "store")
+    assert text.startswith("Partition 'train': its held-out side is empty")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_backbone_needs_stills(small_run):
+    backbone = [{"stage": "backbone", "entries": {"toy_cnn": {"trials": 1}}}]
+    assert message(small_run, stages=backbone, error=WrongUse) == (
+        "Recipe 'small' has a backbone stage, so expected a table of stills (--stills)."
+    )
+    run = small_run(stages=backbone, stills=True)
+    assert run.table("backbone").clips[0].clip_id == "stills-train-0"
+    assert again(run, stages=backbone) == run  # --stills need not be given again
+
+
+def test_other_versions_and_folders_are_told(small_run, tmp_path):
+    run = small_run()
+    write_json(run.path / "run.json", {**read_json(run.path / "run.json", ""), "schema_version": 9})
+    assert "run of schema version 9, but this emofuse reads version 1" in message(RunFolder.open, run.path)
+    assert message(RunFolder.open, tmp_path / "none").endswith(
+        "no such file, expected the description of a run; start one with `emofuse search run`."
+    )
+
+
+def outcome(key, **changes):
+    return Outcome(key, "c", **{"status": "failed", "reason": "diverged", "entry": "e", "family": "f",
+                                "partition": "train", **changes})
+
+
+def test_outcomes(small_run):
+    run = small_run()
+    run.write_outcome(outcome("k1", hyperparameters={"lr": 0.1}), "Traceback ...")
+    run.write_outcome(outcome("k2", status="pruned", epochs=4, value=0.5))
+    assert [o.trial_key for o in run.outcomes()] == ["k1", "k2"]
+    assert run.outcome("k2") == outcome("k2", status="pruned", epochs=4, value=0.5)
+    assert (run.path / "trials" / "k1.txt").read_text() == "Traceback ..."
+    run.prediction("e", "k1").parent.mkdir(parents=True)
+    run.prediction("e", "k1").touch()
+    assert run.finished() == {"k1"}
+    assert [o.trial_key for o in run.outcomes()] == ["k2"]
+    run.clear_outcome("k2")
+    assert run.outcome("k2") is None
+
+
+@pytest.mark.parametrize("text", ["[1]", "{}"])
+def test_a_broken_outcome_is_told(small_run, text):
+    run = small_run()
+    (run.path / "trials").mkdir()
+    (run.path / "trials" / "k.json").write_text(text)
+    assert message(list, run.outcomes()) == (
+        f"{run.path}/trials/k.json: expected a trial's outcome, but got {text}; remove the file, and the trial is "
+        "tried again."
+    )

@@ -1,0 +1,111 @@
+"""The queue: turns, known trials, a configuration as a whole."""
+
+from dataclasses import dataclass
+
+from search.recipe.recipe import Entry
+from search.study.jobs import Ending, Queue, budget, count_points
+
+
+@dataclass(frozen=True)
+class Spec:
+    entry: str
+    point: int
+    partition: str
+
+    @property
+    def trial_key(self):
+        return f"{self.entry}-{self.point}-{self.partition}"
+
+
+class Study:
+    def __init__(self, entry, budget):
+        self.entry, self.budget, self.asked, self.settled = entry, budget, 0, {}
+
+    @property
+    def spent(self):
+        return self.asked >= self.budget
+
+    def ask(self):
+        if self.spent:
+            return None
+        self.asked += 1
+        return self.asked - 1, {"x": self.asked - 1}
+
+    def settle(self, number, ending):
+        self.settled[number] = ending
+
+
+def _queue(budgets, known=None):
+    skipped = []
+    studies = [Study(entry, n) for entry, n in budgets.items()]
+    queue = Queue(
+        studies,
+        lambda entry, point: [Spec(entry, point["x"], partition) for partition in ("train", "swap")],
+        lambda spec: (known or {}).get(spec.trial_key),
+        lambda job, ending: skipped.append((job.key, ending)),
+    )
+    return queue, studies, skipped
+
+
+def _drain(queue):
+    jobs = []
+    while (job := queue.next()) is not None:
+        jobs.append(job)
+    return jobs
+
+
+def test_entries_take_turns_and_none_starves():
+    queue, _, _ = _queue({"a": 2, "b": 4})
+    keys = [job.key for job in _drain(queue)]
+    assert keys == [f"{e}-{n}-{p}" for e, n in ("a0", "b0", "a1", "b1", "b2", "b3") for p in ("train", "swap")]
+    assert queue.exhausted
+
+
+def test_a_configuration_is_worth_its_mean_once_all_partitions_have_ended():
+    queue, (study,), _ = _queue({"a": 1})
+    train, swap = _drain(queue)
+    queue.end(swap, Ending("finished", 0.6, 9))
+    assert study.settled == {}
+    queue.end(train, Ending("finished", 0.4, 7))
+    assert study.settled == {0: Ending("finished", 0.5, 7)}
+
+
+def test_a_failed_partition_fails_the_configuration():
+    queue, (study,), _ = _queue({"a": 1})
+    train, swap = _drain(queue)
+    queue.end(train, Ending("failed", reason="out of memory"))
+    queue.end(swap, Ending("finished", 0.9, 1))
+    assert study.settled[0].status == "failed"
+
+
+def test_known_trials_are_not_handed_out_again():
+    known = {"a-0-train": Ending("finished", 0.4, 3), "a-0-swap": Ending("finished", 0.6, 3)}
+    known["a-1-train"] = Ending("failed", reason="worker died")
+    queue, (study,), _ = _queue({"a": 2}, known)
+    assert [job.key for job in _drain(queue)] == ["a-1-swap"]
+    assert study.settled == {0: Ending("finished", 0.5, 3)}
+
+
+def test_a_pruned_partition_spares_the_others():
+    queue, (study, _), skipped = _queue({"a": 1, "b": 1})
+    train = queue.next()
+    queue.end(train, Ending("pruned", 0.2, 10))
+    assert [job.key for job in _drain(queue)] == ["b-0-train", "b-0-swap"]
+    assert queue.pruned(train) and study.settled == {0: Ending("pruned", 0.2, 10)}
+    ((key, ending),) = skipped
+    assert key == "a-0-swap" and ending.reason == "not started: stopped early on partition train"
+
+
+def test_put_back_is_handed_out_first():
+    queue, _, _ = _queue({"a": 1})
+    job = queue.next()
+    queue.put_back(job)
+    assert not queue.exhausted and queue.next() == job
+
+
+def test_budget_of_a_small_space():
+    entry = Entry(name="s", family="audio_lstm", trials=7, fixed={})
+    assert budget(entry) == 7
+    everything = {name: value for name, value in entry.record().published[0].items()}
+    assert budget(entry.model_copy(update={"fixed": everything})) == 1
+    assert count_points({}) == 1

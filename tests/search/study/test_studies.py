@@ -1,0 +1,131 @@
+"""What comes next: the same whatever finishes first, and after a restart."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.errors import EmofuseError
+from models.space import Choice, Float, Int
+from search.study.jobs import Ending, count_points
+from search.study.studies import LAG, EntryStudy, open_journal, suggest
+
+SPACE = {"lr": Float(1e-4, 1e-1, log=True), "hidden": Int(8, 64), "kernel": Choice(("linear", "rbf"))}
+PUBLISHED = ({"lr": 1e-2, "hidden": 32, "kernel": "rbf"}, {"lr": 1e-3, "hidden": 16, "kernel": "linear"})
+
+
+def _study(folder, budget=24, sampler="tpe", seed=1, **other):
+    return EntryStudy(
+        open_journal(folder / "study.journal"), "lstm", SPACE, budget=budget, seed=seed, published=PUBLISHED,
+        sampler=sampler, **other,
+    )
+
+
+def _score(point):
+    return 1 / (1 + abs(point["hidden"] - 40)) + (point["kernel"] == "rbf")
+
+
+def _run(study, order=0, at_once=5, stop_after=None):
+    """Ask and settle in a shuffled order with `at_once` configurations under way; the points in the order of asking."""
+    shuffled, points, under_way = random.Random(order), [], []
+    while not (study.spent and not under_way):
+        asked = study.ask() if len(under_way) < at_once else None
+        if asked:
+            points.append(asked[1])
+            under_way.append(asked)
+        if stop_after is not None and len(points) >= stop_after:
+            break
+        if asked is None:
+            number, point = under_way.pop(shuffled.randrange(len(under_way)))
+            study.settle(number, Ending("finished", _score(point), 3))
+    return points
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_published_points_come_first_and_no_point_twice(tmp_path, sampler):
+    points = _run(_study(tmp_path, sampler=sampler))
+    assert points[:2] == list(PUBLISHED)
+    assert len(points) == len({tuple(point.items()) for point in points}) == 24
+
+
+@settings(max_examples=8, deadline=None)
+@given(order=st.integers(0, 1000), at_once=st.integers(1, 30))
+def test_points_do_not_depend_on_what_finishes_first(tmp_path_factory, order, at_once):
+    folder = tmp_path_factory.mktemp("order")
+    assert _run(_study(folder), order, at_once) == _run(_study(tmp_path_factory.mktemp("one"), seed=1), 0, 1)
+
+
+def test_tpe_learns_from_results_and_waits_for_them(tmp_path):
+    study = _study(tmp_path, budget=60)
+    for _ in range(LAG + 1):
+        assert study.ask() is not None
+    assert study.ask() is None and not study.spent
+    study.settle(0, Ending("finished", 0.5, 1))
+    assert study.ask() is not None
+    points = _run(_study(tmp_path, budget=60))
+    assert sum(point["kernel"] == "rbf" for point in points[-20:]) > 14
+
+
+def test_other_seeds_and_entries_draw_other_points():
+    drawn = [suggest(SPACE, [], {}, seed=seed, entry=entry, tpe=False) for seed in (0, 1) for entry in ("a", "b")]
+    assert len({tuple(point.items()) for point in drawn}) == 4
+
+
+def test_small_space_is_searched_to_its_end(tmp_path):
+    space = {"kernel": Choice(("linear", "rbf")), "degree": Int(1, 3)}
+    assert count_points(space) == 6
+    study = EntryStudy(open_journal(tmp_path / "j"), "svm", space, budget=6, seed=0, sampler="tpe")
+    assert len({tuple(study.ask()[1].items()) for _ in range(6)}) == 6
+    assert study.ask() is None
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_killed_study_goes_on_where_it_stood(tmp_path, sampler):
+    whole = _run(_study(tmp_path / "a", sampler=sampler))
+    killed = _run(_study(tmp_path / "b", sampler=sampler), stop_after=13)
+    assert killed == whole[:13]
+    assert _run(_study(tmp_path / "b", sampler=sampler)) == whole
+
+
+def test_lost_journal_and_larger_budget_keep_the_points(tmp_path):
+    short = _run(_study(tmp_path / "a", budget=12, sampler="tpe"))
+    longer = _run(_study(tmp_path / "a", budget=24, sampler="tpe"), order=3)
+    assert longer[:12] == short
+    assert _run(_study(tmp_path / "b", budget=24, sampler="tpe"), order=9) == longer
+
+
+def test_journal_keeps_how_configurations_ended(tmp_path):
+    import optuna
+
+    study = _study(tmp_path, budget=4)
+    for ending in (Ending("finished", 0.5, 3), Ending("pruned", 0.2, 10), Ending("failed"), None):
+        number, _ = study.ask()
+        if ending:
+            study.settle(number, ending)
+    (name,) = optuna.get_all_study_names(open_journal(tmp_path / "study.journal"))
+    stored = optuna.load_study(study_name=name, storage=open_journal(tmp_path / "study.journal"))
+    assert [trial.state.name for trial in stored.trials] == ["COMPLETE", "PRUNED", "FAIL", "RUNNING"]
+    assert stored.best_value == 0.5
+
+
+def test_half_a_line_and_a_lock_of_a_killed_driver_are_cleared_away(tmp_path):
+    journal = tmp_path / "study.journal"
+    before = _run(_study(tmp_path), stop_after=5)
+    with journal.open("ab") as file:
+        file.write(b'{"op_code": 4, "wor')
+    (tmp_path / "study.journal.lock").symlink_to(journal)
+    assert _run(_study(tmp_path))[:5] == before
+
+
+def test_broken_journal_is_told(tmp_path):
+    (tmp_path / "study.journal").write_text("not a journal\nat all\n")
+    with pytest.raises(EmofuseError, match="move it away and run the same command"):
+        open_journal(tmp_path / "study.journal")
+
+
+def test_changed_space_starts_a_new_study(tmp_path):
+    _run(_study(tmp_path, budget=4))
+    narrow = SPACE | {"kernel": Choice(("linear",))}
+    study = EntryStudy(open_journal(tmp_path / "study.journal"), "lstm", narrow, budget=4, seed=1)
+    assert {study.ask()[1]["kernel"] for _ in range(4)} == {"linear"}
