@@ -85,7 +85,7 @@ def _recipe(out: Path, seed: int) -> Path:
     """The demo's recipe at this seed, written beside the run."""
     from importlib.resources import files
 
-    text = (files("ensembles") / "demo_recipe.yaml").read_text(encoding="utf-8")
+    text = (files("ensembles.cli") / "demo_recipe.yaml").read_text(encoding="utf-8")
     path = out / "recipe.yaml"
     text = text.replace("seed: 1", f"seed: {seed}")
     if path.exists() and path.read_text() != text:
