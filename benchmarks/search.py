@@ -166,7 +166,7 @@ def gap(trials: int) -> None:
 
 def status(many: int) -> None:
     """The command itself, start of Python included."""
-    from search.recipe.recipe import read_recipe
+    from search.recipe.reading import read_recipe
     from search.run.folder import RunFolder
     from search.run.predictions import Footer, Predictions, write_predictions
 

@@ -5,7 +5,6 @@ from functools import cache
 from importlib import import_module
 from types import MappingProxyType
 
-import models.families
 from features.names import unknown_name
 from models.family import Family
 
@@ -14,7 +13,7 @@ from models.family import Family
 def families() -> MappingProxyType[str, Family]:
     """All families by name. Two of the same name are an error of the program, told with both modules."""
     found: dict[str, tuple[Family, str]] = {}
-    for info in pkgutil.iter_modules(models.families.__path__):
+    for info in pkgutil.iter_modules(import_module("models.families").__path__):
         if info.name.startswith("_"):
             continue
         family: Family = import_module(f"models.families.{info.name}").FAMILY

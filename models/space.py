@@ -1,5 +1,6 @@
 """Search spaces as plain data: no lambdas, no nesting, so that they can be printed, stored and checked."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -85,3 +86,16 @@ def check_point(space: Space, point: Mapping[str, Any], of: str) -> None:
 def space_as_data(space: Space) -> dict[str, dict[str, Any]]:
     """The space as JSON-ready data: `{"lr": {"kind": "float", "low": ..., "high": ..., "log": true}}`."""
     return {name: {"kind": type(p).__name__.lower(), **asdict(p)} for name, p in space.items()}
+
+
+def count_points(space: Space) -> float:
+    """How many different points a space has; infinite with a real-valued hyperparameter."""
+    return math.prod(_count(parameter) for parameter in space.values())
+
+
+def _count(parameter: Parameter) -> float:
+    if isinstance(parameter, Choice):
+        return len(parameter.values)
+    if parameter.low == parameter.high:
+        return 1
+    return math.inf if isinstance(parameter, Float) else parameter.high - parameter.low + 1

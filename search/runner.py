@@ -4,109 +4,28 @@ The run's folder is the truth: what lies there is not done again, so the same co
 search.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Protocol
 
 from features.progress import say
 from features.unwritable import writing
-from models.family import Resources
-from models.pulse import Stopped
-from search.cluster.capacity import Capacity
 from search.cluster.interrupts import Interrupts
-from search.cluster.tune import connected, run_jobs
+from search.cluster.workers import Workers
 from search.recipe.inputs import source, split_layer
-from search.recipe.recipe import Asha, Recipe
+from search.recipe.recipe import Recipe
 from search.run.folder import RunFolder
+from search.run.lock import exclusive
 from search.run.remote import remote_of
 from search.study.activations import ensure_entry_activations
 from search.study.encoders import train_encoders
-from search.study.jobs import Job, Source
+from search.study.plan import entry_spec
 from search.study.retries import failed_outcomes, queue_retries
-from search.study.stage_jobs import StageJobs, ending_of
+from search.study.stage_jobs import StageJobs
 from search.study.studies import open_journal
-from search.trial.attempts import attempt_trial
 from search.trial.heartbeats import searching
-from search.trial.remote_trial import attempt_remote_trial
-from search.trial.trial import TrialResult, entry_spec
-from search.watch.status import Status, exclusive, read_status
+from search.watch.status import Status, read_status
 from search.watch.status_view import stopped_text
-
-
-class Trials(Source, Protocol):
-    """A source of jobs that `Workers` can train."""
-
-    run: RunFolder
-
-    @property
-    def asha(self) -> Asha | None:
-        """When trials may be stopped early; None: never."""
-        ...
-
-    @property
-    def max_epochs(self) -> Mapping[str, int]:
-        """The longest that a trial of each entry can train."""
-        ...
-
-    @property
-    def requests(self) -> Mapping[str, Resources]:
-        """What each trial of an entry asks of a node: of these jobs, and of those that follow."""
-        ...
-
-    def place(self, capacity: Capacity) -> None:
-        """From now on ask for no more than these machines have."""
-        ...
-
-
-class Workers:
-    """Who trains: Ray's processes (on this machine with `cpus` CPUs, or the cluster at `address`), or this process.
-
-    `most` bounds how many trials run at once, whatever there is room for.
-    """
-
-    def __init__(
-        self, address: str | None = None, cpus: int | None = None, in_process: bool = False, most: int | None = None
-    ):
-        self._address, self._cpus, self._in_process, self._most = address, cpus, in_process, most
-        self._ray = ExitStack()
-        self._capacity: Capacity | None = None
-
-    def __enter__(self) -> "Workers":
-        return self
-
-    @property
-    def dashboard(self) -> str:
-        """The address of Ray's dashboard; empty where there is none."""
-        return self._capacity.dashboard if self._capacity else ""
-
-    def __exit__(self, *error: object) -> None:
-        self._ray.close()
-        self._capacity = None
-
-    def train(self, jobs: Trials, interrupts: Interrupts) -> None:
-        """Train all trials of `jobs`; Ray is started when the first one is there."""
-        job = jobs.next()
-        if self._in_process:
-            while job is not None:
-                with interrupts.deferred(), suppress(Stopped):
-                    jobs.end(job, ending_of(_attempt(jobs.run, job)))
-                job = jobs.next()
-        elif job is not None:
-            jobs.put_back(job)
-            if self._capacity is None:
-                self._capacity = self._ray.enter_context(connected(jobs.run.path, self._address, self._cpus))
-                interrupts.install()  # Ray has put its own in place
-            self._capacity.refuse_unmet(jobs.requests)
-            jobs.place(replace(self._capacity, asked=tuple(jobs.requests.values())))
-            with interrupts.deferred():
-                run_jobs(jobs, replace(self._capacity, most=self._most), jobs.asha, jobs.max_epochs, jobs.run.path)
-
-
-def _attempt(run: RunFolder, job: Job) -> TrialResult:
-    remote = remote_of(run.path)
-    return attempt_remote_trial(remote.uri, job.spec) if remote else attempt_trial(job.spec)
 
 
 def run_search(

@@ -10,11 +10,12 @@ from pathlib import Path
 from features.clips import read_clips, write_clips
 from features.extract import extract
 from features.sets import set_names
+from search.cluster.workers import Workers
 from search.recipe.checks import check_recipe
 from search.recipe.inputs import canonical_spec, source, split_layer
 from search.recipe.recipe import Entry, Folds, Recipe, Stage, StageName, recipe_of_data
 from search.recipe.yaml_files import read_yaml
-from search.runner import Workers, run_search
+from search.runner import run_search
 from search.watch.status import Status
 
 EPOCHS = 2

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from search.recipe.inputs import selected, whitening
-from search.recipe.recipe import read_recipe
+from search.recipe.reading import read_recipe
 
 ROOT = Path(__file__).parents[1]
 IMPORTED = frozenset({"afew_faces_224_colour", "fer2013_100", "fer2013_224_colour"})

@@ -8,8 +8,9 @@ from ensembles.fitting.leaderboard import leaderboard
 from features.clips import hash_media, read_clips, write_clips
 from features.datasets import read_dataset
 from features.extract import extract
+from search.cluster.workers import Workers
 from search.recipe.inputs import source
-from search.runner import Workers, run_search
+from search.runner import run_search
 from search.smoke import read_smoke_recipe
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "ravdess_families.yaml"

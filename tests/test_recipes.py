@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from features.sets import get_set, set_names
-from search.recipe.recipe import read_recipe
-from search.runner import Workers
+from search.cluster.workers import Workers
+from search.recipe.reading import read_recipe
 from search.smoke import read_smoke_recipe, run_smoke
 
 ROOT = Path(__file__).parents[1]

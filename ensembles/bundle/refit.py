@@ -12,8 +12,8 @@ from ensembles.fitting.ensemble import Ensemble
 from features.errors import EmofuseError
 
 if TYPE_CHECKING:
+    from search.cluster.workers import Workers
     from search.run.folder import RunFolder
-    from search.runner import Workers
     from search.trial.trial import TrialResult
 
 
@@ -23,9 +23,8 @@ def refit(run: "RunFolder", ensemble: Ensemble, workers: "Workers") -> Ensemble:
     Errors: a member whose trials were imported from another tool (there is nothing to train); a refit that failed.
     """
     from search.run.predictions import read_footer
-    from search.study.plan import encoder_refits
+    from search.study.plan import encoder_refits, refit_spec
     from search.study.refits import train_refits
-    from search.trial.trial import refit_spec
 
     specs = []
     encoders = {}

@@ -24,8 +24,8 @@ def refit(
     from ensembles.bundle.refit import refit as refit_members
     from ensembles.bundle.refit import score_refits
     from ensembles.fitting.ensemble import ensemble_path, open_ensemble, percent, write_ensemble
+    from search.cluster.workers import Workers
     from search.run.folder import RunFolder
-    from search.runner import Workers
 
     ensemble = open_ensemble(run, name)
     refitted = refit_members(RunFolder.open(run), ensemble, Workers(address, cpus, in_process))

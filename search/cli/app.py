@@ -15,7 +15,7 @@ from search.run.remote import search_path, shown
 from search.watch.dashboard import dashboard
 
 if TYPE_CHECKING:
-    from search.runner import Workers
+    from search.cluster.workers import Workers
 
 search_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and watch searches over families.")
 search_app.command()(status)
@@ -59,9 +59,11 @@ def run(
     To see whether a recipe works at all:  emofuse search run recipes/ravdess_audio.yaml --smoke
     """
     from features.errors import WrongUse
-    from search.recipe.recipe import read_recipe
+    from search.cluster.workers import Workers
+    from search.recipe.reading import read_recipe
     from search.recipe.weights import parse_weights
-    from search.runner import Workers, run_search
+    from search.runner import run_search
+    from search.watch.status_view import table
 
     if in_process and (address or cpus or max_concurrent):
         raise WrongUse("--in-process trains in this process alone: leave out --address, --cpus and --max-concurrent.")
@@ -86,7 +88,7 @@ def run(
         workers=Workers(address, cpus, in_process, max_concurrent),
         retry_failed=retry_failed,
     )
-    print(status.table())
+    print(table(status))
     status.check()
     print(f"\nNext: {status.next_command(shown(out))}")
 
@@ -96,11 +98,12 @@ def _try_out(recipe: Path, out: Path | None, workers: "Workers") -> None:
     import tempfile
 
     from search.smoke import read_smoke_recipe, run_smoke
+    from search.watch.status_view import table
 
     small = read_smoke_recipe(recipe)
     folder = out or Path(tempfile.mkdtemp(prefix="emofuse-smoke-"))
     status = run_smoke(small, folder / "data", folder / "run", workers)
-    print(status.table())
+    print(table(status))
     status.check()
     print(f"\nThe recipe works: its clips, features and run lie in {folder}")
 

@@ -28,7 +28,7 @@ def doctor(
     Example:  emofuse search doctor recipes/start.yaml --clips clips.parquet --features store -o run --address auto
     """
     from search.cluster.doctor import Patient, examine
-    from search.recipe.recipe import read_recipe
+    from search.recipe.reading import read_recipe
     from search.run.remote import is_uri
 
     place = out if out is None or is_uri(out) else str(Path(out).resolve())

@@ -22,9 +22,9 @@ def retry(
     Example:  emofuse search retry run --kind hung --kind lost
     """
     from search.run.folder import RunFolder
+    from search.run.lock import exclusive
     from search.study.retries import failed_outcomes, queue_retries
     from search.study.studies import open_journal
-    from search.watch.status import exclusive
 
     folder = RunFolder.open(run)
     with exclusive(folder.path):

@@ -19,7 +19,7 @@ from search.recipe.estimate import disk_need
 from search.recipe.inputs import source, split_layer
 from search.recipe.recipe import Recipe
 from search.run.remote import is_uri
-from search.watch.status import is_running
+from search.trial.heartbeats import is_running
 
 # What must be the same everywhere, or trials compute (or pickle) something else.
 _COMPARED = ("python", "ray", "torch", "optuna", "numpy", "emofuse")

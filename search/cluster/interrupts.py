@@ -15,6 +15,7 @@ from typing import Any
 from features.errors import EmofuseError
 from features.progress import say
 from models import pulse
+from search.run.layout import Layout
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A signal to the whole process group (a batch system's) strikes Ray's own processes too, and Ray then waits for them.
@@ -25,11 +26,6 @@ class _Terminated(BaseException):
     """Raised where SIGTERM struck; no Exception, so that a trial does not count as failed."""
 
 
-def stop_file(run: Path) -> Path:
-    """The file that is there while a search is stopping."""
-    return run / ".stop"
-
-
 class Interrupts:
     """While entered, signals stop the search on `run`: at once, or inside `deferred` after the running epochs.
 
@@ -37,7 +33,7 @@ class Interrupts:
     """
 
     def __init__(self, run: Path) -> None:
-        self._file = stop_file(run)
+        self._file = Layout(run).stop_file
         self._requested: int | None = None
         self._reason: EmofuseError | None = None
         self._deferred = False

@@ -3,19 +3,16 @@
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from typing import TYPE_CHECKING
 
 from features.errors import EmofuseError, WrongUse
 from features.names import unknown_name
 from models.family import Family
 from search.recipe import inputs, overrides
+from search.recipe.recipe import Entry, Recipe, StageName
 from search.recipe.yaml_files import where
 
-if TYPE_CHECKING:  # recipes are read through this module
-    from search.recipe.recipe import Entry, Recipe, StageName
 
-
-def check_recipe(recipe: "Recipe", source: str, imported: frozenset[str] = frozenset()) -> None:
+def check_recipe(recipe: Recipe, source: str, imported: frozenset[str] = frozenset()) -> None:
     """Refuse unknown families, inputs, hyperparameters and feature sets; `imported` are the store's own sets."""
     names = recipe.partition_names("clips")
     double = {name for name in names if names.count(name) > 1}
@@ -45,8 +42,8 @@ def check_recipe(recipe: "Recipe", source: str, imported: frozenset[str] = froze
 
 
 def _check_entry(
-    stage: "StageName",
-    entry: "Entry",
+    stage: StageName,
+    entry: Entry,
     backbones: Mapping[str, Family],
     clip_entries: AbstractSet[str],
     imported: frozenset[str],
@@ -109,7 +106,7 @@ def _check_entry(
             raise WrongUse(f"Hyperparameter {name!r}: {error}") from None
 
 
-def _check_member(slot: str, member: str, entry: "Entry", clip_entries: AbstractSet[str]) -> None:
+def _check_member(slot: str, member: str, entry: Entry, clip_entries: AbstractSet[str]) -> None:
     """Refuse what is no earlier entry of stage `clips`, and one that is listed twice."""
     if member not in clip_entries:
         raise WrongUse(

@@ -11,7 +11,6 @@ from features.store import open_set
 from models.family import Backbone, Context, Model
 from search.recipe.inputs import selected, source, split_layer, whitening
 from search.recipe.recipe import Entry, Recipe
-from search.study.jobs import budget
 
 # A trial's own files beside its probabilities: footer, learning curve, its share of the journal.
 _PER_TRIAL_MB = 0.02
@@ -62,7 +61,7 @@ def disk_need(recipe: Recipe, store: Path, clips: ClipTable, stills: ClipTable |
     backbones: dict[str, Entry] = {}
     for stage, entry in recipe.all_entries():
         table = stills if stage == "backbone" and stills is not None else clips
-        trials = budget(entry) * len(recipe.partition_names(stage))
+        trials = entry.budget * len(recipe.partition_names(stage))
         predictions += trials * (len(table) * 4 * (len(table.classes) + 1) / 2**20 + _PER_TRIAL_MB)
         for spec in map(source, entry.input_specs().values()):
             layer = split_layer(spec)

@@ -4,7 +4,6 @@ A recipe is plain data (YAML). What it says of families is checked when it is re
 """
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -14,11 +13,9 @@ from features.errors import WrongUse
 from features.names import unknown_name
 from models import registry
 from models.family import Family, Resources, Task
-from models.space import Float, Int, Parameter, Scalar, Space
+from models.space import Float, Int, Parameter, Scalar, Space, count_points
 from search.recipe import inputs, overrides
-from search.recipe.checks import check_recipe
-from search.recipe.weights import place_weights
-from search.recipe.yaml_files import read_yaml, sentence
+from search.recipe.yaml_files import sentence
 
 StageName = Literal["backbone", "clips", "fusion"]
 Count = Annotated[int, Field(strict=True, gt=0)]
@@ -151,6 +148,11 @@ class Entry(_Data):
                 points.append(point)
         return tuple(points[: self.trials])
 
+    @property
+    def budget(self) -> int:
+        """How many configurations it gets: its `trials`, or all points of a small space."""
+        return int(min(self.trials, count_points(self.effective_space())))
+
     def request(self) -> Resources:
         """What one trial asks of a node."""
         own, wish = self.record().resources, self.resources
@@ -243,14 +245,3 @@ def recipe_of_data(data: Any, source: str) -> Recipe:
         return Recipe.model_validate(data)
     except ValidationError as error:
         raise WrongUse(f"{source}: {sentence(error)}") from None
-
-
-def read_recipe(path: Path, store: Path | None = None, weights: Mapping[str, Path] | None = None) -> Recipe:
-    """Read and check a recipe; every mistake is one WrongUse sentence.
-
-    `store` is the feature store whose imported sets the recipe may name besides those that can be extracted. `weights`
-    are files of pretrained parameters by entry, in place of those that the recipe names.
-    """
-    recipe = place_weights(recipe_of_data(read_yaml(path, "a recipe"), str(path)), path.parent, weights or {})
-    check_recipe(recipe, str(path), inputs.imported_sets(store))
-    return recipe

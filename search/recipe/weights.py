@@ -2,14 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from features.errors import EmofuseError, WrongUse
 from features.files import file_sha256
-
-if TYPE_CHECKING:  # recipes use this module
-    from search.recipe.recipe import Entry, Recipe
-    from search.run.spec import TrialSpec
+from search.recipe.recipe import Entry, Recipe
 
 
 def parse_weights(items: Sequence[str]) -> dict[str, Path]:
@@ -23,12 +19,12 @@ def parse_weights(items: Sequence[str]) -> dict[str, Path]:
     return files
 
 
-def place_weights(recipe: "Recipe", folder: Path, given: Mapping[str, Path]) -> "Recipe":
+def place_weights(recipe: Recipe, folder: Path, given: Mapping[str, Path]) -> Recipe:
     """The recipe with absolute paths: its own start at `folder`, and those `given` by entry take their place."""
     for name in given:
         recipe.entry(name)
 
-    def placed(entry: "Entry") -> "Entry":
+    def placed(entry: Entry) -> Entry:
         path = given.get(entry.name) or (folder / entry.weights if entry.weights else None)
         source = None if entry.name in given else entry.weights_from
         return entry.model_copy(update={"weights": str(path.resolve()) if path else None, "weights_from": source})
@@ -40,23 +36,10 @@ def place_weights(recipe: "Recipe", folder: Path, given: Mapping[str, Path]) -> 
     return recipe.model_copy(update={"stages": stages})
 
 
-def weights_digest(entry: "Entry") -> str:
+def weights_digest(entry: Entry) -> str:
     """sha256 (hex) of the entry's file, empty where it has none."""
     if not entry.weights:
         return ""
     if not Path(entry.weights).is_file():
         raise EmofuseError(f"Entry {entry.name!r}: {entry.weights}: no such file, expected pretrained weights.")
     return file_sha256(Path(entry.weights))
-
-
-def trial_weights(spec: "TrialSpec") -> Path | None:
-    """The trial's file, or None; one that isn't what the trial was planned with is refused."""
-    if not spec.weights:
-        return None
-    path = Path(spec.weights)
-    if not path.is_file() or file_sha256(path) != spec.weights_sha256:
-        raise EmofuseError(
-            f"{path}: expected the pretrained weights that the trial was planned with (sha256 "
-            f"{spec.weights_sha256[:12]}), but the file is another one, or not there."
-        )
-    return path

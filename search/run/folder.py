@@ -12,7 +12,6 @@ from search.recipe.recipe import Recipe, StageName, recipe_of_data
 from search.run.layout import Layout, Outcome
 from search.run.partitions import make_partition
 from search.run.planned import Planned
-from search.study.jobs import budget
 
 __all__ = ["Layout", "Outcome", "RunFolder"]
 
@@ -92,7 +91,7 @@ class RunFolder(Layout):
         """What the recipe asks for, entry by entry."""
         return tuple(
             Planned(
-                stage, entry.name, entry.family, budget(entry), self.recipe.partition_names(stage), entry.continuous
+                stage, entry.name, entry.family, entry.budget, self.recipe.partition_names(stage), entry.continuous
             )
             for stage, entry in self.recipe.all_entries()
         )

@@ -47,6 +47,11 @@ class Layout:
         """Optuna's journal file."""
         return self.path / "study.journal"
 
+    @property
+    def stop_file(self) -> Path:
+        """The file that is there while a search is stopping; workers on whatever host look for it."""
+        return self.path / ".stop"
+
     def prediction(self, entry: str, trial_key: str) -> Path:
         """The trial's prediction file."""
         return prediction_path(self.path, entry, trial_key)

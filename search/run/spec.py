@@ -65,6 +65,12 @@ class TrialSpec:
         return "CCC" if self.annotations else "accuracy"
 
     @property
+    def used_batch(self) -> int | None:
+        """The batch size that the trial is trained with; None for a family that has none."""
+        asked = self.hyperparameters.get("batch_size")
+        return self.batch_size if self.batch_size is not None and asked is not None else asked
+
+    @property
     def config_key(self) -> str:
         """The key that one configuration has on all partitions.
 

@@ -15,7 +15,8 @@ from models.registry import get_family
 from search.recipe.inputs import canonical_spec, layer_name, selected, source, split_layer
 from search.recipe.recipe import Entry, Recipe
 from search.run.folder import RunFolder
-from search.run.predictions import Footer, prediction_files, read_footer
+from search.run.predictions import Footer
+from search.study.best import best_backbone
 from search.study.selected import select
 from search.trial.hygiene import clean_process, pick_device
 
@@ -38,18 +39,6 @@ class Source:
         """The activations' key, given the key of the images' set."""
         cut = {"selected": self.selected} if self.selected else {}
         return content_key({"backbone": self.backbone, "layer": self.layer, "images": images_key, **cut})
-
-
-def best_backbone(run: RunFolder, name: str) -> Footer:
-    """The finished backbone trial of entry or family `name` with the best held-out accuracy; ties: lower log loss."""
-    footers = [footer for path in prediction_files(run.path) if (footer := read_footer(path)).stage == "backbone"]
-    found = [footer for footer in footers if name in (footer.entry, footer.family)]
-    if not found:
-        raise EmofuseError(
-            f"{run.path}: no trial of backbone {name!r} has finished, so its layers can't be read; "
-            "see `emofuse search status` for what became of them."
-        )
-    return min(found, key=lambda f: (-f.metrics["accuracy"], f.metrics["log_loss"], f.trial_key))
 
 
 def image_spec(recipe: Recipe, backbone: Footer) -> str:

@@ -15,8 +15,8 @@ from search.recipe.weights import weights_digest
 from search.run.folder import RunFolder
 from search.run.predictions import Footer, read_footer
 from search.run.spec import TrialSpec
-from search.study.activations import activation_key, best_backbone
-from search.study.encoders import best_trials
+from search.study.activations import activation_key
+from search.study.best import best_backbone, best_trials
 from search.trial.data import open_input
 
 

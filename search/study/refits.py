@@ -3,25 +3,24 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from features.errors import EmofuseError
 from features.progress import say
 from models.family import Resources
 from search.cluster.capacity import Capacity
 from search.cluster.interrupts import Interrupts
+from search.cluster.jobs import Job
+from search.cluster.workers import Workers
+from search.run.ending import Ending
 from search.run.folder import RunFolder
 from search.run.remote import remote_of
-from search.study.jobs import Ending, Job
+from search.run.spec import TrialSpec
 from search.trial.attempts import after_loss
-from search.trial.trial import TrialResult, TrialSpec, finished_result
-
-if TYPE_CHECKING:
-    from search.runner import Workers
+from search.trial.trial import TrialResult, finished_result
 
 
 class Refits:
-    """A list of trials as a source of jobs (search.runner.Trials); a failed one is said and kept as an outcome."""
+    """A list of trials as a `Source` of jobs; a failed one is said and kept as an outcome."""
 
     def __init__(self, run: RunFolder, specs: Sequence[TrialSpec], interrupts: Interrupts):
         self.run, self._interrupts = run, interrupts
@@ -60,6 +59,10 @@ class Refits:
             return job
         return replace(job, spec=self._capacity.place(job.spec))
 
+    def peek(self) -> Job | None:
+        """The trial that `next` would hand out."""
+        return self._waiting[0] if self._waiting else None
+
     def put_back(self, job: Job) -> None:
         """Hand `job` out again."""
         self._waiting.appendleft(job)
@@ -94,7 +97,7 @@ class Refits:
             say(f"{job}: {told}")
 
 
-def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: "Workers") -> list[TrialResult]:
+def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: Workers) -> list[TrialResult]:
     """Train `specs` (finished ones are kept as they are); their results in order, failed ones with a reason."""
     todo = {spec.trial_key: spec for spec in specs if finished_result(spec) is None}
     reasons: dict[str, str] = {}

@@ -13,6 +13,7 @@ from features.errors import EmofuseError, WrongUse
 from features.files import replacing_folder
 from search.run.folder import RunFolder
 from search.run.layout import Layout
+from search.run.lock import exclusive
 from search.run.predictions import (
     Footer,
     Predictions,
@@ -26,7 +27,6 @@ from search.study.plan import entry_spec, stored_spec
 from search.study.retries import MIN_KEY, entry_study
 from search.study.studies import open_journal
 from search.trial.trial import train_into
-from search.watch.status import exclusive
 
 
 @dataclass(frozen=True)

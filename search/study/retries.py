@@ -11,7 +11,6 @@ from features.names import unknown_name
 from search.recipe.recipe import Entry
 from search.run.failures import KINDS
 from search.run.folder import Outcome, RunFolder
-from search.study.jobs import budget
 from search.study.studies import EntryStudy
 
 # A shorter beginning of a key is too likely to be another trial's.
@@ -21,7 +20,7 @@ MIN_KEY = 6
 def entry_study(run: RunFolder, entry: Entry, journal: JournalStorage) -> EntryStudy:
     """The entry's study."""
     return EntryStudy(
-        journal, entry.name, entry.effective_space(), budget=budget(entry), seed=run.recipe.seed,
+        journal, entry.name, entry.effective_space(), budget=entry.budget, seed=run.recipe.seed,
         published=entry.published_points(), sampler=run.recipe.sampler, identity=entry.record().version,
     )
 

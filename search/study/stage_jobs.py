@@ -12,19 +12,23 @@ from models.family import Resources
 from models.space import Scalar
 from search.cluster.capacity import Capacity
 from search.cluster.interrupts import Interrupts
+from search.cluster.jobs import Job
 from search.recipe.recipe import Asha, Stage
 from search.run.ended import Ended, note_ended
+from search.run.ending import Ending, ended_outcome
 from search.run.folder import RunFolder
 from search.run.keeping import Keeper
 from search.run.remote import remote_of
-from search.study.jobs import Ending, Job, Queue, budget
+from search.run.spec import TrialSpec
+from search.study.plan import entry_spec
+from search.study.queue import Queue
 from search.study.retries import entry_study
-from search.trial.attempts import after_loss, ended_outcome
-from search.trial.trial import TrialResult, TrialSpec, entry_spec, finished_result
+from search.trial.attempts import after_loss
+from search.trial.trial import finished_result
 
 
 class StageJobs:
-    """One stage's trials (a `Trials`): hands them out, records how they end, and says so."""
+    """One stage's trials (a `Source`): hands them out, records how they end, and says so."""
 
     def __init__(self, run: RunFolder, stage: Stage, journal: JournalStorage, interrupts: Interrupts):
         self.run, self.stage, self._interrupts = run, stage, interrupts
@@ -33,7 +37,7 @@ class StageJobs:
         self._outcomes = {outcome.trial_key: outcome for outcome in run.outcomes()}
         self._capacity: Capacity | None = None
         self._keeper = Keeper(run)
-        self._total = sum(budget(entry) for entry in stage.entries.values()) * len(self._partitions)
+        self._total = sum(entry.budget for entry in stage.entries.values()) * len(self._partitions)
         self._ended = 0
         self._best: dict[tuple[str, str], float] = {}
         self._queue = Queue([entry_study(run, entry, journal) for entry in stage.entries.values()],
@@ -73,6 +77,10 @@ class StageJobs:
             self.give_up(error)
             return None
         return replace(job, spec=self._capacity.place(spec) if self._capacity else spec)
+
+    def peek(self) -> Job | None:
+        """The trial that `next` would hand out, or None when there is none now."""
+        return self._queue.peek()
 
     def put_back(self, job: Job) -> None:
         """Hand `job` out again."""
@@ -116,7 +124,7 @@ class StageJobs:
         done = finished_result(spec)
         outcome = self._outcomes.get(spec.trial_key)
         if done is not None:
-            ending = ending_of(done)
+            ending = done.ending
         elif outcome is not None:
             ending = Ending(outcome.status, outcome.value, outcome.epochs, 0.0, outcome.reason, outcome.kind)
         else:
@@ -147,11 +155,6 @@ class StageJobs:
         before = self._best.get((spec.entry, spec.partition))
         self._best[spec.entry, spec.partition] = ending.value if before is None else max(before, ending.value)
         return before is not None and ending.value > before
-
-
-def ending_of(result: TrialResult) -> Ending:
-    """How the trial with this result ended."""
-    return Ending(result.status, result.value, result.epochs, result.wall_s, result.reason, result.kind)
 
 
 def _told(job: Job, ending: Ending, best: bool) -> str:

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from features.errors import EmofuseError
 from features.files import canonical_json, content_key
 from models.space import Choice, Float, Parameter, Scalar, Space, space_as_data
-from search.study.jobs import Ending
+from search.run.ending import Ending
 
 # TPE asks for configuration n once all before n - LAG have ended: with it, LAG + 1 configurations run side by side.
 LAG = 8

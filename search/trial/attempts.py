@@ -7,13 +7,12 @@ from pathlib import Path
 from features.progress import say
 from features.unwritable import unwritable, writing
 from models.family import Report
+from search.run.ending import Ending, ended_outcome
 from search.run.failures import Kind, kind_of, out_of_memory_reason, reason_of
 from search.run.layout import Layout, Outcome
-from search.run.outcomes import ended_outcome
 from search.run.remote import remote_of
 from search.run.spec import TrialSpec
-from search.study.jobs import Ending
-from search.trial.batch import halve, note, noted, used_batch, with_noted_batch
+from search.trial.batch import halve, note, noted, with_noted_batch
 from search.trial.heartbeats import beating
 from search.trial.hygiene import free_memory
 from search.trial.trial import TrialResult, run_trial
@@ -87,7 +86,7 @@ def _after_loss(spec: TrialSpec, out_of_memory: bool) -> str:
     if not noted(spec):
         note(spec)
         return "its process was killed for lack of memory; it is tried once more"
-    reason = out_of_memory_reason("its process was killed for lack of main memory", used_batch(spec))
+    reason = out_of_memory_reason("its process was killed for lack of main memory", spec.used_batch)
     layout.write_outcome(ended_outcome(spec, Ending("failed", reason=reason, kind="out_of_memory")))
     return "its process was killed for lack of memory again"
 
@@ -106,6 +105,6 @@ def _once(spec: TrialSpec, report: Report | None, device: str | None) -> TrialRe
     except Exception as error:
         if (told := unwritable(error, Path(spec.run))) is not None:
             raise told from None
-        failure = _Failure(kind_of(error), reason_of(error, used_batch(spec)), traceback.format_exc())
+        failure = _Failure(kind_of(error), reason_of(error, spec.used_batch), traceback.format_exc())
     free_memory()  # only now: the exception's traceback held the model
     return failure

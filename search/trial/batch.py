@@ -15,12 +15,6 @@ from search.run.spec import TrialSpec
 NAME = "batch_size"
 
 
-def used_batch(spec: TrialSpec) -> int | None:
-    """The batch size that the trial is trained with; None for a family that has none."""
-    asked = spec.hyperparameters.get(NAME)
-    return spec.batch_size if spec.batch_size is not None and asked is not None else asked
-
-
 def with_noted_batch(spec: TrialSpec) -> TrialSpec:
     """The trial with the smaller batch that an earlier attempt wrote down, if it did."""
     return replace(spec, batch_size=read_json(_note(spec), "a trial's batch size")[NAME]) if noted(spec) else spec
@@ -33,7 +27,7 @@ def noted(spec: TrialSpec) -> bool:
 
 def halve(spec: TrialSpec) -> TrialSpec | None:
     """The trial with half its batch, written down; None when it had another try already, or has no batch to halve."""
-    batch = used_batch(spec)
+    batch = spec.used_batch
     if noted(spec) or batch is None or batch < 2:
         return None
     return note(replace(spec, batch_size=batch // 2))

@@ -1,4 +1,4 @@
-"""What a trial reads: its clip table, its partition, and views of its features."""
+"""What a trial reads: its clip table, its partition, views of its features, pretrained weights."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import numpy as np
 from features.annotations import annotations_path
 from features.clips import ClipTable, read_clips
 from features.errors import EmofuseError
+from features.files import file_sha256
 from features.store import StoredSet, open_set
 from models.examples import Examples
 from models.family import Input
@@ -17,7 +18,6 @@ from search.recipe.inputs import check_fit, layer_name, slots, source, split_lay
 from search.run.layout import Layout
 from search.run.partitions import Partition, make_partition
 from search.run.spec import TrialSpec
-from search.trial.encodings import open_encodings
 from search.trial.kept import Kept
 
 
@@ -80,6 +80,16 @@ def open_input(slot: Input, spec: str, key: str | None, run: Path, store: Path, 
             f"{key[:12]}; run the search again."
         )
     return stored
+
+
+def open_encodings(run: Path, member: str, trial_key: str) -> StoredSet:
+    """The encodings by the trial of `member`, an entry (with its whitening behind a `|`)."""
+    folder = Layout(run).encodings(source(member), trial_key)
+    if not folder.exists():
+        raise EmofuseError(
+            f"{folder}: expected the encodings of entry {source(member)!r}; run the same command again to make them."
+        )
+    return StoredSet(folder)
 
 
 _TABLES = Kept[tuple[Path, ClipTable]](4, lambda found: [found[0], annotations_path(found[0])])
@@ -145,3 +155,16 @@ def _refuse_too_little(data: TrialData, spec: TrialSpec) -> None:
             f"{what}: no fit clip of class {', '.join(classes)} has features; the first is {gone[0]!r}: "
             f"{data.missing[gone[0]]}; {way_out}"
         )
+
+
+def trial_weights(spec: TrialSpec) -> Path | None:
+    """The trial's file, or None; one that isn't what the trial was planned with is refused."""
+    if not spec.weights:
+        return None
+    path = Path(spec.weights)
+    if not path.is_file() or file_sha256(path) != spec.weights_sha256:
+        raise EmofuseError(
+            f"{path}: expected the pretrained weights that the trial was planned with (sha256 "
+            f"{spec.weights_sha256[:12]}), but the file is another one, or not there."
+        )
+    return path

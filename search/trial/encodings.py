@@ -5,24 +5,19 @@ that was fitted on it while the fusion is not.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features.errors import ClipFailure, EmofuseError
+from features.errors import ClipFailure
 from features.sets import FeatureArray
 from features.store import SetWriter, StoredSet
 from models.family import Model
-from search.recipe.inputs import source
 from search.run.layout import Layout
 from search.run.spec import TrialSpec
-
-if TYPE_CHECKING:
-    from search.trial.data import TrialData
+from search.trial.data import TrialData
 
 
-def write_encodings(layout: Layout, spec: TrialSpec, model: Model, data: "TrialData") -> StoredSet:
+def write_encodings(layout: Layout, spec: TrialSpec, model: Model, data: TrialData) -> StoredSet:
     """Keep the encodings of all clips by the trial's `model`; a clip without features fails as it did there."""
     found = dict(_encoded(model, data))
     width = len(next(iter(found.values())))
@@ -39,17 +34,7 @@ def write_encodings(layout: Layout, spec: TrialSpec, model: Model, data: "TrialD
     )
 
 
-def open_encodings(run: Path, member: str, trial_key: str) -> StoredSet:
-    """The encodings by the trial of `member`, an entry (with its whitening behind a `|`)."""
-    folder = Layout(run).encodings(source(member), trial_key)
-    if not folder.exists():
-        raise EmofuseError(
-            f"{folder}: expected the encodings of entry {source(member)!r}; run the same command again to make them."
-        )
-    return StoredSet(folder)
-
-
-def _encoded(model: Model, data: "TrialData") -> Iterator[tuple[str, np.ndarray]]:
+def _encoded(model: Model, data: TrialData) -> Iterator[tuple[str, np.ndarray]]:
     for ids in (data.partition.fit_ids, data.partition.held_out_ids, data.partition.test_ids):
         # One side at a time: its features are in memory once more while the model works on them.
         examples = data.unlabelled(ids)
@@ -57,6 +42,6 @@ def _encoded(model: Model, data: "TrialData") -> Iterator[tuple[str, np.ndarray]
             yield from zip(examples.ids, model.encode(examples), strict=True)
 
 
-def _failure(data: "TrialData", clip_id: str) -> ClipFailure:
+def _failure(data: TrialData, clip_id: str) -> ClipFailure:
     failed = next(stored for stored in data.sets.values() if not stored.has(clip_id))
     return ClipFailure(failed.status(clip_id), failed.reason(clip_id))

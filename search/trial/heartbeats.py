@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from features.files import write_bytes
+from search.run.lock import is_locked
 from search.run.remote import remote_of
 from search.trial.usage import Usage, read_usage
 
@@ -158,3 +159,11 @@ def _lives(pid: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def is_running(run: Path, search: SearchBeat | None = None) -> bool:
+    """Whether a search works on the run now: it holds the lock, or `search`, its sign of life, is another machine's.
+
+    Not every file system shares locks between machines.
+    """
+    return (search is not None and search.host != socket.gethostname()) or is_locked(run)

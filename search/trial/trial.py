@@ -17,26 +17,25 @@ from models.metrics import held_out_metrics, search_value
 from models.registry import get_family
 from models.whitened import build_whitened
 from search.recipe.inputs import whitenings
-from search.recipe.weights import trial_weights
 from search.run.continuous_predictions import (
     ContinuousPredictions,
     Track,
     held_out_ccc,
     write_continuous_predictions,
 )
+from search.run.ending import Ending
 from search.run.failures import Kind
 from search.run.layout import Layout
 from search.run.predictions import Footer, Predictions, read_footer, write_predictions
 from search.run.spec import TrialSpec
-from search.study.plan import entry_spec, refit_spec
-from search.trial.batch import NAME, used_batch
+from search.trial.batch import NAME
 from search.trial.continuous_data import ContinuousData, predict_tracks
-from search.trial.data import TrialData, read_data
+from search.trial.data import TrialData, read_data, trial_weights
 from search.trial.encodings import write_encodings
 from search.trial.hygiene import clean_process, pick_device
 from search.trial.versions import git_revision, library_versions
 
-__all__ = ["TrialResult", "TrialSpec", "entry_spec", "finished_result", "refit_spec", "run_trial"]
+__all__ = ["TrialResult", "TrialSpec", "finished_result", "run_trial"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,11 @@ class TrialResult:
     reason: str = ""
     reused: bool = False
     kind: Kind | None = None
+
+    @property
+    def ending(self) -> Ending:
+        """How the trial ended, as the study hears of it."""
+        return Ending(self.status, self.value, self.epochs, self.wall_s, self.reason, self.kind)
 
 
 def finished_result(spec: TrialSpec) -> TrialResult | None:
@@ -152,7 +156,7 @@ def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None 
         family_version=spec.family_version,
         recipe_seed=spec.recipe_seed,
         max_epochs=spec.max_epochs,
-        batch_size=used_batch(spec),
+        batch_size=spec.used_batch,
         device=device,
         cpu=spec.cpu,
         weights_sha256=spec.weights_sha256,

@@ -17,11 +17,9 @@ from typing import IO
 
 from features.progress import say
 from models import pulse
-from search.cluster.interrupts import stop_file
+from search.run.ending import Ending, ended_outcome
 from search.run.layout import Layout, Outcome
-from search.run.outcomes import ended_outcome
 from search.run.spec import TrialSpec
-from search.study.jobs import Ending
 
 # Storage that hangs must not keep the process from leaving.
 _LAST_WORDS_S = 30.0
@@ -131,7 +129,7 @@ class _Watchdog:
                 if self._over.is_set():
                     return
                 self._rearm()
-                if stop_file(Path(self._spec.run)).exists():
+                if Layout(Path(self._spec.run)).stop_file.exists():
                     pulse.ask_to_stop()
                 what = self._expired()
                 if what is not None:

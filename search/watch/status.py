@@ -1,11 +1,8 @@
 """How a search stands, from its folder alone."""
 
-import fcntl
-import socket
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +11,9 @@ from features.errors import EmofuseError
 from search.run.ended import Ended, read_ended
 from search.run.layout import Layout, Outcome
 from search.run.planned import Planned, read_plan
-from search.trial.heartbeats import Heartbeat, SearchBeat, read_running, read_search
+from search.trial.heartbeats import Heartbeat, SearchBeat, is_running, read_running, read_search
 from search.watch.gpus import GpuUse, gpu_use
 from search.watch.pace import Pace, measure
-from search.watch.status_view import table
 
 
 @dataclass(frozen=True)
@@ -92,10 +88,6 @@ class Status:
                     f"{entry.reason or 'stopped early'} (see {self.run / 'trials'})."
                 )
 
-    def table(self) -> str:
-        """The entries as lines of aligned text."""
-        return table(self)
-
 
 def read_status(run: Layout) -> Status:
     """Count what lies in the run's folder."""
@@ -147,33 +139,3 @@ def means(ended: Sequence[Ended], partitions: Sequence[str]) -> Mapping[str, flo
         if trial.status == "finished" and trial.value is not None:
             values[trial.config_key][trial.partition] = trial.value
     return {key: sum(v.values()) / len(v) for key, v in values.items() if set(v) >= set(partitions)}
-
-
-def is_running(run: Path, search: SearchBeat | None = None) -> bool:
-    """Whether a search works on the run now: it holds the lock, or `search`, its sign of life, is another machine's.
-
-    Not every file system shares locks between machines.
-    """
-    if search is not None and search.host != socket.gethostname():
-        return True
-    try:
-        with (run / ".lock").open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False  # never started, or a file system without locks
-    return False
-
-
-@contextmanager
-def exclusive(run: Path) -> Iterator[None]:
-    """Hold the run's lock, which the system frees even when the process is killed; EmofuseError if another holds it."""
-    with (run / ".lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EmofuseError(
-                f"{run}: another search works on this run; wait for it, stop it, or choose another folder with -o."
-            ) from None
-        yield

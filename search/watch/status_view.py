@@ -3,15 +3,12 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from models.metrics import search_value
 from search.run.remote import shown
 from search.trial.heartbeats import Heartbeat
 from search.watch.gpus import GpuUse
-
-if TYPE_CHECKING:
-    from search.watch.status import Status
+from search.watch.status import Status
 
 _SHOWN = 20  # trials that run now
 _HEAD = (
@@ -19,7 +16,7 @@ _HEAD = (
 )
 
 
-def table(status: "Status") -> str:
+def table(status: Status) -> str:
     """The entries as lines of aligned text."""
     rows: list[tuple[str, ...]] = [_HEAD]
     for e in status.entries:
@@ -29,7 +26,7 @@ def table(status: "Status") -> str:
     return "\n".join(_aligned(rows, 3))
 
 
-def full_text(status: "Status") -> str:
+def full_text(status: Status) -> str:
     """The table, what runs now, the GPUs, and how long it will take."""
     blocks = [table(status)]
     if status.now:
@@ -81,14 +78,14 @@ def _gpu(use: GpuUse) -> str:
     return f"{use.host} GPU {use.gpu}: {trials}, {use.used_mb / 1000:.1f} of {use.total_mb / 1000:.1f} GB{busy}"
 
 
-def stopped_text(status: "Status", checkpoints: int) -> str:
+def stopped_text(status: Status, checkpoints: int) -> str:
     """How far a search had come when it was stopped."""
     total = sum(entry.trials for entry in status.entries)
     kept = f"; {checkpoints} that ran keep a checkpoint" if checkpoints else ""
     return f"Stopped: {total - status.left} of {total} trials have ended{kept}."
 
 
-def _ending(status: "Status") -> Iterable[str]:
+def _ending(status: Status) -> Iterable[str]:
     if not status.running:
         if status.left:
             yield f"No search works on this run now; {status.left} trials are left: run the same command again."

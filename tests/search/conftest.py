@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 from small_world import FAMILIES, SETS, corpus, recipe_file
 
-from search.recipe.recipe import read_recipe
+from search.recipe.reading import read_recipe
 from search.run.folder import RunFolder
 
 

@@ -10,7 +10,8 @@ from continuous_world import DIMENSIONS, ENTRY, make_table, write_recipe
 from features.clips import read_clips, write_clips
 from features.errors import EmofuseError, WrongUse
 from models.concordance import concordance
-from search.recipe.recipe import read_recipe
+from search.cluster.workers import Workers
+from search.recipe.reading import read_recipe
 from search.run.continuous_predictions import (
     ContinuousPredictions,
     read_continuous_predictions,
@@ -18,12 +19,13 @@ from search.run.continuous_predictions import (
 )
 from search.run.folder import RunFolder
 from search.run.predictions import prediction_files, read_predictions
-from search.runner import Workers, run_search
+from search.runner import run_search
 from search.study.plan import entry_spec, refit_spec, stored_spec
 from search.study.replays import replay
 from search.trial.continuous_data import ContinuousData, _nearest
 from search.trial.data import read_data
 from search.trial.trial import run_trial
+from search.watch.status_view import table
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def test_the_value_is_the_mean_ccc_over_all_held_out_recordings(world):
         assert metrics["ccc"] == pytest.approx(np.mean(expected), abs=1e-6) and metrics["scored"] == 2 / 3
         values.setdefault(predictions.footer.entry, []).append(metrics["ccc"])
     assert {entry.entry: entry.best for entry in status.entries} == {name: max(own) for name, own in values.items()}
-    assert "best held out" in status.table()
+    assert "best held out" in table(status)
 
 
 def test_a_trial_is_found_again_by_its_footer(world):

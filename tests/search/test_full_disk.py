@@ -10,8 +10,9 @@ from small_world import CENTROID, FAMILIES, Centroid, message
 
 import emofuse
 from features.unwritable import Unwritable
+from search.cluster.workers import Workers
 from search.run.predictions import prediction_files, read_predictions
-from search.runner import Workers, run_search
+from search.runner import run_search
 
 SIZE_KB = 512
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from small_world import CENTROID, FAMILIES, Centroid
 
+from search.cluster.workers import Workers
 from search.run.predictions import prediction_files, read_predictions
-from search.runner import Workers, run_search
+from search.runner import run_search
 from search.watch.status import read_status
 
 

@@ -17,12 +17,14 @@ from features.clips import Clip, ClipTable, write_clips
 from features.errors import EmofuseError, WrongUse
 from features.sets import FeatureArray
 from features.store import SetWriter
-from search.recipe.recipe import read_recipe
+from search.cluster.workers import Workers
+from search.recipe.reading import read_recipe
 from search.run.folder import RunFolder
 from search.run.layout import Layout, Outcome
+from search.run.lock import exclusive
 from search.run.predictions import prediction_files, read_footer, read_predictions
-from search.runner import Workers, run_search
-from search.watch.status import exclusive, read_status
+from search.runner import run_search
+from search.watch.status import read_status
 
 CLASSES = ("angry", "happy", "sad")
 POOLING = {

@@ -14,7 +14,7 @@ from search.cluster.capacity import Capacity, Node
 from search.cluster.doctor import Patient
 from search.cluster.probe import MARKER, Answer, Gpu, Question, code_digest, probe
 from search.recipe.estimate import disk_need
-from search.recipe.recipe import read_recipe
+from search.recipe.reading import read_recipe
 
 HERE = Answer("head", {"python": "3.11.7", "ray": "2.60.0", "torch": "2.13.0"}, "c0de", "", {("t", "vec"): "k1"})
 GPU = Gpu("NVIDIA A10G", 24000, 23000)

@@ -10,7 +10,8 @@ from features.errors import WrongUse
 from features.files import read_json, write_json
 from models.family import Resources
 from models.space import Choice, Float, Int, check_point
-from search.recipe.recipe import Asha, Entry, read_recipe, recipe_of_data
+from search.recipe.reading import read_recipe
+from search.recipe.recipe import Asha, Entry, recipe_of_data
 
 pytestmark = pytest.mark.usefixtures("world")
 

@@ -10,12 +10,14 @@ from features.errors import EmofuseError, WrongUse
 from features.sets import FeatureArray
 from features.store import SetWriter
 from models import registry
-from search.recipe.recipe import read_recipe
-from search.recipe.weights import parse_weights, trial_weights
+from search.recipe.reading import read_recipe
+from search.recipe.weights import parse_weights
 from search.run.folder import RunFolder
 from search.run.predictions import Footer
+from search.run.spec import TrialSpec
 from search.study import plan
-from search.trial.trial import TrialSpec, entry_spec, refit_spec
+from search.study.plan import entry_spec, refit_spec
+from search.trial.data import trial_weights
 
 FAMILIES = {
     "centroid": CENTROID,

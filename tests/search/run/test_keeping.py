@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from small_world import Centroid, message
 
+from search.cluster.workers import Workers
 from search.run.keeping import folder_size
 from search.run.predictions import prediction_files, read_footer
-from search.runner import Workers, run_search
+from search.runner import run_search
 
 MODEL_KB = 100
 

@@ -12,13 +12,13 @@ import pytest
 from test_runner import _recipe, _search, data  # noqa: F401  the fixture and the small searches
 
 from features.errors import EmofuseError, WrongUse
-from search.recipe.recipe import read_recipe
+from search.cluster.workers import Workers
+from search.recipe.reading import read_recipe
 from search.run import lease
 from search.run import remote as remote_module
 from search.run.folder import RunFolder
 from search.run.predictions import prediction_files
 from search.run.remote import Remote, mirrored, remote_of, run_path, search_path
-from search.runner import Workers
 from search.study.plan import entry_spec
 from search.trial import remote_trial
 

@@ -3,7 +3,7 @@ from small_world import corpus, message, recipe_file
 
 from features.errors import WrongUse
 from features.files import read_json, write_json
-from search.recipe.recipe import read_recipe
+from search.recipe.reading import read_recipe
 from search.run.folder import Outcome, RunFolder
 
 

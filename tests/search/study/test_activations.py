@@ -9,14 +9,10 @@ from small_world import message
 from features.errors import EmofuseError
 from search.recipe.recipe import recipe_of_data
 from search.run.predictions import read_predictions
-from search.study.activations import (
-    best_backbone,
-    ensure_activations,
-    ensure_entry_activations,
-    image_spec,
-    read_source,
-)
-from search.trial.trial import entry_spec, run_trial
+from search.study.activations import ensure_activations, ensure_entry_activations, image_spec, read_source
+from search.study.best import best_backbone
+from search.study.plan import entry_spec
+from search.trial.trial import run_trial
 
 POINT = {"scale": 1.0, "steps": 2, "kind": "a", "n": 4}
 STAGES = [

@@ -9,13 +9,14 @@ from small_world import corpus, message, recipe_file
 
 from features.errors import EmofuseError, WrongUse
 from features.store import StoredSet
-from search.recipe.recipe import read_recipe
+from search.cluster.workers import Workers
+from search.recipe.reading import read_recipe
 from search.run.folder import RunFolder
 from search.run.partitions import make_partition
 from search.run.predictions import prediction_files, read_footer, read_predictions
 from search.run.remote import search_path
-from search.runner import Workers, run_search
-from search.study.encoders import best_trials
+from search.runner import run_search
+from search.study.best import best_trials
 from search.study.plan import encoder_refits, entry_spec, refit_spec
 from search.trial.trial import run_trial
 

@@ -10,10 +10,12 @@ from small_world import CENTROID, FAMILIES, Centroid, message
 
 import emofuse
 from features.errors import EmofuseError, WrongUse
+from search.cluster.workers import Workers
 from search.run.predictions import prediction_files, read_footer, read_predictions, write_predictions
-from search.runner import Workers, run_search
+from search.runner import run_search
+from search.study.plan import entry_spec, refit_spec
 from search.study.replays import find_trial, replay
-from search.trial.trial import entry_spec, refit_spec, run_trial
+from search.trial.trial import run_trial
 
 STAGES = [
     {"stage": "backbone", "entries": {"toy_cnn": {"trials": 2}}},

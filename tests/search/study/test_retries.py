@@ -9,8 +9,9 @@ from small_world import CENTROID, FAMILIES, Centroid, message
 
 import emofuse
 from features.errors import Diverged, WrongUse
+from search.cluster.workers import Workers
 from search.run.predictions import prediction_files
-from search.runner import Workers, run_search
+from search.runner import run_search
 from search.study.retries import failed_outcomes
 from search.study.studies import open_journal
 

@@ -7,8 +7,9 @@ from small_world import message
 from features.errors import WrongUse
 from search.recipe.recipe import recipe_of_data
 from search.study.activations import ensure_activations, read_source
+from search.study.plan import entry_spec
 from search.study.selected import most_important
-from search.trial.trial import entry_spec, run_trial
+from search.trial.trial import run_trial
 
 POINT = {"scale": 1.0, "steps": 2, "kind": "a", "n": 4}
 STAGES = [

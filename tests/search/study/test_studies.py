@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.errors import EmofuseError
-from models.space import Choice, Float, Int
-from search.study.jobs import Ending, count_points
+from models.space import Choice, Float, Int, count_points
+from search.run.ending import Ending
 from search.study.studies import LAG, EntryStudy, open_journal, suggest
 
 SPACE = {"lr": Float(1e-4, 1e-1, log=True), "hidden": Int(8, 64), "kernel": Choice(("linear", "rbf"))}

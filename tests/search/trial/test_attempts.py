@@ -13,8 +13,8 @@ from features.errors import Diverged, EmofuseError
 from search.cluster.oom import MemoryKills, killed_for_memory
 from search.run.failures import kind_of
 from search.run.predictions import read_footer
+from search.study.plan import entry_spec
 from search.trial.attempts import after_loss, attempt_trial
-from search.trial.trial import entry_spec
 
 POINT = {"scale": 1.0, "steps": 2, "kind": "a", "n": 4}
 

@@ -9,7 +9,9 @@ from small_world import CENTROID, FAMILIES, message
 from features.clips import read_clips, write_clips
 from models.metrics import held_out_metrics
 from search.run.predictions import read_footer, read_predictions
-from search.trial.trial import TrialSpec, entry_spec, finished_result, refit_spec, run_trial
+from search.run.spec import TrialSpec
+from search.study.plan import entry_spec, refit_spec
+from search.trial.trial import finished_result, run_trial
 
 POINT = {"scale": 1.0, "steps": 2, "kind": "a", "n": 4}
 

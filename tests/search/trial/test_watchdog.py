@@ -9,8 +9,8 @@ import pytest
 from small_world import CENTROID, FAMILIES, Centroid
 
 from models import pulse
+from search.study.plan import entry_spec
 from search.trial.attempts import after_loss, attempt_trial
-from search.trial.trial import entry_spec
 from search.trial.watchdog import waiting, watched
 
 POINT = {"scale": 1.0, "steps": 2, "kind": "a", "n": 4}

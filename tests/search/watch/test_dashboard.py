@@ -10,7 +10,8 @@ import pytest
 from small_world import message
 
 from features.errors import EmofuseError
-from search.runner import Workers, run_search
+from search.cluster.workers import Workers
+from search.runner import run_search
 from search.watch.dashboard import _alone, serve_curves
 from search.watch.journal_view import serve_journal
 

@@ -1,15 +1,17 @@
 """ASHA over unlike learning curves, and the ways to a cluster; whole runs on Ray are in test_runner.py."""
 
-from collections import Counter
 from types import SimpleNamespace
 
 import pytest
 
 from features.errors import EmofuseError
-from search.cluster.tune import _name, _scheduler, _searcher, connected, rungs
+from search.cluster.jobs import Job
+from search.cluster.scheduler import AshaByEntry
+from search.cluster.searcher import JobSearcher, Running, rungs
+from search.cluster.tune import _name, connected
 from search.recipe.recipe import Asha
+from search.run.ending import Ending
 from search.run.spec import TrialSpec
-from search.study.jobs import Ending, Job
 
 ASHA = Asha(grace_epochs=2, reduction=2)
 
@@ -56,10 +58,11 @@ def tuned():
     """`tuned(jobs)` -> source, searcher and `report(trial, **result)`, which does what Tune would do."""
 
     def make(jobs, asha=ASHA):
-        source, running = Source(jobs), {}
+        source = Source(jobs)
+        running = Running(source)
         max_epochs = {"lstm": 9, "svm": 1}
-        searcher = _searcher(source, running, Counter(), asha, max_epochs, None)
-        scheduler = _scheduler(source, running, asha, max_epochs)
+        searcher = JobSearcher(running, asha, max_epochs, None)
+        scheduler = AshaByEntry(running, asha, max_epochs)
 
         def report(trial, **result):
             if trial not in seen:

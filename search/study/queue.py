@@ -1,94 +1,13 @@
 """Which trial comes next: the entries of a stage take turns, and a configuration's partitions follow one another."""
 
-import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any
 
-from features.errors import EmofuseError
-from models.space import Choice, Float, Parameter, Space
-
-if TYPE_CHECKING:  # a status needs neither Optuna nor the families
-    from search.recipe.recipe import Entry
-    from search.run.failures import Kind
-    from search.study.studies import EntryStudy
-    from search.trial.trial import TrialSpec
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a trial, or a whole configuration, ended.
-
-    `value` is its held-out accuracy: of a `pruned` one (stopped early) the last that was reported, of a `failed` one
-    None.
-    """
-
-    status: Literal["finished", "pruned", "failed"]
-    value: float | None = None
-    epochs: int = 0
-    wall_s: float = 0.0
-    reason: str = ""
-    kind: "Kind | None" = None
-
-
-@dataclass(frozen=True)
-class Job:
-    """One trial to be trained: configuration `number` of an entry on the partition of `spec`."""
-
-    number: int
-    spec: "TrialSpec"
-
-    @cached_property
-    def key(self) -> str:
-        """The trial key."""
-        return self.spec.trial_key
-
-    @property
-    def configuration(self) -> tuple[str, int]:
-        """What the trials of one configuration share."""
-        return self.spec.entry, self.number
-
-    def __str__(self) -> str:
-        return str(self.spec)
-
-
-class Source(Protocol):
-    """Where those who train get trials, and where they tell what became of them: a queue with its bookkeeping."""
-
-    @property
-    def exhausted(self) -> bool:
-        """Nothing will come any more."""
-        ...
-
-    def next(self) -> Job | None:
-        """The next trial, or None when there is none now."""
-        ...
-
-    def put_back(self, job: Job) -> None:
-        """Hand `job` out again."""
-        ...
-
-    def end(self, job: Job, ending: Ending) -> None:
-        """A trial ended."""
-        ...
-
-    def pruned(self, job: Job) -> bool:
-        """Its configuration was stopped early on another partition."""
-        ...
-
-    def stopping(self) -> bool:
-        """The search shall stop now."""
-        ...
-
-    def give_up(self, reason: EmofuseError) -> None:
-        """No trial can go on, for this reason."""
-        ...
-
-    def lost(self, job: Job, out_of_memory: bool) -> None:
-        """The trial's process died, as far as is known for lack of memory, and the trial is started again."""
-        ...
+from search.cluster.jobs import Job
+from search.run.ending import Ending
+from search.run.spec import TrialSpec
+from search.study.studies import EntryStudy
 
 
 class Queue:
@@ -102,9 +21,9 @@ class Queue:
 
     def __init__(
         self,
-        studies: Sequence["EntryStudy"],
-        specs: Callable[[str, Mapping[str, Any]], Sequence["TrialSpec"]],
-        known: Callable[["TrialSpec"], Ending | None],
+        studies: Sequence[EntryStudy],
+        specs: Callable[[str, Mapping[str, Any]], Sequence[TrialSpec]],
+        known: Callable[[TrialSpec], Ending | None],
         skipped: Callable[[Job, Ending], None],
     ):
         self._turns = deque(studies)
@@ -120,9 +39,13 @@ class Queue:
 
     def next(self) -> Job | None:
         """The next trial; None when there is none, or (unless `exhausted`) when a study waits for results first."""
+        return self._ready.popleft() if self.peek() else None
+
+    def peek(self) -> Job | None:
+        """The trial that `next` would hand out."""
         while not self._ready and self._ask():
             pass
-        return self._ready.popleft() if self._ready else None
+        return self._ready[0] if self._ready else None
 
     def put_back(self, job: Job) -> None:
         """Hand `job` out again, before all others."""
@@ -174,21 +97,3 @@ def _whole(endings: Sequence[Ending]) -> Ending:
     epochs = min((ending.epochs for ending in endings if ending.value is not None), default=0)
     mean = sum(values) / len(values) if values else None
     return Ending("pruned" if "pruned" in statuses else "finished", mean, epochs)
-
-
-def budget(entry: "Entry") -> int:
-    """How many configurations an entry gets: its `trials`, or all points of a small space."""
-    return int(min(entry.trials, count_points(entry.effective_space())))
-
-
-def count_points(space: Space) -> float:
-    """How many different points a space has; infinite with a real-valued hyperparameter."""
-    return math.prod(_count(parameter) for parameter in space.values())
-
-
-def _count(parameter: Parameter) -> float:
-    if isinstance(parameter, Choice):
-        return len(parameter.values)
-    if parameter.low == parameter.high:
-        return 1
-    return math.inf if isinstance(parameter, Float) else parameter.high - parameter.low + 1

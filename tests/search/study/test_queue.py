@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+from models.space import count_points
 from search.recipe.recipe import Entry
-from search.study.jobs import Ending, Queue, budget, count_points
+from search.run.ending import Ending
+from search.study.queue import Queue
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def test_put_back_is_handed_out_first():
 
 def test_budget_of_a_small_space():
     entry = Entry(name="s", family="audio_lstm", trials=7, fixed={})
-    assert budget(entry) == 7
+    assert entry.budget == 7
     everything = {name: value for name, value in entry.record().published[0].items()}
-    assert budget(entry.model_copy(update={"fixed": everything})) == 1
+    assert entry.model_copy(update={"fixed": everything}).budget == 1
     assert count_points({}) == 1

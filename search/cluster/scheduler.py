@@ -1,0 +1,67 @@
+"""Which running trials Tune stops: early by ASHA, or all of them when the search ends. Imports Ray."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ray.tune import Stopper
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+
+from search.cluster.jobs import Source
+from search.cluster.searcher import NotStored, Running
+from search.recipe.recipe import Asha
+
+
+class AshaByEntry(NotStored, FIFOScheduler):
+    """One ASHA for each entry and partition: only like learning curves are compared."""
+
+    def __init__(self, running: Running, asha: Asha | None, max_epochs: Mapping[str, int]):
+        super().__init__()
+        self.running, self.asha, self.max_epochs = running, asha, max_epochs
+        self._schedulers: dict[tuple[str, str], AsyncHyperBandScheduler] = {}
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Tell the trial's own ASHA of it."""
+        if (scheduler := self._scheduler(trial)) is not None:
+            scheduler.on_trial_add(tune_controller, trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Whether the trial goes on: not when its configuration was stopped on another partition."""
+        if "epoch" not in result:
+            return str(TrialScheduler.CONTINUE)
+        if self.running.source.pruned(self.running.jobs[trial.trial_id]):
+            return str(TrialScheduler.STOP)
+        scheduler = self._scheduler(trial)
+        return str(TrialScheduler.CONTINUE if scheduler is None else
+                   scheduler.on_trial_result(tune_controller, trial, result))
+
+    def _scheduler(self, trial: Any) -> AsyncHyperBandScheduler | None:
+        spec = self.running.jobs[trial.trial_id].spec
+        last = self.max_epochs[spec.entry] - 1
+        if self.asha is None or last < self.asha.grace_epochs:
+            return None
+        key = spec.entry, spec.partition
+        if key not in self._schedulers:
+            self._schedulers[key] = AsyncHyperBandScheduler(
+                time_attr="epoch",
+                metric="value",
+                mode="max",
+                max_t=last,
+                grace_period=self.asha.grace_epochs,
+                reduction_factor=self.asha.reduction,
+                stop_last_trials=False,
+            )
+        return self._schedulers[key]
+
+
+class SourceStopper(NotStored, Stopper):
+    """Stops everything once the source wants to."""
+
+    def __init__(self, source: Source):
+        self.source = source
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the search is stopping."""
+        return self.source.stopping()

@@ -1,0 +1,114 @@
+"""Tune's view of the trials that are to be trained: it asks for the next one, and says how each ended.
+
+Ray is imported here when the module is; who needs no Ray doesn't import this module.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from features.unwritable import Unwritable
+from search.cluster.jobs import Job, Source
+from search.recipe.recipe import Asha
+from search.run.ending import Ending
+
+# A node that is lost takes its trials along; so often one of them is started again.
+MAX_LOSSES = 3
+
+
+class NotStored:
+    """Tune's snapshots shall not take the whole run along, which has locks; nothing is ever restored from them."""
+
+    def __reduce__(self) -> Any:
+        return type(None), ()
+
+
+@dataclass
+class Running(NotStored):
+    """The trials that Tune has in hand, by its own ids, and how often each (by its key) lost its process."""
+
+    source: Source
+    jobs: dict[str, Job] = field(default_factory=dict)
+    losses: Counter[str] = field(default_factory=Counter)
+
+
+class JobSearcher(NotStored, Searcher):
+    """Hands out the trials of a source, at most `max_concurrent` at a time.
+
+    `asha` and `max_epochs` (by entry) say after which epochs a trial reports; `remote` is the URI of a run that lies on
+    an object store.
+    """
+
+    def __init__(
+        self,
+        running: Running,
+        asha: Asha | None,
+        max_epochs: Mapping[str, int],
+        remote: str | None,
+        max_concurrent: int | None = None,
+    ):
+        super().__init__()
+        self.running, self.asha, self.max_epochs = running, asha, max_epochs
+        self.remote, self.max_concurrent = remote, max_concurrent
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next trial as Tune's config; None: none now; Searcher.FINISHED: none any more."""
+        source, jobs = self.running.source, self.running.jobs
+        if self.max_concurrent is not None and len(jobs) >= self.max_concurrent:
+            return None
+        job = None if source.stopping() else source.next()
+        if job is None:
+            # What runs may come back.
+            return Searcher.FINISHED if source.stopping() or (source.exhausted and not jobs) else None
+        jobs[trial_id] = job
+        spec = job.spec
+        return {
+            "name": str(spec).replace(" ", "-"),
+            "spec": json.dumps(spec.to_dict()),
+            # Only what ASHA looks at is reported: each report costs a round trip.
+            "rungs": rungs(self.asha, self.max_epochs[spec.entry]),
+            "request": {"CPU": spec.cpu, "GPU": spec.gpu, "memory": spec.memory_mb * 2**20},
+            "remote": self.remote,
+        }
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tell the source how the trial ended, or hand it out again when only its process did."""
+        source, losses = self.running.source, self.running.losses
+        if source.stopping() and "ending" not in (result or {}):
+            return
+        job = self.running.jobs.pop(trial_id)
+        if result and "unwritable" in result:
+            source.give_up(Unwritable(result["unwritable"]))
+        elif (error or not result) and losses[job.key] < MAX_LOSSES:
+            # A dead node is told to Tune twice, and what waits to be started again by then it gives up.
+            losses[job.key] += 1
+            source.put_back(job)
+        elif error or not result:
+            reason = f"its worker process died more than {MAX_LOSSES} times"
+            source.end(job, Ending("failed", reason=reason, kind="lost"))
+        elif "ending" in result:
+            source.end(job, Ending(**json.loads(result["ending"])))
+        else:
+            reason = f"stopped early by ASHA after {result['epoch']} epochs"
+            wall_s = float(result.get("time_total_s", 0.0))
+            source.end(job, Ending("pruned", result["value"], result["epoch"], wall_s, reason))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the run's own files are the truth."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing is ever restored from Tune's files."""
+
+
+def rungs(asha: Asha | None, max_epochs: int) -> list[int]:
+    """The epochs after which ASHA may stop a trial; the last epoch is none, since nothing would be saved there."""
+    found: list[int] = []
+    epoch = asha.grace_epochs if asha else max_epochs
+    while asha and epoch < max_epochs:
+        found.append(epoch)
+        epoch *= asha.reduction
+    return found

@@ -1,0 +1,61 @@
+"""Who trains: this process, this machine's Ray, or the cluster at an address."""
+
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+
+from models.pulse import Stopped
+from search.cluster.capacity import Capacity
+from search.cluster.interrupts import Interrupts
+from search.cluster.jobs import Job, Source
+from search.cluster.tune import connected, run_jobs
+from search.run.folder import RunFolder
+from search.run.remote import remote_of
+from search.trial.attempts import attempt_trial
+from search.trial.remote_trial import attempt_remote_trial
+from search.trial.trial import TrialResult
+
+
+class Workers:
+    """Who trains: Ray's processes (on this machine with `cpus` CPUs, or the cluster at `address`), or this process.
+
+    `most` bounds how many trials run at once, whatever there is room for.
+    """
+
+    def __init__(
+        self, address: str | None = None, cpus: int | None = None, in_process: bool = False, most: int | None = None
+    ):
+        self._address, self._cpus, self._in_process, self._most = address, cpus, in_process, most
+        self._ray = ExitStack()
+        self._capacity: Capacity | None = None
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    @property
+    def dashboard(self) -> str:
+        """The address of Ray's dashboard; empty where there is none."""
+        return self._capacity.dashboard if self._capacity else ""
+
+    def __exit__(self, *error: object) -> None:
+        self._ray.close()
+        self._capacity = None
+
+    def train(self, jobs: Source, interrupts: Interrupts) -> None:
+        """Train all trials of `jobs`; Ray is started when the first one is there."""
+        if self._in_process:
+            while (job := jobs.next()) is not None:
+                with interrupts.deferred(), suppress(Stopped):
+                    jobs.end(job, _attempt(jobs.run, job).ending)
+        elif jobs.peek() is not None:
+            if self._capacity is None:
+                self._capacity = self._ray.enter_context(connected(jobs.run.path, self._address, self._cpus))
+                interrupts.install()  # Ray has put its own in place
+            self._capacity.refuse_unmet(jobs.requests)
+            jobs.place(replace(self._capacity, asked=tuple(jobs.requests.values())))
+            with interrupts.deferred():
+                run_jobs(jobs, replace(self._capacity, most=self._most), jobs.asha, jobs.max_epochs, jobs.run.path)
+
+
+def _attempt(run: RunFolder, job: Job) -> TrialResult:
+    remote = remote_of(run.path)
+    return attempt_remote_trial(remote.uri, job.spec) if remote else attempt_trial(job.spec)

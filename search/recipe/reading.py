@@ -1,0 +1,21 @@
+"""A recipe from its file: read, completed by the weights' places, checked."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from search.recipe.checks import check_recipe
+from search.recipe.inputs import imported_sets
+from search.recipe.recipe import Recipe, recipe_of_data
+from search.recipe.weights import place_weights
+from search.recipe.yaml_files import read_yaml
+
+
+def read_recipe(path: Path, store: Path | None = None, weights: Mapping[str, Path] | None = None) -> Recipe:
+    """Read and check a recipe; every mistake is one WrongUse sentence.
+
+    `store` is the feature store whose imported sets the recipe may name besides those that can be extracted. `weights`
+    are files of pretrained parameters by entry, in place of those that the recipe names.
+    """
+    recipe = place_weights(recipe_of_data(read_yaml(path, "a recipe"), str(path)), path.parent, weights or {})
+    check_recipe(recipe, str(path), imported_sets(store))
+    return recipe
