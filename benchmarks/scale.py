@@ -38,6 +38,7 @@ def tell(what):
     now = time.perf_counter()
     told[what], start = now - start, now
 from ensembles.fitting.fit import fit_on
+from ensembles.fitting.options import FitOptions
 from ensembles.fusion import DecisionFusion, GreedySelection
 from ensembles.predictions.sets import read_run
 from ensembles.predictions.scan import scan
@@ -56,7 +57,7 @@ tell("reading")
 entries = [member.entry for member in held_out.members]
 Selected(DecisionFusion(), entries, Selection()).fit(held_out.P, held_out.y, held_out.valid)
 tell("selecting and searching")
-fit_on(held_out, "decision")
+fit_on(held_out, FitOptions("decision"))
 tell("the same with its estimate")
 """,
     "greedy": """

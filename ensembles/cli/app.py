@@ -10,20 +10,8 @@ import typer
 from ensembles.cli.compare import compare, leaderboard
 from ensembles.cli.continuous import continuous
 from ensembles.cli.export import export, refit
-from ensembles.cli.options import (
-    DEFAULT_METHOD,
-    DEFAULT_PARAMS,
-    METHODS_HELP,
-    AsJson,
-    FitSplit,
-    Partitions,
-    Run,
-    ScoreSplit,
-    Seed,
-    Test,
-    scores_test,
-    split_to_fit,
-)
+from ensembles.cli.options import METHODS_HELP, AsJson, FitSplit, Partitions, Run, ScoreSplit, Seed, Test
+from ensembles.fitting.defaults import DEFAULT_METHOD, default_method
 from features.errors import WrongUse
 from features.progress import say
 
@@ -68,32 +56,25 @@ def fit(
     Example: emofuse ensemble fit runs/demo --method decision --param draws=10000 --partition train
     """
     from ensembles.cli.tables import console, scores_table, weights_table
-    from ensembles.fitting.ensemble import ensemble_json, ensemble_path, write_ensemble
-    from ensembles.fitting.fit import fit_ensemble
-    from ensembles.fitting.selection import NO_SELECTION, Selection
+    from ensembles.fitting.ensemble import ensemble_json, ensemble_path
+    from ensembles.fitting.fit import fit_and_store
+    from ensembles.fitting.options import FitOptions
+    from ensembles.fitting.selection import make_selection
+    from ensembles.predictions.splits import scores_test, split_to_fit
 
-    entries = tuple(entry) if entry else None
-    if keep_all:
-        selection = Selection(**{**asdict(NO_SELECTION), "entries": entries})
-    else:
-        selection = Selection(entries=entries, top=top or None, per_entry=per_entry or None)
-    params = {**({} if method else DEFAULT_PARAMS), **_params(param or [])}
-    method = method or DEFAULT_METHOD
-    path = ensemble_path(run, name or method)
-    ensemble = fit_ensemble(
-        run,
+    method, params = default_method(method, _params(param or []))
+    options = FitOptions(
         method,
         name=name,
         params=params,
-        selection=selection,
+        selection=make_selection(entry, top, per_entry, keep_all),
         partitions=partition,
+        fit_split=split_to_fit(fit_split),
         folds=folds,
         repeats=repeats,
         seed=seed,
-        fit_split=split_to_fit(fit_split),
-        test=scores_test(score_split, test),
     )
-    write_ensemble(ensemble, path)
+    ensemble = fit_and_store(run, options, test=scores_test(score_split, test))
     if as_json:
         typer.echo(json.dumps(ensemble_json(ensemble)))
         return
@@ -101,7 +82,7 @@ def fit(
     shown.print(weights_table(ensemble))
     shown.print(scores_table(ensemble))
     shown.print(ensemble.verdict, soft_wrap=True)
-    say(f"Written: {path}")
+    say(f"Written: {ensemble_path(run, ensemble.name)}")
 
 
 @ensemble_app.command("import")

@@ -7,18 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ensembles.cli.options import (
-    METHODS_HELP,
-    AsJson,
-    FitSplit,
-    Partitions,
-    Run,
-    ScoreSplit,
-    Seed,
-    Test,
-    scores_test,
-    split_to_fit,
-)
+from ensembles.cli.options import METHODS_HELP, AsJson, FitSplit, Partitions, Run, ScoreSplit, Seed, Test
 from features.errors import WrongUse
 from features.progress import say
 
@@ -48,6 +37,8 @@ def compare(
 
     Example: emofuse ensemble compare runs/demo --method greedy --method decision --score-split test
     """
+    from ensembles.predictions.splits import scores_test, split_to_fit
+
     test, split = scores_test(score_split, test), split_to_fit(fit_split)
     if first is None:
         _compare_methods(run, method or list(_USUAL_METHODS), partition, split, seed, test, as_json)
@@ -124,6 +115,7 @@ def leaderboard(
     from ensembles.continuous.run import continuous_entries, read_continuous_run
     from ensembles.fitting.ensemble import ensemble_json, with_interval
     from ensembles.fitting.leaderboard import leaderboard as make
+    from ensembles.predictions.splits import scores_test, split_to_fit
 
     test = scores_test(score_split, test)
     over_time, others = continuous_entries(run)

@@ -9,6 +9,7 @@ from ensembles.evaluation.intervals import Comparison
 from ensembles.fitting.ensemble import Ensemble
 from ensembles.fitting.estimate import compare_outside, out_of_fold
 from ensembles.fitting.fit import factory_of, fit_on, score_on_test
+from ensembles.fitting.options import FitOptions
 from ensembles.fusion import make_fusion
 from ensembles.predictions.sets import TestScores, read_run
 from features.errors import EmofuseError, WrongUse
@@ -65,10 +66,7 @@ def compare_methods(
     ensembles = [
         fit_on(
             predictions.held_out,
-            method,
-            partitions=predictions.partitions,
-            seed=seed,
-            fit_split=fit_split,
+            FitOptions(method, partitions=predictions.partitions, fit_split=fit_split, seed=seed),
             whole=True,
         )
         for method in dict.fromkeys(methods)

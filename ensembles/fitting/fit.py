@@ -9,8 +9,9 @@ import numpy as np
 
 from ensembles.evaluation.intervals import accuracy_interval
 from ensembles.evaluation.metrics import score
-from ensembles.fitting.ensemble import Ensemble, EnsembleMember, How, Measured, Who
+from ensembles.fitting.ensemble import Ensemble, EnsembleMember, How, Measured, Who, ensemble_path, write_ensemble
 from ensembles.fitting.estimate import Estimate, OutOfFold, compare_outside, out_of_fold, summarise
+from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import Selected, Selection
 from ensembles.fusion import BestSingle, DecisionFusion, UniformAverage, make_fusion
 from ensembles.fusion.base import fuse
@@ -19,63 +20,32 @@ from features.errors import EmofuseError
 from features.progress import progress
 
 
-def fit_ensemble(
-    run: Path,
-    method: str = "decision",
-    *,
-    name: str | None = None,
-    params: Mapping[str, Any] | None = None,
-    selection: Selection = Selection(),
-    partitions: Sequence[str] | None = None,
-    folds: int = 5,
-    repeats: int = 1,
-    seed: int = 0,
-    fit_split: str | None = None,
-    test: bool = False,
-) -> Ensemble:
+def fit_ensemble(run: Path, options: FitOptions, *, test: bool = False) -> Ensemble:
     """Read a run, choose candidates, fit the method on their held-out rows and estimate it by nested folds.
 
-    `partitions` says which trials are pooled (None: all), `fit_split` which clips are used (None: all that are held
-    out, else those of train or val), `params` go to the method, `test` adds the scores on the test clips. Errors: those
-    of `read_run`, `make_fusion` and the method itself.
+    `test` adds the scores on the test clips. Errors: those of `read_run`, `make_fusion` and the method itself.
     """
-    make_fusion(method, params, seed)
-    predictions = read_run(run, partitions, fit_split)
-    ensemble = fit_on(
-        predictions.held_out,
-        method,
-        name=name,
-        params=params,
-        selection=selection,
-        partitions=predictions.partitions,
-        folds=folds,
-        repeats=repeats,
-        seed=seed,
-        fit_split=fit_split,
-    )
+    make_fusion(options.method, options.params, options.seed)
+    predictions = read_run(run, options.partitions, options.fit_split)
+    ensemble = fit_on(predictions.held_out, replace(options, partitions=predictions.partitions))
     return score_on_test(ensemble, predictions.test) if test else ensemble
 
 
-def fit_on(
-    held_out: HeldOut,
-    method: str = "decision",
-    *,
-    name: str | None = None,
-    params: Mapping[str, Any] | None = None,
-    selection: Selection = Selection(),
-    partitions: Sequence[str] = (),
-    folds: int = 5,
-    repeats: int = 1,
-    seed: int = 0,
-    fit_split: str | None = None,
-    whole: bool = False,
-) -> Ensemble:
+def fit_and_store(run: Path, options: FitOptions, *, test: bool = False) -> Ensemble:
+    """`fit_ensemble`, kept in the run under its name; one of that name is replaced."""
+    path = ensemble_path(run, options.name or options.method)
+    ensemble = fit_ensemble(run, options, test=test)
+    write_ensemble(ensemble, path)
+    return ensemble
+
+
+def fit_on(held_out: HeldOut, options: FitOptions, *, whole: bool = False) -> Ensemble:
     """`fit_ensemble` on predictions that are read already; it takes nothing that holds test labels.
 
     Ctrl-C ends the search with the best weights so far, and the nested estimate with the folds that are done; `note`
     says which. With `whole` it ends everything (KeyboardInterrupt).
     """
-    make = factory(held_out, method, params, selection, seed)
+    make = factory(held_out, options.method, options.params, options.selection, options.seed)
     n_groups = len(set(held_out.groups))
     fusion = make()
     if isinstance(fusion.fusion, DecisionFusion):
@@ -85,36 +55,15 @@ def fit_on(
     if fusion.interrupted_:
         note = "Ctrl-C ended the search: the weights are the best so far, and there is no nested estimate."
     elif n_groups > 1:
-        nested, note = _estimated(make, held_out, f"estimating {method}", folds, repeats, seed)
+        nested, note = _estimated(make, held_out, options)
     if whole and (fusion.interrupted_ or (n_groups > 1 and note)):
         raise KeyboardInterrupt
-    single = _single(held_out, selection, fusion)
+    single = _single(held_out, options.selection, fusion)
     best = int(single().fit(held_out.P, held_out.y, held_out.valid).weights_[:, 0].argmax())
     # A log-pool fills in for those that lack a clip with all its members' mean, so none of them can be left away.
     chosen = [m for m in fusion.candidates_.kept if fusion.log_pool_ or fusion.weights_[m].any()]
     members = held_out.of_members(chosen)
-    ensemble = Ensemble(
-        name=name or method,
-        method=method,
-        params=dict(params or {}),
-        seed=seed,
-        missing=fusion.missing,
-        classes=held_out.classes,
-        members=tuple(_record(member) for member in members.members),
-        weights=fusion.weights_[chosen],
-        partitions=tuple(partitions),
-        fit_split=fit_split,
-        selection=asdict(selection),
-        folds=folds,
-        repeats=repeats,
-        best_single=held_out.members[best].name,
-        scores={},
-        n_candidates=len(held_out.members),
-        clips_fingerprint=members.members[0].footer.clips_fingerprint,
-        temperatures=None if fusion.temperatures_ is None else tuple(fusion.temperatures_[chosen].tolist()),
-        log_pool=fusion.log_pool_,
-        note=note,
-    )
+    ensemble = _unscored(held_out, options, fusion, chosen, held_out.members[best].name, note)
     outputs: dict[Who, np.ndarray] = {
         "ensemble": ensemble.predict_proba(members.P, members.valid),
         "best_single": held_out.P[best],
@@ -124,10 +73,11 @@ def fit_on(
         ensemble = ensemble.with_scores(who, "fit", _on_fitted_rows(ensemble, held_out, probabilities))
     if nested is None:
         return ensemble
+    folds = (options.folds, options.repeats, options.seed)
     outside: dict[Who, OutOfFold] = {
         "ensemble": nested,
-        "best_single": out_of_fold(single, held_out, folds, repeats, seed),
-        "uniform_average": out_of_fold(_average(held_out, selection, fusion), held_out, folds, repeats, seed),
+        "best_single": out_of_fold(single, held_out, *folds),
+        "uniform_average": out_of_fold(_average(held_out, options.selection, fusion), held_out, *folds),
     }
     for who, predictions in outside.items():
         estimate = summarise(predictions, held_out, nested.scored)
@@ -135,13 +85,45 @@ def fit_on(
     return replace(ensemble, against_single=compare_outside(nested, outside["best_single"], held_out))
 
 
+def _unscored(
+    held_out: HeldOut, options: FitOptions, fusion: Selected, chosen: Sequence[int], best_single: str, note: str
+) -> Ensemble:
+    """The record of a fitted `fusion` of the members `chosen`, without scores."""
+    members = held_out.of_members(chosen).members
+    return Ensemble(
+        name=options.name or options.method,
+        method=options.method,
+        params=dict(options.params),
+        seed=options.seed,
+        missing=fusion.missing,
+        classes=held_out.classes,
+        members=tuple(_record(member) for member in members),
+        weights=fusion.weights_[list(chosen)],
+        partitions=tuple(options.partitions or ()),
+        fit_split=options.fit_split,
+        selection=asdict(options.selection),
+        folds=options.folds,
+        repeats=options.repeats,
+        best_single=best_single,
+        scores={},
+        n_candidates=len(held_out.members),
+        clips_fingerprint=members[0].footer.clips_fingerprint,
+        temperatures=None if fusion.temperatures_ is None else tuple(fusion.temperatures_[list(chosen)].tolist()),
+        log_pool=fusion.log_pool_,
+        note=note,
+    )
+
+
 def _estimated(
-    make: Callable[[], Selected], held_out: HeldOut, what: str, folds: int, repeats: int, seed: int
+    make: Callable[[], Selected], held_out: HeldOut, options: FitOptions
 ) -> tuple[OutOfFold | None, str]:
     """The out-of-fold predictions, and a note on what is missing of them."""
-    with progress(what, repeats * min(folds, len(set(held_out.groups)))) as counter:
+    planned = options.repeats * min(options.folds, len(set(held_out.groups)))
+    with progress(f"estimating {options.method}", planned) as counter:
         try:
-            nested = out_of_fold(make, held_out, folds, repeats, seed, counter.advance)
+            nested = out_of_fold(
+                make, held_out, options.folds, options.repeats, options.seed, counter.advance
+            )
         except KeyboardInterrupt:
             return None, "Ctrl-C ended the nested estimate in its first fold: there is none."
     if not nested.interrupted:

@@ -1,7 +1,7 @@
 """Which members may take part in an ensemble: the best ones, without near-duplicates and without dead weight."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.base import clone
@@ -29,6 +29,16 @@ class Selection:
 
 
 NO_SELECTION = Selection(majority=False, duplicate=None, per_entry=None, top=None)
+
+
+def make_selection(
+    entries: Sequence[str] | None = None, top: int | None = 20, per_entry: int | None = 3, keep_all: bool = False
+) -> Selection:
+    """The rules for these bounds (0 or None: no bound); with `keep_all` no rule but `entries` leaves a member out."""
+    chosen = tuple(entries) if entries else None
+    if keep_all:
+        return replace(NO_SELECTION, entries=chosen)
+    return Selection(entries=chosen, top=top or None, per_entry=per_entry or None)
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,8 @@ def test_reading_and_fitting_need_no_heavy_library(write_run):
         "import ensembles.cli.app, ensembles.fitting.compare, ensembles.predictions.exchange\n"
         "import ensembles.fitting.leaderboard\n"
         "from ensembles.fitting.fit import fit_ensemble\n"
-        "fit_ensemble(Path(sys.argv[1]), 'greedy', test=True)\n"
+        "from ensembles.fitting.options import FitOptions\n"
+        "fit_ensemble(Path(sys.argv[1]), FitOptions('greedy'), test=True)\n"
         "print(sorted({'torch', 'ray', 'cv2', 'librosa', 'av', 'optuna'} & set(sys.modules)))"
     )
     done = subprocess.run(

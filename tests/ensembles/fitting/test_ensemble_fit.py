@@ -10,6 +10,7 @@ from ensembles.fitting.compare import compare_ensembles
 from ensembles.fitting.ensemble import Ensemble, ensemble_path, open_ensemble, read_ensemble, write_ensemble
 from ensembles.fitting.fit import fit_ensemble, fit_on, score_on_test
 from ensembles.fitting.leaderboard import leaderboard, short
+from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import NO_SELECTION, Selection
 from ensembles.fusion import METHODS, DecisionFusion
 from ensembles.predictions.sets import HeldOut, read_refits, read_run
@@ -21,7 +22,7 @@ QUICK = {"draws": 100, "sigma_min": 0.3}
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_fits_a_run(write_run, method):
     params = QUICK if method == "decision" else {}
-    e = fit_ensemble(write_run(lacking=0.1), method, params=params, selection=NO_SELECTION)
+    e = fit_ensemble(write_run(lacking=0.1), FitOptions(method, params=params, selection=NO_SELECTION))
     assert (e.name, e.method, e.partitions, e.n_candidates) == (method, method, ("swap", "train"), 4)
     assert e.weights.shape == (len(e.members), 3) and e.weights.any(axis=1).all()
     np.testing.assert_allclose(e.weights.sum(axis=0), 1)
@@ -35,7 +36,7 @@ def test_every_method_fits_a_run(write_run, method):
 
 def test_stored_weights_give_the_scores_that_stand_beside_them(write_run):
     run = write_run(lacking=0.1)
-    e = fit_ensemble(run, params=QUICK, test=True)
+    e = fit_ensemble(run, FitOptions("decision", params=QUICK), test=True)
     predictions = read_run(run)
     keys = [(m.entry, m.config_key) for m in predictions.held_out.members]
     chosen = [keys.index((m.entry, m.config_key)) for m in e.members]
@@ -50,16 +51,17 @@ def test_stored_weights_give_the_scores_that_stand_beside_them(write_run):
 
 def test_test_rows_change_nothing_but_the_test_score(write_run, tmp_path):
     run = write_run()
-    one, other = fit_ensemble(run, params=QUICK), fit_ensemble(run, params=QUICK, test=True)
+    options = FitOptions("decision", params=QUICK)
+    one, other = fit_ensemble(run, options), fit_ensemble(run, options, test=True)
     assert (one.weights == other.weights).all()
     assert one.scores["ensemble"] == {how: s for how, s in other.scores["ensemble"].items() if how != "test"}
     with pytest.raises(AttributeError):
-        fit_on(read_run(run).test)
+        fit_on(read_run(run).test, FitOptions("decision"))
 
 
 def test_refitted_members_are_scored_apart(write_run):
     run = write_run()
-    e = fit_ensemble(run, "uniform", selection=NO_SELECTION)
+    e = fit_ensemble(run, FitOptions("uniform", selection=NO_SELECTION))
     with pytest.raises(EmofuseError, match=r"no test predictions of its member e0/"):
         score_on_test(e, read_refits(run, [(m.entry, m.config_key) for m in e.members]).test, "test_refit")
     write_run(partitions=("full",))
@@ -86,7 +88,7 @@ def test_ctrl_c_is_told(write_run, tmp_path, monkeypatch, stop, note, n_clips):
         return weights
 
     monkeypatch.setattr(DecisionFusion, "_find_weights", interrupted)
-    e = fit_ensemble(run, params=QUICK)
+    e = fit_ensemble(run, FitOptions("decision", params=QUICK))
     assert len(fits) == stop and re.fullmatch(note, e.note) and e.verdict.endswith(e.note)
     nested = e.scores["ensemble"].get("nested")
     assert (nested is None) == (n_clips is None)
@@ -97,27 +99,27 @@ def test_ctrl_c_is_told(write_run, tmp_path, monkeypatch, stop, note, n_clips):
     assert read_ensemble(tmp_path / "ensemble.json").note == e.note
     fits.clear()
     with pytest.raises(KeyboardInterrupt):
-        fit_on(read_run(run).held_out, params=QUICK, whole=True)
+        fit_on(read_run(run).held_out, FitOptions("decision", params=QUICK), whole=True)
 
 
 def test_selection_is_part_of_the_fit(write_run):
-    e = fit_ensemble(write_run(M=6), "uniform", selection=Selection(per_entry=1, majority=False))
+    e = fit_ensemble(write_run(M=6), FitOptions("uniform", selection=Selection(per_entry=1, majority=False)))
     assert len(e.members) == 2 and {m.entry for m in e.members} == {"e0", "e1"}
     assert e.selection["per_entry"] == 1
-    e = fit_ensemble(write_run(M=6), "uniform", selection=Selection(entries=("e1",)))
+    e = fit_ensemble(write_run(M=6), FitOptions("uniform", selection=Selection(entries=("e1",))))
     assert {m.entry for m in e.members} == {"e1"}
 
 
 def test_one_group_has_no_estimate_and_says_so(write_run):
     held_out = read_run(write_run()).held_out
     alone = HeldOut(**{**vars(held_out), "groups": ("g",) * len(held_out.y)})
-    e = fit_on(alone, "greedy")
+    e = fit_on(alone, FitOptions("greedy"))
     assert set(e.scores["ensemble"]) == {"fit"} and e.verdict == e.note
     assert e.note == "There is no nested estimate: all held-out clips belong to one group."
 
 
 def test_round_trip(write_run, tmp_path):
-    e = fit_ensemble(write_run(), params=QUICK, name="mine", test=True)
+    e = fit_ensemble(write_run(), FitOptions("decision", params=QUICK, name="mine"), test=True)
     path = ensemble_path(tmp_path, "mine")
     write_ensemble(e, path)
     back = read_ensemble(path)
@@ -139,7 +141,7 @@ def test_round_trip(write_run, tmp_path):
 )
 def test_a_bad_file_is_told(write_run, tmp_path, change, message):
     path = tmp_path / "ensemble.json"
-    write_ensemble(fit_ensemble(write_run(), "uniform", selection=NO_SELECTION), path)
+    write_ensemble(fit_ensemble(write_run(), FitOptions("uniform", selection=NO_SELECTION)), path)
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(EmofuseError, match=message):
         read_ensemble(path)
@@ -148,9 +150,9 @@ def test_a_bad_file_is_told(write_run, tmp_path, change, message):
 def test_bad_requests(write_run):
     run = write_run()
     with pytest.raises(WrongUse, match=r"Unknown fusion method 'desision'.*Did you mean 'decision'"):
-        fit_ensemble(run, "desision")
+        fit_ensemble(run, FitOptions("desision"))
     with pytest.raises(WrongUse, match=r"no trial was made on partition 'fold-0-of-4'"):
-        fit_ensemble(run, partitions=["fold-0-of-4"])
+        fit_ensemble(run, FitOptions("decision", partitions=["fold-0-of-4"]))
     with pytest.raises(WrongUse, match=r"An ensemble's name has letters.*but got '\.\./x'"):
         ensemble_path(run, "../x")
     with pytest.raises(WrongUse, match=r"Unknown ensemble of .* 'mine': known are none"):
@@ -159,23 +161,23 @@ def test_bad_requests(write_run):
 
 def test_compare(write_run):
     run = write_run(N=160)
-    average = fit_ensemble(run, "uniform", selection=NO_SELECTION)
-    single = fit_ensemble(run, "best", selection=NO_SELECTION)
+    average = fit_ensemble(run, FitOptions("uniform", selection=NO_SELECTION))
+    single = fit_ensemble(run, FitOptions("best", selection=NO_SELECTION))
     nested = compare_ensembles(run, average, single)
     assert nested.n_clips == 128 and nested.first == average.scores["ensemble"]["nested"].accuracy
     assert nested.difference == pytest.approx(nested.first - nested.second)
     on_test = compare_ensembles(run, average, single, test=True)
     assert on_test.n_clips == 32
     assert compare_ensembles(run, average, average).difference == 0
-    other = fit_ensemble(run, "uniform", partitions=["train"])
+    other = fit_ensemble(run, FitOptions("uniform", partitions=["train"]))
     with pytest.raises(WrongUse, match=r"a comparison needs the same clips"):
         compare_ensembles(run, average, other)
 
 
 def test_leaderboard(write_run, tmp_path):
     run = write_run(lacking=0.1)
-    write_ensemble(fit_ensemble(run, "greedy"), ensemble_path(run, "greedy"))
-    write_ensemble(fit_ensemble(run, "uniform"), ensemble_path(run, "uniform"))
+    write_ensemble(fit_ensemble(run, FitOptions("greedy")), ensemble_path(run, "greedy"))
+    write_ensemble(fit_ensemble(run, FitOptions("uniform")), ensemble_path(run, "uniform"))
     board = leaderboard(run)
     accuracies = [row.accuracy for row in board.members]
     assert accuracies == sorted(accuracies, reverse=True) and len(accuracies) == 4

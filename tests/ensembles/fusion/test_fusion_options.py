@@ -12,6 +12,7 @@ from test_fusion import Contract
 
 from ensembles.fitting.ensemble import read_ensemble, write_ensemble
 from ensembles.fitting.fit import fit_ensemble
+from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import NO_SELECTION, Selected
 from ensembles.fusion import (
     METHODS,
@@ -177,7 +178,7 @@ def test_options_are_checked():
                                                 ("stacking", {"restricted": True})])
 def test_an_ensemble_keeps_what_it_needs_to_predict(write_run, tmp_path, method, params):
     run = write_run(lacking=0.1)
-    e = fit_ensemble(run, method, params=QUICK.get(method, {}) | params, selection=NO_SELECTION)
+    e = fit_ensemble(run, FitOptions(method, params=QUICK.get(method, {}) | params, selection=NO_SELECTION))
     write_ensemble(e, tmp_path / "ensemble.json")
     back = read_ensemble(tmp_path / "ensemble.json")
     assert (back.temperatures, back.log_pool) == (e.temperatures, e.log_pool) != (None, None)
@@ -199,7 +200,7 @@ def test_an_ensemble_keeps_what_it_needs_to_predict(write_run, tmp_path, method,
 )
 def test_bad_extras_are_told(write_run, tmp_path, change, message):
     path = tmp_path / "ensemble.json"
-    write_ensemble(fit_ensemble(write_run(), "uniform", selection=NO_SELECTION), path)
+    write_ensemble(fit_ensemble(write_run(), FitOptions("uniform", selection=NO_SELECTION)), path)
     data = json.loads(path.read_text())
     del data["temperatures"], data["log_pool"]  # as files were before there were any
     path.write_text(json.dumps(data))

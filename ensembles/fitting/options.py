@@ -1,0 +1,27 @@
+"""What a fit is asked for, in one record that commands, API and fitting code pass on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ensembles.fitting.selection import Selection
+
+
+@dataclass(frozen=True)
+class FitOptions:
+    """A method with its `params`, and what it is fitted on.
+
+    `name` is the ensemble's (None: the method's). `partitions` says which trials are pooled (None: all), `fit_split`
+    which clips are used (None: all that are held out, else those of train or val). The nested estimate has `folds`
+    folds, `repeats` times.
+    """
+
+    method: str
+    name: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    selection: Selection = field(default_factory=Selection)
+    partitions: Sequence[str] | None = None
+    fit_split: str | None = None
+    folds: int = 5
+    repeats: int = 1
+    seed: int = 0
