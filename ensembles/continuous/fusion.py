@@ -143,7 +143,12 @@ def fuse(
     offset: np.ndarray,
     label_mean: np.ndarray,
 ) -> np.ndarray:
-    """Fused predictions (T, D) of `P` (M, T, D), `valid` alike; the others are what a fit leaves."""
+    """Fused predictions (T, D) of `P` (M, T, D), `valid` alike; the others are what a fit leaves.
+
+    Errors: numbers of the fit that are not finite.
+    """
+    if not all(np.isfinite(numbers).all() for numbers in (weights, scale, offset, label_mean)):
+        raise EmofuseError("Fusion needs finite weights, scales, offsets and mean labels; fit it again.")
     fused = np.empty(P.shape[1:])
     for d in range(P.shape[2]):
         means = weighted_mean(P[:, :, d], weights[:, d], valid[:, :, d], 0.0)

@@ -122,6 +122,8 @@ class Fusion(BaseEstimator, ABC):
         problem = Problem(P, y, valid, self.metric, self.missing)
         self.interrupted_ = False
         self.weights_ = self._find_weights(problem, groups)
+        if not np.isfinite(self.weights_).all():
+            raise EmofuseError(f"{type(self).__name__} found weights that are not finite; take another method.")
         right = self.predict(P, valid) == y
         self.fit_score_ = float(problem.value(np.bincount(y[right], minlength=P.shape[2])))
         return self
@@ -168,7 +170,7 @@ def check_probabilities(P: np.ndarray, valid: np.ndarray | None) -> tuple[np.nda
         raise EmofuseError(f"Fusion needs `valid` of shape {(M, N)} (members, clips), but got {valid.shape}.")
     with np.errstate(invalid="ignore"):
         bad = ~(np.abs(P @ np.ones(C, np.float32) - 1) <= _TOLERANCE) & valid
-        if P.min() < 0:
+        if not P.min() >= 0:  # NaN too, which clips that a member lacks may hold
             bad |= (P < 0).any(axis=2) & valid
     if bad.any():
         m, n = np.argwhere(bad)[0]

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 
 from ensembles.evaluation.metrics import FLOOR
+from features.errors import EmofuseError
 
 Missing = Literal["share", "uniform"]
 
@@ -19,10 +20,13 @@ def fuse(P: np.ndarray, weights: np.ndarray, valid: np.ndarray | None = None, mi
     `P` (M, N, C), `weights` (M, C) non-negative with sum 1 over members for each class, `valid` (M, N) tells which
     clips a member has. With `missing="share"` the weight of a member that lacks a clip is shared among those that
     have it, in proportion to their weights (equally where these are all 0); with `"uniform"` it counts as 1/C for every
-    class (the 2013 code of Kahou's group). A clip that nobody has is uniform.
+    class (the 2013 code of Kahou's group). A clip that nobody has is uniform. Errors: scores or weights that are not
+    finite.
     """
     scores = _weighted_mean(P, weights, valid, missing)
     total = scores.sum(axis=1, keepdims=True)
+    if not np.isfinite(total).all():
+        raise _not_finite(P, valid, weights)
     return np.divide(scores, total, out=np.full_like(scores, 1 / scores.shape[1]), where=total > 0)
 
 
@@ -64,8 +68,10 @@ class LogPool:
         return total
 
     def fuse(self, P: np.ndarray, valid: np.ndarray | None = None, missing: Missing = "share") -> np.ndarray:
-        """Fused probabilities (N, C) of `P` (M, N, C); a clip that nobody has is uniform."""
+        """Fused probabilities (N, C) of `P` (M, N, C); a clip that nobody has is uniform. Errors: as `fuse`."""
         p = _softmax(self.logits(filled_logs(P, valid, missing)))
+        if not np.isfinite(p).all():
+            raise _not_finite(P, valid, np.array(self.coefficients))
         if valid is not None:
             p[~valid.any(axis=0)] = 1 / P.shape[2]
         return p
@@ -79,14 +85,22 @@ def combine(
     temperatures: np.ndarray | None = None,
     log_pool: LogPool | None = None,
 ) -> np.ndarray:
-    """Fused probabilities (N, C) of all that a fitted fusion may consist of; a log-pool has its own weights."""
+    """Fused probabilities (N, C) of all that a fitted fusion may consist of; a log-pool has its own weights.
+
+    Errors: scores, weights or temperatures that are not finite.
+    """
     if temperatures is not None:
+        # Powers of scores are taken above a floor, which would turn minus infinity into a number.
+        if not np.isfinite(P if valid is None else P[valid]).all():
+            raise _not_finite(P, valid, weights)
         P = at_temperatures(P, temperatures)
     return fuse(P, weights, valid, missing) if log_pool is None else log_pool.fuse(P, valid, missing)
 
 
 def at_temperatures(P: np.ndarray, temperatures: np.ndarray) -> np.ndarray:
     """Each member's probabilities (M, N, C) to the power 1/T, rescaled; `temperatures` (M,), above 1 means flatter."""
+    if not all(0 < temperature < np.inf for temperature in temperatures):
+        raise EmofuseError(f"Fusion needs finite temperatures above 0, but got {np.asarray(temperatures).tolist()}.")
     return _softmax(log_scores(P) / np.asarray(temperatures)[:, None, None]).astype(np.float32)
 
 
@@ -139,6 +153,21 @@ def _weighted_sum(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     for value, weight in zip(values, weights, strict=True):
         total += weight * value
     return total
+
+
+def _not_finite(P: np.ndarray, valid: np.ndarray | None, weights: np.ndarray) -> EmofuseError:
+    """What is not finite, in a sentence: some weight, or the scores of some member for some clip."""
+    bad = ~np.isfinite(P).all(axis=2)
+    if valid is not None:
+        bad &= valid
+    if not bad.any():
+        what = "are not all finite" if not np.isfinite(weights).all() else "are too large"
+        return EmofuseError(f"Fusion needs finite weights and scores, but its weights {what}; fit it again.")
+    m, n = np.argwhere(bad)[0]
+    return EmofuseError(
+        f"The scores of member {m} for clip {n} are {P[m, n].tolist()}; expected finite numbers. Mark clips that a "
+        "member lacks in `valid`."
+    )
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

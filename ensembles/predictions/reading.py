@@ -17,6 +17,7 @@ from features.errors import EmofuseError
 from search.run.predictions import FOOTER, parse_footer
 
 ROW_COLUMNS = ("clip_id", "group_id", "split", "role", "label")
+_TOLERANCE = 1e-3  # of a row's sum
 _RECENT = 8  # tables of rows that are compared before a digest is made
 _LOCAL = LocalFileSystem()
 # The files are small: what is fetched ahead costs more than it saves.
@@ -43,6 +44,7 @@ def read_files(paths: Mapping[str, Path], shared: "SharedTables") -> dict[str, C
         own = {opened[name].path: name for name in names}
         for path, rows in _scanned([opened[name] for name in names], schemas[names[0]]):
             contents[own[path]] = _content(schemas[own[path]], rows, columns, shared)
+            _check_scores(contents[own[path]], path)
     return {name: contents[name] for name in paths if name in contents}
 
 
@@ -103,6 +105,19 @@ def _content(
     table = pa.Table.from_batches(rows)
     P = np.stack([table[name].to_numpy() for name in columns], axis=1)
     return Content(schema.metadata[FOOTER], shared.get(table.select(ROW_COLUMNS)), P, table["valid"].to_numpy())
+
+
+def _check_scores(content: Content, path: str) -> None:
+    """Refuse rows that `search.run.predictions` would not have written: a NaN would count as the first class."""
+    P = content.P
+    good = (np.abs(P.sum(axis=1, dtype=np.float64) - 1) <= _TOLERANCE) & (P >= 0).all(axis=1)
+    if not good.all():
+        row = int(np.flatnonzero(~good)[0])
+        clip_id = content.rows["clip_id"][row].as_py()
+        raise EmofuseError(
+            f"{path}: the scores of clip {clip_id!r} are {P[row].tolist()}; expected finite, non-negative numbers that "
+            "sum to 1. Remove the file, and train the trial or import its predictions again."
+        )
 
 
 class SharedTables:

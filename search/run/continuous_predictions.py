@@ -98,7 +98,7 @@ def write_continuous_predictions(run: Path, predictions: ContinuousPredictions) 
 
 
 def read_continuous_predictions(path: Path) -> ContinuousPredictions:
-    """Read one trial's file back."""
+    """Read one trial's file back; what `write_continuous_predictions` would refuse is refused."""
     footer = read_footer(path)
     if not footer.dimensions:
         raise EmofuseError(f"{path}: expected predictions of continuous emotion, but they are of classes.")
@@ -118,4 +118,6 @@ def read_continuous_predictions(path: Path) -> ContinuousPredictions:
         )
         for start, end in pairwise(edges)
     )
-    return ContinuousPredictions(footer, tracks)
+    read = ContinuousPredictions(footer, tracks)
+    read.check()
+    return read

@@ -175,12 +175,12 @@ def parse_footer(metadata: Mapping[bytes, bytes], path: Path) -> Footer:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read one trial's file back."""
+    """Read one trial's file back; rows that `write_predictions` would refuse are refused."""
     footer = read_footer(path)
     if footer.dimensions:
         raise EmofuseError(f"{path}: expected predictions of classes, but they are of continuous emotion.")
     table = pq.read_table(path, partitioning=None)
-    return Predictions(
+    read = Predictions(
         footer=footer,
         clip_id=tuple(table["clip_id"].to_pylist()),
         group_id=tuple(table["group_id"].to_pylist()),
@@ -190,6 +190,8 @@ def read_predictions(path: Path) -> Predictions:
         valid=table["valid"].to_numpy(),
         probabilities=np.stack([table[f"p_{c}"].to_numpy() for c in footer.classes], axis=1),
     )
+    read.check()
+    return read
 
 
 def prediction_files(run: Path) -> list[Path]:

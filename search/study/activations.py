@@ -18,6 +18,7 @@ from search.run.folder import RunFolder
 from search.run.predictions import Footer
 from search.study.best import best_backbone
 from search.study.selected import select
+from search.trial.finite import finite
 from search.trial.hygiene import clean_process, pick_device
 
 _COLUMNS = "columns"
@@ -142,7 +143,8 @@ def _compute(
     todo = [clip_id for clip_id in with_faces if clip_id not in done]
     with progress(f"activations of {spec}", len(todo)) as counter:
         for clip_id in todo:
-            values = backbone.activations(images[clip_id], source.layer)  # (T, F)
+            activations = backbone.activations(images[clip_id], source.layer)  # (T, F)
+            _, values = next(finite(f"activations {spec}", [clip_id], [activations]))
             kept = values[:, list(columns)] if columns else values
             writer.add(clip_id, FeatureArray(kept, images.times(clip_id)))
             counter.advance()

@@ -13,6 +13,7 @@ from models.family import ContinuousModel
 from search.run.continuous_predictions import Track
 from search.run.spec import TrialSpec
 from search.trial.data import TrialData
+from search.trial.finite import finite
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def predict_tracks(model: ContinuousModel, data: ContinuousData) -> tuple[Track,
         # One side at a time: its features are in memory once more while the model works on them.
         examples = data.unlabelled(ids)
         if len(examples):
-            found.update(zip(examples.ids, model.predict_steps(examples), strict=True))
+            found.update(finite("predictions", examples.ids, model.predict_steps(examples)))
     tracks = []
     for clip_id, role in data.partition.roles().items():
         clip, time_s, y = data.table.by_id(clip_id), data.times(clip_id), data.targets(clip_id)

@@ -15,6 +15,7 @@ from models.family import Model
 from search.run.layout import Layout
 from search.run.spec import TrialSpec
 from search.trial.data import TrialData
+from search.trial.finite import finite
 
 
 def write_encodings(layout: Layout, spec: TrialSpec, model: Model, data: TrialData) -> StoredSet:
@@ -39,7 +40,7 @@ def _encoded(model: Model, data: TrialData) -> Iterator[tuple[str, np.ndarray]]:
         # One side at a time: its features are in memory once more while the model works on them.
         examples = data.unlabelled(ids)
         if len(examples):
-            yield from zip(examples.ids, model.encode(examples), strict=True)
+            yield from finite("encodings", examples.ids, model.encode(examples))
 
 
 def _failure(data: TrialData, clip_id: str) -> ClipFailure:

@@ -32,6 +32,7 @@ from search.trial.batch import NAME
 from search.trial.continuous_data import ContinuousData, predict_tracks
 from search.trial.data import TrialData, read_data, trial_weights
 from search.trial.encodings import write_encodings
+from search.trial.finite import finite
 from search.trial.hygiene import clean_process, pick_device
 from search.trial.versions import git_revision, library_versions
 
@@ -240,7 +241,7 @@ def _predict(model: Model, data: TrialData) -> dict[str, np.ndarray]:
         # One side at a time: its features are in memory once more while the model works on them.
         examples = data.unlabelled(ids)
         if len(examples):
-            found.update(zip(examples.ids, model.predict(examples), strict=True))
+            found.update(finite("scores", examples.ids, model.predict(examples)))
     return found
 
 

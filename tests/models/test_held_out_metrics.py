@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, log_loss, recall_score
 
+from features.errors import Diverged
 from models.metrics import held_out_metrics
 
 
@@ -27,3 +28,9 @@ def test_a_confident_mistake_stays_finite():
 def test_no_rows_are_refused():
     with pytest.raises(ValueError, match="at least one"):
         held_out_metrics(np.zeros((0, 3)), np.zeros(0, int))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_a_training_that_diverged(bad):
+    with pytest.raises(Diverged, match="the scores of 1 of 2 held-out clips are not finite"):
+        held_out_metrics(np.array([[0.5, 0.5], [bad, 0.5]]), np.array([1, 0]))

@@ -102,3 +102,14 @@ def test_mistakes_are_told(run, capsys, tmp_path):
     assert emofuse.main(["ensemble", "continuous", str(run), "--labels", "x"]) == 2
     assert emofuse.main(["ensemble", "continuous", str(run / "x.parquet")]) == 2
     assert "Predictions in a file need --labels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_predictions_that_are_not_finite_are_refused(run, bad):
+    path = write(run, "b", "fold-1-of-2", (3, 4, 5), 0.4, seed=1)
+    table = pq.read_table(path, partitioning=None)
+    p = table["p_valence"].to_numpy().copy()
+    p[2] = bad
+    pq.write_table(table.set_column(table.column_names.index("p_valence"), "p_valence", pa.array(p)), path)
+    with pytest.raises(EmofuseError, match="finite predictions at rising times for clip 'r0', but 1 are not finite"):
+        read_continuous_run(run)

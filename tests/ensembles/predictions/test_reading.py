@@ -97,3 +97,16 @@ def test_a_file_that_is_being_written_is_not_looked_at(files, tmp_path):
     files[0].with_name(f".{files[0].name}.123.abcd").write_bytes(b"half")
     files[0].with_name(f".{files[0].name}").write_bytes(b"half")
     assert [trial.path for trial in scan(tmp_path)] == sorted(files)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.5, 0.9])
+def test_scores_that_no_trial_writes_are_refused(files, bad):
+    table = pq.read_table(files[2], partitioning=None)
+    scores = table["p_a"].to_numpy().copy()
+    scores[3] = bad
+    pq.write_table(table.set_column(table.column_names.index("p_a"), "p_a", pa.array(scores)), files[2])
+    with pytest.raises(EmofuseError, match=r"the scores of clip 'clip3' are .*expected finite, non-negative") as told:
+        read_files({path.name: path for path in files}, SharedTables([]))
+    assert str(files[2]) in str(told.value) and "train the trial or import its predictions again" in str(told.value)
+    with pytest.raises(EmofuseError, match="the scores of clip 'clip3' are"):
+        read_predictions(files[2])
