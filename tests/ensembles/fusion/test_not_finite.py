@@ -23,8 +23,8 @@ WAYS = {
 }
 
 
-@pytest.fixture
-def P():
+@pytest.fixture(name="P")
+def _scores():
     return np.random.default_rng(0).dirichlet([1, 1], (3, 5)).astype(np.float32)
 
 
@@ -50,6 +50,7 @@ def test_a_score_of_weight_0_is_told_too(P):
 
 
 @pytest.mark.parametrize("bad", BAD)
+@pytest.mark.filterwarnings("ignore:invalid value")
 def test_weights_are_told(P, bad):
     weights = WEIGHTS.copy()
     weights[2, 1] = bad
