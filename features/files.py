@@ -82,8 +82,8 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path, what: str) -> Any:
     """Read JSON; a missing or broken file is one clear sentence that names `what` it should have been."""
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise EmofuseError(f"{path}: no such file, expected {what}.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # broken, no UTF-8, nested or counted beyond what Python takes
         raise EmofuseError(f"{path}: expected {what} as JSON, but it can't be parsed ({error}).") from None

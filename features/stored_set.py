@@ -8,7 +8,7 @@ failed.
 import zlib
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from features.errors import EmofuseError
 from features.files import read_json
+from features.schema import check_version, parse
 from features.sets import Value
 
 SCHEMA_VERSION = 1
@@ -65,14 +66,8 @@ def read_info(folder: Path) -> SetInfo:
     """The `set.json` in `folder`; one of another schema version is told in one sentence."""
     path = folder / "set.json"
     data = read_json(path, "the description of a feature set")
-    if data.get("schema_version") != SCHEMA_VERSION:
-        raise EmofuseError(
-            f"{path}: feature set of schema version {data.get('schema_version')}, but this emofuse reads version "
-            f"{SCHEMA_VERSION}; extract it again into another store."
-        )
-    known = {f.name for f in fields(SetInfo)}
-    tuples = {"shape": tuple(data["shape"]), "columns": tuple(data.get("columns", ()))}
-    return SetInfo(**{key: value for key, value in data.items() if key in known} | tuples)
+    check_version(data, SCHEMA_VERSION, path, "feature set", "extract it again into another store")
+    return parse(SetInfo, data, path, "remove the folder and extract it again")
 
 
 def clip_crc(values: np.ndarray, time_s: np.ndarray) -> int:

@@ -4,11 +4,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from ensembles.continuous.evaluate import ContinuousResult
 from features.errors import EmofuseError
 from features.files import read_json, write_json
+from features.schema import parse
 
 SCHEMA_VERSION = 1
 _KIND = "continuous"
@@ -34,12 +33,7 @@ def read_continuous(path: Path) -> ContinuousResult:
             f"{path}: expected a continuous fusion of schema version {SCHEMA_VERSION}, but got kind {found[0]!r} of "
             f"version {found[1]!r}; write it again with `emofuse ensemble continuous --output`."
         )
-    try:
-        result = TypeAdapter(ContinuousResult).validate_python({k: v for k, v in data.items() if k != "verdicts"})
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise EmofuseError(f"{path}: expected a continuous fusion, but {place}: {first['msg']}.") from None
+    result = parse(ContinuousResult, data, path, "write it again with `emofuse ensemble continuous --output`")
     for one in result.dimensions:
         if set(one.weights) != set(result.members) or not all(0 <= w < float("inf") for w in one.weights.values()):
             raise EmofuseError(

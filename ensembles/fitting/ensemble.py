@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
 from ensembles.evaluation.intervals import Comparison, Interval
 from ensembles.evaluation.metrics import Scores
@@ -15,6 +14,7 @@ from ensembles.fusion.pooling import LogPool, Missing, combine
 from features.errors import EmofuseError, WrongUse
 from features.files import read_json, write_json
 from features.names import unknown_name
+from features.schema import check_version, parse
 
 SCHEMA_VERSION = 1
 
@@ -180,18 +180,8 @@ def write_ensemble(ensemble: Ensemble, path: Path) -> None:
 def read_ensemble(path: Path) -> Ensemble:
     """Read ensemble.json; what is wrong with it is told in one sentence."""
     data = read_json(path, "an ensemble that `emofuse ensemble fit` wrote")
-    version = data.get("schema_version") if isinstance(data, dict) else None
-    if version != SCHEMA_VERSION:
-        raise EmofuseError(
-            f"{path}: ensemble schema version {version}, but this emofuse reads version {SCHEMA_VERSION}; "
-            "read it with the release that wrote it, or fit the ensemble again."
-        )
-    try:
-        stored = TypeAdapter(_Stored).validate_python(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise EmofuseError(f"{path}: expected an ensemble, but {place}: {first['msg']}; fit it again.") from None
+    check_version(data, SCHEMA_VERSION, path, "ensemble", "read it with the release that wrote it, or fit it again")
+    stored = parse(_Stored, data, path, "fit the ensemble again")
     weights = np.array(stored.weights, dtype=np.float64)
     expected = (len(stored.members), len(stored.classes))
     if weights.shape != expected or not np.isfinite(weights).all() or (weights < 0).any():

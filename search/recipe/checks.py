@@ -6,10 +6,10 @@ from collections.abc import Set as AbstractSet
 
 from features.errors import EmofuseError, WrongUse
 from features.names import unknown_name
+from features.schema import where
 from models.family import Family
 from search.recipe import inputs, overrides
 from search.recipe.recipe import Entry, Recipe, StageName
-from search.recipe.yaml_files import where
 
 
 def check_recipe(recipe: Recipe, source: str, imported: frozenset[str] = frozenset()) -> None:

@@ -6,16 +6,16 @@ A recipe is plain data (YAML). What it says of families is checked when it is re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from features.errors import WrongUse
 from features.names import unknown_name
+from features.schema import parse
 from models import registry
 from models.family import Family, Resources, Task
 from models.space import Float, Int, Parameter, Scalar, Space, count_points
 from search.recipe import inputs, overrides
-from search.recipe.yaml_files import sentence
 
 StageName = Literal["backbone", "clips", "fusion"]
 Count = Annotated[int, Field(strict=True, gt=0)]
@@ -241,7 +241,4 @@ class Recipe(_Data):
 
 def recipe_of_data(data: Any, source: str) -> Recipe:
     """The recipe in `data`, its families and features not looked at; `source` is named in errors."""
-    try:
-        return Recipe.model_validate(data)
-    except ValidationError as error:
-        raise WrongUse(f"{source}: {sentence(error)}") from None
+    return parse(Recipe, data, source, error=WrongUse)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from features.errors import WrongUse
 
@@ -43,26 +42,3 @@ def read_yaml(path: Path, what: str) -> Any:
         raise WrongUse(f"{path}{line}: expected {what} in YAML, but {error.problem or error.context}.") from None
     except yaml.YAMLError as error:
         raise WrongUse(f"{path}: expected {what} in YAML, but {' '.join(str(error).split())}.") from None
-
-
-def sentence(error: ValidationError) -> str:
-    """The first of pydantic's findings as one sentence: where, what was expected, what came."""
-    first = error.errors(include_url=False)[0]
-    place = where(first["loc"])
-    if first["type"] == "missing":
-        return f"{place}: this key is required, but it is missing."
-    if first["type"].startswith("emofuse_"):
-        return f"{place}: {first['msg']}" if place else first["msg"]
-    if first["type"] == "model_type":
-        expected = "a mapping of keys to values"
-    else:
-        expected = re.sub(r"^(?=greater|less)", "a number ", first["msg"].removeprefix("Input should be "))
-    came = repr(first["input"])
-    if len(came) > 80:
-        came = came[:77] + "..."
-    return f"{place or 'the file'}: expected {expected}, but got {came}."
-
-
-def where(loc: tuple[int | str, ...]) -> str:
-    """`("stages", 0, "entries", "svm")` as `stages[0].entries.svm`."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).removeprefix(".")

@@ -2,12 +2,14 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from features.clips import ClipTable, check_clips, read_clips
 from features.errors import EmofuseError, WrongUse
 from features.files import read_json, write_bytes, write_json
+from features.schema import check_version, parse
 from search.recipe.recipe import Recipe, StageName, recipe_of_data
 from search.run.layout import Layout, Outcome
 from search.run.partitions import make_partition
@@ -16,6 +18,18 @@ from search.run.planned import Planned
 __all__ = ["Layout", "Outcome", "RunFolder"]
 
 SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What run.json says, besides the plan."""
+
+    recipe: dict[str, Any]
+    clips: Path
+    store: Path
+    stills: Path | None
+    clips_fingerprint: str
+    stills_fingerprint: str | None
 
 
 @dataclass(frozen=True)
@@ -55,20 +69,21 @@ class RunFolder(Layout):
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
         """The run that lies at `path`."""
-        data = read_json(path / "run.json", "the description of a run; start one with `emofuse search run`")
-        if data.get("schema_version") != SCHEMA_VERSION:
-            raise EmofuseError(
-                f"{path / 'run.json'}: run of schema version {data.get('schema_version')}, but this emofuse reads "
-                f"version {SCHEMA_VERSION}; continue it with the release that wrote it, or start one in another folder."
-            )
+        file = path / "run.json"
+        data = read_json(file, "the description of a run; start one with `emofuse search run`")
+        check_version(
+            data, SCHEMA_VERSION, file, "run",
+            "continue it with the release that wrote it, or start one in another folder",
+        )
+        stored = parse(_Stored, data, file)
         return cls(
             path=path.resolve(),
-            recipe=recipe_of_data(data["recipe"], f"{path / 'run.json'}: recipe"),
-            clips=Path(data["clips"]),
-            store=Path(data["store"]),
-            stills=Path(data["stills"]) if data["stills"] else None,
-            clips_fingerprint=data["clips_fingerprint"],
-            stills_fingerprint=data["stills_fingerprint"],
+            recipe=recipe_of_data(stored.recipe, f"{file}: recipe"),
+            clips=stored.clips,
+            store=stored.store,
+            stills=stored.stills,
+            clips_fingerprint=stored.clips_fingerprint,
+            stills_fingerprint=stored.stills_fingerprint,
         )
 
     def table_path(self, stage: StageName) -> Path:

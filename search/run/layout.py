@@ -1,14 +1,13 @@
 """What lies where in a run's folder, and how the trials without predictions ended."""
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from features.errors import EmofuseError
-from features.files import read_json, write_bytes, write_json
+from features.files import write_bytes, write_json
+from features.schema import read_as
 from search.run.failures import Kind
 from search.run.predictions import prediction_files, prediction_path
 
@@ -123,12 +122,4 @@ class Layout:
 
     @staticmethod
     def _read(path: Path) -> Outcome:
-        data = read_json(path, "a trial's outcome")
-        known = {f.name for f in fields(Outcome)}
-        try:
-            return Outcome(**{key: value for key, value in data.items() if key in known})
-        except (TypeError, AttributeError):
-            raise EmofuseError(
-                f"{path}: expected a trial's outcome, but got {json.dumps(data)[:80]}; remove the file, and the "
-                "trial is tried again."
-            ) from None
+        return read_as(Outcome, path, "a trial's outcome", "remove the file, and the trial is tried again")

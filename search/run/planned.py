@@ -1,11 +1,10 @@
 """What a run was asked for, as run.json tells it: reading a recipe would load every family with its libraries."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from features.errors import EmofuseError
-from features.files import read_json
+from features.schema import read_as
 
 
 @dataclass(frozen=True)
@@ -25,15 +24,13 @@ class Planned:
         return self.configurations * len(self.partitions)
 
 
+@dataclass(frozen=True)
+class _Plan:
+    plan: tuple[Planned, ...]
+
+
 def read_plan(run: Path) -> tuple[Planned, ...]:
     """The entries of the run at `run`, in the recipe's order."""
-    path = run / "run.json"
-    data = read_json(path, "the description of a run; start one with `emofuse search run`")
-    names = {f.name for f in fields(Planned)}
-    try:
-        return tuple(Planned(**{name: row[name] for name in names & row.keys()}) for row in data["plan"])
-    except (KeyError, TypeError):
-        raise EmofuseError(
-            f"{path}: expected the plan of a run, but there is none that this emofuse can read; run the same "
-            "`emofuse search run` again, and it is written anew."
-        ) from None
+    what = "the description of a run; start one with `emofuse search run`"
+    remedy = "run the same `emofuse search run` again, and it is written anew"
+    return read_as(_Plan, run / "run.json", what, remedy).plan

@@ -6,7 +6,7 @@ the trial. Classes are columns with names, never positions.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from features.errors import EmofuseError
 from features.files import replacing
+from features.schema import check_version, parse
 
 SCHEMA_VERSION = 1
 ROLES = ("fit", "held_out", "test")
@@ -72,9 +73,6 @@ class Footer:
     dimensions: tuple[str, ...] = ()
     annotations: str = ""
     schema_version: int = SCHEMA_VERSION
-
-
-_FIELDS = frozenset(f.name for f in fields(Footer))
 
 
 @dataclass(frozen=True)
@@ -157,21 +155,11 @@ def parse_footer(metadata: Mapping[bytes, bytes], path: Path) -> Footer:
         raise EmofuseError(f"{path}: expected a prediction file of emofuse, but its footer is missing.")
     try:
         data = json.loads(metadata[FOOTER])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EmofuseError(f"{path}: expected a footer as JSON, but it can't be parsed ({error}).") from None
-    version = data.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise EmofuseError(
-            f"{path}: prediction schema version {version}, but this emofuse reads version {SCHEMA_VERSION}; "
-            "read it with the release that wrote it, or train the trial again."
-        )
-    data = {key: value for key, value in data.items() if key in _FIELDS}
-    for name in ("classes", "curve", "parents", "dimensions"):
-        data[name] = tuple(data.get(name, ()))
-    try:
-        return Footer(**data)
-    except TypeError as error:
-        raise EmofuseError(f"{path}: expected a prediction file's footer, but it is incomplete ({error}).") from None
+    remedy = "read it with the release that wrote it, or train the trial again"
+    check_version(data, SCHEMA_VERSION, path, "prediction file", remedy)
+    return parse(Footer, data, f"{path}: footer", "train the trial again")
 
 
 def read_predictions(path: Path) -> Predictions:

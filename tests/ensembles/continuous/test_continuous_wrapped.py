@@ -79,7 +79,7 @@ def test_a_stored_fusion_predicts_the_same_and_keeps_its_scores(curves, tmp_path
     [
         ({"schema_version": 2}, "of schema version 1, but got kind 'continuous' of version 2"),
         ({"kind": "classes"}, "got kind 'classes'"),
-        ({"members": 3}, "expected a continuous fusion, but members"),
+        ({"members": 3}, "members: expected a valid tuple, but got 3; write it again"),
         ({"members": ["other"]}, "expected a non-negative weight of arousal for each of the members other"),
     ],
 )

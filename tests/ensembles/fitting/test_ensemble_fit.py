@@ -133,10 +133,10 @@ def test_round_trip(write_run, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 9}, "ensemble schema version 9, but this emofuse reads version 1"),
-        ({"members": [{"entry": "svm"}]}, "expected an ensemble, but members.0.config_key: .*; fit it again"),
+        ({"schema_version": 9}, "ensemble of schema version 9, but this emofuse reads version 1"),
+        ({"members": [{"entry": "svm"}]}, r"members\[0\].config_key: this key is required.*; fit the ensemble again"),
         ({"weights": [[0.5, 0.5]]}, r"weights of shape \(4, 3\) \(members, classes\), but got shape \(1, 2\)"),
-        ({"missing": "guess"}, "expected an ensemble, but missing: Input should be 'share' or 'uniform'"),
+        ({"missing": "guess"}, "missing: expected 'share' or 'uniform', but got 'guess'; fit"),
     ],
 )
 def test_a_bad_file_is_told(write_run, tmp_path, change, message):

@@ -99,12 +99,17 @@ def test_outcomes(small_run):
     assert run.outcome("k2") is None
 
 
-@pytest.mark.parametrize("text", ["[1]", "{}"])
-def test_a_broken_outcome_is_told(small_run, text):
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[1]", "the file: expected a mapping of keys to values, but got [1]"),
+        ("{}", "trial_key: this key is required, but it is missing"),
+    ],
+)
+def test_a_broken_outcome_is_told(small_run, text, told):
     run = small_run()
     (run.path / "trials").mkdir()
     (run.path / "trials" / "k.json").write_text(text)
     assert message(list, run.outcomes()) == (
-        f"{run.path}/trials/k.json: expected a trial's outcome, but got {text}; remove the file, and the trial is "
-        "tried again."
+        f"{run.path}/trials/k.json: {told}; remove the file, and the trial is tried again."
     )
