@@ -155,18 +155,18 @@ def ls_command(store: Annotated[Path, typer.Argument(help="Folder of the feature
 
     Example: emofuse features ls store
     """
-    from features.store import StoredSet, stored_sets
+    from features.store import StoredSet, set_folders
 
     if not store.is_dir():
         raise EmofuseError(f"{store}: no such folder, expected a feature store; `emofuse features extract` makes one.")
     table = Table("set", "key", "clips ok", "failed", "time step", "MB")
-    for info in stored_sets(store):
-        folder = store / info.name / info.key
+    for folder in set_folders(store):
         try:
             stored = StoredSet(folder)
         except EmofuseError:
-            table.add_row(info.spec, info.key[:12], "damaged", "", "", "")
+            table.add_row(folder.parent.name, folder.name[:12], "damaged", "", "", "")
             continue
+        info = stored.info
         ok = sum(stored.has(clip_id) for clip_id in stored.ids)
         size_mb = (folder / "data.arrow").stat().st_size / 1e6
         shape = f"{'x'.join(map(str, info.shape))} {info.dtype}"

@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,15 @@ class Clip:
 
 @dataclass(frozen=True)
 class ClipTable:
-    """N clips; relative paths start at `root`. `annotations` are continuous labels of some of them, None without."""
+    """N clips; relative paths start at `root`. `annotations` are continuous labels of some of them, None without.
+
+    `file` is where the table was read from, for messages.
+    """
 
     clips: tuple[Clip, ...]
     root: Path
     annotations: Annotations | None = None
+    file: Path | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -244,4 +248,4 @@ def read_clips(path: Path) -> ClipTable:
     clips = tuple(Clip(*row) for row in zip(*columns, strict=True))
     beside = annotations_path(path)
     annotations = read_annotations(beside).of([clip.clip_id for clip in clips]) if beside.exists() else None
-    return ClipTable(clips, path.resolve().parent, annotations)
+    return ClipTable(clips, path.resolve().parent, annotations, path)

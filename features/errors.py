@@ -13,6 +13,13 @@ class WrongUse(EmofuseError):
     exit_code = 2
 
 
+class DamagedFile(EmofuseError):
+    """A file of ours is empty, cut off, or holds other bytes than were written; the message names it and what to do.
+
+    Where its content can be made again, who reads it takes it for absent and says so.
+    """
+
+
 class Diverged(EmofuseError):
     """Training reached numbers that are not finite."""
 

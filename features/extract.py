@@ -103,6 +103,9 @@ def _extract_set(table: ClipTable, spec: SetSpec, store: Path, run: Run, retry_f
     stored = writer.finished()
     if writer.folder.exists() and stored is None:
         say(f"{spec}: the stored set is damaged and is extracted again")
+    if stored is not None and (damaged := [i for i in stored.ids if stored.has(i) and i not in done]):
+        more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        say(f"{spec}: the stored features of clip {damaged[0]}{more} are damaged and are extracted again")
     tasks: list[tuple[str, Media]] = []
     for clip in table.clips:
         if clip.clip_id in done:

@@ -1,31 +1,40 @@
 """Writing a feature set: one part per clip, so that a killed extraction resumes where it was, then one data file."""
 
 import errno
-import hashlib
-import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
-from zipfile import BadZipFile
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.data_file import DataFile, checksums
 from features.errors import ClipFailure, EmofuseError
-from features.files import content_key, read_json, replacing, replacing_folder, write_json
+from features.files import content_key, replacing_folder, write_json
+from features.set_parts import Entry, Parts
 from features.sets import FeatureArray, Value
-from features.stored_set import CLIPS_SCHEMA, OK, SetInfo, StoredSet, clip_crc
+from features.stored_set import CLIPS_SCHEMA, OK, SetInfo, StoredSet
 
-# Rows are gathered into record batches of about this size: few enough to list, small enough to hold in memory.
-_BATCH_BYTES = 64 * 2**20
-# What there is of a clip: values and times, or why there are none.
-_Entry = tuple[np.ndarray, np.ndarray] | ClipFailure
 _LIBRARIES = ("numpy", "av", "opencv-python", "librosa", "scipy", "torch", "opensmile", "dlib-bin")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Many clips, one behind the other: `lengths` (n,) rows each of `values` (sum, ...) and `time_s` (sum,) float32.
+
+    A clip of length 0 has no features, for the reason `failure`.
+    """
+
+    clip_ids: Sequence[str]
+    lengths: np.ndarray
+    values: np.ndarray
+    time_s: np.ndarray
+    failure: ClipFailure | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,7 @@ class SetWriter:
     version: int = 1
     imported: bool = False
     columns: tuple[str, ...] = ()
+    remake: str = ""
 
     @property
     def folder(self) -> Path:
@@ -56,11 +66,8 @@ class SetWriter:
         return self.store / self.name / self.key
 
     @property
-    def _parts(self) -> Path:
-        return self.store / self.name / f".{self.key}.parts"
-
-    def _part(self, clip_id: str, suffix: str) -> Path:
-        return self._parts / (hashlib.sha256(clip_id.encode()).hexdigest()[:40] + suffix)
+    def _parts(self) -> Parts:
+        return Parts(self.store / self.name / f".{self.key}.parts")
 
     def finished(self) -> StoredSet | None:
         """The finished set that lies there, or None when there is none that can be read."""
@@ -72,11 +79,10 @@ class SetWriter:
     def done_ids(self, *, failed: bool = True) -> set[str]:
         """The clips that need no more work; with `failed=False` those that failed are not among them.
 
-        Clips of a finished set count when their checksums hold.
+        Clips count when their checksums hold, those of parts and those of a finished set.
         """
-        parts = {path.name for path in self._parts.glob("*.*") if not path.name.startswith(".")}
-        suffixes = (".npz", ".json") if failed else (".npz",)
-        done = {i for i in self.clip_ids if any(self._part(i, suffix).name in parts for suffix in suffixes)}
+        entries = ((clip_id, self._parts.read(clip_id)) for clip_id in self.clip_ids)
+        done = {i for i, entry in entries if entry is not None and (failed or not isinstance(entry, ClipFailure))}
         if finished := self.finished():
             damaged = set(finished.verify())
             done |= {i for i in finished.ids if i not in damaged and (failed or finished.has(i))}
@@ -84,36 +90,31 @@ class SetWriter:
 
     def written(self, clip_id: str) -> bool:
         """Whether a part of this clip lies there, with features or a failure."""
-        return self._part(clip_id, ".npz").exists() or self._part(clip_id, ".json").exists()
+        return clip_id in self._parts
 
     def add(self, clip_id: str, array: FeatureArray) -> None:
         """Keep a clip's features; ClipFailure when they hold no time step, NaN or infinity, or have another shape."""
         values, time_s = checked(array, self.level, self.shape)
-
-        def write() -> None:
-            with replacing(self._part(clip_id, ".npz")) as temporary, temporary.open("wb") as file:
-                np.savez(file, values=values, time_s=time_s)
-
-        _beside_others(write)
-        self._part(clip_id, ".json").unlink(missing_ok=True)
+        _beside_others(lambda: self._parts.add(clip_id, values, time_s))
 
     def fail(self, clip_id: str, failure: ClipFailure) -> None:
         """Record that a clip has no features, and why."""
-        row = {"status": failure.status, "reason": failure.reason}
-        _beside_others(lambda: write_json(self._part(clip_id, ".json"), row))
-        self._part(clip_id, ".npz").unlink(missing_ok=True)
+        _beside_others(lambda: self._parts.fail(clip_id, failure))
 
-    def write(self, arrays: Iterable[tuple[str, FeatureArray | ClipFailure]]) -> StoredSet:
+    def write(self, arrays: Iterable[tuple[str, FeatureArray | ClipFailure] | Block]) -> StoredSet:
         """Write the finished set at once from all clips' `arrays`, in the order of `clip_ids`: no parts, no resume.
 
-        ClipFailure as in `add`.
+        ClipFailure as in `add`; blocks are taken as they are.
         """
         with replacing_folder(self.folder) as folder:
-            self._write(folder, (
-                (clip_id, array if isinstance(array, ClipFailure) else checked(array, self.level, self.shape))
-                for clip_id, array in arrays
-            ))
+            self._write(folder, map(self._block, arrays))
         return StoredSet(self.folder)
+
+    def _block(self, item: tuple[str, FeatureArray | ClipFailure] | Block) -> Block:
+        if isinstance(item, Block):
+            return item
+        clip_id, array = item
+        return _one(clip_id, array if isinstance(array, ClipFailure) else checked(array, self.level, self.shape))
 
     def finish(self) -> StoredSet:
         """Compact all parts into the finished set, in the order of `clip_ids`, and drop the parts."""
@@ -128,57 +129,77 @@ class SetWriter:
 
     def discard(self) -> None:
         """Drop all parts; a finished set stays."""
-        shutil.rmtree(self._parts, ignore_errors=True)
+        self._parts.discard()
 
-    def _write(self, folder: Path, entries: Iterable[tuple[str, _Entry]]) -> None:
-        rows: list[tuple] = []
-        with _DataFile(folder / "data.arrow", self.shape) as data:
-            for clip_id, entry in entries:
-                if isinstance(entry, ClipFailure):
-                    rows.append((clip_id, 0, 0, entry.status, entry.reason, 0))
-                else:
-                    values, time_s = entry
-                    rows.append((clip_id, data.rows, len(values), OK, "", clip_crc(values, time_s)))
-                    data.append(clip_id, values, time_s)
-        columns = zip(*rows, strict=True) if rows else [()] * len(CLIPS_SCHEMA)
-        arrays = [pa.array(column, f.type) for column, f in zip(columns, CLIPS_SCHEMA, strict=True)]
-        pq.write_table(pa.table(arrays, CLIPS_SCHEMA), folder / "clips.parquet", compression="zstd")
+    def _write(self, folder: Path, blocks: Iterable[Block]) -> None:
+        index = _Index()
+        with DataFile(folder / "data.arrow", self.shape) as data:
+            for block in blocks:
+                index.add(block, data.rows)
+                if len(block.values):
+                    data.append(block.clip_ids[0], block.values, block.time_s, block.lengths)
+        index.write(folder / "clips.parquet")
         info = SetInfo(
             self.name, self.key, self.spec or self.name, self.level, self.shape, str(data.dtype), dict(self.params),
             self.version, self.media_fingerprint, ids_fingerprint(self.clip_ids), self.imported, self.columns,
-            _library_versions(),
+            _library_versions(), self.remake,
         )
         write_json(folder / "set.json", info.as_json())
 
-    def _entries(self) -> Iterator[tuple[str, _Entry]]:
+    def _entries(self) -> Iterator[Block]:
         earlier = self.finished()
         for clip_id in self.clip_ids:
-            entry = self._read_part(clip_id)
+            entry = self._parts.read(clip_id)
             if entry is None:
                 # Parts vanish when another writer finishes; its set then has them.
                 if earlier is None or clip_id not in earlier:
                     earlier = self.finished()
-                entry = _from_set(earlier, clip_id)
+                entry = earlier.entry(clip_id) if earlier is not None else None
             if entry is None:
                 raise EmofuseError(
-                    f"Feature set {self.spec or self.name!r}: clip {clip_id!r} was neither added nor marked as failed."
+                    f"Feature set {self.spec or self.name!r}: there is nothing of clip {clip_id!r}, or what there was "
+                    "is damaged; run the same command again."
                 )
-            yield clip_id, entry
+            yield _one(clip_id, entry)
 
-    def _read_part(self, clip_id: str) -> _Entry | None:
-        path = self._part(clip_id, ".npz")
-        try:
-            with np.load(path) as part:
-                return part["values"], part["time_s"]
-        except FileNotFoundError:
-            pass
-        except (BadZipFile, ValueError, OSError, EOFError, KeyError):
-            path.unlink(missing_ok=True)
-            raise EmofuseError(f"{path}: this part is damaged and was removed; run the same command again.") from None
-        path = self._part(clip_id, ".json")
-        if not path.exists():
-            return None
-        return ClipFailure(**read_json(path, "a clip's failure"))
+
+def _one(clip_id: str, entry: Entry) -> Block:
+    if isinstance(entry, ClipFailure):
+        return Block((clip_id,), np.zeros(1, np.int64), np.zeros(0, np.uint8), np.zeros(0, np.float32), entry)
+    values, time_s = entry
+    return Block((clip_id,), np.array([len(values)]), values, time_s)
+
+
+class _Index:
+    """`clips.parquet` while it is gathered."""
+
+    def __init__(self) -> None:
+        self._ids: list[str] = []
+        self._starts: list[np.ndarray] = []
+        self._lengths: list[np.ndarray] = []
+        self._states: list[tuple[str, str]] = []
+        self._crcs: list[int] = []
+
+    def add(self, block: Block, first_row: int) -> None:
+        """The clips of a block whose first row is row `first_row` of the data."""
+        lengths = np.asarray(block.lengths, np.int64)
+        starts = np.cumsum(lengths) - lengths
+        crcs = checksums(np.ascontiguousarray(block.values), np.ascontiguousarray(block.time_s), starts, lengths)
+        there = lengths > 0
+        state = (block.failure.status, block.failure.reason) if block.failure else (OK, "")
+        self._ids += block.clip_ids
+        self._starts.append(np.where(there, starts + first_row, 0))
+        self._lengths.append(lengths)
+        self._states += [(OK, "") if ok else state for ok in there.tolist()]
+        self._crcs += crcs  # of no bytes it is 0
+
+    def write(self, path: Path) -> None:
+        """Write the file."""
+        starts, lengths = (np.concatenate([np.zeros(0, np.int64), *kept]) for kept in (self._starts, self._lengths))
+        statuses, reasons = zip(*self._states, strict=True) if self._states else ((), ())
+        columns = (self._ids, starts, lengths, statuses, reasons, self._crcs)
+        arrays = [pa.array(column, f.type) for column, f in zip(columns, CLIPS_SCHEMA, strict=True)]
+        pq.write_table(pa.table(arrays, CLIPS_SCHEMA), path, compression="zstd")
 
 
 def _beside_others(write: Callable[[], None]) -> None:
@@ -191,14 +212,6 @@ def _beside_others(write: Callable[[], None]) -> None:
                 raise
             time.sleep(0.1)
     write()
-
-
-def _from_set(stored: StoredSet | None, clip_id: str) -> _Entry | None:
-    if stored is None or clip_id not in stored:
-        return None
-    if not stored.has(clip_id):
-        return ClipFailure(stored.status(clip_id), stored.reason(clip_id))
-    return stored.steps(clip_id)
 
 
 def checked(array: FeatureArray, level: str, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -231,49 +244,3 @@ def _library_versions() -> dict[str, str]:
         with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     return versions
-
-
-class _DataFile:
-    """`data.arrow` while it is written: clips are gathered into record batches, a clip always whole in one batch."""
-
-    def __init__(self, path: Path, shape: tuple[int, ...]):
-        self.path, self.shape, self.rows = path, shape, 0
-        self.dtype: np.dtype | None = None
-        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
-        self._waiting_bytes = 0
-        self._writer: pa.RecordBatchFileWriter | None = None
-
-    def __enter__(self) -> "_DataFile":
-        return self
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if kind is None:
-            self._flush()
-        if self._writer is not None:
-            self._writer.close()
-
-    def append(self, clip_id: str, values: np.ndarray, time_s: np.ndarray) -> None:
-        if self.dtype not in (None, values.dtype):
-            raise EmofuseError(
-                f"Clip {clip_id!r}: its features are {values.dtype}, but those of the clips before are {self.dtype}."
-            )
-        self.dtype = values.dtype
-        self._waiting.append((values, time_s))
-        self._waiting_bytes += values.nbytes
-        self.rows += len(values)
-        if self._waiting_bytes >= _BATCH_BYTES:
-            self._flush()
-
-    def _flush(self) -> None:
-        self.dtype = self.dtype or np.dtype(np.float32)
-        tensor = pa.fixed_shape_tensor(pa.from_numpy_dtype(self.dtype), self.shape)
-        schema = pa.schema([("x", tensor), ("time_s", pa.float32())])
-        if self._writer is None:
-            self._writer = pa.ipc.new_file(self.path, schema)
-        if self._waiting:
-            # Arrays whose last axis does not lie closest together keep their order in a concatenation.
-            rows = np.ascontiguousarray(np.concatenate([values for values, _ in self._waiting]))
-            x = pa.FixedShapeTensorArray.from_numpy_ndarray(rows)
-            time_s = pa.array(np.concatenate([times for _, times in self._waiting]))
-            self._writer.write_batch(pa.record_batch([x, time_s], schema=schema))
-        self._waiting, self._waiting_bytes = [], 0

@@ -1,5 +1,6 @@
 """The feature store: finding a set by its spec and the clip table that it was made from."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -36,10 +37,18 @@ def set_writer(store: Path, spec: SetSpec, table: ClipTable) -> SetWriter:
 
 
 def stored_sets(store: Path) -> Iterator[SetInfo]:
-    """The description of every finished set in the store, by name and key."""
-    for path in sorted(store.glob("*/*/set.json")):
-        if not path.parent.name.startswith("."):
-            yield read_info(path.parent)
+    """The description of every finished set in the store, by name and key; those that can't be read are passed over."""
+    for folder in set_folders(store):
+        try:
+            yield read_info(folder)
+        except EmofuseError:
+            continue
+
+
+def set_folders(store: Path) -> list[Path]:
+    """The folders of all finished sets in the store, also of damaged ones."""
+    found = sorted(path.parent for path in store.glob("*/*/set.json"))
+    return [folder for folder in found if not folder.name.startswith(".")]
 
 
 def open_set(store: Path, spec_text: str, table: ClipTable) -> StoredSet:
@@ -52,9 +61,11 @@ def open_set(store: Path, spec_text: str, table: ClipTable) -> StoredSet:
         return _open_imported(store, spec_text, table)
     spec = parse_spec(spec_text)
     folder = store / name / feature_key(spec, table)
+    clips = str(table.file or "CLIPS")
+    command = shlex.join(["emofuse", "features", "extract", clips, "-s", str(spec), "-o", str(store)])
     if (folder / "set.json").exists():
-        return StoredSet(folder)
-    raise EmofuseError(f"{_why_absent(store, spec, table)}; run `emofuse features extract CLIPS -s {spec} -o {store}`.")
+        return StoredSet(folder, f"extract it again, of its clips only the damaged are read anew: `{command}`")
+    raise EmofuseError(f"{_why_absent(store, spec, table)}; run `{command}`.")
 
 
 def _why_absent(store: Path, spec: SetSpec, table: ClipTable) -> str:
@@ -85,6 +96,9 @@ def _open_imported(store: Path, name: str, table: ClipTable) -> StoredSet:
     imported = [info for info in stored_sets(store) if info.imported]
     same = [info for info in imported if info.name == name]
     if not same:
+        for folder in set_folders(store):
+            if folder.parent.name == name:
+                StoredSet(folder)  # which tells the damage
         raise unknown_name("feature set", name, {*set_names(), *(info.name for info in imported)})
     ids = ids_fingerprint(clip.clip_id for clip in table.clips)
     for info in same:

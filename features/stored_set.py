@@ -2,12 +2,12 @@
 
 `data.arrow` (Arrow IPC, uncompressed) has one row per time step: `x`, a tensor of fixed shape, and `time_s`. A clip
 never spans two record batches, so its array is a view of the file. `clips.parquet` says where each clip lies, or why it
-failed.
+failed. Nothing is read of a set whose bytes are not those that were written: its clips' checksums are compared before
+the first array leaves it, once per machine (features/intact.py).
 """
 
-import zlib
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -18,13 +18,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from features.errors import EmofuseError
+from features.data_file import DTYPES, checksums, open_batches, views
+from features.errors import ClipFailure, DamagedFile, EmofuseError
 from features.files import read_json
+from features.intact import check_once
 from features.schema import check_version, parse
 from features.sets import Value
 
 SCHEMA_VERSION = 1
 OK = "ok"
+# Below this many bytes a check takes no longer than to find out that it was done.
+_SMALL = 8_000_000
 CLIPS_SCHEMA = pa.schema([
     ("clip_id", pa.string()),
     ("start", pa.int64()),
@@ -40,6 +44,7 @@ class SetInfo:
     """What `set.json` says: how the set was made. `shape` and `dtype` are those of one time step.
 
     `columns` names the numbers of a vector, where names are known: an imported table's, the classes of a softmax.
+    `remake` is the command that imports it again; empty where it isn't known.
     """
 
     name: str
@@ -55,6 +60,7 @@ class SetInfo:
     imported: bool = False
     columns: tuple[str, ...] = ()
     library_versions: Mapping[str, str] = field(default_factory=dict)
+    remake: str = ""
     schema_version: int = SCHEMA_VERSION
 
     def as_json(self) -> dict[str, Any]:
@@ -63,41 +69,62 @@ class SetInfo:
 
 
 def read_info(folder: Path) -> SetInfo:
-    """The `set.json` in `folder`; one of another schema version is told in one sentence."""
+    """The `set.json` in `folder`; one of another schema version, or a damaged one, is told in one sentence."""
     path = folder / "set.json"
     data = read_json(path, "the description of a feature set")
     check_version(data, SCHEMA_VERSION, path, "feature set", "extract it again into another store")
-    return parse(SetInfo, data, path, "remove the folder and extract it again")
-
-
-def clip_crc(values: np.ndarray, time_s: np.ndarray) -> int:
-    """crc32 of a clip's bytes: values, then times."""
-    return zlib.crc32(np.ascontiguousarray(time_s).data, zlib.crc32(np.ascontiguousarray(values).data))
+    info = parse(SetInfo, data, path, error=DamagedFile)
+    if info.dtype not in DTYPES or not all(size > 0 for size in info.shape):
+        raise DamagedFile(f"{path}: a feature set has no time steps of shape {info.shape} and type {info.dtype!r}.")
+    return info
 
 
 class StoredSet:
-    """A finished set, opened for reading: `stored[clip_id]` is a read-only view, (T, ...), or (F,) at clip level."""
+    """A finished set, opened for reading: `stored[clip_id]` is a read-only view, (T, ...), or (F,) at clip level.
 
-    def __init__(self, folder: Path):
-        self.folder = folder
-        self.info = info = read_info(folder)
+    DamagedFile, with `again` as what to do, when a file isn't what was written: the index at once, the data before the
+    first array of it is given.
+    """
+
+    def __init__(self, folder: Path, again: str = ""):
+        self.folder, self._again = folder, again
+        self._data = folder / "data.arrow"
+        try:
+            self.info = info = read_info(folder)
+        except DamagedFile as error:
+            raise DamagedFile(f"{str(error).rstrip('.')}; {again or self._remade()}.") from None
         self.name, self.key, self.level, self.shape = info.name, info.key, info.level, info.shape
         self.dtype = np.dtype(info.dtype)
         try:
-            self._batches = _batches(folder / "data.arrow")
-            self._clips = pq.read_table(folder / "clips.parquet", schema=CLIPS_SCHEMA)
-        except (OSError, pa.ArrowException) as error:
-            raise self._damaged(str(error)) from None
+            self._clips = _read_index(folder / "clips.parquet")
+            self._batches = open_batches(self._data, self.dtype, self.shape)
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise self._damaged(" ".join(str(error).split())) from None
         self._first_row = list(accumulate(map(len, self._batches), initial=0))
-        if self._first_row[-1] != sum(self._clips["length"].to_pylist()):
+        self._starts, self._lengths = (self._clips[name].to_numpy() for name in ("start", "length"))
+        if self._first_row[-1] != self._lengths.sum():
             raise self._damaged("data.arrow and clips.parquet disagree on the number of rows")
+        if not self._index_holds():
+            raise self._damaged("clips.parquet says that clips lie where none can")
         self._views: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._intact = False
 
-    def _damaged(self, why: str) -> EmofuseError:
-        again = "import" if self.info.imported else "extract"
-        return EmofuseError(
-            f"{self.folder}: feature set {self.info.spec!r} is damaged ({why}); remove the folder and run "
-            f"`emofuse features {again}` again."
+    def _damaged(self, why: str) -> DamagedFile:
+        again = self._again or (f"import it again: `{self.info.remake}`" if self.info.remake else self._remade())
+        return DamagedFile(f"{self.folder}: feature set {self.info.spec!r} is damaged ({why}); {again}.")
+
+    def _remade(self) -> str:
+        return f"remove {self.folder} and run the command again that made it"
+
+    def _index_holds(self) -> bool:
+        """Whether the clips lie one behind the other, each whole in one batch, and the failed ones nowhere."""
+        there = self._clips["status"].to_numpy() == OK
+        starts, lengths = self._starts[there], self._lengths[there]
+        ends = np.cumsum(lengths)
+        batch = np.searchsorted(self._first_row, starts, "right") - 1
+        return bool(
+            (lengths > 0).all() and not self._lengths[~there].any() and (starts == ends - lengths).all()
+            and (ends <= np.asarray(self._first_row)[batch + 1]).all()
         )
 
     @cached_property
@@ -145,26 +172,82 @@ class StoredSet:
         return self.steps(clip_id)[1]
 
     def steps(self, clip_id: str) -> tuple[np.ndarray, np.ndarray]:
-        """Values (T, ...) and times (T,), at clip level too (T = 1)."""
+        """Values (T, ...) and times (T,), at clip level too (T = 1). DamagedFile as in `ensure_intact`."""
         row = self._row(clip_id)
         if row["status"] != OK:
             raise EmofuseError(
                 f"Clip {clip_id!r} has no {self.info.spec!r} features: {row['status']} ({row['reason']})."
             )
+        self.ensure_intact()
+        return self._steps(row)
+
+    def entry(self, clip_id: str) -> tuple[np.ndarray, np.ndarray] | ClipFailure | None:
+        """A clip's steps or failure, whatever became of other clips; None where it isn't there or is damaged."""
+        row = self._rows.get(clip_id)
+        if row is None:
+            return None
+        if row["status"] != OK:
+            return ClipFailure(row["status"], row["reason"])
+        values, time_s = self._steps(row)
+        (crc,) = checksums(values, time_s, np.zeros(1, np.int64), np.array([len(values)]))
+        return (values, time_s) if crc == row["crc32"] else None
+
+    def _steps(self, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         batch = bisect_right(self._first_row, row["start"]) - 1
-        if batch not in self._views:
-            columns = self._batches[batch]
-            self._views[batch] = columns["x"].to_numpy_ndarray(), columns["time_s"].to_numpy()
-        values, time_s = self._views[batch]
+        values, time_s = self._view(batch)
         start = row["start"] - self._first_row[batch]
         return values[start:start + row["length"]], time_s[start:start + row["length"]]
 
+    def _view(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        if batch not in self._views:
+            self._views[batch] = views(self._batches[batch])
+        return self._views[batch]
+
+    def ensure_intact(self, beat: Callable[[], None] = lambda: None) -> None:
+        """DamagedFile, which names the clip, unless every clip's bytes fit its checksum; read once on each machine.
+
+        `beat` hears that the work goes on.
+        """
+        if self._intact:
+            return
+
+        def check() -> None:
+            damaged = list(self._damaged_ids(beat))
+            if damaged:
+                what = f"the features of clip {damaged[0]!r} are not those that were written"
+                more = f", nor are those of {len(damaged) - 1} more clips" if len(damaged) > 1 else ""
+                raise self._damaged(what + more)
+
+        if self._data.stat().st_size < _SMALL:
+            check()
+        else:
+            check_once([self._data, self.folder / "clips.parquet", self.folder / "set.json"], check, beat)
+        self._intact = True
+
     def verify(self) -> tuple[str, ...]:
         """Read every clip and compare with its checksum; the ids of the clips whose bytes have changed."""
-        good = (clip_id for clip_id in self._rows if self.has(clip_id))
-        return tuple(clip_id for clip_id in good if clip_crc(*self.steps(clip_id)) != self._row(clip_id)["crc32"])
+        return tuple(self._damaged_ids())
+
+    def _damaged_ids(self, beat: Callable[[], None] = lambda: None) -> Iterator[str]:
+        there = np.flatnonzero(self._lengths)
+        starts, lengths = self._starts[there], self._lengths[there]
+        crcs = self._clips["crc32"].to_numpy()[there]
+        bounds = np.searchsorted(starts, self._first_row)
+        for batch, first_row in enumerate(self._first_row[:-1]):
+            beat()
+            its = slice(bounds[batch], bounds[batch + 1])
+            found = np.fromiter(checksums(*self._view(batch), starts[its] - first_row, lengths[its]), np.uint32)
+            for index in np.flatnonzero(found != crcs[its]):
+                yield self._clips["clip_id"][int(there[its][index])].as_py()
 
 
-def _batches(path: Path) -> list[pa.RecordBatch]:
-    reader = pa.ipc.open_file(pa.memory_map(str(path)))
-    return [reader.get_batch(i) for i in range(reader.num_record_batches)]
+def _read_index(path: Path) -> pa.Table:
+    """`clips.parquet`; ValueError where it says what no writer of ours says."""
+    table = pq.read_table(path, partitioning=None).combine_chunks()
+    if not table.schema.equals(CLIPS_SCHEMA) or any(column.null_count for column in table.columns):
+        raise ValueError("clips.parquet has other columns than a feature set's, or gaps")
+    table.validate(full=True)
+    unknown = set(table["status"].unique().to_pylist()) - {OK, *ClipFailure.FAILURES}
+    if unknown or len(table["clip_id"].unique()) < len(table):
+        raise ValueError("clips.parquet names a clip twice, or a status that there is not")
+    return table

@@ -42,7 +42,8 @@ def bring_in_faces(root: Path, table: ClipTable, store: Path, size: int, colour:
     files = [[clip_id, *(f"{path.name} {path.stat().st_size}" for path in found.get(clip_id, []))] for clip_id in ids]
     shape = (size, size, 3) if colour else (size, size)
     writer = SetWriter(store, name, content_key([_VERSION, name, files]), ids, "frame", shape, spec=name, imported=True)
-    if writer.finished() is None:
+    stored = writer.finished()
+    if stored is None or stored.verify():
         with progress(f"faces of {NAME}", len(ids)) as counter:
             def arrays():
                 for clip_id in ids:

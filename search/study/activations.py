@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import cast
 
 from features.clips import ClipTable
-from features.errors import ClipFailure, EmofuseError
+from features.errors import ClipFailure, DamagedFile, EmofuseError
 from features.files import content_key, read_json
 from features.names import unknown_name
-from features.progress import progress
+from features.progress import progress, say
 from features.sets import FeatureArray, set_names
 from features.store import SetWriter, StoredSet, open_set
 from models.family import Backbone
+from models.pulse import beat
 from models.registry import get_family
 from search.recipe.inputs import canonical_spec, layer_name, selected, source, split_layer
 from search.recipe.recipe import Entry, Recipe
@@ -92,7 +93,12 @@ def ensure_activations(run: RunFolder, spec: str, device: str | None = None) -> 
     key = source.key(images.key)
     folder = run.activations / layer_name(spec) / key
     if (folder / "set.json").exists():
-        return StoredSet(folder)
+        try:
+            stored = StoredSet(folder)
+            stored.ensure_intact(beat)
+            return stored
+        except DamagedFile:
+            say(f"{spec}: its stored activations are damaged; what is damaged is computed again")
     footer = best_backbone(run, str(spec.partition(".")[0]))
     family = get_family(footer.family)
     device = device or pick_device(family.resources.gpu)

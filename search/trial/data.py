@@ -13,12 +13,16 @@ from features.files import file_sha256
 from features.store import StoredSet, open_set
 from models.examples import Examples
 from models.family import Input
+from models.pulse import beat
 from models.registry import get_family
 from search.recipe.inputs import check_fit, layer_name, slots, source, split_layer
 from search.run.layout import Layout
 from search.run.partitions import Partition, make_partition
 from search.run.spec import TrialSpec
 from search.trial.kept import Kept
+
+# What mends damaged activations and encodings.
+_AGAIN = "run the same search again, it makes them anew"
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,13 @@ class TrialData:
 def open_input(slot: Input, spec: str, key: str | None, run: Path, store: Path, table: ClipTable) -> StoredSet:
     """The features of one slot: a set of the store, or a backbone's layer (`key` says of which backbone trial).
 
-    A set that doesn't fit the slot is refused, and so is one whose key isn't `key`.
+    A set that doesn't fit the slot is refused, and so is one whose key isn't `key`, and one whose bytes have changed.
     """
     if split_layer(source(spec)):
         folder = Layout(run).activations / layer_name(source(spec)) / str(key)
         if not folder.exists():
             raise EmofuseError(f"{folder}: expected the activations of {spec!r}; run the search again to compute them.")
-        stored = StoredSet(folder)
+        stored = StoredSet(folder, _AGAIN)
     else:
         stored = open_set(store, source(spec), table)
     check_fit(spec, slot, stored.level, stored.shape)
@@ -79,6 +83,7 @@ def open_input(slot: Input, spec: str, key: str | None, run: Path, store: Path, 
             f"Input {slot.slot!r}: {spec!r} in {store} has key {stored.key[:12]}, but the trial was planned with key "
             f"{key[:12]}; run the search again."
         )
+    stored.ensure_intact(beat)
     return stored
 
 
@@ -89,7 +94,7 @@ def open_encodings(run: Path, member: str, trial_key: str) -> StoredSet:
         raise EmofuseError(
             f"{folder}: expected the encodings of entry {source(member)!r}; run the same command again to make them."
         )
-    return StoredSet(folder)
+    return StoredSet(folder, _AGAIN)
 
 
 _TABLES = Kept[tuple[Path, ClipTable]](4, lambda found: [found[0], annotations_path(found[0])])

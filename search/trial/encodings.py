@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from features.errors import ClipFailure
+from features.errors import ClipFailure, DamagedFile
+from features.progress import say
 from features.sets import FeatureArray
 from features.store import SetWriter, StoredSet
 from models.family import Model
@@ -33,6 +34,19 @@ def write_encodings(layout: Layout, spec: TrialSpec, model: Model, data: TrialDa
         (clip_id, FeatureArray(found[clip_id][None], moments) if clip_id in found else _failure(data, clip_id))
         for clip_id in ids
     )
+
+
+def has_encodings(layout: Layout, spec: TrialSpec) -> bool:
+    """Whether the trial's encodings lie there and are those that were written."""
+    folder = layout.encodings(spec.entry, spec.trial_key)
+    if not folder.exists():
+        return False
+    try:
+        StoredSet(folder).ensure_intact()
+    except DamagedFile:
+        say(f"{spec}: its stored encodings are damaged, so it is trained again")
+        return False
+    return True
 
 
 def _encoded(model: Model, data: TrialData) -> Iterator[tuple[str, np.ndarray]]:

@@ -31,7 +31,7 @@ from search.run.spec import TrialSpec
 from search.trial.batch import NAME
 from search.trial.continuous_data import ContinuousData, predict_tracks
 from search.trial.data import TrialData, read_data, trial_weights
-from search.trial.encodings import write_encodings
+from search.trial.encodings import has_encodings, write_encodings
 from search.trial.finite import finite
 from search.trial.hygiene import clean_process, pick_device
 from search.trial.versions import git_revision, library_versions
@@ -74,7 +74,7 @@ def finished_result(spec: TrialSpec) -> TrialResult | None:
     has_model = layout.model_folder(spec.trial_key).exists() or layout.model_was_dropped(spec.trial_key)
     if spec.keep_model and not has_model:
         return None
-    if spec.keep_encodings and not layout.encodings(spec.entry, spec.trial_key).exists():
+    if spec.keep_encodings and not has_encodings(layout, spec):
         return None
     return replace(_result(read_footer(path), path), reused=True)
 

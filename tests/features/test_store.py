@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from features import set_writer, store
+from features import data_file, set_parts, store
 from features.clips import Clip, ClipTable
 from features.errors import ClipFailure, EmofuseError
 from features.files import read_json, write_json
@@ -92,7 +92,7 @@ def test_any_mix_of_clips_comes_back(data, tmp_path_factory):
 
 
 def test_many_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr(set_writer, "_BATCH_BYTES", 50)
+    monkeypatch.setattr(data_file, "BATCH_BYTES", 50)
     ids = [f"c{i}" for i in range(20)]
     w = writer(tmp_path, ids)
     for i, clip_id in enumerate(ids):
@@ -138,7 +138,7 @@ def test_resume_after_a_kill(tmp_path):
     assert again.done_ids() == {"a", "b"}
     assert again.done_ids(failed=False) == {"a"}
     assert again.finished() is None
-    with pytest.raises(EmofuseError, match="clip 'c' was neither added nor marked as failed"):
+    with pytest.raises(EmofuseError, match="nothing of clip 'c', or what there was is damaged; run"):
         again.finish()
     assert [p.name for p in (tmp_path / "fake").iterdir() if not p.name.endswith(".parts")] == []
     again.add("c", frames(2, 2))
@@ -167,7 +167,7 @@ def test_two_writers_of_one_key(tmp_path):
 
 
 def test_a_folder_that_another_writer_takes_away(tmp_path, monkeypatch):
-    real, calls = set_writer.replacing, []
+    real, calls = set_parts.replacing, []
 
     def vanishing(path):
         calls.append(path)
@@ -175,7 +175,7 @@ def test_a_folder_that_another_writer_takes_away(tmp_path, monkeypatch):
             raise FileNotFoundError(2, "No such file or directory")
         return real(path)
 
-    monkeypatch.setattr(set_writer, "replacing", vanishing)
+    monkeypatch.setattr(set_parts, "replacing", vanishing)
     writer(tmp_path).add("a", frames(4))
     assert writer(tmp_path).done_ids() == {"a"}
 
@@ -190,7 +190,7 @@ def test_damage_is_found(tmp_path):
     assert StoredSet(stored.folder).verify() == ("c",)
     assert writer(tmp_path).done_ids() == {"a", "b"}
     path.write_bytes(data[: len(data) // 2])
-    with pytest.raises(EmofuseError, match=r"'fake' is damaged .* remove the folder and run `emofuse features ext"):
+    with pytest.raises(EmofuseError, match=r"'fake' is damaged \(.*\); remove .*/fake/k+ and run the command again"):
         StoredSet(stored.folder)
     assert writer(tmp_path).done_ids() == set()
 
