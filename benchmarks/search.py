@@ -30,6 +30,7 @@ _OURS = """
 import json, os, sys, time
 from pathlib import Path
 from search import runner
+from search.cluster.workers import Workers
 from search.recipe.recipe import read_recipe
 from search.trial.usage import read_usage
 folder, trials = Path(sys.argv[1]), int(sys.argv[2])
@@ -42,7 +43,7 @@ def end(self, job, ending):
         rss.append(read_usage().memory_mb)
 runner.StageJobs.end = end
 runner.run_search(read_recipe(folder / "recipe.yaml", folder / "store"), clips=folder / "clips.parquet",
-                  store=folder / "store", out=folder / "run", workers=runner.Workers(cpus=2))
+                  store=folder / "store", out=folder / "run", workers=Workers(cpus=2))
 print(json.dumps({"ends": ends, "rss": rss}))
 """
 _BARE = """

@@ -67,7 +67,7 @@ def extract(
     check_ids(table)
     table, store = replace(table, root=table.root.resolve()), store.resolve()
     summaries = []
-    with _hands(address, store, workers) as run:
+    with _executor(address, store, workers) as run:
         for spec in [parse_spec(text) for text in dict.fromkeys(specs)]:
             try:
                 summaries.append(_extract_set(table, spec, store, run, retry_failed))
@@ -78,7 +78,7 @@ def extract(
 
 
 @contextmanager
-def _hands(address: str | None, store: Path, workers: int | None) -> Iterator[Run]:
+def _executor(address: str | None, store: Path, workers: int | None) -> Iterator[Run]:
     """Who works: `run(work, tasks, written)` yields (task, result) in processes here, or on a cluster."""
     if address is not None:
         with cluster(address, store) as run:

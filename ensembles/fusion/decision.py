@@ -151,7 +151,7 @@ class DecisionFusion(Fusion):
 class Screen(Protocol):
     """Says which draws may be better than the best so far."""
 
-    def worths(self, kind: Kind, round_: int, first: int, count: int, sigma: float) -> np.ndarray:
+    def scores(self, kind: Kind, round_: int, first: int, count: int, sigma: float) -> np.ndarray:
         """(count,) what the clips are worth that each draw may get right, -1 where that can't beat the best."""
 
 
@@ -161,20 +161,20 @@ class _ThreadedScreen:
     def __init__(self, best: Incumbent, noise: Noise, pool: Executor):
         self._best, self._noise, self._pool = best, noise, pool
 
-    def worths(self, kind: Kind, round_: int, first: int, count: int, sigma: float) -> np.ndarray:
+    def scores(self, kind: Kind, round_: int, first: int, count: int, sigma: float) -> np.ndarray:
         best, (M, C) = self._best, self._noise.shape
         centre = best.weights if sigma > 0 else np.zeros((M, C))
         blocks = -(-count // BLOCK)
-        worths = np.empty(blocks * BLOCK, np.int64)
+        scores = np.empty(blocks * BLOCK, np.int64)
 
         def screen(start: int, stop: int) -> None:
             weights = kernel.aligned((stop - start) // LANES * C * M * LANES).reshape(-1, C, M, LANES)
             self._noise.propose(kind, round_, first + start, centre, sigma, weights)
-            kernel.screen(weights, best.clips, best.gains, best.counts, best.threshold, worths[start:stop])
+            kernel.screen(weights, best.clips, best.gains, best.counts, best.threshold, scores[start:stop])
 
         edges = [*range(0, blocks, _TASK), blocks]
         list(self._pool.map(lambda a, b: screen(a * BLOCK, b * BLOCK), edges[:-1], edges[1:]))
-        return worths[:count]
+        return scores[:count]
 
 
 class _Search:
@@ -219,7 +219,7 @@ class _Search:
 
     def _first_better(self, round_: int, kind: Kind, sigma: float, first: int, count: int) -> int | None:
         best = self.best
-        for i in np.flatnonzero(self._screen.worths(kind, round_, first, count, sigma) > best.threshold):
+        for i in np.flatnonzero(self._screen.scores(kind, round_, first, count, sigma) > best.threshold):
             if best.offer(self.noise.weights_of(kind, round_, first + int(i), best.weights, sigma)):
                 return int(i)
         return None

@@ -30,7 +30,7 @@ def aligned(size):
 
 
 @compiled
-def screen(weights, clips, gains, best, threshold, worths):
+def screen(weights, clips, gains, best, threshold, scores):
     """Write for each draw what the clips that it may get right are worth, -1 where it can't beat the best.
 
     `weights` (chunks, C, M, LANES), a multiple of CHUNKS chunks; `clips` as `screen.pack` makes them; `gains` (C,) is
@@ -46,19 +46,19 @@ def screen(weights, clips, gains, best, threshold, worths):
         _count_maybe_right(flat, start * size, CHUNKS, (C, M), clips, False, shared, counts)
         for chunk in range(CHUNKS):
             first = (start + chunk) * LANES
-            part = worths[first : first + LANES]
-            _worths(counts[chunk], gains, best, threshold, part)
+            part = scores[first : first + LANES]
+            _scores(counts[chunk], gains, best, threshold, part)
             for i in range(LANES if np.max(part) >= 0 else 0):
                 if part[i] >= 0:
                     left[n_left] = first + i
                     n_left += 1
     if n_left:
-        _screen_in_full(flat, left[:n_left], (C, M), clips, gains, best, threshold, shared, counts, worths)
+        _screen_in_full(flat, left[:n_left], (C, M), clips, gains, best, threshold, shared, counts, scores)
 
 
 @compiled
-def _screen_in_full(weights, draws, shape, clips, gains, best, threshold, shared, counts, worths):
-    """Write the worths of some draws again, each clip tried against all classes."""
+def _screen_in_full(weights, draws, shape, clips, gains, best, threshold, shared, counts, scores):
+    """Write the scores of some draws again, each clip tried against all classes."""
     C, M = shape
     size = C * M * LANES
     packed, part = aligned(CHUNKS * size), np.empty(LANES, np.int64)
@@ -72,23 +72,23 @@ def _screen_in_full(weights, draws, shape, clips, gains, best, threshold, shared
                 packed[target + k * LANES] = weights[source + k * LANES]
         _count_maybe_right(packed, 0, chunks, shape, clips, True, shared, counts)
         for chunk in range(chunks):
-            _worths(counts[chunk], gains, best, threshold, part)
+            _scores(counts[chunk], gains, best, threshold, part)
             for i in range(min(LANES, n - chunk * LANES)):
-                worths[draws[first + chunk * LANES + i]] = part[i]
+                scores[draws[first + chunk * LANES + i]] = part[i]
 
 
 @compiled
-def _worths(counts, gains, best, threshold, worths):
+def _scores(counts, gains, best, threshold, scores):
     """The worth of each lane's counts (C, LANES); -1 up to the threshold, or where the counts are those of the best."""
     same = np.ones(LANES, np.int32)
-    worths[:] = 0
+    scores[:] = 0
     for c in range(len(gains)):
         its_counts, gain, known = counts[c], gains[c], np.int32(best[c])
         for i in range(LANES):
-            worths[i] += gain * np.int64(its_counts[i])
+            scores[i] += gain * np.int64(its_counts[i])
             same[i] &= np.int32(its_counts[i] == known)
     for i in range(LANES):
-        worths[i] = worths[i] if worths[i] > threshold and same[i] == 0 else -1
+        scores[i] = scores[i] if scores[i] > threshold and same[i] == 0 else -1
 
 
 @compiled

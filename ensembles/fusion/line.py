@@ -47,17 +47,17 @@ def best_on_line(line: Line, y: np.ndarray, gains: np.ndarray, low: float, high:
         edges, changes = _linear_events(line.start, line.step, y, gains, low, high)
     order = np.argsort(edges, kind="stable")
     edges = np.concatenate([[low], edges[order], [high]])
-    worths = np.concatenate([[0.0], np.cumsum(changes[order])])
+    scores = np.concatenate([[0.0], np.cumsum(changes[order])])
     widths = np.diff(edges)
     # A segment that floats can't tell from a point is none.
-    worths[widths <= 1e-12 * max(1.0, abs(low), abs(high))] = -np.inf
-    best_worth = worths.max()
-    if best_worth == -np.inf:
+    scores[widths <= 1e-12 * max(1.0, abs(low), abs(high))] = -np.inf
+    best_score = scores.max()
+    if best_score == -np.inf:
         return Optimum(low, 0.0, -np.inf)
     # Sums of gains in another order differ in their last bits.
-    equal = np.flatnonzero(worths >= best_worth - 1e-9)
+    equal = np.flatnonzero(scores >= best_score - 1e-9)
     best = equal[widths[equal].argmax()]
-    return Optimum(float(edges[best] + widths[best] / 2), float(widths[best]), float(worths[best]))
+    return Optimum(float(edges[best] + widths[best] / 2), float(widths[best]), float(scores[best]))
 
 
 def _linear_events(

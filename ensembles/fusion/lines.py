@@ -14,7 +14,7 @@ from features.errors import WrongUse
 
 @dataclass(frozen=True)
 class Move:
-    """A step to a better place: its restart, its round, and the score there."""
+    """A step to a better state: its restart, its round, and the score there."""
 
     restart: int
     round: int
@@ -64,16 +64,16 @@ class LineSearchFusion(Fusion):
         self.n_lines_ = 0
         best, best_score = starts[0], -np.inf
         for restart, start in enumerate(starts if M > 1 else starts[:1]):
-            place = _Place(lines, start)
+            state = _SearchState(lines, start)
             for round_ in range(self.rounds if M > 1 else 0):
                 for target in _targets(M, C, self.directions, rng):
-                    place.go_toward(target)
+                    state.go_toward(target)
                     self.n_lines_ += 1
-                if not place.settle():
+                if not state.evaluate():
                     break
-                self.trace_.append(Move(restart, round_, place.score))
-            if place.best_score > best_score:
-                best, best_score = place.best, place.best_score
+                self.trace_.append(Move(restart, round_, state.score))
+            if state.best_score > best_score:
+                best, best_score = state.best, state.best_score
         return best
 
 
@@ -108,18 +108,18 @@ class _Lines:
         """Weighted sums (N, C) of scores, and (K, C) of the members that are there."""
         return np.einsum("mc,mnc->nc", weights, self.P, optimize=True), self.present.T @ weights
 
-    def toward(self, target: _Target, place: "_Place") -> Line:
-        """The line from a place to a target."""
+    def toward(self, target: _Target, state: "_SearchState") -> Line:
+        """The line from a state to a target."""
         if isinstance(target, np.ndarray):
             sums, shares = self.at(target)
         else:
             sums, shares = self.P[target[0]], self.present[target[0]][:, None]
-        step, share_step = sums - place.sums, shares - place.shares
+        step, share_step = sums - state.sums, shares - state.shares
         if not isinstance(target, np.ndarray) and target[1] is not None:
             others = np.arange(step.shape[1]) != target[1]
             step[:, others] = 0
             share_step[:, others] = 0
-        return Line(place.sums, step, self.partial, place.shares, share_step)
+        return Line(state.sums, step, self.partial, state.shares, share_step)
 
     def best_on(self, line: Line, low: float, high: float) -> Optimum:
         """The best segment of a line; clips of members without weight anywhere on it are left to all who have them."""
@@ -133,15 +133,15 @@ class _Lines:
         return best_on_line(Line(start, step, partial, share, share_step), self.problem.y, self.gains, low, high)
 
 
-class _Place:
+class _SearchState:
     """The present weights of a search with their sums, and the best that was met (`best`, `best_score`)."""
 
     def __init__(self, lines: _Lines, weights: np.ndarray):
         self._lines = lines
         self.weights, self.best, self.best_score = weights, weights, -np.inf
-        self.settle()
+        self.evaluate()
 
-    def settle(self) -> bool:
+    def evaluate(self) -> bool:
         """Score the present weights as they will be used; True when they are better than what was met before."""
         self.sums, self.shares = self._lines.at(self.weights)
         self.score = self._lines.problem.score(self.weights)

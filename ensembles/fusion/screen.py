@@ -76,10 +76,10 @@ class Incumbent:
         for start in range(0, W, kernel.LANES):
             part = weights[start : start + kernel.LANES]
             lanes[start // kernel.LANES, :, :, : len(part)] = part.transpose(2, 1, 0)
-        worths = np.empty(len(lanes) * kernel.LANES, np.int64)
-        kernel.screen(lanes, self.clips, self.gains, self.counts, self.threshold, worths)
-        for w in np.flatnonzero(worths[:W] > self.threshold):
-            if worths[w] > self.threshold:
+        scores = np.empty(len(lanes) * kernel.LANES, np.int64)
+        kernel.screen(lanes, self.clips, self.gains, self.counts, self.threshold, scores)
+        for w in np.flatnonzero(scores[:W] > self.threshold):
+            if scores[w] > self.threshold:
                 self.offer(weights[w])
 
 

@@ -45,18 +45,18 @@ class TorchScreen:
             equal[~problem.valid.any(axis=0)] = 1 / C
             self._equal = self._there(equal.T)  # (C, N)
 
-    def worths(self, kind: Kind, round_: int, first: int, count: int, sigma: float) -> np.ndarray:
+    def scores(self, kind: Kind, round_: int, first: int, count: int, sigma: float) -> np.ndarray:
         """(count,) what the clips are worth that each draw may get right, -1 where that can't beat the best."""
         _, N, C = self._shape
         step = max(1, _VALUES // (N * C * 4))
         return np.concatenate(
             [
-                self._worths(kind, round_, start, min(step, first + count - start), sigma)
+                self._scores(kind, round_, start, min(step, first + count - start), sigma)
                 for start in range(first, first + count, step)
             ]
         )
 
-    def _worths(self, kind: Kind, round_: int, first: int, count: int, sigma: float) -> np.ndarray:
+    def _scores(self, kind: Kind, round_: int, first: int, count: int, sigma: float) -> np.ndarray:
         torch, best = self._torch, self._best
         weights = self._propose(kind, round_, first, count, sigma)  # (C, W, M)
         scores = weights @ self._P  # (C, W, N)
@@ -68,8 +68,8 @@ class TorchScreen:
         right = (own[0] >= scores.amax(dim=0) - 2 * float(best.clips.margin)).float()  # (W, N)
         counts = (right @ self._one_hot).round().long()  # (W, C)
         same = (counts == self._there(best.counts + best.certain)).all(dim=1)
-        worths = ((counts * self._gains).sum(dim=1) - int(best.gains @ best.certain)).masked_fill(same, -1)
-        return worths.masked_fill(worths <= best.threshold, -1).cpu().numpy()
+        scores = ((counts * self._gains).sum(dim=1) - int(best.gains @ best.certain)).masked_fill(same, -1)
+        return scores.masked_fill(scores <= best.threshold, -1).cpu().numpy()
 
     def _propose(self, kind: Kind, round_: int, first: int, count: int, sigma: float) -> Any:
         """(C, W, M) float32: the weights that the draws stand for."""

@@ -95,7 +95,7 @@ def train(
         run = _Run(network, fit, held_out, settings, seed, goal)
         if state := checkpoint.load():
             run.restore(state)
-        while run.epoch < last and (epochs is not None or run.hopeful):
+        while run.epoch < last and (epochs is not None or run.promising):
             if asked_to_stop():
                 checkpoint.save(run.state, now=run.epoch > 0)
                 raise Stopped
@@ -138,7 +138,7 @@ class _Run:
         self.curve: list[dict[str, float]] = []
 
     @property
-    def hopeful(self) -> bool:
+    def promising(self) -> bool:
         """Whether early stopping and the limit of iterations let another epoch begin."""
         most = self.settings.max_iterations
         return self.epoch - self.best_epoch < self.settings.patience and (most is None or self.iteration < most)

@@ -21,13 +21,13 @@ class Node:
         """Whether a trial with this request can ever run here."""
         return request.cpu <= self.cpus and request.gpu <= self.gpus and request.memory_mb <= self.memory_mb
 
-    def places(self, request: Resources) -> int:
+    def slots(self, request: Resources) -> int:
         """How many trials with this request run here at the same time; several share a GPU by its fractions."""
-        places = [have / ask for have, ask in ((self.cpus, request.cpu), (self.memory_mb, request.memory_mb)) if ask]
+        slots = [have / ask for have, ask in ((self.cpus, request.cpu), (self.memory_mb, request.memory_mb)) if ask]
         if request.gpu:
             # A part of a GPU is never put together from two.
-            places.append(self.gpus * (1 // request.gpu) if request.gpu < 1 else self.gpus / request.gpu)
-        return int(min(places, default=0))
+            slots.append(self.gpus * (1 // request.gpu) if request.gpu < 1 else self.gpus / request.gpu)
+        return int(min(slots, default=0))
 
     def __str__(self) -> str:
         return f"{self.name} with {_amounts(self.cpus, self.gpus, self.memory_mb)}"
@@ -38,8 +38,8 @@ class Capacity:
     """The connected machines. `grows` tells that an autoscaler adds nodes; `own` that it is this machine alone.
 
     `dashboard` is the address of Ray's dashboard; empty where there is none. `asked` are the requests of the trials to
-    come: Ray hands a process on to a trial with the same request only, and a new one takes seconds. `most` is how many
-    trials may run at once (None: as many as fit).
+    come: Ray hands a process on to a trial with the same request only, and a new one takes seconds. `max_concurrent` is
+    how many trials may run at once (None: as many as fit).
     """
 
     nodes: tuple[Node, ...]
@@ -47,7 +47,7 @@ class Capacity:
     own: bool = False
     dashboard: str = ""
     asked: tuple[Resources, ...] = ()
-    most: int | None = None
+    max_concurrent: int | None = None
 
     @property
     def cpus(self) -> float:
@@ -71,18 +71,18 @@ class Capacity:
         memory_mb = min(request.memory_mb, int(max(node.memory_mb for node in self.nodes)))
         return replace(request, cpu=cpu, memory_mb=memory_mb)
 
-    def place(self, spec: TrialSpec) -> TrialSpec:
+    def with_request(self, spec: TrialSpec) -> TrialSpec:
         """The same trial with its request as it is made here."""
-        request = self.evened(self.trimmed(Resources(spec.cpu, spec.gpu, spec.memory_mb)))
+        request = self.padded(self.trimmed(Resources(spec.cpu, spec.gpu, spec.memory_mb)))
         return replace(spec, cpu=request.cpu, gpu=request.gpu, memory_mb=request.memory_mb)
 
-    def evened(self, request: Resources) -> Resources:
-        """The request with as much memory as others of the same CPUs and GPUs ask for, where that costs no place."""
-        places = self.at_once(request)
+    def padded(self, request: Resources) -> Resources:
+        """The request with as much memory as others of the same CPUs and GPUs ask for, where that costs no slot."""
+        slots = self.at_once(request)
         for other in sorted(map(self.trimmed, self.asked), key=lambda other: -other.memory_mb):
             if (other.cpu, other.gpu) == (request.cpu, request.gpu) and other.memory_mb > request.memory_mb:
                 wider = replace(request, memory_mb=other.memory_mb)
-                if self.at_once(wider) == places:
+                if self.at_once(wider) == slots:
                     return wider
         return request
 
@@ -92,7 +92,7 @@ class Capacity:
 
     def at_once(self, request: Resources) -> int:
         """How many trials with this request run at the same time where nothing else does."""
-        return sum(node.places(self.trimmed(request)) for node in self.nodes)
+        return sum(node.slots(self.trimmed(request)) for node in self.nodes)
 
     def unmet(self, request: Resources) -> str:
         """What is asked for and what there is, for a request that no node fits."""

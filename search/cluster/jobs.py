@@ -92,6 +92,6 @@ class Source(Protocol):
         """What each trial of an entry asks of a node: of these jobs, and of those that follow."""
         ...
 
-    def place(self, capacity: Capacity) -> None:
+    def limit_to(self, capacity: Capacity) -> None:
         """From now on ask for no more than these machines have."""
         ...

@@ -93,7 +93,9 @@ def run_jobs(
         tune.Tuner(
             tune.with_resources(work, _placement),
             tune_config=tune.TuneConfig(
-                search_alg=JobSearcher(running, asha, max_epochs, remote.uri if remote else None, capacity.most),
+                search_alg=JobSearcher(
+                    running, asha, max_epochs, remote.uri if remote else None, capacity.max_concurrent
+                ),
                 scheduler=AshaByEntry(running, asha, max_epochs),
                 num_samples=-1,
                 reuse_actors=True,

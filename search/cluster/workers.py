@@ -1,4 +1,4 @@
-"""Who trains: this process, this machine's Ray, or the cluster at an address."""
+"""Executors of trials: this process, this machine's Ray, or the cluster at an address."""
 
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -16,15 +16,20 @@ from search.trial.trial import TrialResult
 
 
 class Workers:
-    """Who trains: Ray's processes (on this machine with `cpus` CPUs, or the cluster at `address`), or this process.
+    """Executes trials: in Ray's processes (on this machine with `cpus` CPUs, or the cluster at `address`), or here.
 
-    `most` bounds how many trials run at once, whatever there is room for.
+    `max_concurrent` bounds how many trials run at once, whatever there is room for.
     """
 
     def __init__(
-        self, address: str | None = None, cpus: int | None = None, in_process: bool = False, most: int | None = None
+        self,
+        address: str | None = None,
+        cpus: int | None = None,
+        in_process: bool = False,
+        max_concurrent: int | None = None,
     ):
-        self._address, self._cpus, self._in_process, self._most = address, cpus, in_process, most
+        self._address, self._cpus = address, cpus
+        self._in_process, self._max_concurrent = in_process, max_concurrent
         self._ray = ExitStack()
         self._capacity: Capacity | None = None
 
@@ -51,9 +56,10 @@ class Workers:
                 self._capacity = self._ray.enter_context(connected(jobs.run.path, self._address, self._cpus))
                 interrupts.install()  # Ray has put its own in place
             self._capacity.refuse_unmet(jobs.requests)
-            jobs.place(replace(self._capacity, asked=tuple(jobs.requests.values())))
+            jobs.limit_to(replace(self._capacity, asked=tuple(jobs.requests.values())))
             with interrupts.deferred():
-                run_jobs(jobs, replace(self._capacity, most=self._most), jobs.asha, jobs.max_epochs, jobs.run.path)
+                capacity = replace(self._capacity, max_concurrent=self._max_concurrent)
+                run_jobs(jobs, capacity, jobs.asha, jobs.max_epochs, jobs.run.path)
 
 
 def _attempt(run: RunFolder, job: Job) -> TrialResult:

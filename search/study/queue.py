@@ -35,7 +35,7 @@ class Queue:
     @property
     def exhausted(self) -> bool:
         """Every trial was handed out, or needs none."""
-        return not self._ready and all(study.spent for study in self._turns)
+        return not self._ready and all(study.exhausted for study in self._turns)
 
     def next(self) -> Job | None:
         """The next trial; None when there is none, or (unless `exhausted`) when a study waits for results first."""
@@ -63,7 +63,7 @@ class Queue:
                 self._skipped(other, skip)
         known = [ending for ending in endings.values() if ending is not None]
         if len(known) == len(endings):
-            self._studies[job.spec.entry].settle(job.number, _whole(known))
+            self._studies[job.spec.entry].tell(job.number, _whole(known))
 
     def pruned(self, job: Job) -> bool:
         """Whether this trial's configuration was stopped early on another partition."""

@@ -57,7 +57,7 @@ class Refits:
         self.run.clear_outcome(job.key)
         if self._capacity is None:
             return job
-        return replace(job, spec=self._capacity.place(job.spec))
+        return replace(job, spec=self._capacity.with_request(job.spec))
 
     def peek(self) -> Job | None:
         """The trial that `next` would hand out."""
@@ -67,7 +67,7 @@ class Refits:
         """Hand `job` out again."""
         self._waiting.appendleft(job)
 
-    def place(self, capacity: Capacity) -> None:
+    def limit_to(self, capacity: Capacity) -> None:
         """From now on ask for no more than these machines have."""
         self._capacity = capacity
 

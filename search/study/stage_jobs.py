@@ -1,4 +1,4 @@
-"""The trials of one stage of a search: handed out, recorded, told of."""
+"""The trials of one stage of a search: handed out, recorded, reported."""
 
 import time
 from collections.abc import Mapping
@@ -76,7 +76,7 @@ class StageJobs:
             self._queue.put_back(job)
             self.give_up(error)
             return None
-        return replace(job, spec=self._capacity.place(spec) if self._capacity else spec)
+        return replace(job, spec=self._capacity.with_request(spec) if self._capacity else spec)
 
     def peek(self) -> Job | None:
         """The trial that `next` would hand out, or None when there is none now."""
@@ -86,7 +86,7 @@ class StageJobs:
         """Hand `job` out again."""
         self._queue.put_back(job)
 
-    def place(self, capacity: Capacity) -> None:
+    def limit_to(self, capacity: Capacity) -> None:
         """From now on ask for no more than these machines have."""
         self._capacity = capacity
 

@@ -150,14 +150,14 @@ class EntryStudy:
         self._endings: dict[int, Ending] = {}
 
     @property
-    def spent(self) -> bool:
+    def exhausted(self) -> bool:
         """All configurations of the budget were asked for."""
         return self._asked >= self._budget
 
     def ask(self) -> tuple[int, Point] | None:
         """The next configuration's number and point; None when the budget is spent, or while TPE waits for results."""
         number = self._asked
-        if self.spent:
+        if self.exhausted:
             return None
         if number == len(self._points):
             if self._tpe and any(n not in self._endings for n in range(number - LAG)):
@@ -194,7 +194,7 @@ class EntryStudy:
         self._told.discard(number)
         self._add(self._points[number], {_RETRY_OF: number})
 
-    def settle(self, number: int, ending: Ending) -> None:
+    def tell(self, number: int, ending: Ending) -> None:
         """Tell how a configuration ended; what the journal knows already is not told again."""
         self._endings[number] = ending
         if number not in self._told:

@@ -12,7 +12,7 @@ import numpy as np
 
 from features.errors import EmofuseError
 from features.files import replacing_folder
-from models.family import Context, ContinuousModel, Family, Model, Report
+from models.family import Context, ContinuousModel, Family, FitResult, Model, Report
 from models.metrics import held_out_metrics, search_value
 from models.registry import get_family
 from models.whitened import build_whitened
@@ -113,24 +113,42 @@ def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None 
     if spec.annotations:
         data = ContinuousData.of(data, spec)
     model = _build(family, spec, data, device)
-    held_out = data.labelled(data.partition.held_out_ids) if data.partition.held_out_ids else None
-    share = len(held_out) / len(data.partition.held_out_ids) if held_out else 1.0
-    fitted = model.fit(
-        data.labelled(data.partition.fit_ids),
-        held_out,
-        epochs=spec.epochs,
-        max_epochs=spec.max_epochs,
-        report=_over_all_clips(report, share) if report else None,
-        resume=layout.checkpoint_folder(spec.trial_key),
-    )
+    fitted = _fit(model, spec, data, report, layout.checkpoint_folder(spec.trial_key))
     outputs = _Tracks.of(model, data) if isinstance(data, ContinuousData) else _Classes.of(model, data)
     metrics = outputs.metrics()
     if spec.keep_model or (spec.keep_from is not None and (search_value(metrics) or 0.0) >= spec.keep_from):
         _save(model, layout.model_folder(spec.trial_key))
     if spec.keep_encodings:
         write_encodings(layout, spec, model, data)
-    wall_s = time.monotonic() - started
-    footer = Footer(
+    footer = replace(
+        _footer(spec, data, fitted, device),
+        metrics=metrics,
+        started_s=round(started_s, 3),
+        wall_s=round(wall_s := time.monotonic() - started, 3),
+        gpu_s=round(wall_s * spec.gpu, 3) if device.startswith("cuda") else 0.0,
+    )
+    path = outputs.write(layout.path, footer)
+    layout.drop_checkpoint(spec.trial_key)
+    layout.clear_outcome(spec.trial_key)
+    return _result(footer, path)
+
+
+def _fit(model: Model, spec: TrialSpec, data: TrialData, report: Report | None, checkpoint: Path) -> FitResult:
+    held_out = data.labelled(data.partition.held_out_ids) if data.partition.held_out_ids else None
+    share = len(held_out) / len(data.partition.held_out_ids) if held_out else 1.0
+    return model.fit(
+        data.labelled(data.partition.fit_ids),
+        held_out,
+        epochs=spec.epochs,
+        max_epochs=spec.max_epochs,
+        report=_over_all_clips(report, share) if report else None,
+        resume=checkpoint,
+    )
+
+
+def _footer(spec: TrialSpec, data: TrialData, fitted: FitResult, device: str) -> Footer:
+    """What the footer says of the trial, its training and this process; not its scores and times."""
+    return Footer(
         trial_key=spec.trial_key,
         config_key=spec.config_key,
         family=spec.family,
@@ -141,15 +159,12 @@ def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None 
         seed=spec.seed,
         epochs=fitted.epochs,
         best_epoch=fitted.best_epoch,
-        metrics=metrics,
+        metrics={},
         inputs=dict(spec.inputs),
         feature_keys=dict(spec.feature_keys),
         clips_fingerprint=spec.clips_fingerprint,
         curve=tuple(dict(row) for row in fitted.curve),
-        started_s=round(started_s, 3),
         worker=f"{socket.gethostname()}:{os.getpid()}",
-        wall_s=round(wall_s, 3),
-        gpu_s=round(wall_s * spec.gpu, 3) if device.startswith("cuda") else 0.0,
         versions=library_versions(),
         git_revision=git_revision(),
         parents=tuple(dict.fromkeys((*spec.parents, *spec.encoder_keys.values()))),
@@ -165,10 +180,6 @@ def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None 
         dimensions=data.dimensions,
         annotations=spec.annotations,
     )
-    path = outputs.write(layout.path, footer)
-    layout.drop_checkpoint(spec.trial_key)
-    layout.clear_outcome(spec.trial_key)
-    return _result(footer, path)
 
 
 def _build(family: Family, spec: TrialSpec, data: TrialData, device: str) -> Model:

@@ -311,7 +311,7 @@ def test_a_signal_stops_a_search_on_ray(data, tmp_path, signal_number, code):
 
 def test_one_process_trains_all_entries_one_trial_at_a_time(data, tmp_path):
     entries = {name: {"trials": 2, "resources": {"memory_mb": mb}} for name, mb in {"pool": 300, "wide": 700}.items()}
-    _search(data, _recipe(tmp_path, entries), tmp_path / "run", workers=Workers(cpus=2, most=1))
+    _search(data, _recipe(tmp_path, entries), tmp_path / "run", workers=Workers(cpus=2, max_concurrent=1))
     footers = sorted((read_footer(path) for path in prediction_files(tmp_path / "run")), key=lambda f: f.started_s)
     assert len(footers) == 8 and len({footer.worker for footer in footers}) == 1
     assert all(one.started_s + one.wall_s <= two.started_s for one, two in pairwise(footers))

@@ -14,7 +14,7 @@ from ensembles.evaluation.folds import group_folds
 from ensembles.evaluation.metrics import log_loss
 from ensembles.fusion import LineSearchFusion, Stacking, SubsetSearch, UniformAverage
 from ensembles.fusion.base import Problem, fuse, rescale
-from ensembles.fusion.lines import _feasible, _Lines, _Place, _step
+from ensembles.fusion.lines import _feasible, _Lines, _SearchState, _step
 from ensembles.fusion.pooling import LogPool
 from ensembles.fusion.regression import full_path, restricted_loss
 from features.errors import WrongUse
@@ -80,7 +80,7 @@ def test_no_point_of_a_line_is_better_than_the_one_found(M, C, lacking, missing,
     valid[0] |= ~valid.any(axis=0)  # a clip that nobody has is a tie of all classes, which rounding decides
     problem = Problem(P, rng.integers(0, C, 30), valid, metric, missing)
     lines = _Lines(problem)
-    place = _Place(lines, rescale(rng.random((M, C)) * (rng.random((M, C)) < 0.7) + 1e-3))
+    place = _SearchState(lines, rescale(rng.random((M, C)) * (rng.random((M, C)) < 0.7) + 1e-3))
     target = {"class": (1, 0), "member": (1, None), "random": rescale(rng.random((M, C)))}[kind]
     step = _step(place.weights, target)
     low, high = _feasible(place.weights, step)

@@ -23,10 +23,10 @@ def test_no_better_draw_is_lost(simulate, sigma, M, N, C, lacking, metric):
     best.offer(max(draws, key=problem.score))
     weights = kernel.aligned(kernel.BLOCK * C * M).reshape(-1, C, M, kernel.LANES)
     noise.propose(kind, 1, 0, best.weights, sigma, weights)
-    worths = np.empty(kernel.BLOCK, np.int64)
-    kernel.screen(weights, best.clips, best.gains, best.counts, best.threshold, worths)
+    scores = np.empty(kernel.BLOCK, np.int64)
+    kernel.screen(weights, best.clips, best.gains, best.counts, best.threshold, scores)
     for draw in range(0, kernel.BLOCK, 3):
         counts = problem.right_counts(noise.weights_of(kind, 1, draw, best.weights, sigma))
         if problem.value(counts) > best.score:
-            assert worths[draw] > best.threshold
-    assert (worths >= 0).mean() < 0.9
+            assert scores[draw] > best.threshold
+    assert (scores >= 0).mean() < 0.9

@@ -39,7 +39,7 @@ def test_alone_a_large_trial_gets_all_there_is():
 def test_requests_are_made_even_so_that_processes_are_handed_on():
     asked = (Resources(1, 0, 800), Resources(1, 0, 1000), Resources(1, 0, 6000), Resources(2, 0, 1500))
     capacity = Capacity((SMALL,), asked=asked)
-    assert [capacity.evened(request).memory_mb for request in asked] == [1000, 1000, 6000, 1500]
+    assert [capacity.padded(request).memory_mb for request in asked] == [1000, 1000, 6000, 1500]
     assert capacity.at_once(Resources(1, 0, 1000)) == 4
     gpus = Capacity((GPU,), asked=(Resources(1, 0.25, 1000), Resources(1, 0.25, 2000), Resources(1, 0.5, 3000)))
-    assert [gpus.evened(request).memory_mb for request in gpus.asked] == [2000, 2000, 3000]
+    assert [gpus.padded(request).memory_mb for request in gpus.asked] == [2000, 2000, 3000]

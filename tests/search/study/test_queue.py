@@ -21,20 +21,20 @@ class Spec:
 
 class Study:
     def __init__(self, entry, budget):
-        self.entry, self.budget, self.asked, self.settled = entry, budget, 0, {}
+        self.entry, self.budget, self.asked, self.told = entry, budget, 0, {}
 
     @property
-    def spent(self):
+    def exhausted(self):
         return self.asked >= self.budget
 
     def ask(self):
-        if self.spent:
+        if self.exhausted:
             return None
         self.asked += 1
         return self.asked - 1, {"x": self.asked - 1}
 
-    def settle(self, number, ending):
-        self.settled[number] = ending
+    def tell(self, number, ending):
+        self.told[number] = ending
 
 
 def _queue(budgets, known=None):
@@ -67,9 +67,9 @@ def test_a_configuration_is_worth_its_mean_once_all_partitions_have_ended():
     queue, (study,), _ = _queue({"a": 1})
     train, swap = _drain(queue)
     queue.end(swap, Ending("finished", 0.6, 9))
-    assert study.settled == {}
+    assert study.told == {}
     queue.end(train, Ending("finished", 0.4, 7))
-    assert study.settled == {0: Ending("finished", 0.5, 7)}
+    assert study.told == {0: Ending("finished", 0.5, 7)}
 
 
 def test_a_failed_partition_fails_the_configuration():
@@ -77,7 +77,7 @@ def test_a_failed_partition_fails_the_configuration():
     train, swap = _drain(queue)
     queue.end(train, Ending("failed", reason="out of memory"))
     queue.end(swap, Ending("finished", 0.9, 1))
-    assert study.settled[0].status == "failed"
+    assert study.told[0].status == "failed"
 
 
 def test_known_trials_are_not_handed_out_again():
@@ -85,7 +85,7 @@ def test_known_trials_are_not_handed_out_again():
     known["a-1-train"] = Ending("failed", reason="worker died")
     queue, (study,), _ = _queue({"a": 2}, known)
     assert [job.key for job in _drain(queue)] == ["a-1-swap"]
-    assert study.settled == {0: Ending("finished", 0.5, 3)}
+    assert study.told == {0: Ending("finished", 0.5, 3)}
 
 
 def test_a_pruned_partition_spares_the_others():
@@ -93,7 +93,7 @@ def test_a_pruned_partition_spares_the_others():
     train = queue.next()
     queue.end(train, Ending("pruned", 0.2, 10))
     assert [job.key for job in _drain(queue)] == ["b-0-train", "b-0-swap"]
-    assert queue.pruned(train) and study.settled == {0: Ending("pruned", 0.2, 10)}
+    assert queue.pruned(train) and study.told == {0: Ending("pruned", 0.2, 10)}
     ((key, ending),) = skipped
     assert key == "a-0-swap" and ending.reason == "not started: stopped early on partition train"
 

@@ -29,7 +29,7 @@ def _score(point):
 def _run(study, order=0, at_once=5, stop_after=None):
     """Ask and settle in a shuffled order with `at_once` configurations under way; the points in the order of asking."""
     shuffled, points, under_way = random.Random(order), [], []
-    while not (study.spent and not under_way):
+    while not (study.exhausted and not under_way):
         asked = study.ask() if len(under_way) < at_once else None
         if asked:
             points.append(asked[1])
@@ -38,7 +38,7 @@ def _run(study, order=0, at_once=5, stop_after=None):
             break
         if asked is None:
             number, point = under_way.pop(shuffled.randrange(len(under_way)))
-            study.settle(number, Ending("finished", _score(point), 3))
+            study.tell(number, Ending("finished", _score(point), 3))
     return points
 
 
@@ -60,8 +60,8 @@ def test_tpe_learns_from_results_and_waits_for_them(tmp_path):
     study = _study(tmp_path, budget=60)
     for _ in range(LAG + 1):
         assert study.ask() is not None
-    assert study.ask() is None and not study.spent
-    study.settle(0, Ending("finished", 0.5, 1))
+    assert study.ask() is None and not study.exhausted
+    study.tell(0, Ending("finished", 0.5, 1))
     assert study.ask() is not None
     points = _run(_study(tmp_path, budget=60))
     assert sum(point["kernel"] == "rbf" for point in points[-20:]) > 14
@@ -102,7 +102,7 @@ def test_journal_keeps_how_configurations_ended(tmp_path):
     for ending in (Ending("finished", 0.5, 3), Ending("pruned", 0.2, 10), Ending("failed"), None):
         number, _ = study.ask()
         if ending:
-            study.settle(number, ending)
+            study.tell(number, ending)
     (name,) = optuna.get_all_study_names(open_journal(tmp_path / "study.journal"))
     stored = optuna.load_study(study_name=name, storage=open_journal(tmp_path / "study.journal"))
     assert [trial.state.name for trial in stored.trials] == ["COMPLETE", "PRUNED", "FAIL", "RUNNING"]
