@@ -1,13 +1,13 @@
 """A trained model's outputs, refused where they are not finite: such a training diverged, whatever its loss said."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from features.errors import Diverged
 
 
-def finite(what: str, ids: Sequence[str], outputs: Sequence[np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+def finite(what: str, ids: Sequence[str], outputs: Iterable[np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
     """(clip, its output) of each clip; Diverged that names the first clip whose output holds NaN or infinity."""
     for clip_id, values in zip(ids, outputs, strict=True):
         if not np.isfinite(values).all():
