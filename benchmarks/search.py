@@ -55,7 +55,7 @@ ends = []
 def train(config):
     from ray import tune
     tune.report({"accuracy": config["x"]})
-with ray_session(Path(sys.argv[1]), None, 2):
+with ray_session(None, 2):
     from ray import tune
     class Ends(tune.Callback):
         def on_trial_complete(self, iteration, trials, trial, **info):

@@ -13,6 +13,7 @@ from features.clips import SPLITS, ClipTable, check_clips, hash_media, read_clip
 from features.datasets import Adapter, Option, dataset_names, get_adapter, read_dataset
 from features.errors import EmofuseError, WrongUse
 from features.progress import say
+from features.ray_access import AllowOpen
 
 clips_app = typer.Typer(
     help="Make a clip table from a data set's folders.", no_args_is_help=True, add_completion=False
@@ -84,6 +85,7 @@ def extract_command(
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster to work on (auto, or host:port); it must reach media and store.")
     ] = None,
+    allow_open: AllowOpen = False,
 ) -> None:
     """Extract feature sets for all clips; run it again to go on after an interruption.
 
@@ -94,7 +96,8 @@ def extract_command(
     if address and workers is not None:
         raise WrongUse("--workers is for processes on this machine: the cluster at --address has its own.")
     table = read_clips(clips)
-    summaries = extract(table, sets, store, workers=workers, retry_failed=retry_failed, address=address)
+    summaries = extract(table, sets, store, workers=workers, retry_failed=retry_failed, address=address,
+                        allow_open=allow_open)
     for summary in summaries:
         if summary.ok == 0:
             clip_id, status, reason = summary.failures[0]

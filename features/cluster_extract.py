@@ -5,7 +5,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from features.clip_processes import ONE_THREAD, ProcessDied, Task
@@ -31,12 +30,13 @@ class _Shard:
 
 
 @contextmanager
-def cluster(address: str, store: Path) -> Iterator[Run]:
+def cluster(address: str, allow_open: bool = False) -> Iterator[Run]:
     """Join the Ray cluster at `address`; gives `run(work, tasks, written)`, as `clip_processes.run_all`.
 
-    `written(task)` tells whether the task's result lies on the storage that all nodes share.
+    `written(task)` tells whether the task's result lies on the storage that all nodes share. `allow_open` as in
+    `ray_session`.
     """
-    with ray_session(store.resolve(), address):
+    with ray_session(address, allow_open=allow_open):
         yield _run
 
 

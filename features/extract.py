@@ -55,19 +55,21 @@ def extract(
     workers: int | None = None,
     retry_failed: bool = False,
     address: str | None = None,
+    allow_open: bool = False,
 ) -> tuple[SetSummary, ...]:
     """Extract the sets `specs` for all clips into `store`, with progress and a summary on stderr.
 
     Clips that are done and whose checksums hold are skipped, also after a kill. `workers` processes (None: one for each
     core; 0: in this process), or tasks on the Ray cluster at `address`, whose nodes reach media and store at the same
-    paths. `retry_failed` tries the clips again that failed in an earlier run.
+    paths; `allow_open` also where that asks nobody for a token. `retry_failed` tries the clips again that failed in an
+    earlier run.
     """
     if not table.clips:
         raise EmofuseError("The clip table is empty: there is nothing to extract.")
     check_ids(table)
     table, store = replace(table, root=table.root.resolve()), store.resolve()
     summaries = []
-    with _executor(address, store, workers) as run:
+    with _executor(address, allow_open, workers) as run:
         for spec in [parse_spec(text) for text in dict.fromkeys(specs)]:
             try:
                 summaries.append(_extract_set(table, spec, store, run, retry_failed))
@@ -78,10 +80,10 @@ def extract(
 
 
 @contextmanager
-def _executor(address: str | None, store: Path, workers: int | None) -> Iterator[Run]:
+def _executor(address: str | None, allow_open: bool, workers: int | None) -> Iterator[Run]:
     """Who works: `run(work, tasks, written)` yields (task, result) in processes here, or on a cluster."""
     if address is not None:
-        with cluster(address, store) as run:
+        with cluster(address, allow_open) as run:
             yield run
     else:
         count = default_workers() if workers is None else workers

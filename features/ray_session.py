@@ -2,15 +2,15 @@
 
 import logging
 import os
-import shutil
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from features.errors import EmofuseError
-from features.files import content_key
+from features.ray_access import LOOPBACK, asks_for_token, changed_environment, cluster_access, open_cluster, own_access
+from features.scratch import session_folder
 
 # Ray reads these when it is imported and when its processes start.
 ENVIRONMENT = {
@@ -27,52 +27,61 @@ ENVIRONMENT = {
 }
 
 
-@contextmanager
-def ray_session(work: Path, address: str | None, cpus: int | None = None) -> Iterator[None]:
-    """Ray on this machine with `cpus` CPUs (None: all), or the cluster at `address`, to work on the folder `work`."""
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    # Left alone, Ray switches tokens on and writes one into the home folder, and later workers are turned away.
-    os.environ.setdefault("RAY_AUTH_MODE", "token" if address and _has_token() else "disabled")
-    import ray
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    folder = _session_folder(work)
-    try:
-        if address is not None:
-            _join(address, quiet)
+
+@contextmanager
+def ray_session(address: str | None, cpus: int | None = None, allow_open: bool = False) -> Iterator[None]:
+    """Ray on this machine with `cpus` CPUs (None: all), or the cluster at `address`.
+
+    Started here it listens on loopback, asks for a token of its own, and keeps its files where no other user looks. A
+    cluster that asks nobody for a token is refused with an EmofuseError unless `allow_open`.
+    """
+    _refuse_second()
+    with changed_environment({name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}):
+        if address is None:
+            with _started(cpus):
+                yield
         else:
-            folder.mkdir(mode=0o700)
+            with cluster_access(), _joined(address, allow_open):
+                yield
+
+
+@contextmanager
+def _started(cpus: int | None) -> Iterator[None]:
+    """Ray on this machine alone."""
+    with session_folder() as folder, own_access(folder / "token"):
+        import ray
+
+        try:
             ray.init(
                 address="local",
                 num_cpus=cpus,
                 include_dashboard=False,
                 object_store_memory=100 * 2**20,  # arrays are memory-mapped from the feature store, never sent
-                _temp_dir=str(folder),
-                **quiet,
+                _node_ip_address=LOOPBACK,
+                _temp_dir=str(folder / "ray"),  # Ray opens its own folder to all users
+                **_QUIET,
             )
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _joined(address: str, allow_open: bool) -> Iterator[None]:
+    import ray
+
+    try:
+        _join(address)
+        if not allow_open:
+            _refuse_open(address, ray.get_runtime_context().gcs_address)
         yield
     finally:
         ray.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _has_token() -> bool:
-    given = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    return given or (Path.home() / ".ray" / "auth_token").exists()
-
-
-def _session_folder(work: Path) -> Path:
-    # Ray's sockets lie here, and a socket's path may have 107 bytes. Named after the work, so that the next attempt
-    # clears away what a killed one left.
-    folder = Path("/tmp") / f"emofuse-{os.getuid()}-{content_key(str(work))[:8]}"
-    shutil.rmtree(folder, ignore_errors=True)
-    if folder.exists():
-        raise EmofuseError(f"{folder}: expected to make this folder for Ray's sockets, but it is there; remove it.")
-    return folder
-
-
-def _join(address: str, quiet: dict[str, Any]) -> None:
+def _join(address: str) -> None:
     import ray
 
     try:
@@ -80,10 +89,24 @@ def _join(address: str, quiet: dict[str, Any]) -> None:
         if port.isdigit():
             # Ray itself tries for many minutes to reach what isn't there.
             socket.create_connection((host.removeprefix("ray://"), int(port)), timeout=10).close()
-        ray.init(address=address, **quiet)
+        ray.init(address=address, **_QUIET)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise EmofuseError(
             f"--address {address}: expected a running Ray cluster, but {reason}; start one with "
             "`ray start --head` (with the same RAY_AUTH_MODE as here), or leave the option out."
         ) from None
+
+
+def _refuse_open(address: str, service: str) -> None:
+    if not asks_for_token(service):
+        raise open_cluster(address, service)
+
+
+def _refuse_second() -> None:
+    ray = sys.modules.get("ray")
+    if ray is not None and getattr(ray, "is_initialized", bool)():
+        raise EmofuseError(
+            "Expected a process without Ray, but Ray runs in this one already; end it first (`ray.shutdown()`), or "
+            "start the command in a process of its own."
+        )

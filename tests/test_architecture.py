@@ -11,8 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = ("features", "models", "search", "ensembles")
 RAY_MODULES = {
-    "features/ray_session.py", "features/cluster_extract.py", "search/cluster/tune.py", "search/cluster/nodes.py",
-    "search/cluster/submit.py",
+    "features/ray_access.py", "features/ray_session.py", "features/cluster_extract.py", "search/cluster/tune.py",
+    "search/cluster/nodes.py", "search/cluster/submit.py",
 }
 
 

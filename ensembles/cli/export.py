@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from features.progress import say
+from features.ray_access import AllowOpen
 from search.run.remote import run_path
 
 
@@ -13,6 +14,7 @@ def refit(
     run: Annotated[Path, typer.Argument(parser=run_path, metavar="RUN", help="The run folder.")],
     name: Annotated[str, typer.Argument(help="The ensemble's name.")],
     address: Annotated[str | None, typer.Option(help="A Ray cluster to train on (auto, or host:port).")] = None,
+    allow_open: AllowOpen = False,
     cpus: Annotated[int | None, typer.Option(help="CPUs of this machine to use (default: all).")] = None,
     in_process: Annotated[bool, typer.Option("--in-process", help="Train one by one, without Ray.")] = False,
     test: Annotated[bool, typer.Option("--test", help="Also score the test clips: a final look.")] = False,
@@ -28,7 +30,7 @@ def refit(
     from search.run.folder import RunFolder
 
     ensemble = open_ensemble(run, name)
-    refitted = refit_members(RunFolder.open(run), ensemble, Workers(address, cpus, in_process))
+    refitted = refit_members(RunFolder.open(run), ensemble, Workers(address, cpus, in_process, allow_open=allow_open))
     if test:
         refitted = score_refits(run, refitted)
         say(f"On the test clips: {percent(refitted.scores['ensemble']['test_refit'])} %")

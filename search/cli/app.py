@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from features.ray_access import AllowOpen
 from search.cli.doctor import doctor
 from search.cli.replay import replay
 from search.cli.retry import retry
@@ -39,6 +40,7 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster to join (auto, or host:port); it must reach these folders.")
     ] = None,
+    allow_open: AllowOpen = False,
     cpus: Annotated[int | None, typer.Option(min=1, help="CPUs of this machine to use (default: all).")] = None,
     max_concurrent: Annotated[
         int | None, typer.Option(min=1, help="Trials at once (default: as many as the machines have room for).")
@@ -73,7 +75,7 @@ def run(
         given = {"--clips": clips, "--features": features, "--stills": stills, "--weights": weights}
         if wrong := [name for name, value in given.items() if value]:
             raise WrongUse(f"--smoke makes its own clips and stills: leave out {' and '.join(wrong)}.")
-        _try_out(recipe, out, Workers(address, cpus, in_process, max_concurrent))
+        _try_out(recipe, out, Workers(address, cpus, in_process, max_concurrent, allow_open))
         return
     if clips is None or features is None or out is None:
         needed = {"--clips": clips, "--features": features, "-o": out}
@@ -85,7 +87,7 @@ def run(
         store=features,
         out=out,
         stills=stills,
-        workers=Workers(address, cpus, in_process, max_concurrent),
+        workers=Workers(address, cpus, in_process, max_concurrent, allow_open),
         retry_failed=retry_failed,
     )
     print(table(status))

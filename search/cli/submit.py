@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from features.ray_access import AllowOpen
+
 
 def submit(
     recipe: Annotated[Path, typer.Argument(help="The recipe, inside this checkout.")],
@@ -17,6 +19,7 @@ def submit(
     weights: Annotated[
         list[str] | None, typer.Option(metavar="ENTRY=FILE", help="Pretrained weights of a backbone; repeatable.")
     ] = None,
+    allow_open: AllowOpen = False,
     follow: Annotated[bool, typer.Option(help="Show the job's log until it ends.")] = True,
     stop: Annotated[bool, typer.Option("--stop", help="Stop the run's job instead; nothing is lost.")] = False,
 ) -> None:
@@ -34,9 +37,10 @@ def submit(
     root = job_of.tree_root()
     name = recipe_of_data(read_yaml(recipe, "a recipe"), str(recipe)).name
     options = tuple(part for pair in weights or [] for part in ("--weights", pair))
+    options += ("--allow-open-cluster",) if allow_open else ()
     order = job_of.Order(recipe, clips, features, out, stills, options)
     order.entrypoint(root)
-    jobs = job_of.connect(address)
+    jobs = job_of.connect(address, allow_open)
     job = job_of.active_job(jobs, out)
     if stop:
         if job is None:

@@ -1,6 +1,5 @@
 """Checks before a search starts: what would fail after hours, or only on some node, told in a line with what to do."""
 
-import ipaddress
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -11,9 +10,10 @@ from typing import Literal
 
 from features.clips import read_clips
 from features.errors import EmofuseError
+from features.ray_access import asks_for_token
 from features.ray_session import ray_session
 from search.cluster.capacity import Capacity
-from search.cluster.nodes import ask_every_node, asks_for_token, cluster_address, read_capacity
+from search.cluster.nodes import ask_every_node, cluster_address, read_capacity
 from search.cluster.probe import MARKER, Answer, Question, probe
 from search.recipe.estimate import disk_need
 from search.recipe.inputs import source, split_layer
@@ -64,7 +64,7 @@ class Patient:
 def examine(patient: Patient) -> Iterator[Finding]:
     """All findings, as they are made; starts Ray on this machine, or joins the cluster at the patient's address."""
     with ExitStack() as stack:
-        stack.enter_context(ray_session(Path(patient.run or Path.cwd()), patient.address))
+        stack.enter_context(ray_session(patient.address, allow_open=True))
         capacity = read_capacity(own=patient.address is None)
         yield from _requests(patient.recipe, capacity)
         token = secrets.token_hex(8)
@@ -84,7 +84,7 @@ def examine(patient: Patient) -> Iterator[Finding]:
         yield from _versions(here, answers)
         yield from _features(patient, here, answers)
         yield from _gpus(patient.recipe, capacity, answers)
-        yield _access(patient.address)
+        yield _access()
         yield from _disk(patient, capacity)
 
 
@@ -228,28 +228,16 @@ def _gpus(recipe: Recipe, capacity: Capacity, answers: Mapping[str, Answer]) -> 
         yield Finding("ok", "gpu", ", ".join(f"{gpu.name} with {gpu.total_mb:.0f} MB" for gpu in devices))
 
 
-def _access(joined: str | None) -> Finding:
+def _access() -> Finding:
     address = cluster_address()
-    host = address.rpartition(":")[0].strip("[]")
     if asks_for_token(address):
         return Finding("ok", "access", f"{address} turns away whoever has no token")
-    try:
-        private = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        private = False
-    if private:
-        return Finding("ok", "access", f"{address} asks for no token, and is reached from this machine alone")
-    if joined is None:
-        text = (
-            f"while Ray runs on this machine, whoever reaches {host} can run code here; where others share the "
-            "network, set RAY_AUTH_MODE=token (`ray get-auth-token --generate` makes a token)."
-        )
-    else:
-        text = (
-            f"an open cluster: whoever reaches {address} can run code on every node; start Ray on all of them with "
-            "RAY_AUTH_MODE=token and the same RAY_AUTH_TOKEN_PATH (`ray get-auth-token --generate` makes a token)."
-        )
-    return Finding("warning", "access", text)
+    return Finding(
+        "warning", "access",
+        f"an open cluster: whoever reaches {address} can run code on every node; start Ray on all of them with "
+        "RAY_AUTH_MODE=token and the same RAY_AUTH_TOKEN_PATH (`ray get-auth-token --generate` makes a token). "
+        "Commands refuse to join it unless they are given --allow-open-cluster.",
+    )
 
 
 def _disk(patient: Patient, capacity: Capacity) -> Iterator[Finding]:

@@ -91,15 +91,3 @@ def cluster_address() -> str:
     import ray
 
     return ray.get_runtime_context().gcs_address
-
-
-def asks_for_token(address: str) -> bool:
-    """Whether the cluster's control service turns away a caller without a token."""
-    import grpc
-
-    with grpc.insecure_channel(address) as channel:
-        try:
-            channel.unary_unary("/ray.rpc.NodeInfoGcsService/CheckAlive")(b"", timeout=10)
-        except grpc.RpcError as error:
-            return error.code() == grpc.StatusCode.UNAUTHENTICATED
-    return False

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, cast
 
 from features.errors import EmofuseError, WrongUse
+from features.ray_access import has_token, open_cluster, page_asks_for_token
 from search.trial.versions import REVISION_VARIABLE, git_revision, library_versions
 
 # Ray's own cap is 512 MiB; the program itself is far below a megabyte, so more than this is data by mistake.
@@ -91,10 +92,12 @@ def package_mb(root: Path) -> float:
         return target.stat().st_size / 1e6
 
 
-def connect(address: str) -> Jobs:
-    """The job server at `address` (http://host:8265); the token comes from RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH."""
-    secured = any(name in os.environ for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
-    os.environ.setdefault("RAY_AUTH_MODE", "token" if secured else "disabled")
+def connect(address: str, allow_open: bool = False) -> Jobs:
+    """The job server at `address` (http://host:8265); the token comes from RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH.
+
+    EmofuseError where it is out of reach, and unless `allow_open` where it asks nobody for a token.
+    """
+    os.environ.setdefault("RAY_AUTH_MODE", "token" if has_token() else "disabled")
     from ray.job_submission import JobSubmissionClient
 
     for name in ("ray.dashboard.modules.job.sdk", "ray.dashboard.modules.dashboard_sdk"):
@@ -102,7 +105,7 @@ def connect(address: str) -> Jobs:
     for name in ("packaging", "working_dir"):
         logging.getLogger(f"ray._private.runtime_env.{name}").setLevel(logging.ERROR)
     try:
-        return cast(Jobs, JobSubmissionClient(address))
+        jobs = cast(Jobs, JobSubmissionClient(address))
     except Exception as error:  # requests' errors, RuntimeError, ConnectionError, Ray's AuthenticationError
         reason = str(error).strip().partition("\n")[0].rstrip(".")
         raise EmofuseError(
@@ -110,6 +113,9 @@ def connect(address: str) -> Jobs:
             "address (http://HEAD:8265, perhaps through `ray dashboard cluster.yaml`) and set the cluster's "
             "RAY_AUTH_TOKEN_PATH."
         ) from None
+    if not allow_open and not page_asks_for_token(f"{address.rstrip('/')}/api/jobs/"):
+        raise open_cluster(address, address)
+    return jobs
 
 
 def active_job(jobs: Jobs, out: str) -> str | None:

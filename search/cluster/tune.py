@@ -37,9 +37,9 @@ MIN_WAITING = {False: 2, True: 16}
 
 
 @contextmanager
-def connected(run: Path, address: str | None, cpus: int | None) -> Iterator[Capacity]:
-    """Ray on this machine with `cpus` CPUs (None: all), or the cluster at `address`, for one run."""
-    with ray_session(run, address, cpus):
+def connected(address: str | None, cpus: int | None, allow_open: bool = False) -> Iterator[Capacity]:
+    """Ray on this machine with `cpus` CPUs (None: all), or the cluster at `address`, as `ray_session` gives them."""
+    with ray_session(address, cpus, allow_open):
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
         yield read_capacity(own=address is None)
 

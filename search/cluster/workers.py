@@ -18,7 +18,8 @@ from search.trial.trial import TrialResult
 class Workers:
     """Executes trials: in Ray's processes (on this machine with `cpus` CPUs, or the cluster at `address`), or here.
 
-    `max_concurrent` bounds how many trials run at once, whatever there is room for.
+    `max_concurrent` bounds how many trials run at once, whatever there is room for; `allow_open`: also on a cluster
+    that asks nobody for a token.
     """
 
     def __init__(
@@ -27,9 +28,11 @@ class Workers:
         cpus: int | None = None,
         in_process: bool = False,
         max_concurrent: int | None = None,
+        allow_open: bool = False,
     ):
         self._address, self._cpus = address, cpus
         self._in_process, self._max_concurrent = in_process, max_concurrent
+        self._allow_open = allow_open
         self._ray = ExitStack()
         self._capacity: Capacity | None = None
 
@@ -53,7 +56,7 @@ class Workers:
                     jobs.end(job, _attempt(jobs.run, job).ending)
         elif jobs.peek() is not None:
             if self._capacity is None:
-                self._capacity = self._ray.enter_context(connected(jobs.run.path, self._address, self._cpus))
+                self._capacity = self._ray.enter_context(connected(self._address, self._cpus, self._allow_open))
                 interrupts.install()  # Ray has put its own in place
             self._capacity.refuse_unmet(jobs.requests)
             jobs.limit_to(replace(self._capacity, asked=tuple(jobs.requests.values())))

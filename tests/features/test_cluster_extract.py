@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from own_cluster import MEMORY, own_cluster
 
 import emofuse
 from features import extract as extraction
@@ -16,8 +17,6 @@ from features.errors import ClipFailure, EmofuseError
 from features.extract import extract
 from features.sets import FeatureArray, FeatureSet
 from features.store import open_set
-
-MEMORY = {"object_store_memory": 80 * 2**20}
 
 
 def read(media, params) -> FeatureArray:
@@ -48,18 +47,12 @@ class Job(extraction._Job):
 @pytest.fixture(scope="module")
 def nodes():
     """A cluster: a head without CPUs, and a node with one."""
-    before = dict(os.environ)
-    os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     from ray import cloudpickle
-    from ray.cluster_utils import Cluster
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **MEMORY})
-    made.add_node(num_cpus=1, **MEMORY)
-    yield made
-    made.shutdown()
-    os.environ.clear()
-    os.environ.update(before)
+    with own_cluster() as made:
+        made.add_node(num_cpus=1, **MEMORY)
+        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ The nodes share one machine and its files; tests/multihost has hosts of their ow
 """
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -14,8 +13,10 @@ from collections import Counter
 import numpy as np
 import pytest
 import yaml
+from own_cluster import MEMORY, own_cluster
 
 from features.clips import Clip, ClipTable, write_clips
+from features.ray_access import changed_environment
 from features.sets import FeatureArray
 from features.store import SetWriter
 from search.run.layout import Layout
@@ -28,7 +29,6 @@ TRIAL = {
     "family": "temporal_pooling", "inputs": {"frames": "voice"}, "max_epochs": 100, "published": False,
     "fixed": {"hidden": 256, "batch_size": 16, "lr": 2e-4}, "resources": {"gpu": 0.5},
 }
-MEMORY = {"object_store_memory": 80 * 2**20}
 
 
 @pytest.fixture(scope="module")
@@ -52,16 +52,9 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cluster():
     """A head without CPUs and one node with four CPUs and a logical GPU."""
-    before = dict(os.environ)
-    os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **MEMORY})
-    made.add_node(num_cpus=4, num_gpus=1, **MEMORY)
-    yield made
-    made.shutdown()
-    os.environ.clear()
-    os.environ.update(before)
+    with changed_environment({"OMP_NUM_THREADS": "1"}), own_cluster() as made:
+        made.add_node(num_cpus=4, num_gpus=1, **MEMORY)
+        yield made
 
 
 def _words(data, out, what="run", **entry):
@@ -105,7 +98,7 @@ def test_the_doctor_looks_at_every_node(cluster, data, tmp_path):
     assert found["ok", "storage"] == f"{tmp_path / 'run'} is read and written by all 2 nodes"
     assert found["ok", "features"] == "voice: the same fingerprints on all 2 nodes"
     assert "and the same source files on all 2 nodes" in found["ok", "versions"]
-    assert found["warning", "access"].startswith("an open cluster: whoever reaches ")
+    assert found["ok", "access"] == f"{cluster.address} turns away whoever has no token"
     assert code == 1 and "Ray was told of 1 GPUs, but its driver knows 0" in found["problem", "gpu"]
     assert not (tmp_path / "run").exists()
 

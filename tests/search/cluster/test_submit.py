@@ -1,7 +1,9 @@
 """A search as a Ray job: what is packed, what is asked of the job server, what is said."""
 
 import random
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
@@ -114,6 +116,30 @@ def test_data_in_the_tree_is_refused_by_name(tmp_path, monkeypatch):
     (tmp_path / "films" / "a.bin").write_bytes(random.randbytes(10**6))
     with pytest.raises(EmofuseError, match=r"packs to 1 MB, expected 0\.5 MB at most: largest are films \(1 MB\)"):
         submit(Server(), order(recipe=tmp_path / "recipes" / "r.yaml"), "r", tmp_path)
+
+
+class OpenServer(BaseHTTPRequestHandler):
+    """A job server that asks nobody for a token."""
+
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"version": "4", "ray_version": "2.60.0", "ray_commit": "x"}')
+
+    def log_message(self, *words):
+        pass
+
+
+def test_an_open_cluster_is_refused_unless_it_is_allowed(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with ThreadingHTTPServer(("127.0.0.1", 0), OpenServer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        told = rf"{address}: expected a cluster that turns away whoever has no token, .* or give --allow-open-cluster\."
+        with pytest.raises(EmofuseError, match=told):
+            job_of.connect(address)
+        assert job_of.connect(address, allow_open=True)
+        server.shutdown()
 
 
 def test_an_address_without_a_job_server_is_said(monkeypatch):

@@ -131,10 +131,10 @@ def test_a_worker_that_keeps_dying_is_a_failed_trial_unless_the_search_stops(tun
     assert len(source.ended) == 1 and searcher.suggest("c") == "FINISHED"
 
 
-def test_unreachable_cluster_is_told_at_once(tmp_path):
+def test_unreachable_cluster_is_told_at_once():
     with (
         pytest.raises(EmofuseError, match=r"--address 127.0.0.1:1: expected a running Ray cluster, but .* refused"),
-        connected(tmp_path, "127.0.0.1:1", None),
+        connected("127.0.0.1:1", None),
     ):
         pass
 
