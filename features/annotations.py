@@ -13,12 +13,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from features.errors import EmofuseError, WrongUse
-from features.files import replacing
+from features.sealed_tables import read_table, write_table
 
 SCHEMA_VERSION = 1
 FILE_NAME = "annotations.parquet"
 _KEYS = ("clip_id", "time_s")
-_FOOTER = b"emofuse"
+_KIND = "annotations"
 
 Series = tuple[np.ndarray, np.ndarray]
 
@@ -97,29 +97,26 @@ def write_annotations(annotations: Annotations, path: Path) -> None:
         "time_s": pa.array(np.concatenate([annotations.series[clip_id][0] for clip_id in ids]), pa.float64()),
         **{name: pa.array(values[:, d], pa.float64()) for d, name in enumerate(annotations.dimensions)},
     }
-    footer = json.dumps({"kind": "annotations", "schema_version": SCHEMA_VERSION}).encode()
-    with replacing(path) as temporary:
-        pq.write_table(pa.table(columns).replace_schema_metadata({_FOOTER: footer}), temporary, compression="zstd")
+    write_table(pa.table(columns), path, {"kind": _KIND, "schema_version": SCHEMA_VERSION})
 
 
 def read_annotations(path: Path) -> Annotations:
     """Read what `write_annotations` wrote; a file of another kind or schema version is told in one sentence."""
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowException) as error:
-        raise EmofuseError(f"{path}: expected annotations, but they can't be read as Parquet ({error}).") from None
-    footer = json.loads(metadata.get(_FOOTER, b"{}"))
-    if (footer.get("kind"), footer.get("schema_version")) != ("annotations", SCHEMA_VERSION):
+    table, footer = read_table(path, "annotations", "make the clip table again with `emofuse clips`")
+    if (footer.get("kind"), footer.get("schema_version")) != (_KIND, SCHEMA_VERSION):
         raise EmofuseError(
             f"{path}: expected emofuse's annotations of version {SCHEMA_VERSION}, but its footer says "
             f"{footer or 'nothing'}; make the clip table again with `emofuse clips`."
         )
-    return load_annotations(path)
+    return _of_table(table, path)
 
 
 def load_annotations(path: Path) -> Annotations:
     """Anybody's CSV or Parquet with the columns clip_id, time_s and one per dimension, rows in any order."""
-    table = _load(path)
+    return _of_table(_load(path), path)
+
+
+def _of_table(table: pa.Table, path: Path) -> Annotations:
     dimensions = tuple(name for name in table.column_names if name not in _KEYS)
     if not set(_KEYS) <= set(table.column_names) or not dimensions or not table.num_rows:
         raise EmofuseError(

@@ -1,6 +1,5 @@
 """The clip table: one row per clip, its checks, its fingerprints and its file `clips.parquet`."""
 
-import json
 import math
 import os
 from collections import Counter
@@ -12,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from features.annotations import Annotations, annotations_path, read_annotations, write_annotations
-from features.errors import ClipFailure, EmofuseError
-from features.files import content_key, file_sha256, replacing
+from features.errors import ClipFailure, DamagedFile, EmofuseError
+from features.files import content_key, file_sha256
 from features.progress import progress
+from features.sealed_tables import read_table, write_table
 from features.sets import Media
 
 SCHEMA_VERSION = 1
@@ -33,7 +32,8 @@ SCHEMA = pa.schema([
     ("dataset", pa.string()),
     ("media_sha256", pa.string()),
 ])
-_FOOTER = b"emofuse"
+_KIND = "clips"
+_AGAIN = "make it again with `emofuse clips`"
 
 
 @dataclass(frozen=True)
@@ -207,9 +207,7 @@ def write_clips(table: ClipTable, path: Path) -> None:
     folder, root = path.resolve().parent, table.root.resolve()
     columns = {name: [getattr(clip, name) for clip in table.clips] for name in SCHEMA.names}
     columns["path"] = [_placed(root, clip_path, folder) for clip_path in columns["path"]]
-    footer = json.dumps({"kind": "clips", "schema_version": SCHEMA_VERSION}).encode()
-    with replacing(path) as temporary:
-        pq.write_table(pa.table(columns, SCHEMA.with_metadata({_FOOTER: footer})), temporary, compression="zstd")
+    write_table(pa.table(columns, SCHEMA), path, {"kind": _KIND, "schema_version": SCHEMA_VERSION})
 
 
 def _placed(root: Path, path: str | None, folder: Path) -> str | None:
@@ -229,12 +227,8 @@ def read_clips(path: Path) -> ClipTable:
         raise EmofuseError(
             f"{path}: no such file, expected a clip table; make one with `emofuse clips DATASET ROOT -o {path}`."
         )
-    try:
-        schema = pq.read_schema(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise EmofuseError(f"{path}: expected a clip table, but it can't be read as Parquet ({error}).") from None
-    footer = json.loads((schema.metadata or {}).get(_FOOTER, b"{}"))
-    if footer.get("kind") != "clips":
+    data, footer = read_table(path, "a clip table", _AGAIN)
+    if footer.get("kind") != _KIND:
         raise EmofuseError(
             f"{path}: expected a clip table of emofuse; turn your own into one: `emofuse clips table {path} -o OUT`."
         )
@@ -243,7 +237,10 @@ def read_clips(path: Path) -> ClipTable:
             f"{path}: clip table of schema version {footer.get('schema_version')}, but this emofuse reads version "
             f"{SCHEMA_VERSION}; make it again with `emofuse clips`."
         )
-    data = pq.read_table(path, columns=SCHEMA.names)
+    try:
+        data = data.select(SCHEMA.names).cast(SCHEMA)
+    except (KeyError, pa.ArrowException) as error:
+        raise DamagedFile(f"{path}: expected a clip table, but its columns are others ({error}); {_AGAIN}.") from None
     columns = [data[name].to_pylist() for name in SCHEMA.names]
     clips = tuple(Clip(*row) for row in zip(*columns, strict=True))
     beside = annotations_path(path)

@@ -1,20 +1,31 @@
-"""Files whose content is whole or absent, and keys made of content.
+"""Files whose content is whole or absent, also after a power cut, and keys made of content.
 
-Every write goes to a temporary name that starts with a dot and is renamed: a reader never sees half a file, and two
-writers of the same content are harmless.
+Every write goes to a temporary name that starts with a dot, onto the disk, and is renamed: a reader never sees half a
+file, and two writers of the same content are harmless. JSON carries a digest of itself, so that a changed byte is
+noticed; `features.sealed` does the same for other kinds of files.
 """
 
+import errno
 import hashlib
 import json
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from features.errors import EmofuseError
+from features.errors import DamagedFile, EmofuseError
+
+__all__ = [
+    "DamagedFile", "canonical_json", "content_key", "file_sha256", "read_json", "replacing", "replacing_folder",
+    "write_bytes", "write_json",
+]
+
+# The field of a JSON file that is the digest of all others. Files of earlier releases lack it.
+DIGEST = "content_sha256"
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
 
 
 def canonical_json(value: Any) -> str:
@@ -38,25 +49,38 @@ def _temporary(path: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; renamed to `path` on success, removed on any error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; renamed to `path` on success, removed on any error.
+
+    With `sync` it is on the disk when this ends; without, a power cut may leave an empty file under the name. That is
+    for what may be lost: caches, signs of life, generated media.
+    """
+    _make_folder(path.parent, sync)
     temporary = _temporary(path)
     try:
         yield temporary
+        if sync:
+            _sync_file(temporary)
         temporary.replace(path)
+        if sync:
+            _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`, which takes the place of `path` on success (an older one is dropped)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def replacing_folder(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`, which takes the place of `path` on success (an older one is dropped).
+
+    With `sync` all of it is on the disk when this ends.
+    """
+    _make_folder(path.parent, sync)
     temporary = _temporary(path)
     temporary.mkdir()
     try:
         yield temporary
+        if sync:
+            _sync_tree(temporary)
         if path.exists():
             old = _temporary(path)
             path.rename(old)
@@ -64,26 +88,94 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
         else:
             temporary.rename(path)
+        if sync:
+            _sync_folder(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` whole or not at all."""
-    with replacing(path) as temporary:
+def write_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
+    """Write `data` to `path` whole or not at all; `sync` as in `replacing`."""
+    with replacing(path, sync=sync) as temporary:
         temporary.write_bytes(data)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
-    write_bytes(path, (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode())
+def write_json(path: Path, value: Mapping[str, Any], *, sync: bool = True) -> None:
+    """Write `value` as indented JSON with a digest of itself, whole or not at all; `sync` as in `replacing`."""
+    plain = json.loads(json.dumps(value, allow_nan=False))  # as a reader will see it: lists, and keys of text
+    text = json.dumps({**plain, DIGEST: content_key(plain)}, indent=2, sort_keys=True) + "\n"
+    write_bytes(path, text.encode(), sync=sync)
 
 
-def read_json(path: Path, what: str) -> Any:
-    """Read JSON; a missing or broken file is one clear sentence that names `what` it should have been."""
+def read_json(path: Path, what: str, *, missing: str = "", damaged: str = "") -> Any:
+    """Read JSON, without the digest that `write_json` added; `what` is what the file should have been.
+
+    EmofuseError where there is no file, with `missing` as what to do about it. DamagedFile where it is empty, can't be
+    parsed or doesn't fit its digest, with `damaged` as what to do about that. Files of earlier releases have no digest
+    and are taken as they are.
+    """
+    remedy = f"; {damaged or 'put a copy of it there, or remove it and make it again'}."
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
     except FileNotFoundError:
-        raise EmofuseError(f"{path}: no such file, expected {what}.") from None
+        raise EmofuseError(f"{path}: no such file, expected {what}{missing and f'; {missing}'}.") from None
+    if not text.strip(b"\0 \n"):
+        raise DamagedFile(f"{path}: expected {what}, but the file is empty{remedy}")
+    try:
+        value = json.loads(text.decode())
     except (ValueError, RecursionError) as error:  # broken, no UTF-8, nested or counted beyond what Python takes
-        raise EmofuseError(f"{path}: expected {what} as JSON, but it can't be parsed ({error}).") from None
+        why = " ".join(str(error).split())[:200]
+        raise DamagedFile(f"{path}: expected {what} as JSON, but it can't be parsed ({why}){remedy}") from None
+    if isinstance(value, dict) and DIGEST in value and not _fits(value.pop(DIGEST), value):
+        raise DamagedFile(
+            f"{path}: expected {what}, but its bytes are not those that were written (who changes it by hand takes its "
+            f"{DIGEST} away){remedy}"
+        )
+    return value
+
+
+def _fits(digest: Any, value: Any) -> bool:
+    try:
+        return bool(digest == content_key(value))
+    except ValueError:  # NaN, which nobody wrote
+        return False
+
+
+def _make_folder(folder: Path, sync: bool) -> None:
+    made = []
+    while not folder.exists():
+        made.append(folder)
+        folder = folder.parent
+    if made:
+        made[0].mkdir(parents=True, exist_ok=True)
+    for each in made if sync else ():
+        _sync_folder(each.parent)
+
+
+def _sync_file(path: Path) -> None:
+    # The descriptor needn't be the one that wrote.
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fdatasync(number)
+    finally:
+        os.close(number)
+
+
+def _sync_folder(path: Path) -> None:
+    """Put the names in a folder onto the disk; some network file systems can't, and need not."""
+    try:
+        number = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+    except OSError as error:
+        if error.errno not in _NO_SYNC:
+            raise
+
+
+def _sync_tree(folder: Path) -> None:
+    for place, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            _sync_file(Path(place) / name)
+        _sync_folder(Path(place))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from features.errors import EmofuseError
+from features.errors import DamagedFile, EmofuseError
 from features.files import read_json
 
 T = TypeVar("T")
@@ -36,9 +36,12 @@ def parse(
     raise error(f"{where}: {told.removesuffix('.')}; {remedy}." if remedy else f"{where}: {told}") from None
 
 
-def read_as(model: type[T], path: Path, what: str, remedy: str = "") -> T:
-    """The JSON file at `path`, `what` it should be, as a `model`; see `parse`."""
-    return parse(model, read_json(path, what), path, remedy)
+def read_as(model: type[T], path: Path, what: str, remedy: str = "", missing: str = "") -> T:
+    """The JSON file at `path`, `what` it should be, as a `model`; see `parse` and `read_json`.
+
+    DamagedFile, with the `remedy`, where the file is no such thing.
+    """
+    return parse(model, read_json(path, what, missing=missing, damaged=remedy), path, remedy, DamagedFile)
 
 
 def check_version(data: Any, expected: int, where: Path | str, what: str, remedy: str) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import yaml
 
 from features.clips import ClipTable, check_clips, read_clips
-from features.errors import EmofuseError, WrongUse
+from features.errors import DamagedFile, EmofuseError, WrongUse
 from features.files import read_json, write_bytes, write_json
 from features.schema import check_version, parse
 from search.recipe.recipe import Recipe, StageName, recipe_of_data
 from search.run.layout import Layout, Outcome
 from search.run.partitions import make_partition
-from search.run.planned import Planned
+from search.run.planned import MISSING, REMEDY, WHAT, Planned
 
 __all__ = ["Layout", "Outcome", "RunFolder"]
 
@@ -70,12 +70,12 @@ class RunFolder(Layout):
     def open(cls, path: Path) -> "RunFolder":
         """The run that lies at `path`."""
         file = path / "run.json"
-        data = read_json(file, "the description of a run; start one with `emofuse search run`")
+        data = read_json(file, WHAT, missing=MISSING, damaged=REMEDY)
         check_version(
             data, SCHEMA_VERSION, file, "run",
             "continue it with the release that wrote it, or start one in another folder",
         )
-        stored = parse(_Stored, data, file)
+        stored = parse(_Stored, data, file, REMEDY, DamagedFile)
         return cls(
             path=path.resolve(),
             recipe=recipe_of_data(stored.recipe, f"{file}: recipe"),

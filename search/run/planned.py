@@ -6,6 +6,9 @@ from pathlib import Path
 
 from features.schema import read_as
 
+WHAT, MISSING = "the description of a run", "start one with `emofuse search run`"
+REMEDY = "run the same `emofuse search run` again, and it is written anew"
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -31,6 +34,4 @@ class _Plan:
 
 def read_plan(run: Path) -> tuple[Planned, ...]:
     """The entries of the run at `run`, in the recipe's order."""
-    what = "the description of a run; start one with `emofuse search run`"
-    remedy = "run the same `emofuse search run` again, and it is written anew"
-    return read_as(_Plan, run / "run.json", what, remedy).plan
+    return read_as(_Plan, run / "run.json", WHAT, REMEDY, MISSING).plan

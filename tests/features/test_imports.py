@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 from features.clips import Clip, ClipTable
 from features.errors import EmofuseError
+from features.files import read_json, write_json
 from features.imports import import_arrays
 from features.store import open_set
 
@@ -162,8 +162,8 @@ def test_columns_of_numbers_keep_their_names(tmp_path):
 def test_a_set_stored_without_names_gets_them(tmp_path, said):
     source = text(tmp_path, "clip_id,p_sad,p_happy\na,1,0\n")
     info = bring(source, "clip").folder / "set.json"
-    plain = {key: value for key, value in json.loads(info.read_text()).items() if key != "columns"}
-    info.write_text(json.dumps({**plain, **said}))
+    plain = {key: value for key, value in read_json(info, "").items() if key != "columns"}
+    write_json(info, {**plain, **said})
     assert open_set(tmp_path / "store", "mine", TABLE).info.columns == ()
     assert bring(source, "clip").info.columns == ("p_sad", "p_happy")
 

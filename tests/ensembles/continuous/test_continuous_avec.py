@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from ensembles.cli.app import ensemble_app
 from ensembles.continuous.avec import read_gold, read_labels, read_recordings
 from features.errors import EmofuseError, WrongUse
+from features.files import read_json
 
 LENGTHS = {"Devel_DE_01": 30, "Devel_DE_02": 50, "Devel_DE_03": 40}
 
@@ -149,7 +150,7 @@ def test_the_command_prints_tables_and_json(challenge):
     options = ["--recalibrate", "--bagged", "3", "--shrunk", "-o", str(kept)]
     mended = CliRunner().invoke(ensemble_app, [*ask, *options])
     assert "offset" in mended.output and "offset" not in shown.output and str(kept) in mended.stderr
-    stored = json.loads(kept.read_text())
+    stored = read_json(kept, "")
     assert stored["params"] == {"recalibrate": True, "bagged": 3, "shrunk": True}
     assert json.loads(CliRunner().invoke(ensemble_app, [*ask, *options, "--json"]).stdout) == stored
 

@@ -1,6 +1,5 @@
 """Bagged and shrunk continuous fusions, and the file that keeps one."""
 
-import json
 import re
 
 import numpy as np
@@ -12,6 +11,7 @@ from ensembles.continuous.evaluate import evaluate
 from ensembles.continuous.recordings import gather
 from ensembles.continuous.stored import read_continuous, write_continuous
 from features.errors import EmofuseError, WrongUse
+from features.files import read_json, write_json
 
 
 @pytest.fixture
@@ -89,6 +89,6 @@ def test_broken_files_are_told(curves, tmp_path, change, message):
     result = evaluate(gather({"m": {name: P[0, group == name] for name in labels}}, labels, ("arousal", "valence")))
     path = tmp_path / "fusion.json"
     write_continuous(result, path)
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    write_json(path, read_json(path, "") | change)
     with pytest.raises(EmofuseError, match=re.escape(message)):
         read_continuous(path)

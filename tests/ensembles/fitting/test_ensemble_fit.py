@@ -1,6 +1,5 @@
 """From a run folder to ensemble.json, and back."""
 
-import json
 import re
 
 import numpy as np
@@ -15,6 +14,7 @@ from ensembles.fitting.selection import NO_SELECTION, Selection
 from ensembles.fusion import METHODS, DecisionFusion
 from ensembles.predictions.sets import HeldOut, read_refits, read_run
 from features.errors import EmofuseError, WrongUse
+from features.files import read_json, write_json
 
 QUICK = {"draws": 100, "sigma_min": 0.3}
 
@@ -142,7 +142,7 @@ def test_round_trip(write_run, tmp_path):
 def test_a_bad_file_is_told(write_run, tmp_path, change, message):
     path = tmp_path / "ensemble.json"
     write_ensemble(fit_ensemble(write_run(), FitOptions("uniform", selection=NO_SELECTION)), path)
-    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    write_json(path, read_json(path, "") | change)
     with pytest.raises(EmofuseError, match=message):
         read_ensemble(path)
 

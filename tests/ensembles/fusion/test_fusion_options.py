@@ -1,6 +1,5 @@
 """The options of every method: bagging, shrinkage, temperatures; and how an ensemble keeps them."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +27,7 @@ from ensembles.fusion import (
 from ensembles.fusion.pooling import LogPool, at_temperatures
 from ensembles.predictions.sets import read_run
 from features.errors import EmofuseError, WrongUse
+from features.files import read_json, write_json
 
 QUICK = {
     "decision": {"draws": 50, "sigma_min": 0.3},
@@ -201,11 +201,11 @@ def test_an_ensemble_keeps_what_it_needs_to_predict(write_run, tmp_path, method,
 def test_bad_extras_are_told(write_run, tmp_path, change, message):
     path = tmp_path / "ensemble.json"
     write_ensemble(fit_ensemble(write_run(), FitOptions("uniform", selection=NO_SELECTION)), path)
-    data = json.loads(path.read_text())
+    data = read_json(path, "")
     del data["temperatures"], data["log_pool"]  # as files were before there were any
-    path.write_text(json.dumps(data))
+    write_json(path, data)
     assert read_ensemble(path).temperatures is None
-    path.write_text(json.dumps(data | change))
+    write_json(path, data | change)
     with pytest.raises(EmofuseError, match=message):
         read_ensemble(path)
 

@@ -1,12 +1,12 @@
 """A torch network as a model: saving, loading, misuse."""
 
-import json
 
 import numpy as np
 import pytest
 import torch
 
 from features.errors import EmofuseError, WrongUse
+from features.files import read_json, write_json
 from models.examples import Examples
 from models.families import temporal_pooling
 from models.family import Context
@@ -38,7 +38,7 @@ def saved(tmp_path):
 
 
 def test_the_description_tells_all_that_loading_needs(saved):
-    assert json.loads((saved / "model.json").read_text()) == {
+    assert read_json(saved / "model.json", "") == {
         "family": "temporal_pooling", "version": 1, "hyperparameters": POINT, "classes": ["a", "b"], "seed": 7,
         "shapes": {"frames": [4]},
     }
@@ -48,14 +48,14 @@ def test_the_description_tells_all_that_loading_needs(saved):
 def test_loading_tells_what_is_wrong(saved):
     with pytest.raises(EmofuseError, match="no such file, expected a saved model's description"):
         load_model(saved / "nowhere")
-    description = json.loads((saved / "model.json").read_text())
-    (saved / "model.json").write_text(json.dumps({**description, "family": "temporal_poling"}))
+    description = read_json(saved / "model.json", "")
+    write_json(saved / "model.json", {**description, "family": "temporal_poling"})
     with pytest.raises(WrongUse, match="Did you mean 'temporal_pooling'"):
         load_model(saved)
-    (saved / "model.json").write_text(json.dumps({**description, "hyperparameters": {**POINT, "hidden": 128}}))
+    write_json(saved / "model.json", {**description, "hyperparameters": {**POINT, "hidden": 128}})
     with pytest.raises(EmofuseError, match=r"expected the weights of a temporal_pooling model, but .*size mismatch"):
         load_model(saved)
-    (saved / "model.json").write_text(json.dumps(description))
+    write_json(saved / "model.json", description)
     (saved / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(EmofuseError, match="expected the weights of a temporal_pooling model, but "):
         load_model(saved)

@@ -4,6 +4,7 @@ import sys
 import threading
 
 import emofuse
+from features.files import read_json, write_json
 from search.run.layout import Outcome
 
 
@@ -38,8 +39,9 @@ def test_a_status_loads_no_family(small_run):
 def test_a_folder_of_another_release_is_told(small_run, capsys):
     run = small_run()
     path = run.path / "run.json"
-    data = json.loads(path.read_text())
+    data = read_json(path, "")
     del data["plan"]
-    path.write_text(json.dumps(data))
+    write_json(path, data)
     assert emofuse.main(["search", "status", str(run.path)]) == 1
-    assert "expected the plan of a run, but there is none that this emofuse can read" in capsys.readouterr().err
+    text = "run.json: plan: this key is required, but it is missing; run the same `emofuse search run` again"
+    assert text in capsys.readouterr().err
