@@ -1,94 +1,118 @@
-"""The command `emofuse`: one small module that composes the command-line apps of the four packages."""
+"""Hyperparameter search and ensembling for emotion recognition in video.
+
+All of it by functions, in a notebook or a script; the command `emofuse` calls the same ones. Importing this module
+loads none of the libraries behind it: each comes with the first function that needs it.
+
+Examples
+--------
+>>> import emofuse as ef
+>>> run = ef.open_run("runs/first")                      # doctest: +SKIP
+>>> run.leaderboard()                                    # doctest: +SKIP
+>>> ensemble = run.fit("greedy", bagged=10)              # doctest: +SKIP
+>>> ensemble.refit().export("bundle")                    # doctest: +SKIP
+>>> ef.load("bundle").predict(["a.mp4"])                 # doctest: +SKIP
+"""
 
 import sys
 from importlib import import_module
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import typer
+if TYPE_CHECKING:
+    from ensembles.api.arrays import fit
+    from ensembles.api.bundle import Bundle, load
+    from ensembles.api.data import clips, extract
+    from ensembles.api.ensemble import Ensemble
+    from ensembles.api.run import Run, open_run
+    from ensembles.api.search import search
+    from features.errors import EmofuseError, WrongUse
 
-from features.errors import EmofuseError
-from features.unwritable import unwritable
+__all__ = [
+    "Bundle",
+    "EmofuseError",
+    "Ensemble",
+    "Run",
+    "WrongUse",
+    "clips",
+    "extract",
+    "fit",
+    "load",
+    "open_run",
+    "search",
+]
 
-# Each app is imported when its command is called: `emofuse ensemble fit` needs neither torch nor cv2.
-APPS = {
-    "demo": ("ensembles.cli.demo", "demo_app", "The whole job on generated clips, in a few minutes on two cores."),
-    "clips": ("features.app", "clips_app", "Make a clip table from a data set's folders."),
-    "features": ("features.app", "features_app", "Extract features, import your own, list a store."),
-    "search": ("search.cli.app", "search_app", "Run and watch searches over architecture families."),
-    "ensemble": ("ensembles.cli.app", "ensemble_app", "Fit, compare, refit and export ensembles."),
-    "predict": ("ensembles.cli.predict", "predict_app", "Classify media files with an exported bundle."),
-    "report": ("ensembles.cli.report", "report_app", "Write a run's report as one HTML file."),
+_MODULES = {
+    "Bundle": "ensembles.api.bundle",
+    "EmofuseError": "features.errors",
+    "Ensemble": "ensembles.api.ensemble",
+    "Run": "ensembles.api.run",
+    "WrongUse": "features.errors",
+    "clips": "ensembles.api.data",
+    "extract": "ensembles.api.data",
+    "fit": "ensembles.api.arrays",
+    "load": "ensembles.api.bundle",
+    "open_run": "ensembles.api.run",
+    "search": "ensembles.api.search",
 }
-
-# Typer carries a click of its own in some releases; its errors are reached through what typer exports.
-ClickException: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
-
-
-def usage() -> str:
-    """The overview that `emofuse --help` prints."""
-    lines = [f"  {name:<10} {text}" for name, (_, _, text) in APPS.items()]
-    return "\n".join(
-        [
-            "Usage: emofuse COMMAND ...",
-            "",
-            "Hyperparameter search and ensembling for emotion recognition in video.",
-            "",
-            *lines,
-            "",
-            "Each command has --help with an example. Start with: emofuse demo",
-        ]
-    )
+_PACKAGES = ("features", "models", "search", "ensembles")
+_HOME = Path(__file__).resolve().parent
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; exit codes are 0 done, 1 failed work, 2 wrong use."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        code = run(arguments)
-        if remote := sys.modules.get("search.run.remote"):
-            remote.push_all()
-        return code
-    except BrokenPipeError:
-        return 1
-    except OSError as error:
-        told = unwritable(error, Path(error.filename or ".").parent)
-        if told is None:
-            raise
-        print(f"emofuse: {told}", file=sys.stderr)
-        return told.exit_code
-    except EmofuseError as error:
-        print(f"emofuse: {error}", file=sys.stderr)
-        return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        print("emofuse: interrupted; the same command goes on where this one stopped.", file=sys.stderr)
-        return 130
+    """Run the command line on `arguments` (None: those of the process) and return its exit code."""
+    _find_own_packages(over_others=True)
+    from ensembles.cli.command import main as command
+
+    return command(arguments)
 
 
-def run(arguments: list[str]) -> int:
-    """Find the command's app and run it."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(usage())
-        return 0 if arguments else 2
-    if arguments[0] == "--version":
-        from importlib.metadata import version
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'emofuse' has no attribute {name!r}")
+    _find_own_packages()
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return value
 
-        print(f"emofuse {version('emofuse')}")
-        return 0
-    name, *rest = arguments
-    if name not in APPS:
-        from features.names import unknown_name
 
-        raise unknown_name("command", name, APPS)
-    module, attribute, _ = APPS[name]
-    app = getattr(import_module(module), attribute)
-    try:
-        result = typer.main.get_command(app).main(rest, prog_name=f"emofuse {name}", standalone_mode=False)
-    except typer.Exit as stop:
-        return stop.exit_code
-    except ClickException as error:
-        error.show()  # type: ignore[attr-defined]
-        return error.exit_code  # type: ignore[attr-defined]
-    return result if isinstance(result, int) else 0
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _find_own_packages(over_others: bool = False) -> None:
+    """See to it that `models` and the like are emofuse's, whatever lies in the working directory.
+
+    A folder without Python code is passed by. A package of the same name that Python finds first is passed by too when
+    the process is the command's (`over_others`); in someone's own process it may be meant, so it is told.
+    """
+    for name in _PACKAGES:
+        if name in sys.modules:
+            _refuse(name, sys.modules[name].__spec__)
+            continue
+        found = find_spec(name)
+        if _is_own(name, found):
+            continue
+        if found is not None and found.origin is not None and not over_others:
+            _refuse(name, found)
+        spec = spec_from_file_location(name, _HOME / name / "__init__.py")
+        if spec is None or spec.loader is None:
+            raise ImportError(f"emofuse's package {name!r} is not in {_HOME}: install emofuse again.")
+        sys.modules[name] = module = module_from_spec(spec)
+        spec.loader.exec_module(module)
+
+
+def _refuse(name: str, found: ModuleSpec | None) -> None:
+    if not _is_own(name, found):
+        place = found.origin or found.submodule_search_locations if found else "a module without a file"
+        raise ImportError(
+            f"emofuse needs its own package {name!r}, but Python found {place} under that name first: rename it, or "
+            "start Python in another folder. (The command `emofuse` works here as it is.)"
+        )
+
+
+def _is_own(name: str, found: ModuleSpec | None) -> bool:
+    return bool(found and found.origin and Path(found.origin).resolve() == _HOME / name / "__init__.py")
 
 
 if __name__ == "__main__":

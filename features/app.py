@@ -9,9 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from features.clips import SPLITS, ClipTable, check_clips, hash_media, read_clips, write_clips
-from features.datasets import Adapter, Option, dataset_names, get_adapter, read_dataset
-from features.errors import EmofuseError, WrongUse
+from features.clips import SPLITS, ClipTable, read_clips
+from features.datasets import Adapter, Option, dataset_names, get_adapter, make_clip_table
+from features.errors import EmofuseError
 from features.progress import say
 from features.ray_access import AllowOpen
 
@@ -32,9 +32,7 @@ def _dataset_command(adapter: Adapter) -> None:
     """Offer an adapter as `emofuse clips NAME`, its options as flags."""
 
     def command(root: Path, out: Path, **values: Any) -> None:
-        table = hash_media(read_dataset(adapter.name, root, **values))
-        check_clips(table)
-        write_clips(table, out)
+        table = make_clip_table(adapter.name, root, out, **values)
         say(f"{out}: {_described(table)}")
 
     options = adapter.options
@@ -93,18 +91,12 @@ def extract_command(
     """
     from features.extract import extract
 
-    if address and workers is not None:
-        raise WrongUse("--workers is for processes on this machine: the cluster at --address has its own.")
     table = read_clips(clips)
-    summaries = extract(table, sets, store, workers=workers, retry_failed=retry_failed, address=address,
-                        allow_open=allow_open)
+    summaries = extract(
+        table, sets, store, workers=workers, retry_failed=retry_failed, address=address, allow_open=allow_open
+    )
     for summary in summaries:
-        if summary.ok == 0:
-            clip_id, status, reason = summary.failures[0]
-            raise EmofuseError(
-                f"Feature set {summary.spec!r}: none of the {len(summary.failures)} clips gave features, the first is "
-                f"{clip_id!r}: {status} ({reason})."
-            )
+        summary.check()
 
 
 @features_app.command("import")

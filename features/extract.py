@@ -11,7 +11,7 @@ from pathlib import Path
 from features.clip_processes import ProcessDied, run_all
 from features.clips import ClipTable, check_ids
 from features.cluster_extract import Run, cluster
-from features.errors import ClipFailure, EmofuseError
+from features.errors import ClipFailure, EmofuseError, WrongUse
 from features.progress import progress, say
 from features.set_writer import SetWriter
 from features.sets import FeatureArray, Media, SetSpec, get_set, parse_spec
@@ -35,6 +35,15 @@ class SetSummary:
     def ok(self) -> int:
         """The number of clips with features."""
         return self.statuses.get("ok", 0)
+
+    def check(self) -> None:
+        """EmofuseError where no clip has features."""
+        if self.ok == 0:
+            clip_id, status, reason = self.failures[0]
+            raise EmofuseError(
+                f"Feature set {self.spec!r}: none of the {len(self.failures)} clips gave features, the first is "
+                f"{clip_id!r}: {status} ({reason})."
+            )
 
     def __str__(self) -> str:
         failed = ", ".join(f"{count} {status}" for status, count in sorted(self.statuses.items()) if status != "ok")
@@ -64,6 +73,8 @@ def extract(
     paths; `allow_open` also where that asks nobody for a token. `retry_failed` tries the clips again that failed in an
     earlier run.
     """
+    if address and workers is not None:
+        raise WrongUse("--workers is for processes on this machine: the cluster at --address has its own.")
     if not table.clips:
         raise EmofuseError("The clip table is empty: there is nothing to extract.")
     check_ids(table)

@@ -52,7 +52,7 @@ def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
     with (
         remote.held() if remote else nullcontext(),
         exclusive(run.path),
-        Interrupts(run.path) as interrupts,
+        Interrupts(run.path, workers.embedded) as interrupts,
         workers,
         searching(run.path, lambda: workers.dashboard),
         _saying_how_far(run, interrupts),

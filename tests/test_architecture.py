@@ -20,7 +20,7 @@ RAY_MODULES = {
 ROOMS = {
     "search": "recipe run trial cluster study watch runner smoke cli",
     "models": ". training blocks families",
-    "ensembles": "evaluation predictions fusion continuous fitting bundle report cli",
+    "ensembles": "evaluation predictions fusion continuous fitting bundle report api cli",
 }
 # Modules that are nothing but classes for Ray; whoever imports them has started it.
 RAY_CLASSES = {"search/cluster/losses.py", "search/cluster/scheduler.py", "search/cluster/searcher.py"}
@@ -132,6 +132,18 @@ def test_fusion_needs_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"
+
+
+def test_importing_emofuse_loads_no_library_behind_it():
+    code = (
+        "import sys, emofuse\n"
+        "assert emofuse.__all__ and emofuse.__doc__\n"
+        "print(sorted({'torch', 'ray', 'cv2', 'pandas', 'numpy', 'pyarrow', 'sklearn', 'rich'} & set(sys.modules)))\n"
+        "emofuse.open_run, emofuse.fit, emofuse.load, emofuse.search, emofuse.clips, emofuse.extract\n"
+        "print(sorted({'torch', 'ray', 'cv2', 'librosa', 'av'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["[]", "[]"]
 
 
 def test_no_pickle_in_the_packages():

@@ -1,5 +1,6 @@
 """Classify raw media files with a bundle: features, backbones, members, fusion."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -8,7 +9,7 @@ import numpy as np
 
 from ensembles.bundle.bundle import Bundle, open_bundle
 from ensembles.bundle.parts import BundleMember
-from features.errors import ClipFailure, EmofuseError
+from features.errors import ClipFailure, EmofuseError, WrongUse
 from features.sets import Media, get_set, parse_spec
 
 if TYPE_CHECKING:
@@ -110,6 +111,20 @@ class _ClipArrays:
         feature_set = get_set(parsed.name)
         values = feature_set.extract(self._media, parsed.params).values
         return values[0] if feature_set.level == "clip" else values
+
+
+def media_files(given: Sequence[Path]) -> list[Path]:
+    """The files as given and, of each folder, all files below it in order; WrongUse for a folder that holds none."""
+    paths: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+            if not inside:
+                raise WrongUse(f"{path}: the folder holds no files.")
+            paths += inside
+        else:
+            paths.append(path)
+    return paths
 
 
 def _check_extractors(bundle: Bundle) -> None:

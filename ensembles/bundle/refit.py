@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ensembles.fitting.ensemble import Ensemble
+from ensembles.fitting.ensemble import Ensemble, ensemble_path, write_ensemble
 from features.errors import EmofuseError
 
 if TYPE_CHECKING:
@@ -43,6 +43,17 @@ def refit(run: "RunFolder", ensemble: Ensemble, workers: "Workers") -> Ensemble:
     _refuse_failed(results)
     members = zip(ensemble.members, results, strict=True)
     return replace(ensemble, members=tuple(replace(member, refit=result.trial_key) for member, result in members))
+
+
+def refit_and_store(run: Path, ensemble: Ensemble, workers: "Workers", *, test: bool = False) -> Ensemble:
+    """`refit`, kept in the run in the ensemble's place; `test` adds the refits' scores on the test clips."""
+    from search.run.folder import RunFolder
+
+    refitted = refit(RunFolder.open(run), ensemble, workers)
+    if test:
+        refitted = score_refits(run, refitted)
+    write_ensemble(refitted, ensemble_path(run, refitted.name))
+    return refitted
 
 
 def _refuse_failed(results: "Sequence[TrialResult]") -> None:

@@ -55,11 +55,11 @@ def fit(
 
     Example: emofuse ensemble fit runs/demo --method decision --param draws=10000 --partition train
     """
-    from ensembles.cli.tables import console, scores_table, weights_table
     from ensembles.fitting.ensemble import ensemble_json, ensemble_path
     from ensembles.fitting.fit import fit_and_store
     from ensembles.fitting.options import FitOptions
     from ensembles.fitting.selection import make_selection
+    from ensembles.fitting.tables import console, scores_table, weights_table
     from ensembles.predictions.splits import scores_test, split_to_fit
 
     method, params = default_method(method, _params(param or []))
@@ -101,7 +101,7 @@ def import_(
 
     Example: emofuse ensemble import predictions.csv -o runs/mine
     """
-    from ensembles.cli.tables import console
+    from ensembles.fitting.tables import console
     from ensembles.predictions.exchange import import_long
 
     done = import_long(file, run, _pairs(role or [], "--role", "train=held_out"))
@@ -126,7 +126,7 @@ def dump(
 
     Example: emofuse ensemble dump runs/demo -o predictions.parquet
     """
-    from ensembles.cli.tables import console
+    from ensembles.fitting.tables import console
     from ensembles.predictions.exchange import dump_long
 
     done = dump_long(run, file, partition)

@@ -52,9 +52,9 @@ def compare(
 
 
 def _compare_two(run, first: str, second: str, test: bool, as_json: bool) -> None:
-    from ensembles.cli.tables import console, signed
     from ensembles.fitting.compare import compare_ensembles
     from ensembles.fitting.ensemble import open_ensemble
+    from ensembles.fitting.tables import console, signed
 
     result = compare_ensembles(run, open_ensemble(run, first), open_ensemble(run, second), test=test)
     if as_json:
@@ -73,9 +73,9 @@ def _compare_two(run, first: str, second: str, test: bool, as_json: bool) -> Non
 
 
 def _compare_methods(run, methods, partition, split, seed: int, test: bool, as_json: bool) -> None:
-    from ensembles.cli.tables import console, ensembles_table, signed
     from ensembles.fitting.compare import compare_methods
     from ensembles.fitting.ensemble import ensemble_json
+    from ensembles.fitting.tables import console, ensembles_table, signed
 
     ensembles = compare_methods(run, methods, partitions=partition, fit_split=split, seed=seed, test=test)
     if as_json:
@@ -111,10 +111,10 @@ def leaderboard(
     Example: emofuse ensemble leaderboard runs/demo
     """
     from ensembles.cli.continuous import members_table
-    from ensembles.cli.tables import console, ensembles_table, pct
     from ensembles.continuous.run import continuous_entries, read_continuous_run
     from ensembles.fitting.ensemble import ensemble_json, with_interval
     from ensembles.fitting.leaderboard import leaderboard as make
+    from ensembles.fitting.tables import console, ensembles_table, pct
     from ensembles.predictions.splits import scores_test, split_to_fit
 
     test = scores_test(score_split, test)

@@ -23,18 +23,14 @@ def refit(
 
     Example: emofuse ensemble refit runs/first best --test
     """
-    from ensembles.bundle.refit import refit as refit_members
-    from ensembles.bundle.refit import score_refits
-    from ensembles.fitting.ensemble import ensemble_path, open_ensemble, percent, write_ensemble
+    from ensembles.bundle.refit import refit_and_store
+    from ensembles.fitting.ensemble import open_ensemble, percent
     from search.cluster.workers import Workers
-    from search.run.folder import RunFolder
 
-    ensemble = open_ensemble(run, name)
-    refitted = refit_members(RunFolder.open(run), ensemble, Workers(address, cpus, in_process, allow_open=allow_open))
+    workers = Workers(address, cpus, in_process, allow_open=allow_open)
+    refitted = refit_and_store(run, open_ensemble(run, name), workers, test=test)
     if test:
-        refitted = score_refits(run, refitted)
         say(f"On the test clips: {percent(refitted.scores['ensemble']['test_refit'])} %")
-    write_ensemble(refitted, ensemble_path(run, name))
     say(f"{len(refitted.members)} members refitted. Next: emofuse ensemble export {run} {name} -o bundle")
 
 

@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from features.errors import WrongUse
 from features.progress import progress
 
 _WIDE = 200  # columns of a table that goes to a file or a pipe
@@ -31,9 +30,9 @@ def predict(
 
     A clip that can't be scored gets its reason in place of a label; the exit code is then 1.
     """
-    from ensembles.bundle.predict import ClipPrediction, Predictor
+    from ensembles.bundle.predict import ClipPrediction, Predictor, media_files
 
-    paths = _media_files(clips)
+    paths = media_files(clips)
     predictor = Predictor(bundle, device)
     results: list[ClipPrediction] = []
     with progress("clips", len(paths)) as counter:
@@ -47,19 +46,6 @@ def predict(
         _print_table(results)
     if any(result.reason for result in results):
         raise typer.Exit(1)
-
-
-def _media_files(given: list[Path]) -> list[Path]:
-    paths: list[Path] = []
-    for path in given:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-            if not inside:
-                raise WrongUse(f"{path}: the folder holds no files.")
-            paths += inside
-        else:
-            paths.append(path)
-    return paths
 
 
 def _print_table(results: list) -> None:

@@ -9,10 +9,11 @@ from ensembles.evaluation.intervals import Comparison
 from ensembles.fitting.ensemble import Ensemble
 from ensembles.fitting.estimate import compare_outside, out_of_fold
 from ensembles.fitting.fit import factory_of, fit_on, score_on_test
+from ensembles.fitting.fused import places_of
 from ensembles.fitting.options import FitOptions
 from ensembles.fusion import make_fusion
 from ensembles.predictions.sets import TestScores, read_run
-from features.errors import EmofuseError, WrongUse
+from features.errors import WrongUse
 
 
 def compare_ensembles(run: Path, first: Ensemble, second: Ensemble, *, test: bool = False) -> Comparison:
@@ -75,9 +76,5 @@ def compare_methods(
 
 
 def _on_test(ensemble: Ensemble, test: TestScores) -> np.ndarray:
-    places = {(member.entry, member.config_key): m for m, member in enumerate(test.members)}
-    absent = [member.name for member in ensemble.members if (member.entry, member.config_key) not in places]
-    if absent:
-        raise EmofuseError(f"Ensemble {ensemble.name!r}: the predictions of its member {absent[0]} are gone.")
-    members = test.of_members([places[member.entry, member.config_key] for member in ensemble.members])
+    members = test.of_members(places_of(ensemble, test.members))
     return ensemble.predict_proba(members.P, members.valid)

@@ -106,7 +106,7 @@ def _trial(
 
 @dataclass(frozen=True)
 class Dumped:
-    """What a dump wrote: models, rows, and why members were left out."""
+    """What a long table holds: models, rows, and why members were left out."""
 
     models: int
     rows: int
@@ -114,10 +114,17 @@ class Dumped:
 
 
 def dump_long(run: Path, file: Path, partitions: Sequence[str] | None = None) -> Dumped:
-    """Write a run's members as a long table: held-out rows as split validation, test rows as test.
+    """Write `long_table` to a file, CSV or Parquet by its suffix."""
+    table, done = long_table(run, partitions)
+    write_long(file, table)
+    return done
 
-    Rows that members were fitted on are written as train for clips that are not held out. Clips that a member could not
-    score have NaN.
+
+def long_table(run: Path, partitions: Sequence[str] | None = None) -> tuple[pa.Table, Dumped]:
+    """A run's members as a long table: held-out rows as split validation, test rows as test.
+
+    Rows that members were fitted on are there as train for clips that are not held out. Clips that a member could not
+    score have NaN. `partitions` says which trials are pooled (None: all).
     """
     trials = [trial for trial in scan(run) if trial.footer.partition not in NOT_POOLED]
     wanted = tuple(sorted({trial.footer.partition for trial in trials})) if partitions is None else tuple(partitions)
@@ -143,5 +150,4 @@ def dump_long(run: Path, file: Path, partitions: Sequence[str] | None = None) ->
             columns |= {f"p_{name}": pa.array(P[:, c]) for c, name in enumerate(classes)}
             parts.append(pa.table(columns))
     table = pa.concat_tables(parts)
-    write_long(file, table)
-    return Dumped(len(chosen), table.num_rows, left_out)
+    return table, Dumped(len(chosen), table.num_rows, left_out)

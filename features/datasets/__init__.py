@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
-from features.clips import ClipTable
+from features.clips import ClipTable, check_clips, hash_media, write_clips
 from features.errors import WrongUse
 from features.names import unknown_name
 
@@ -77,3 +77,14 @@ def read_dataset(name: str, root: Path, **options: Value) -> ClipTable:
             raise WrongUse(f"Data set {name!r}: {key} is one of {', '.join(choices)}, but got {value!r}.")
     defaults = {key: option.default for key, option in adapter.options.items()}
     return adapter.read(root, **defaults | options)
+
+
+def make_clip_table(name: str, root: Path, out: Path, **options: Value) -> ClipTable:
+    """`read_dataset` with its media hashed, checked and written to `out`; a table that can't be trained on is refused.
+
+    Paths of the table are relative to `root`.
+    """
+    table = hash_media(read_dataset(name, root, **options))
+    check_clips(table)
+    write_clips(table, out)
+    return table

@@ -67,15 +67,12 @@ def run(
     from search.runner import run_search
     from search.watch.status_view import table
 
-    if in_process and (address or cpus or max_concurrent):
-        raise WrongUse("--in-process trains in this process alone: leave out --address, --cpus and --max-concurrent.")
-    if address and cpus:
-        raise WrongUse("--cpus is for Ray on this machine: the cluster at --address has its own.")
+    workers = Workers(address, cpus, in_process, max_concurrent, allow_open)
     if smoke:
         given = {"--clips": clips, "--features": features, "--stills": stills, "--weights": weights}
         if wrong := [name for name, value in given.items() if value]:
             raise WrongUse(f"--smoke makes its own clips and stills: leave out {' and '.join(wrong)}.")
-        _try_out(recipe, out, Workers(address, cpus, in_process, max_concurrent, allow_open))
+        _try_out(recipe, out, workers)
         return
     if clips is None or features is None or out is None:
         needed = {"--clips": clips, "--features": features, "-o": out}
@@ -87,7 +84,7 @@ def run(
         store=features,
         out=out,
         stills=stills,
-        workers=Workers(address, cpus, in_process, max_concurrent, allow_open),
+        workers=workers,
         retry_failed=retry_failed,
     )
     print(table(status))

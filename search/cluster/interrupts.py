@@ -3,6 +3,7 @@
 Workers, on whatever host, learn of it by a file in the run's folder.
 """
 
+import _thread
 import os
 import signal
 import threading
@@ -29,11 +30,12 @@ class _Terminated(BaseException):
 class Interrupts:
     """While entered, signals stop the search on `run`: at once, or inside `deferred` after the running epochs.
 
-    Leaving turns Ctrl-C into KeyboardInterrupt and SIGTERM into an EmofuseError.
+    Leaving turns Ctrl-C into KeyboardInterrupt and SIGTERM into an EmofuseError. What still works after `GRACE_S` is
+    left by ending the process, or where that is someone else's (`embedded`: a notebook's kernel) by a second signal.
     """
 
-    def __init__(self, run: Path) -> None:
-        self._file = Layout(run).stop_file
+    def __init__(self, run: Path, embedded: bool = False) -> None:
+        self._file, self._embedded = Layout(run).stop_file, embedded
         self._requested: int | None = None
         self._reason: EmofuseError | None = None
         self._deferred = False
@@ -104,7 +106,10 @@ class Interrupts:
         def leave() -> None:
             # Nothing is lost by leaving in the middle: every file is whole or absent.
             say(f"emofuse: {last_words}")
-            os._exit(code)
+            if self._embedded:
+                _thread.interrupt_main()
+            else:
+                os._exit(code)
 
         self._watchdog = threading.Timer(GRACE_S, leave)
         self._watchdog.daemon = True

@@ -3,6 +3,7 @@
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 
+from features.errors import WrongUse
 from models.pulse import Stopped
 from search.cluster.capacity import Capacity
 from search.cluster.interrupts import Interrupts
@@ -19,7 +20,8 @@ class Workers:
     """Executes trials: in Ray's processes (on this machine with `cpus` CPUs, or the cluster at `address`), or here.
 
     `max_concurrent` bounds how many trials run at once, whatever there is room for; `allow_open`: also on a cluster
-    that asks nobody for a token.
+    that asks nobody for a token. `embedded`: the process is someone else's, so stopping never ends it. WrongUse for
+    settings that exclude others.
     """
 
     def __init__(
@@ -29,10 +31,17 @@ class Workers:
         in_process: bool = False,
         max_concurrent: int | None = None,
         allow_open: bool = False,
+        embedded: bool = False,
     ):
+        if in_process and (address or cpus or max_concurrent):
+            raise WrongUse(
+                "--in-process trains in this process alone: leave out --address, --cpus and --max-concurrent."
+            )
+        if address and cpus:
+            raise WrongUse("--cpus is for Ray on this machine: the cluster at --address has its own.")
         self._address, self._cpus = address, cpus
         self._in_process, self._max_concurrent = in_process, max_concurrent
-        self._allow_open = allow_open
+        self._allow_open, self.embedded = allow_open, embedded
         self._ray = ExitStack()
         self._capacity: Capacity | None = None
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from search.recipe.checks import check_recipe
 from search.recipe.inputs import imported_sets
@@ -16,6 +17,13 @@ def read_recipe(path: Path, store: Path | None = None, weights: Mapping[str, Pat
     `store` is the feature store whose imported sets the recipe may name besides those that can be extracted. `weights`
     are files of pretrained parameters by entry, in place of those that the recipe names.
     """
-    recipe = place_weights(recipe_of_data(read_yaml(path, "a recipe"), str(path)), path.parent, weights or {})
-    check_recipe(recipe, str(path), imported_sets(store))
+    return make_recipe(read_yaml(path, "a recipe"), str(path), path.parent, store, weights)
+
+
+def make_recipe(
+    data: Any, name: str, folder: Path, store: Path | None = None, weights: Mapping[str, Path] | None = None
+) -> Recipe:
+    """`read_recipe` of a file's content; `name` is what errors call it, and relative paths start at `folder`."""
+    recipe = place_weights(recipe_of_data(data, name), folder, weights or {})
+    check_recipe(recipe, name, imported_sets(store))
     return recipe

@@ -102,7 +102,7 @@ def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: Workers) -
     todo = {spec.trial_key: spec for spec in specs if finished_result(spec) is None}
     reasons: dict[str, str] = {}
     if todo:
-        with Interrupts(run.path) as interrupts, workers:
+        with Interrupts(run.path, workers.embedded) as interrupts, workers:
             refits = Refits(run, list(todo.values()), interrupts)
             workers.train(refits, interrupts)
             if remote := remote_of(run.path):

@@ -1,10 +1,7 @@
 """Fixtures of the search's tests; `world` is small_world.py in the place of the real sets and families."""
 
-import sys
-from types import ModuleType
-
 import pytest
-from small_world import FAMILIES, SETS, corpus, recipe_file
+from small_world import corpus, put_in_place, recipe_file
 
 from search.recipe.reading import read_recipe
 from search.run.folder import RunFolder
@@ -22,15 +19,6 @@ def module_world():
     with pytest.MonkeyPatch.context() as patch:
         put_in_place(patch)
         yield
-
-
-def put_in_place(monkeypatch):
-    for name, record in SETS.items():
-        module = ModuleType(f"fake_{name}")
-        module.SET = record
-        monkeypatch.setitem(sys.modules, f"fake_{name}", module)
-    monkeypatch.setattr("features.sets._MODULES", {name: f"fake_{name}" for name in SETS})
-    monkeypatch.setattr("models.registry.families", lambda: FAMILIES)
 
 
 @pytest.fixture

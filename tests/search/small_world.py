@@ -1,8 +1,10 @@
 """A small world for tests of the search: two feature sets, three families and a corpus, all made in milliseconds."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -59,7 +61,9 @@ class Centroid:
         return (e / e.sum(1, keepdims=True)).astype(np.float32)
 
     def save(self, folder):
-        (folder / "model.json").write_text(json.dumps([self.hyperparameters, self.means.tolist()]))
+        shapes = {slot: list(shape) for slot, shape in self.context.shapes.items()}
+        data = {"family": "centroid", "saved": [self.hyperparameters, self.means.tolist(), shapes]}
+        (folder / "model.json").write_text(json.dumps(data))
 
     def activations(self, images, layer):
         flat = images.reshape(len(images), -1).astype(np.float32)
@@ -80,8 +84,8 @@ class Centroid:
 
 
 def load(folder, device):
-    hyperparameters, means = json.loads((folder / "model.json").read_text())
-    return Centroid(hyperparameters, None, np.array(means))
+    hyperparameters, means, shapes = json.loads((folder / "model.json").read_text())["saved"]
+    return Centroid(hyperparameters, SimpleNamespace(shapes=shapes), np.array(means))
 
 
 CENTROID = Family(
@@ -98,6 +102,16 @@ FAMILIES = {
     ),
     "pooled": replace(CENTROID, name="pooled", inputs=(Input("frames", "frame", 1, "toy_cnn.flat"),)),
 }
+
+
+def put_in_place(monkeypatch):
+    """Let these be the only feature sets and families."""
+    for name, record in SETS.items():
+        module = ModuleType(f"fake_{name}")
+        module.SET = record
+        monkeypatch.setitem(sys.modules, f"fake_{name}", module)
+    monkeypatch.setattr("features.sets._MODULES", {name: f"fake_{name}" for name in SETS})
+    monkeypatch.setattr("models.registry.families", lambda: FAMILIES)
 
 
 def corpus(folder: Path, name: str = "clips", sizes=(("train", 8), ("val", 8), ("test", 4)), failed=()) -> Path:

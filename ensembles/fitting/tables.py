@@ -1,4 +1,4 @@
-"""How ensembles and their scores are shown on a terminal."""
+"""How ensembles and their scores are shown: on a terminal, and the words for it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -28,7 +28,7 @@ def weights_table(ensemble: Ensemble) -> Table:
     return table
 
 
-_HOWS: Mapping[How, str] = {
+HOWS: Mapping[How, str] = {
     "fit": "on the rows that chose it",
     "nested": "honest estimate (nested)",
     "test": "test clips",
@@ -36,19 +36,23 @@ _HOWS: Mapping[How, str] = {
 }
 
 
-def scores_table(ensemble: Ensemble) -> Table:
-    """The ensemble beside its best single member and the plain average, by the rows that they were measured on."""
-    names: Mapping[Who, str] = {
+def who_names(ensemble: Ensemble) -> Mapping[Who, str]:
+    """What the ensemble and its two measures are called."""
+    return {
         "ensemble": ensemble.name,
         "best_single": f"best single member ({ensemble.best_single})",
         "uniform_average": "plain average of its members",
     }
+
+
+def scores_table(ensemble: Ensemble) -> Table:
+    """The ensemble beside its best single member and the plain average, by the rows that they were measured on."""
     table = Table(title="Accuracy in % with 95 % intervals over groups", title_justify="left")
     table.add_column("", overflow="fold")
-    hows = [how for how in _HOWS if how in ("fit", "nested") or how in ensemble.scores["ensemble"]]
+    hows = [how for how in HOWS if how in ("fit", "nested") or how in ensemble.scores["ensemble"]]
     for how in hows:
-        table.add_column(_HOWS[how], justify="right")
-    for who, label in names.items():
+        table.add_column(HOWS[how], justify="right")
+    for who, label in who_names(ensemble).items():
         scores = ensemble.scores.get(who, {})
         table.add_row(label, *(percent(scores[how]) if how in scores else "-" for how in hows))
     return table
@@ -57,8 +61,8 @@ def scores_table(ensemble: Ensemble) -> Table:
 def ensembles_table(ensembles: Sequence[Ensemble]) -> Table:
     """A row per ensemble."""
     table = Table(title="Ensembles, accuracy in % with 95 % intervals over groups", title_justify="left")
-    hows = [how for how in _HOWS if how in ("fit", "nested") or any(how in e.scores["ensemble"] for e in ensembles)]
-    for column in ("ensemble", "method", "members", *(_HOWS[how] for how in hows), "best single (nested)"):
+    hows = [how for how in HOWS if how in ("fit", "nested") or any(how in e.scores["ensemble"] for e in ensembles)]
+    for column in ("ensemble", "method", "members", *(HOWS[how] for how in hows), "best single (nested)"):
         table.add_column(column, justify="left" if column in ("ensemble", "method") else "right")
     for ensemble in ensembles:
         own, single = ensemble.scores["ensemble"], ensemble.scores["best_single"]

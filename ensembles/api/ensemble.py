@@ -1,0 +1,286 @@
+"""A fitted ensemble as an object that a notebook shows well."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ensembles.api.places import written_back
+from ensembles.fitting.ensemble import Ensemble as Record
+from features.errors import WrongUse
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+__all__ = ["Ensemble"]
+
+_WIDE = 120  # columns of the plain text
+
+
+class Ensemble:
+    """A fitted ensemble: weights per member and class, with scores that say what rows they were measured on.
+
+    Made by `Run.fit`, `Run.ensemble` and `fit`. A terminal (rich) and a notebook show its scores, the nested estimate
+    and its weights.
+
+    Attributes
+    ----------
+    record
+        All that is stored of it in `ensemble.json`.
+    run : Path or None
+        The folder of its run; None of an ensemble of arrays.
+    """
+
+    def __init__(self, record: Record, run: Path | None = None):
+        self.record, self.run = record, run
+
+    @property
+    def name(self) -> str:
+        """Its name in the run."""
+        return self.record.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The C class names, in the order of all probabilities."""
+        return self.record.classes
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of its M members, in the order of the weights."""
+        return tuple(member.name for member in self.record.members)
+
+    @property
+    def weights(self) -> "pd.DataFrame":
+        """The weights (M x C): a row per member, a column per class; columns sum to 1.
+
+        Examples
+        --------
+        >>> import emofuse as ef
+        >>> weights = ef.open_run("runs/first").ensemble("best").weights
+        >>> weights.sum().round(6).tolist()
+        [1.0, 1.0]
+        """
+        from ensembles.api.tables import weights_frame
+
+        return weights_frame(self.record)
+
+    @property
+    def scores(self) -> "pd.DataFrame":
+        """Every score, of the ensemble, its best single member and the plain average of its members.
+
+        The index is `who` and `measured_on`: fit (the rows that chose the weights: always too high), nested (the honest
+        estimate: each clip by weights fitted without its group), test, test_refit. Columns are the metrics (shares
+        between 0 and 1), the accuracy's 95 % interval `low` and `high` (NaN with one group), `n_clips`, `n_groups`.
+
+        Examples
+        --------
+        >>> import emofuse as ef
+        >>> scores = ef.open_run("runs/first").ensemble("best").scores
+        >>> scores.loc[("ensemble", "nested"), "n_clips"].item()
+        8
+        """
+        from ensembles.api.tables import scores_frame
+
+        return scores_frame(self.record)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: does it beat its best single member, on clips that had no part in choosing?"""
+        return self.record.verdict
+
+    def predict_proba(self, P: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+        """Fuse probabilities of the members.
+
+        Parameters
+        ----------
+        P : ndarray (M, N, C)
+            Each member's probabilities of N clips, in the order of `members` and `classes`; rows sum to 1.
+        valid : ndarray (M, N) of bool, optional
+            Which clips a member has. Default: all.
+
+        Returns
+        -------
+        ndarray (N, C)
+            Rows sum to 1.
+
+        Raises
+        ------
+        EmofuseError
+            Arrays of another shape, or rows that are no probabilities.
+
+        Examples
+        --------
+        >>> import emofuse as ef, numpy as np
+        >>> P = np.array([[[0.9, 0.1], [0.4, 0.6]], [[0.6, 0.4], [0.1, 0.9]]])
+        >>> ensemble = ef.fit(P, [0, 1], method="uniform")
+        >>> ensemble.predict_proba(P).round(2).tolist()
+        [[0.75, 0.25], [0.25, 0.75]]
+        """
+        from ensembles.fusion.base import check_probabilities
+
+        P, valid = check_probabilities(P, valid)
+        expected = self.record.weights.shape
+        if (len(P), P.shape[2]) != expected:
+            raise WrongUse(
+                f"Expected probabilities of {expected[0]} members over {expected[1]} classes, but got {len(P)} over "
+                f"{P.shape[2]}; the members are {', '.join(self.members)}."
+            )
+        return self.record.predict_proba(P, valid)
+
+    def predictions(self, split: str = "validation", *, refitted: bool = False) -> "pd.DataFrame":
+        """Fuse its members' stored predictions of the run's clips.
+
+        Parameters
+        ----------
+        split : {"validation", "test"}
+            The held-out clips (which chose the weights, so accuracies on them are too high), or the test clips.
+        refitted : bool
+            Take the test predictions of the refitted members.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per clip, indexed by `clip_id`: `group_id`, `label` (held-out clips only: test clips are scored with
+            `Run.fit(test=True)` or `refit(test=True)`), `prediction`, and a probability `p_<class>` for each class.
+
+        Raises
+        ------
+        EmofuseError
+            Predictions of a member are gone.
+        WrongUse
+            Another split, or an ensemble of arrays.
+
+        Examples
+        --------
+        >>> import emofuse as ef
+        >>> ef.open_run("runs/first").ensemble("best").predictions("test").columns.tolist()
+        ['group_id', 'prediction', 'p_angry', 'p_happy']
+        """
+        import pandas as pd
+
+        from ensembles.fitting.fused import fused
+        from ensembles.predictions.splits import split_named
+
+        found = fused(self._run("predictions"), self.record, str(split_named(split)), refitted)
+        columns = {
+            "clip_id": found.ids,
+            "group_id": found.groups,
+            **({} if found.labels is None else {"label": found.labels}),
+            "prediction": [self.classes[c] for c in found.probabilities.argmax(axis=1)],
+            **{f"p_{name}": found.probabilities[:, c] for c, name in enumerate(self.classes)},
+        }
+        return pd.DataFrame(columns).set_index("clip_id")
+
+    def refit(
+        self,
+        *,
+        test: bool = False,
+        address: str | None = None,
+        cpus: int | None = None,
+        in_process: bool = False,
+        allow_open: bool = False,
+    ) -> "Ensemble":
+        """Train every member once more on train plus val, with its hyperparameters, epochs and weights kept.
+
+        Refits that are there already are not made again.
+
+        Parameters
+        ----------
+        test : bool
+            Score the test clips with the refitted members: a final look.
+        address : str, optional
+            The Ray cluster to train on ("auto", or host:port). Default: Ray on this machine.
+        cpus : int, optional
+            CPUs of this machine to use. Default: all.
+        in_process : bool
+            Train one after another in this process, without Ray.
+        allow_open : bool
+            Train on a cluster that asks nobody for a token, where whoever reaches it can run code.
+
+        Returns
+        -------
+        Ensemble
+            The refitted one, which is kept in the run in this one's place and can be exported.
+
+        Raises
+        ------
+        EmofuseError
+            A member was imported from another tool, or a refit failed.
+        WrongUse
+            Settings that exclude each other, or an ensemble of arrays.
+
+        Examples
+        --------
+        >>> import emofuse as ef
+        >>> ensemble = ef.open_run("runs/first").ensemble("best").refit(test=True, in_process=True)
+        >>> ("ensemble", "test_refit") in ensemble.scores.index
+        True
+        """
+        from ensembles.bundle.refit import refit_and_store
+        from search.cluster.workers import Workers
+
+        run = self._run("refit")
+        workers = Workers(address, cpus, in_process, allow_open=allow_open, embedded=True)
+        with written_back(run):
+            return Ensemble(refit_and_store(run, self.record, workers, test=test), run)
+
+    def export(self, folder: str | Path) -> Path:
+        """Write it as a bundle that `load` and `emofuse predict` read on any machine; `refit` it first.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The bundle's folder: new, or an older bundle's, which is replaced.
+
+        Returns
+        -------
+        Path
+            The folder.
+
+        Raises
+        ------
+        EmofuseError
+            Members are not refitted, or read imported arrays, which can't be computed from media.
+        WrongUse
+            The folder holds something else, or an ensemble of arrays.
+
+        Examples
+        --------
+        >>> import emofuse as ef
+        >>> refitted = ef.open_run("runs/first").ensemble("best").refit(in_process=True)
+        >>> refitted.export("bundle").name
+        'bundle'
+        """
+        from ensembles.bundle.bundle import export_bundle
+        from search.run.folder import RunFolder
+
+        return export_bundle(RunFolder.open(self._run("export")), self.record, Path(folder))
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from ensembles.fitting.tables import scores_table, weights_table
+
+        yield scores_table(self.record)
+        yield weights_table(self.record)
+        yield self.verdict
+
+    def __repr__(self) -> str:
+        from io import StringIO
+
+        from rich.console import Console
+
+        console = Console(file=(text := StringIO()), width=_WIDE, highlight=False, color_system=None)
+        console.print(self)
+        return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+    def _repr_html_(self) -> str:
+        from ensembles.api.shown import ensemble_html
+
+        return ensemble_html(self.record)
+
+    def _run(self, what: str) -> Path:
+        if self.run is None:
+            raise WrongUse(
+                f"Ensemble {self.name!r} was fitted on arrays, so it has no run, which {what} needs; use predict_proba."
+            )
+        return self.run

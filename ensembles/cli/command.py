@@ -1,0 +1,91 @@
+"""The command `emofuse`: composes the command-line apps of the four packages."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import typer
+
+from features.errors import EmofuseError
+from features.unwritable import unwritable
+
+# Each app is imported when its command is called: `emofuse ensemble fit` needs neither torch nor cv2.
+APPS = {
+    "demo": ("ensembles.cli.demo", "demo_app", "The whole job on generated clips, in a few minutes on two cores."),
+    "clips": ("features.app", "clips_app", "Make a clip table from a data set's folders."),
+    "features": ("features.app", "features_app", "Extract features, import your own, list a store."),
+    "search": ("search.cli.app", "search_app", "Run and watch searches over architecture families."),
+    "ensemble": ("ensembles.cli.app", "ensemble_app", "Fit, compare, refit and export ensembles."),
+    "predict": ("ensembles.cli.predict", "predict_app", "Classify media files with an exported bundle."),
+    "report": ("ensembles.cli.report", "report_app", "Write a run's report as one HTML file."),
+}
+
+# Typer carries a click of its own in some releases; its errors are reached through what typer exports.
+ClickException: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+def usage() -> str:
+    """The overview that `emofuse --help` prints."""
+    lines = [f"  {name:<10} {text}" for name, (_, _, text) in APPS.items()]
+    return "\n".join(
+        [
+            "Usage: emofuse COMMAND ...",
+            "",
+            "Hyperparameter search and ensembling for emotion recognition in video.",
+            "",
+            *lines,
+            "",
+            "Each command has --help with an example. Start with: emofuse demo",
+        ]
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; exit codes are 0 done, 1 failed work, 2 wrong use."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        code = run(arguments)
+        if remote := sys.modules.get("search.run.remote"):
+            remote.push_all()
+        return code
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        told = unwritable(error, Path(error.filename or ".").parent)
+        if told is None:
+            raise
+        print(f"emofuse: {told}", file=sys.stderr)
+        return told.exit_code
+    except EmofuseError as error:
+        print(f"emofuse: {error}", file=sys.stderr)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print("emofuse: interrupted; the same command goes on where this one stopped.", file=sys.stderr)
+        return 130
+
+
+def run(arguments: list[str]) -> int:
+    """Find the command's app and run it."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"emofuse {version('emofuse')}")
+        return 0
+    name, *rest = arguments
+    if name not in APPS:
+        from features.names import unknown_name
+
+        raise unknown_name("command", name, APPS)
+    module, attribute, _ = APPS[name]
+    app = getattr(import_module(module), attribute)
+    try:
+        result = typer.main.get_command(app).main(rest, prog_name=f"emofuse {name}", standalone_mode=False)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except ClickException as error:
+        error.show()  # type: ignore[attr-defined]
+        return error.exit_code  # type: ignore[attr-defined]
+    return result if isinstance(result, int) else 0
