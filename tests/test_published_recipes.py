@@ -14,7 +14,7 @@ IMPORTED = frozenset({"afew_faces_224_colour", "fer2013_100", "fer2013_224_colou
 @pytest.fixture
 def entries(monkeypatch):
     """The entries by name of a recipe that comes with emofuse."""
-    monkeypatch.setattr("search.recipe.inputs.imported_sets", lambda store: IMPORTED)
+    monkeypatch.setattr("search.recipe.reading.imported_sets", lambda store: IMPORTED)
     return lambda name: {entry.name: entry for _, entry in read_recipe(ROOT / "recipes" / f"{name}.yaml").all_entries()}
 
 

@@ -25,7 +25,7 @@ EXTRAS = {"research": "opensmile"}
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_it_is_valid(path, monkeypatch):
-    monkeypatch.setattr("search.recipe.inputs.imported_sets", lambda store: IMPORTED)
+    monkeypatch.setattr("search.recipe.reading.imported_sets", lambda store: IMPORTED)
     recipe = read_recipe(path)
     assert recipe.stages
     assert all(entry.published_points() for _, entry in recipe.all_entries())

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from features.errors import WrongUse
 from features.names import unknown_name
-from features.schema import parse
+from features.schema import parse, shown, where
 from models import registry
 from models.family import Family, Resources, Task
 from models.space import Float, Int, Parameter, Scalar, Space, count_points
@@ -193,8 +193,21 @@ class Stage(_Data):
         return {**data, "entries": entries}
 
 
+def _refuse_strange_numbers(value: Any, loc: tuple[int | str, ...] = ()) -> None:
+    """Refuse numbers that no trial can be keyed by: infinity, NaN, more than 64 bits."""
+    if isinstance(value, Mapping):
+        for key, inside in value.items():
+            _refuse_strange_numbers(inside, (*loc, str(key)))
+    elif isinstance(value, list | tuple):
+        for n, inside in enumerate(value):
+            _refuse_strange_numbers(inside, (*loc, n))
+    elif isinstance(value, float | int) and not abs(value) < 2**63:
+        text = f"{where(loc)}: expected a finite number of at most 64 bits, but got {shown(value)}."
+        raise PydanticCustomError("emofuse_number", "{text}", {"text": text})
+
+
 class Recipe(_Data):
-    """A whole search as data.
+    """A whole search as data. Keys that begin with `x-` may hold what the rest refers to (`&name`, `<<: *name`).
 
     `keep` is the number of best trials per entry and partition whose models are kept; `disk_budget_gb` bounds the run's
     folder.
@@ -211,6 +224,14 @@ class Recipe(_Data):
     keep: Annotated[int, Field(strict=True, ge=0)] = 0
     disk_budget_gb: float | None = Field(default=None, gt=0)
     stages: tuple[Stage, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain(cls, data: Any) -> Any:
+        _refuse_strange_numbers(data)
+        if isinstance(data, Mapping):
+            return {key: value for key, value in data.items() if not str(key).startswith("x-")}
+        return data
 
     def partition_names(self, stage: StageName) -> tuple[str, ...]:
         """The partitions that a configuration of this stage is trained on: `stills` for a backbone."""
