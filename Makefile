@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-cluster lint types clean
+.PHONY: demo test test-slow test-cluster lint format types docs clean
 
 demo: $(VENV)/.core
 	$(BIN)/emofuse demo -o demo
@@ -22,8 +22,15 @@ test-cluster: $(VENV)/.test
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 
+format: $(VENV)/.test
+	$(BIN)/ruff format .
+
 types: $(VENV)/.test
 	$(BIN)/mypy
+
+# The documentation site, in site/; a broken link or a public name without a docstring ends it.
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "emofuse needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
@@ -39,5 +46,10 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[research,test]'
 	@touch $(VENV)/.core $@
 
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	@echo "Installing emofuse with its docs extra into $(VENV) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $(VENV)/.core $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build site *.egg-info

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from features.errors import EmofuseError
+from features.own_process import ScriptlessContext
 
 Task = TypeVar("Task")
 
@@ -68,8 +69,7 @@ def _until_death(work: Callable, waiting: deque, workers: int) -> Generator[tupl
 def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(ONE_THREAD)
-    # Spawned, not forked: a fork of a process with threads (Arrow, OpenCV, torch) can hang.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_start)
+    pool = ProcessPoolExecutor(workers, ScriptlessContext(), initializer=_start)
     try:
         try:
             pool.submit(os.getpid).result()

@@ -6,11 +6,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from features.errors import EmofuseError
 from features.ray_access import LOOPBACK, asks_for_token, changed_environment, cluster_access, open_cluster, own_access
 from features.scratch import session_folder
+from features.shadows import refuse_shadows
 
 # Ray reads these when it is imported and when its processes start.
 ENVIRONMENT = {
@@ -24,6 +26,8 @@ ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # nothing is ever restored from Tune's own snapshots
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "600",  # a stopped trial that takes longer to leave costs the next one
+    # Ray puts the working directory first on a worker's path, and a folder `models` there must not become ours.
+    "RAY_preload_python_modules": "features,models,search,ensembles",
 }
 
 
@@ -72,6 +76,7 @@ def _started(cpus: int | None) -> Iterator[None]:
 def _joined(address: str, allow_open: bool) -> Iterator[None]:
     import ray
 
+    refuse_shadows(Path.cwd())
     try:
         _join(address)
         if not allow_open:

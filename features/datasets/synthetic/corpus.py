@@ -4,7 +4,6 @@ Everything follows from the seed: each actor and each clip draws from a generato
 processes and of other clips changes nothing.
 """
 
-import multiprocessing
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +25,7 @@ from features.datasets.synthetic.scene import FRAME_RATE, film, photograph
 from features.datasets.synthetic.voice import SAMPLE_RATE, Timbre, draw_timbre, speak
 from features.errors import EmofuseError, WrongUse
 from features.files import file_sha256
+from features.own_process import ScriptlessContext
 from features.progress import progress
 
 _Shot = TypeVar("_Shot")
@@ -198,9 +198,7 @@ def make_files(
                     made.append(shoot(root, shot))
                     counter.advance()
                 return made
-            # A forked child may inherit locks that threads of ray, torch or cv2 hold in this process.
-            context = multiprocessing.get_context("spawn")
-            with ProcessPoolExecutor(processes, context, cv2.setNumThreads, (1,)) as pool:
+            with ProcessPoolExecutor(processes, ScriptlessContext(), cv2.setNumThreads, (1,)) as pool:
                 for one in pool.map(shoot, [root] * len(shots), shots, chunksize=4):
                     made.append(one)
                     counter.advance()

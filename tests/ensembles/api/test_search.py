@@ -74,3 +74,15 @@ async def cell():
 asyncio.run(cell())
 """)
     assert done.stdout.split() == ["1"]
+
+
+@pytest.mark.slow
+def test_workers_of_the_command_pass_by_a_package_of_the_working_directory(folder):
+    for name in ("models", "search"):
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text("raise RuntimeError('not ours')")
+    inputs = ["--clips", "data/clips.parquet", "--features", "data/store"]
+    command = [sys.executable, "-m", "emofuse", "search", "run", "recipe.yaml", *inputs, "-o", "run", "--cpus", "1"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=_environment(), timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert len(list((folder / "run" / "predictions").rglob("*.parquet"))) == 1
