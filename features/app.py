@@ -107,6 +107,7 @@ def import_command(
     level: Annotated[str, typer.Option(help="clip: one vector per clip; frame: a sequence of time steps.")],
     store: Store,
     step_s: Annotated[float, typer.Option(help="Seconds between time steps where the file has no time_s.")] = 1.0,
+    max_gb: Annotated[float, typer.Option(min=0, help="Refuse a file whose arrays take more GB than this.")] = 8.0,
 ) -> None:
     """Bring your own arrays into the store: one vector per clip, or a sequence of time steps.
 
@@ -114,7 +115,7 @@ def import_command(
     """
     from features.imports import import_arrays
 
-    stored = import_arrays(read_clips(clips), name, source, level, store, step_s=step_s)
+    stored = import_arrays(read_clips(clips), name, source, level, store, step_s=step_s, max_gb=max_gb)
     have = sum(stored.has(clip_id) for clip_id in stored.ids)
     missing = f", {len(stored) - have} without features" if have < len(stored) else ""
     columns = ", ".join(stored.info.columns[:_SHOWN_COLUMNS])

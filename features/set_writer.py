@@ -137,7 +137,8 @@ class SetWriter:
             for block in blocks:
                 index.add(block, data.rows)
                 if len(block.values):
-                    data.append(block.clip_ids[0], block.values, block.time_s, block.lengths)
+                    first_id = block.clip_ids[int(np.argmax(block.lengths > 0))]
+                    data.append(first_id, block.values, block.time_s, block.lengths)
         index.write(folder / "clips.parquet")
         info = SetInfo(
             self.name, self.key, self.spec or self.name, self.level, self.shape, str(data.dtype), dict(self.params),

@@ -1,15 +1,20 @@
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
+from features import data_file
 from features.clips import Clip, ClipTable
-from features.errors import EmofuseError
+from features.errors import ClipFailure, EmofuseError, WrongUse
 from features.files import read_json, write_json
-from features.imports import import_arrays
-from features.store import open_set
+from features.imports import arrays, import_arrays, tables
+from features.set_writer import SetWriter
+from features.sets import FeatureArray
+from features.store import StoredSet, open_set
 
 IDS = ("a", "b", "c")
 TABLE = ClipTable(tuple(Clip(i, None, "train", "x", "g") for i in IDS), Path("/"))
@@ -156,6 +161,160 @@ def test_columns_of_numbers_keep_their_names(tmp_path):
     assert open_set(tmp_path / "store", "mine", TABLE).info.columns == ("p_sad", "p_happy")
     pq.write_table(pa.table({"clip_id": ["a"], "vector": [[1.0, 2.0]]}), tmp_path / "x.parquet")
     assert bring(tmp_path / "x.parquet", "clip", "vectors").info.columns == ()
+
+
+def clip_by_clip(stored: StoredSet, store: Path, found: dict[str, tuple[np.ndarray, np.ndarray]]) -> StoredSet:
+    """The set as clips that are added one after the other make it."""
+    info = stored.info
+    writer = SetWriter(store, info.name, info.key, stored.ids, info.level, info.shape)
+    for clip_id in stored.ids:
+        if clip_id in found:
+            writer.add(clip_id, FeatureArray(*found[clip_id]))
+        else:
+            writer.fail(clip_id, ClipFailure("missing", "the imported file has no array for it"))
+    return writer.finish()
+
+
+def same(one: StoredSet, other: StoredSet) -> bool:
+    files = ("data.arrow", "clips.parquet")
+    return all((one.folder / name).read_bytes() == (other.folder / name).read_bytes() for name in files)
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    for module in (data_file, arrays, tables):
+        monkeypatch.setattr(module, "BATCH_BYTES", 1000)
+    monkeypatch.setattr(tables, "_PIECE_BYTES", 300)
+
+
+def clips(count: int) -> ClipTable:
+    return ClipTable(tuple(Clip(f"c{i * 7 % count}", None, "train", "x", "g") for i in range(count)), Path("/"))
+
+
+@pytest.mark.parametrize("kind", [".csv", ".parquet"])
+@pytest.mark.parametrize("timed", [True, False])
+def test_tables_become_what_they_become_clip_by_clip(tmp_path, small_batches, kind, timed):
+    table, source = clips(100), tmp_path / f"rows{kind}"
+    ids = [f"c{i}" for i in RNG.integers(0, 90, 700)]
+    columns = {"clip_id": ids, **{f"f{i}": RNG.standard_normal(700) for i in range(3)}}
+    if timed:
+        columns["time_s"] = RNG.integers(0, 5, 700) / 10  # with ties
+    columns["flag"], columns["count"] = RNG.random(700) < 0.5, RNG.integers(-9, 9, 700)
+    write = pyarrow.csv.write_csv if kind == ".csv" else pq.write_table
+    write(pa.table(columns), source)
+    names = [name for name in columns if name not in ("clip_id", "time_s")]
+    found = {}
+    for clip_id in set(ids):
+        rows = [i for i in range(700) if ids[i] == clip_id]
+        if timed:
+            rows.sort(key=lambda i: columns["time_s"][i])
+        times = columns["time_s"][rows] if timed else np.arange(len(rows)) * 0.04
+        found[clip_id] = np.array([[np.float32(columns[name][i]) for name in names] for i in rows]), times
+    stored = import_arrays(table, "mine", source, "frame", tmp_path / "store", step_s=0.04)
+    assert len(stored._batches) > 5
+    assert same(stored, clip_by_clip(stored, tmp_path / "other", found))
+
+
+@pytest.mark.parametrize("write", [np.savez, np.savez_compressed])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int16, np.uint8, np.float16, bool])
+@pytest.mark.parametrize("level", ["clip", "frame"])
+def test_arrays_become_what_they_become_clip_by_clip(tmp_path, small_batches, write, dtype, level):
+    table, steps = clips(60), 1
+    given = {}
+    for i in range(50):
+        steps = 1 if level == "clip" else 1 + i % 4
+        values = (RNG.standard_normal((steps, 4, 3)) * 50).astype(dtype)
+        given[f"c{i}"] = np.asfortranarray(values) if i % 2 else values
+    write(tmp_path / "x.npz", **given)
+    found = {clip_id: (values, np.arange(len(values)) * 0.04) for clip_id, values in given.items()}
+    stored = import_arrays(table, "mine", tmp_path / "x.npz", level, tmp_path / "store", step_s=0.04)
+    assert same(stored, clip_by_clip(stored, tmp_path / "other", found))
+    if level == "clip":
+        order = RNG.permutation(50)
+        x = np.stack([given[f"c{i}"] for i in order])
+        write(tmp_path / "y.npz", clip_id=np.array([f"c{i}" for i in order]), x=x)
+        stacked = import_arrays(table, "stacked", tmp_path / "y.npz", level, tmp_path / "store", step_s=0.04)
+        assert same(stacked, stored)
+
+
+def npy(shape: str, data: bytes, kind: str = "<f4") -> bytes:
+    """A .npy file whose header says anything."""
+    head = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    return b"\x93NUMPY\1\0" + (len(head) + 1).to_bytes(2, "little") + head + b"\n" + data
+
+
+def zipped(folder: Path, **members: bytes) -> Path:
+    with ZipFile(folder / "arrays.npz", "w", ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(f"{name}.npy", content)
+    return folder / "arrays.npz"
+
+
+IDS_NPY = npy("(1,)", "a".encode("utf-32-le"), "<U1")
+
+
+@pytest.mark.parametrize(("members", "message"), [
+    ({"a": npy("(1000000000000, 4)", b"\0" * 16)}, r"its header says \(1000000000000, 4\) of float32, but it holds 16"),
+    ({"a": npy("(-1,)", b"\0" * 16)}, r"its header says \(-1,\)"),
+    ({"a": npy("()", b"\0" * 4)}, r"clip 'a': expected a vector \(F,\) of numbers, but got shape \(\)"),
+    ({"a": b"nothing"}, "it is no array of numpy's"),
+    ({"clip_id": IDS_NPY, "x": npy("()", b"\0" * 4)}, "got 0 rows and 1 ids"),
+    ({"clip_id": npy("()", "a".encode("utf-32-le"), "<U1"), "x": npy("(1, 1)", b"\0" * 4)}, "a row of x for each"),
+    ({"clip_id": IDS_NPY, "x": npy("(1000000000000, 4)", b"\0" * 16)}, "can't be read as npz .its header says"),
+    ({"a": npy("(2,)", b"\0" * 8, "<i8")}, "but it holds 8 bytes"),
+])
+def test_headers_that_lie_are_told(tmp_path, members, message):
+    with pytest.raises(EmofuseError, match=message):
+        bring(zipped(tmp_path, **members), "clip")
+
+
+def test_what_unpacks_into_too_much_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    source = zipped(tmp_path, a=npy("(2000000,)", b"\0" * 8_000_000))
+    assert source.stat().st_size < 20_000
+    monkeypatch.setattr("zlib.decompressobj", None)
+    with pytest.raises(WrongUse, match=r"its arrays take 0.008 GB, but an import may take 0.001; .* give --max-gb 1\."):
+        bring(source, "clip", max_gb=0.001)
+    pq.write_table(pa.table({"clip_id": ["a"] * 9999, "f": [0.0] * 9999}), tmp_path / "x.parquet")
+    with pytest.raises(WrongUse, match="an import may take 1e-05"):
+        bring(tmp_path / "x.parquet", "frame", max_gb=1e-5)
+    with pytest.raises(WrongUse, match="an import may take 1e-08"):
+        bring(text(tmp_path, "clip_id,f\na,1\n"), "frame", max_gb=1e-8)
+
+
+def test_a_changed_byte_in_an_array_is_told(tmp_path):
+    path = npz(tmp_path, a=np.arange(100.0))
+    data = bytearray(path.read_bytes())
+    data[300] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(EmofuseError, match=r"the array of clip 'a' can't be read \(its checksum does not hold\)"):
+        bring(path, "clip")
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (",clip_id,f\n0,a,1\n", r"its first column has no name, .*to_csv\(..., index=False"),
+    ("Unnamed: 0,clip_id,f\n0,a,1\n", "its first column has no name"),
+    ("clip_id,f,f\na,1,2\n", "two columns have the name 'f'"),
+    ("clip_id,f\na,NA\n", "these hold none: f"),
+    ("clip_id,f\na,\n", "these hold none: f"),
+    ("clip_id,f\na,\nb,1\n", "clip 'a': its features hold NaN"),
+    ("clip_id,f\n,1\n", "1 rows have no clip_id"),
+    ("clip_id,time_s,f\na,soon,1\n", "can't be read as csv"),
+])
+def test_tables_that_can_not_be_meant_are_told(tmp_path, content, message):
+    with pytest.raises(EmofuseError, match=message):
+        bring(text(tmp_path, content), "frame")
+
+
+def test_ids_that_are_words_for_nothing_stay_ids(tmp_path):
+    table = ClipTable(tuple(Clip(i, None, "train", "x", "g") for i in ("NA", "null", "nan", "None")), Path("/"))
+    source = text(tmp_path, "clip_id,f\nNA,1\nnull,2\nnan,3\nNone,4\n")
+    stored = import_arrays(table, "mine", source, "clip", tmp_path / "store")
+    assert [stored[i][0] for i in table._rows] == [1, 2, 3, 4]
+
+
+def test_pandas_row_numbers_are_no_feature(tmp_path):
+    pq.write_table(pa.table({"clip_id": ["a"], "f": [1.0], "__index_level_0__": [7]}), tmp_path / "x.parquet")
+    assert bring(tmp_path / "x.parquet", "clip").info.columns == ("f",)
 
 
 @pytest.mark.parametrize("said", [{"columns": []}, {}])

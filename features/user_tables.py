@@ -1,0 +1,122 @@
+"""Tables that users bring, CSV or Parquet, read by one set of rules.
+
+A word is never a missing value: only an empty field is. pandas' row numbers are no column. Labels are text, whatever
+type they were stored as.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from features.errors import EmofuseError, WrongUse
+
+# What pandas calls an index that it writes beside the columns of a Parquet file, and an unnamed column that it read.
+_INDEX = re.compile(r"__index_level_\d+__")
+_UNNAMED = re.compile(r"|Unnamed: \d+")
+_WHOLE = re.compile(r"[+-]?\d+\.0*")
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+
+
+def read_user_table(path: Path, types: Mapping[str, pa.DataType], what: str) -> pa.Table:
+    """The columns of the file, `types` being those of text columns and the like in a CSV; `what` is what is expected.
+
+    Strings that look like numbers stay text where `types` says so. Refused: other kinds of files, a column without a
+    name, two of one name. An index of pandas' is left out.
+    """
+    suffix = path.suffix.lower()
+    if not path.is_file():
+        raise EmofuseError(f"{path}: no such file, expected {what}.")
+    try:
+        if suffix == ".parquet":
+            file = pq.ParquetFile(path, page_checksum_verification=True)
+            return file.read(columns=column_names(path, file.schema_arrow.names))
+        if suffix in _SEPARATORS:
+            table = read_csv(path, types)
+            return table.select(column_names(path, table.column_names))
+    except (OSError, UnicodeError, pa.ArrowException) as error:
+        raise EmofuseError(f"{path}: can't be read as {suffix[1:].upper()} ({one_line(error)}).") from None
+    raise WrongUse(f"{path}: expected {what} in a file that ends in .csv, .tsv or .parquet.")
+
+
+def read_csv(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
+    """The CSV or TSV file as it is, with `types` for some columns; only an empty field is null."""
+    convert = pyarrow.csv.ConvertOptions(column_types=dict(types), null_values=[""], strings_can_be_null=True)
+    parse = pyarrow.csv.ParseOptions(delimiter=_SEPARATORS.get(path.suffix.lower(), ","))
+    return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)
+
+
+def column_names(path: Path, names: Sequence[str]) -> list[str]:
+    """The columns without pandas' index; one without a name is refused, and so are two of one name."""
+    kept = [name for name in names if not _INDEX.fullmatch(name)]
+    if kept and _UNNAMED.fullmatch(kept[0]):
+        raise EmofuseError(
+            f"{path}: its first column has no name, as when pandas writes row numbers; write the file without them "
+            "(`to_csv(..., index=False)`), or give the column a name."
+        )
+    twice = sorted({name for name in kept if kept.count(name) > 1}) if len(set(kept)) < len(kept) else []
+    if twice:
+        raise EmofuseError(f"{path}: two columns have the name {twice[0]!r}; give each its own.")
+    return kept
+
+
+def label_texts(path: Path, name: str, column: pa.ChunkedArray) -> list[str | None]:
+    """The labels (or groups, or ids) of a column as text, None where there is none, whatever type they have.
+
+    Whole numbers stored as floats, as pandas does where one is missing, are whole: `0.0` is `0`, also as text when the
+    whole column is such numbers. Booleans are `True` and `False`, however they are spelt. Other floats are refused.
+    """
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return label_texts(path, name, column.cast(kind.value_type))
+    if pa.types.is_null(kind):
+        return [None] * len(column)
+    if pa.types.is_boolean(kind):
+        return [None if value is None else str(value) for value in column.to_pylist()]
+    if pa.types.is_integer(kind):
+        return list(column.cast(pa.string()).to_pylist())
+    if pa.types.is_floating(kind):
+        return [_whole(path, name, value) for value in column.to_pylist()]
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        raise EmofuseError(f"{path}: column {name!r} should hold text, but holds values of type {kind}.")
+    texts = column.to_pylist()
+    different = set(texts) - {None}
+    if different and different <= {text for text in different if text.lower() in ("true", "false")}:
+        return [None if text is None else text.capitalize() for text in texts]
+    if different and all(_WHOLE.fullmatch(text) for text in different):
+        return [None if text is None else str(int(text.partition(".")[0])) for text in texts]
+    return texts
+
+
+def _whole(path: Path, name: str, value: float | None) -> str | None:
+    if value is None or value != value:  # pandas writes a missing number as NaN
+        return None
+    if not float(value).is_integer():
+        raise EmofuseError(f"{path}: column {name!r} should hold names or whole numbers, but holds {value:g}.")
+    return str(int(value))
+
+
+def number_columns(table: pa.Table, names: Sequence[str]) -> list[str]:
+    """Those of the columns that hold no numbers."""
+    return [name for name in names if not is_number(table.schema.field(name).type)]
+
+
+def is_number(kind: pa.DataType) -> bool:
+    """Whether a column of this type holds numbers or truths."""
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind))
+
+
+def one_line(error: Exception) -> str:
+    """A library's message as part of a sentence."""
+    return " ".join(str(error).split())[:300]
+
+
+def ids_of(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Ids as text, dictionary-encoded: each different one is in memory once."""
+    if not pa.types.is_dictionary(column.type):
+        column = pc.dictionary_encode(column)
+    return column.unify_dictionaries()
