@@ -1,6 +1,7 @@
 """The parts of an unfinished feature set: a file for each clip, so that a killed extraction resumes where it was.
 
-Each carries a checksum; one that does not hold is taken away, as if its clip had not been extracted.
+Each carries a checksum; one that does not hold is taken away, as if its clip had not been extracted. So none needs to
+be on the disk before the next is written.
 """
 
 import hashlib
@@ -35,14 +36,14 @@ class Parts:
 
     def add(self, clip_id: str, values: np.ndarray, time_s: np.ndarray) -> None:
         """Keep a clip's features; numpy's zip has a crc32 of each array."""
-        with replacing(self._path(clip_id, _ARRAYS)) as temporary, temporary.open("wb") as file:
+        with replacing(self._path(clip_id, _ARRAYS), sync=False) as temporary, temporary.open("wb") as file:
             np.savez(file, values=values, time_s=time_s)
         self._path(clip_id, _FAILURE).unlink(missing_ok=True)
 
     def fail(self, clip_id: str, failure: ClipFailure) -> None:
         """Keep why a clip has no features."""
         row = {"status": failure.status, "reason": failure.reason}
-        write_json(self._path(clip_id, _FAILURE), row | {"crc32": _crc(**row)})
+        write_json(self._path(clip_id, _FAILURE), row, sync=False)
         self._path(clip_id, _ARRAYS).unlink(missing_ok=True)
 
     def read(self, clip_id: str) -> Entry | None:
@@ -63,7 +64,7 @@ class Parts:
         if not path.exists():
             return None
         try:
-            return _failure(**read_json(path, "why a clip has no features"))
+            return ClipFailure(**read_json(path, "why a clip has no features"))
         except (EmofuseError, TypeError, ValueError):
             path.unlink(missing_ok=True)
             return None
@@ -71,14 +72,3 @@ class Parts:
     def discard(self) -> None:
         """Drop all parts."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _failure(status: str, reason: str, crc32: int | None = None) -> ClipFailure:
-    # A part of an earlier release has no checksum.
-    if crc32 not in (None, _crc(status, reason)):
-        raise ValueError("the checksum does not hold")
-    return ClipFailure(status, reason)
-
-
-def _crc(status: str, reason: str) -> int:
-    return zlib.crc32(f"{status}\n{reason}".encode())

@@ -11,14 +11,14 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from features.data_file import DataFile, checksums
 from features.errors import ClipFailure, EmofuseError
 from features.files import content_key, replacing_folder, write_json
+from features.sealed_tables import write_table
 from features.set_parts import Entry, Parts
 from features.sets import FeatureArray, Value
-from features.stored_set import CLIPS_SCHEMA, OK, SetInfo, StoredSet
+from features.stored_set import CLIPS_SCHEMA, INDEX, OK, SetInfo, StoredSet
 
 _LIBRARIES = ("numpy", "av", "opencv-python", "librosa", "scipy", "torch", "opensmile", "dlib-bin")
 
@@ -200,7 +200,7 @@ class _Index:
         statuses, reasons = zip(*self._states, strict=True) if self._states else ((), ())
         columns = (self._ids, starts, lengths, statuses, reasons, self._crcs)
         arrays = [pa.array(column, f.type) for column, f in zip(columns, CLIPS_SCHEMA, strict=True)]
-        pq.write_table(pa.table(arrays, CLIPS_SCHEMA), path, compression="zstd")
+        write_table(pa.table(arrays, CLIPS_SCHEMA), path, {"kind": INDEX})
 
 
 def _beside_others(write: Callable[[], None]) -> None:

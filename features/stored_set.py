@@ -16,17 +16,18 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from features.data_file import DTYPES, checksums, open_batches, views
 from features.errors import ClipFailure, DamagedFile, EmofuseError
 from features.files import read_json
 from features.intact import check_once
 from features.schema import check_version, parse
+from features.sealed_tables import read_table
 from features.sets import Value
 
 SCHEMA_VERSION = 1
 OK = "ok"
+INDEX = "the clips of a feature set"
 # Below this many bytes a check takes no longer than to find out that it was done.
 _SMALL = 8_000_000
 CLIPS_SCHEMA = pa.schema([
@@ -68,15 +69,23 @@ class SetInfo:
         return asdict(self)
 
 
-def read_info(folder: Path) -> SetInfo:
-    """The `set.json` in `folder`; one of another schema version, or a damaged one, is told in one sentence."""
-    path = folder / "set.json"
-    data = read_json(path, "the description of a feature set")
+def read_info(folder: Path, again: str = "") -> SetInfo:
+    """The `set.json` in `folder`; one of another schema version is told in one sentence, a damaged one by DamagedFile.
+
+    `again` is what to do about damage.
+    """
+    path, again = folder / "set.json", again or _remade(folder)
+    data = read_json(path, "the description of a feature set", damaged=again)
     check_version(data, SCHEMA_VERSION, path, "feature set", "extract it again into another store")
-    info = parse(SetInfo, data, path, error=DamagedFile)
+    info = parse(SetInfo, data, path, again, DamagedFile)
     if info.dtype not in DTYPES or not all(size > 0 for size in info.shape):
-        raise DamagedFile(f"{path}: a feature set has no time steps of shape {info.shape} and type {info.dtype!r}.")
+        found = f"shape {info.shape} and type {info.dtype!r}"
+        raise DamagedFile(f"{path}: expected the shape and type of numbers, but got {found}; {again}.")
     return info
+
+
+def _remade(folder: Path) -> str:
+    return f"remove {folder} and run the command again that made it"
 
 
 class StoredSet:
@@ -89,14 +98,11 @@ class StoredSet:
     def __init__(self, folder: Path, again: str = ""):
         self.folder, self._again = folder, again
         self._data = folder / "data.arrow"
-        try:
-            self.info = info = read_info(folder)
-        except DamagedFile as error:
-            raise DamagedFile(f"{str(error).rstrip('.')}; {again or self._remade()}.") from None
+        self.info = info = read_info(folder, again)
         self.name, self.key, self.level, self.shape = info.name, info.key, info.level, info.shape
         self.dtype = np.dtype(info.dtype)
         try:
-            self._clips = _read_index(folder / "clips.parquet")
+            self._clips = _read_index(folder / "clips.parquet", self._again_text())
             self._batches = open_batches(self._data, self.dtype, self.shape)
         except (OSError, ValueError, pa.ArrowException) as error:
             raise self._damaged(" ".join(str(error).split())) from None
@@ -110,11 +116,11 @@ class StoredSet:
         self._intact = False
 
     def _damaged(self, why: str) -> DamagedFile:
-        again = self._again or (f"import it again: `{self.info.remake}`" if self.info.remake else self._remade())
-        return DamagedFile(f"{self.folder}: feature set {self.info.spec!r} is damaged ({why}); {again}.")
+        return DamagedFile(f"{self.folder}: feature set {self.info.spec!r} is damaged ({why}); {self._again_text()}.")
 
-    def _remade(self) -> str:
-        return f"remove {self.folder} and run the command again that made it"
+    def _again_text(self) -> str:
+        imported = f"import it again: `{self.info.remake}`" if self.info.remake else ""
+        return self._again or imported or _remade(self.folder)
 
     def _index_holds(self) -> bool:
         """Whether the clips lie one behind the other, each whole in one batch, and the failed ones nowhere."""
@@ -241,9 +247,9 @@ class StoredSet:
                 yield self._clips["clip_id"][int(there[its][index])].as_py()
 
 
-def _read_index(path: Path) -> pa.Table:
+def _read_index(path: Path, again: str) -> pa.Table:
     """`clips.parquet`; ValueError where it says what no writer of ours says."""
-    table = pq.read_table(path, partitioning=None).combine_chunks()
+    table = read_table(path, INDEX, again)[0].combine_chunks()
     if not table.schema.equals(CLIPS_SCHEMA) or any(column.null_count for column in table.columns):
         raise ValueError("clips.parquet has other columns than a feature set's, or gaps")
     table.validate(full=True)

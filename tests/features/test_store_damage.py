@@ -46,7 +46,7 @@ def damages(whole: bytes, seed: int):
         yield whole[:length]
 
 
-@pytest.mark.parametrize("name", ["data.arrow"])
+@pytest.mark.parametrize("name", ["data.arrow", "clips.parquet", "set.json"])
 def test_no_damage_of_a_finished_set_changes_a_number(tmp_path, name):
     fill(writer(tmp_path))
     expected = content(writer(tmp_path).finish())
