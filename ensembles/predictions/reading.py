@@ -1,123 +1,146 @@
-"""Prediction files as one Arrow dataset: footers first, then one scan over all rows, by Arrow's own threads."""
+"""Prediction files read one by one, a few at a time: held against their seals and checked, equal clips shared."""
 
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as ds
-from pyarrow.fs import LocalFileSystem
 
 from ensembles.predictions.cache import Content
-from features.errors import EmofuseError
-from search.run.predictions import FOOTER, parse_footer
+from features.errors import DamagedFile, EmofuseError
+from search.run.predictions import (
+    FOOTER,
+    ROW_COLUMNS,
+    Footer,
+    check_clips,
+    check_scores,
+    class_schema,
+    damaged,
+    footer_of,
+    open_predictions,
+    read_rows,
+    scores_of,
+    stored_in,
+    trial_name,
+)
 
-ROW_COLUMNS = ("clip_id", "group_id", "split", "role", "label")
-_TOLERANCE = 1e-3  # of a row's sum
 _RECENT = 8  # tables of rows that are compared before a digest is made
-_LOCAL = LocalFileSystem()
-# The files are small: what is fetched ahead costs more than it saves.
-_FORMAT = ds.ParquetFileFormat(default_fragment_scan_options=ds.ParquetFragmentScanOptions(pre_buffer=False))
+_TOLD = 3  # damaged files that are named
+_CHUNK = 1024  # files that are on their way at once
 
 
-def read_files(paths: Mapping[str, Path], shared: "SharedTables") -> dict[str, Content]:
-    """What each file holds, by name. Errors: EmofuseError that names a file that is no prediction file, or is broken.
+def read_files(
+    paths: Mapping[str, Path], shared: "SharedTables", known: Mapping[bytes, Content] | None = None
+) -> dict[str, Content]:
+    """What each file holds, by name; one whose digest is `known` is not decoded.
 
-    Predictions of continuous emotion are passed over (ensembles.continuous.run).
-    Files with other columns (another order of classes, say) are a dataset of their own.
+    Predictions of continuous emotion are passed over (ensembles.continuous.run). Errors: EmofuseError that names the
+    files that are no prediction files, or are damaged.
     """
-    opened = {name: _FORMAT.make_fragment(str(path), _LOCAL) for name, path in paths.items()}
-    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1)) as pool:
-        schemas = dict(zip(opened, pool.map(_schema, opened.values()), strict=True))
-    kinds: dict[tuple, list[str]] = {}
-    for name, schema in schemas.items():
-        kinds.setdefault((*schema.names, *map(str, schema.types)), []).append(name)
-    contents: dict[str, Content] = {}
-    for names in kinds.values():
-        if parse_footer(schemas[names[0]].metadata, paths[names[0]]).dimensions:
-            continue
-        columns = _classes(schemas[names[0]], paths[names[0]])
-        own = {opened[name].path: name for name in names}
-        for path, rows in _scanned([opened[name] for name in names], schemas[names[0]]):
-            contents[own[path]] = _content(schemas[own[path]], rows, columns, shared)
-            _check_scores(contents[own[path]], path)
-    return {name: contents[name] for name in paths if name in contents}
+    found: dict[str, Content] = {}
+    bad: list[DamagedFile] = []
+    checked: dict[tuple[int, tuple[str, ...]], _Clips] = {}
+    for name, read in _each(paths, known or {}):
+        if isinstance(read, DamagedFile):
+            bad.append(read)
+        elif isinstance(read, Content):
+            found[name] = read
+        elif read is not None:
+            try:
+                found[name] = read.content(shared, checked)
+            except DamagedFile as error:
+                bad.append(error)
+    if bad:
+        raise _told(bad)
+    return found
 
 
-def _schema(fragment: ds.ParquetFileFragment) -> pa.Schema:
-    try:
-        schema = fragment.physical_schema
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(fragment, error) from None
-    if FOOTER not in (schema.metadata or {}):
-        raise EmofuseError(f"{fragment.path}: expected a prediction file of emofuse, but its footer is missing.")
-    return schema
+def read_content(path: Path) -> Content:
+    """What one file of class probabilities holds."""
+    return read_files({"": path}, SharedTables([]))[""]
 
 
-def _classes(schema: pa.Schema, path: Path) -> list[str]:
-    """The columns of the classes in sorted order, after a look at the footer and at what is there."""
-    columns = [f"p_{name}" for name in sorted(parse_footer(schema.metadata, path).classes)]
-    missing = {*ROW_COLUMNS, "valid", *columns} - set(schema.names)
-    if missing:
-        names = ", ".join(sorted(missing))
-        raise EmofuseError(f"{path}: expected a prediction file, but it lacks the columns {names}.")
-    return columns
+class _Clips:
+    """The clips that files share: their ids, and which of them have a held-out label, of which class."""
+
+    def __init__(self, name: str, classes: Sequence[str], rows: pa.Table):
+        ids, roles, labels = (rows[column].to_pylist() for column in ("clip_id", "role", "label"))
+        check_clips(name, classes, ids, roles, labels)
+        self.ids = ids
+        number = {text: c for c, text in enumerate(classes)}
+        own = [(n, number[label]) for n, label in enumerate(labels) if label is not None and roles[n] == "held_out"]
+        self._places, self._y = np.array(own, int).reshape(-1, 2).T
+
+    def accuracy(self, P: np.ndarray) -> float | None:
+        """The accuracy on the labelled held-out clips; None without one."""
+        return float((P[self._places].argmax(axis=1) == self._y).mean()) if len(self._y) else None
 
 
-def _scanned(
-    fragments: Sequence[ds.ParquetFileFragment], schema: pa.Schema
-) -> Iterator[tuple[str, Sequence[pa.RecordBatch]]]:
-    """(path, rows) of all files of one schema."""
-    dataset = ds.FileSystemDataset(fragments, schema.remove_metadata(), _FORMAT, _LOCAL)
-    seen = set()
-    try:
-        for path, tagged in groupby(dataset.scanner().scan_batches(), key=lambda tagged: tagged.fragment.path):
-            seen.add(path)
-            yield path, [one.record_batch for one in tagged]
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(_broken(fragments) or fragments[0], error) from None
-    for fragment in fragments:
-        if fragment.path not in seen:  # a file without rows has no batch
-            yield fragment.path, [pa.RecordBatch.from_pylist([], schema.remove_metadata())]
+@dataclass(frozen=True, eq=False)
+class _Read:
+    """A file whose rows are decoded and not yet checked; `P` has its columns in the order of `classes`, sorted."""
+
+    path: Path
+    digest: bytes
+    text: bytes
+    footer: Footer
+    classes: tuple[str, ...]
+    rows: pa.Table
+    P: np.ndarray
+    valid: np.ndarray
+
+    def content(self, shared: "SharedTables", checked: dict[tuple[int, tuple[str, ...]], _Clips]) -> Content:
+        """Checked; clips that were `checked` with the same classes before are not looked at again."""
+        rows, name = shared.get(self.rows), trial_name(self.footer)
+        with stored_in(self.path):
+            clips = checked.get((id(rows), self.classes))
+            if clips is None:
+                clips = checked[id(rows), self.classes] = _Clips(name, self.classes, rows)
+            check_scores(name, self.classes, clips.ids, self.P)
+        own = self.P, self.valid
+        return Content(self.digest, self.text, rows, clips.accuracy(self.P), lambda: own)
 
 
-def _broken(fragments: Sequence[ds.ParquetFileFragment]) -> ds.ParquetFileFragment | None:
-    """The file that ended a scan."""
-    for fragment in fragments:
+def _each(
+    paths: Mapping[str, Path], known: Mapping[bytes, Content]
+) -> Iterator[tuple[str, "Content | _Read | DamagedFile | None"]]:
+    def read(path: Path) -> "Content | _Read | DamagedFile | None":
         try:
-            fragment.to_table()
-        except (OSError, pa.ArrowException):
-            return fragment
-    return None
+            return _read(path, known)
+        except DamagedFile as error:
+            return error
+
+    names = list(paths)
+    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1)) as pool:
+        for start in range(0, len(names), _CHUNK):
+            some = names[start : start + _CHUNK]
+            yield from zip(some, pool.map(read, [paths[name] for name in some]), strict=True)
 
 
-def _unreadable(fragment: ds.ParquetFileFragment, error: Exception) -> EmofuseError:
-    return EmofuseError(f"{fragment.path}: expected a prediction file, but it can't be read as Parquet ({error}).")
+def _read(path: Path, known: Mapping[bytes, Content]) -> "Content | _Read | None":
+    opened = open_predictions(path)
+    if opened.digest in known:
+        return known[opened.digest]
+    footer = footer_of(path, opened)
+    if footer.dimensions:
+        return None
+    if not footer.classes:
+        raise damaged(path, "its footer names no classes")
+    classes = tuple(sorted(footer.classes))
+    table = read_rows(path, opened, class_schema(classes))
+    rows, P, valid = table.select(ROW_COLUMNS), scores_of(table, classes), table["valid"].to_numpy()
+    return _Read(path, opened.digest, opened.metadata[FOOTER], footer, classes, rows, P, valid)
 
 
-def _content(
-    schema: pa.Schema, rows: Sequence[pa.RecordBatch], columns: Sequence[str], shared: "SharedTables"
-) -> Content:
-    table = pa.Table.from_batches(rows)
-    P = np.stack([table[name].to_numpy() for name in columns], axis=1)
-    return Content(schema.metadata[FOOTER], shared.get(table.select(ROW_COLUMNS)), P, table["valid"].to_numpy())
-
-
-def _check_scores(content: Content, path: str) -> None:
-    """Refuse rows that `search.run.predictions` would not have written: a NaN would count as the first class."""
-    P = content.P
-    good = (np.abs(P.sum(axis=1, dtype=np.float64) - 1) <= _TOLERANCE) & (P >= 0).all(axis=1)
-    if not good.all():
-        row = int(np.flatnonzero(~good)[0])
-        clip_id = content.rows["clip_id"][row].as_py()
-        raise EmofuseError(
-            f"{path}: the scores of clip {clip_id!r} are {P[row].tolist()}; expected finite, non-negative numbers that "
-            "sum to 1. Remove the file, and train the trial or import its predictions again."
-        )
+def _told(bad: list[DamagedFile]) -> EmofuseError:
+    if len(bad) == 1:
+        return bad[0]
+    more = f" (and {len(bad) - _TOLD} more)" if len(bad) > _TOLD else ""
+    return DamagedFile(f"{len(bad)} prediction files can't be used{more}:\n" + "\n".join(map(str, bad[:_TOLD])))
 
 
 class SharedTables:

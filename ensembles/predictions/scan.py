@@ -4,18 +4,17 @@ Files that the cache doesn't have are scanned as one dataset, the others come fr
 once for all trials that share them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from ensembles.predictions.cache import Content, read_cache, stamp, write_cache
-from ensembles.predictions.reading import ROW_COLUMNS, SharedTables, read_files
+from ensembles.predictions.cache import Content, ScoreArrays, Stamp, read_cache, stamp, write_cache
+from ensembles.predictions.reading import SharedTables, read_content, read_files
 from features.errors import EmofuseError
-from search.run.predictions import FOOTER, Footer, parse_footer, prediction_files
+from search.run.predictions import FOOTER, ROW_COLUMNS, Footer, parse_footer, prediction_files
 
 _FEW = 256  # new files that are read each time rather than written into the cache
 
@@ -35,32 +34,19 @@ class Rows:
         chosen = self.roles == role
         return np.flatnonzero(chosen if split is None else chosen & (np.array(self.splits) == split))
 
-    @cached_property
-    def held_out(self) -> tuple[np.ndarray, np.ndarray]:
-        """The labelled held-out rows and their labels."""
-        labels = np.array([label or "" for label in self.labels])
-        places = np.flatnonzero((self.roles == "held_out") & (labels != ""))
-        return places, labels[places]
-
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """One prediction file: `P` (n, C) float32 with columns in sorted class order, `valid` (n,) bool."""
+    """One prediction file. `scores()` is P (n, C) float32 with columns in sorted class order, and valid (n,) bool.
+
+    `held_out_accuracy` is the accuracy on its own labelled held-out rows; None where it has none.
+    """
 
     path: Path
     footer: Footer
     rows: Rows
-    P: np.ndarray
-    valid: np.ndarray
-
-    @property
-    def held_out_accuracy(self) -> float | None:
-        """Accuracy on the trial's own labelled held-out rows; None where it has none."""
-        places, labels = self.rows.held_out
-        if not len(places):
-            return None
-        classes = np.array(sorted(self.footer.classes))
-        return float((classes[self.P[places].argmax(axis=1)] == labels).mean())
+    held_out_accuracy: float | None
+    scores: Callable[[], ScoreArrays]
 
 
 def scan(run: Path) -> list[Trial]:
@@ -88,20 +74,29 @@ def scan(run: Path) -> list[Trial]:
 
 def _contents(run: Path, paths: Mapping[str, Path]) -> dict[str, Content]:
     """What the files hold, from the cache where it has them as they are; then the cache is brought up to date."""
-    stamps = {name: stamp(path) for name, path in paths.items()}
-    cached = read_cache(run)
+    stamps = {name: at for name, path in paths.items() if (at := stamp(path))}
+    cached = _cached(run)
     contents = {name: content for name, (at, content) in cached.items() if at == stamps.get(name)}
     fresh = [name for name in paths if name not in contents]
-    shared = SharedTables(content.rows for content in contents.values())
-    contents |= read_files({name: paths[name] for name in fresh}, shared)
-    settled = {name: (at, contents[name]) for name, at in stamps.items() if name in contents and at and at.settled}
-    if len(settled.keys() & set(fresh)) + len(cached.keys() - paths.keys()) > max(_FEW, len(paths) // 50):
-        write_cache(run, settled)
+    shared = SharedTables(content.rows for _, content in cached.values())
+    digests = {content.digest: content for _, content in cached.values()} if fresh else {}
+    contents |= read_files({name: paths[name] for name in fresh}, shared, digests)
+    settled = {name: (at, contents[name]) for name, at in stamps.items() if name in contents and at.settled}
+    outdated = len(settled.keys() & set(fresh)) + len(cached.keys() - paths.keys())
+    if outdated > max(_FEW, len(paths) // 50) and write_cache(run, settled):
+        # What was read stays in memory; what the cache has needs not.
+        written = _cached(run)
+        contents |= {name: written[name][1] for name, (at, _) in settled.items() if written.get(name, (None,))[0] == at}
     return contents
 
 
+def _cached(run: Path) -> dict[str, tuple[Stamp, Content]]:
+    return read_cache(run, lambda name: read_content(run / "predictions" / name))
+
+
 def _trial(path: Path, content: Content, known: "_KnownRows") -> Trial:
-    return Trial(path, parse_footer({FOOTER: content.footer}, path), known.get(content.rows), content.P, content.valid)
+    footer = parse_footer({FOOTER: content.footer}, path)
+    return Trial(path, footer, known.get(content.rows), content.accuracy, content.scores)
 
 
 @dataclass
@@ -142,7 +137,7 @@ def pool(members: Sequence[Sequence[Trial]], role: str, split: str | None = None
     place = {clip_id: n for n, clip_id in enumerate(ids)}
     C = len(members[0][0].footer.classes) if members else 0
     P = np.zeros((len(members), len(ids), C), np.float32)
-    counts = np.zeros((len(members), len(ids)), np.int32)
+    counts = np.zeros((len(members), len(ids)), np.uint16)
     selected: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for m, trials in enumerate(members):
         for trial in trials:
@@ -150,11 +145,17 @@ def pool(members: Sequence[Sequence[Trial]], role: str, split: str | None = None
                 rows = trial.rows.places(role, split)
                 selected[id(trial.rows)] = rows, np.array([place[trial.rows.ids[row]] for row in rows], dtype=int)
             rows, places = selected[id(trial.rows)]
-            scored = trial.valid[rows]
-            P[m, places[scored]] += trial.P[rows[scored]]
-            counts[m, places[scored]] += 1
+            if not len(rows):
+                continue
+            scores, known = trial.scores()
+            scored = known[rows]
+            if not scored.all():
+                rows, places = rows[scored], places[scored]
+            P[m, places] += scores[rows]
+            counts[m, places] += 1
     valid = counts > 0
-    P /= np.maximum(counts, 1)[:, :, None]
+    if (counts > 1).any():
+        P /= np.maximum(counts, 1)[:, :, None]
     P[~valid] = 1 / max(C, 1)
     return Pooled(ids, tuple(clips[i][0] for i in ids), tuple(clips[i][1] for i in ids), P, valid)
 

@@ -6,20 +6,27 @@ unknown) and `p_` (the prediction). A clip that the trial could not score has `v
 fit.
 """
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from features.errors import EmofuseError
-from features.files import replacing
 from models.concordance import continuous_metrics
-from search.run.predictions import FOOTER, ROLES, Footer, prediction_path, read_footer
+from search.run.predictions import (
+    Footer,
+    check_roles,
+    damaged,
+    footer_of,
+    open_predictions,
+    read_rows,
+    stored_in,
+    trial_name,
+    write_trial,
+)
 
 _TEXTS = ("clip_id", "group_id", "split", "role")
 
@@ -47,12 +54,11 @@ class ContinuousPredictions:
 
     def check(self) -> None:
         """Refuse what lies outside the contract."""
-        name = f"Predictions of trial {self.footer.trial_key[:12]} ({self.footer.entry})"
+        name = trial_name(self.footer)
         if len({track.clip_id for track in self.tracks}) != len(self.tracks):
             raise EmofuseError(f"{name}: a clip_id occurs twice.")
+        check_roles(name, (track.role for track in self.tracks))
         for track in self.tracks:
-            if track.role not in ROLES:
-                raise EmofuseError(f"{name}: a role is one of {', '.join(ROLES)}, but got {track.role}.")
             expected = (len(track.time_s), len(self.footer.dimensions))
             if track.p.shape != expected or track.y.shape != expected:
                 raise EmofuseError(
@@ -90,19 +96,18 @@ def write_continuous_predictions(run: Path, predictions: ContinuousPredictions) 
     for prefix in ("y", "p"):
         values = np.concatenate([getattr(track, prefix) for track in tracks]).astype(np.float32)
         columns |= {f"{prefix}_{name}": pa.array(values[:, d]) for d, name in enumerate(footer.dimensions)}
-    metadata = json.dumps(asdict(footer), sort_keys=True, allow_nan=False).encode()
-    path = prediction_path(run, footer.entry, footer.trial_key)
-    with replacing(path) as temporary:
-        pq.write_table(pa.table(columns).replace_schema_metadata({FOOTER: metadata}), temporary, compression="zstd")
-    return path
+    return write_trial(run, footer, pa.table(columns), dictionary=True)
 
 
 def read_continuous_predictions(path: Path) -> ContinuousPredictions:
-    """Read one trial's file back; what `write_continuous_predictions` would refuse is refused."""
-    footer = read_footer(path)
+    """Read one trial's file back and check its rows."""
+    opened = open_predictions(path)
+    footer = footer_of(path, opened)
     if not footer.dimensions:
         raise EmofuseError(f"{path}: expected predictions of continuous emotion, but they are of classes.")
-    table = pq.read_table(path, partitioning=None)
+    table = read_rows(path, opened, _schema(footer.dimensions))
+    if not table.num_rows:
+        raise damaged(path, "it has no rows")
     ids = table["clip_id"].to_numpy()
     edges = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1), len(ids)]
     texts = {name: table[name].to_pylist() for name in (*_TEXTS, "valid")}
@@ -118,6 +123,15 @@ def read_continuous_predictions(path: Path) -> ContinuousPredictions:
         )
         for start, end in pairwise(edges)
     )
-    read = ContinuousPredictions(footer, tracks)
-    read.check()
-    return read
+    found = ContinuousPredictions(footer, tracks)
+    with stored_in(path):
+        found.check()
+    return found
+
+
+def _schema(dimensions: Sequence[str]) -> pa.Schema:
+    texts = [pa.field(name, pa.string(), nullable=False) for name in _TEXTS]
+    labels = [pa.field(f"y_{name}", pa.float32()) for name in dimensions]
+    values = [pa.field(f"p_{name}", pa.float32(), nullable=False) for name in dimensions]
+    valid, time_s = pa.field("valid", pa.bool_(), nullable=False), pa.field("time_s", pa.float64(), nullable=False)
+    return pa.schema([*texts, valid, time_s, *labels, *values])

@@ -1,26 +1,36 @@
 """The prediction files: one small immutable Parquet per trial, the contract between training and ensembling.
 
 `<run>/predictions/family=<entry>/<trial_key>.parquet` holds one row per clip and, in its footer, all that is known of
-the trial. Classes are columns with names, never positions.
+the trial. Classes are columns with names, never positions. Files are sealed (features.sealed_parquet), those of the
+older version 1 are not; both are held against the same checks, whoever reads them.
 """
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from features.errors import EmofuseError
-from features.files import replacing
+from features.errors import DamagedFile, EmofuseError
+from features.files import write_bytes
 from features.schema import check_version, parse
+from features.sealed_parquet import Opened, open_sealed, sealed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_UNSEALED = 1  # the version of files without a seal
+_OTHER_VERSION = "read it with the release that wrote it, or train the trial again"
 ROLES = ("fit", "held_out", "test")
+ROW_COLUMNS = ("clip_id", "group_id", "split", "role", "label")
 FOOTER = b"emofuse"
+_REMEDY = (
+    "run the same `emofuse search run` again, which trains the trial anew (or, if the file was imported, import it "
+    "again), or remove the file"
+)
 
 
 @dataclass(frozen=True)
@@ -90,26 +100,52 @@ class Predictions:
 
     def check(self) -> None:
         """Refuse rows that are not a probability distribution, or that lie outside the contract."""
-        name = f"Predictions of trial {self.footer.trial_key[:12]} ({self.footer.entry})"
-        n, c = len(self.clip_id), len(self.footer.classes)
-        if self.probabilities.shape != (n, c):
-            raise EmofuseError(f"{name}: expected probabilities of shape {(n, c)}, but got {self.probabilities.shape}.")
-        if len(set(self.clip_id)) != n:
-            raise EmofuseError(f"{name}: a clip_id occurs twice.")
-        bad_role = set(self.role) - set(ROLES)
-        if bad_role:
-            raise EmofuseError(f"{name}: a role is one of {', '.join(ROLES)}, but got {', '.join(sorted(bad_role))}.")
-        p = self.probabilities
-        if not np.isfinite(p).all() or (p < 0).any() or (np.abs(p.sum(1, dtype=np.float64) - 1) > 1e-4).any():
-            row = int(np.flatnonzero(~np.isfinite(p).all(1) | (p < 0).any(1) | (np.abs(p.sum(1) - 1) > 1e-4))[0])
-            raise EmofuseError(
-                f"{name}: the scores of clip {self.clip_id[row]!r} are {p[row].tolist()}; expected finite, "
-                "non-negative numbers that sum to 1 within 1e-4."
-            )
-        unknown = {label for label in self.label if label is not None} - set(self.footer.classes)
-        if unknown:
-            known = list(self.footer.classes)
-            raise EmofuseError(f"{name}: labels {sorted(unknown)} are not among the classes {known}.")
+        name = trial_name(self.footer)
+        check_clips(name, self.footer.classes, self.clip_id, self.role, self.label)
+        check_scores(name, self.footer.classes, self.clip_id, self.probabilities)
+
+
+def trial_name(footer: Footer) -> str:
+    """How a trial is called in errors of its rows."""
+    return f"Predictions of trial {footer.trial_key[:12]} ({footer.entry})"
+
+
+def check_clips(
+    name: str,
+    classes: Sequence[str],
+    clip_id: Sequence[str],
+    role: Iterable[str],
+    label: Iterable[str | None],
+) -> None:
+    """Refuse clips that occur twice, and roles and labels that there are not; `name` begins the error."""
+    if len(set(clip_id)) != len(clip_id):
+        raise EmofuseError(f"{name}: a clip_id occurs twice.")
+    check_roles(name, role)
+    unknown = {text for text in label if text is not None} - set(classes)
+    if unknown:
+        raise EmofuseError(f"{name}: labels {sorted(unknown)} are not among the classes {list(classes)}.")
+
+
+def check_roles(name: str, role: Iterable[str]) -> None:
+    """Refuse roles that there are not; `name` begins the error."""
+    bad = set(role) - set(ROLES)
+    if bad:
+        raise EmofuseError(f"{name}: a role is one of {', '.join(ROLES)}, but got {', '.join(sorted(map(str, bad)))}.")
+
+
+def check_scores(name: str, classes: Sequence[str], clip_id: Sequence[str], p: np.ndarray) -> None:
+    """Refuse scores `p` that are not a probability distribution over the classes for each clip."""
+    n, c = len(clip_id), len(classes)
+    if p.shape != (n, c):
+        raise EmofuseError(f"{name}: expected probabilities of shape {(n, c)}, but got {p.shape}.")
+    # A sum or a minimum of numbers that are not finite passes neither comparison.
+    good = (np.abs(p.sum(axis=1, dtype=np.float64) - 1) <= 1e-4) & (p >= 0).all(axis=1)
+    if not good.all():
+        row = int(np.flatnonzero(~good)[0])
+        raise EmofuseError(
+            f"{name}: the scores of clip {clip_id[row]!r} are {p[row].tolist()}; expected finite, "
+            "non-negative numbers that sum to 1 within 1e-4."
+        )
 
 
 def prediction_path(run: Path, entry: str, trial_key: str) -> Path:
@@ -131,57 +167,121 @@ def write_predictions(run: Path, predictions: Predictions) -> Path:
     }
     for c, name in enumerate(footer.classes):
         columns[f"p_{name}"] = np.ascontiguousarray(predictions.probabilities[:, c], dtype=np.float32)
-    table = pa.table(columns)
-    metadata = json.dumps(asdict(footer), sort_keys=True, allow_nan=False).encode()
-    table = table.replace_schema_metadata({FOOTER: metadata})
+    return write_trial(run, footer, pa.table(columns))
+
+
+def write_trial(run: Path, footer: Footer, table: pa.Table, *, dictionary: bool = False) -> Path:
+    """Write a trial's rows under its footer, whole or not at all; return the path."""
+    # The footer may have been read from a file of an older version.
+    data = {**asdict(footer), "schema_version": SCHEMA_VERSION}
+    metadata = json.dumps(data, sort_keys=True, allow_nan=False).encode()
     path = prediction_path(run, footer.entry, footer.trial_key)
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", use_dictionary=False, write_statistics=False)
+    write_bytes(path, sealed(table, {FOOTER: metadata}, dictionary=dictionary))
     return path
 
 
-def read_footer(path: Path) -> Footer:
-    """A prediction file's footer; a file of another schema version or without one is told in one sentence."""
+def damaged(path: Path, what: str) -> DamagedFile:
+    """The error of a prediction file with which something is wrong, with what to do."""
+    return DamagedFile(f"{path}: expected a prediction file, but {what}; {_REMEDY}.")
+
+
+@contextmanager
+def stored_in(path: Path) -> Iterator[None]:
+    """Errors of the rows become those of the file that they were read from."""
     try:
-        metadata = pq.read_schema(path).metadata or {}
-    except (OSError, pa.ArrowInvalid) as error:
-        raise EmofuseError(f"{path}: expected a prediction file, but it can't be read as Parquet ({error}).") from None
-    return parse_footer(metadata, path)
+        yield
+    except EmofuseError as error:
+        raise DamagedFile(f"{path}: {str(error).rstrip('.')}; {_REMEDY}.") from None
+
+
+def open_predictions(path: Path) -> Opened:
+    """Read a prediction file whole and hold it against its seal, if it has one; nothing is decoded yet."""
+    try:
+        return open_sealed(path)
+    except ValueError as error:
+        raise damaged(path, str(error)) from None
+    except OSError as error:
+        raise EmofuseError(f"{path}: expected a prediction file, but it can't be read ({error.strerror}).") from None
+
+
+def footer_of(path: Path, opened: Opened) -> Footer:
+    """The footer of an open file. Errors: DamagedFile, and EmofuseError for a schema version that is not known here."""
+    try:
+        footer = parse_footer(opened.metadata, path)
+    except ValueError as error:
+        raise damaged(path, str(error)) from None
+    if footer.schema_version != _UNSEALED and not opened.is_sealed:
+        raise damaged(path, "its seal is missing")
+    return footer
+
+
+def read_footer(path: Path) -> Footer:
+    """A prediction file's footer, after all its bytes were held against the seal; errors are one sentence."""
+    return footer_of(path, open_predictions(path))
 
 
 def parse_footer(metadata: Mapping[bytes, bytes], path: Path) -> Footer:
     """The footer in Parquet key-value `metadata`; `path` is named in errors."""
     if FOOTER not in metadata:
-        raise EmofuseError(f"{path}: expected a prediction file of emofuse, but its footer is missing.")
+        raise damaged(path, "its footer is missing")
     try:
         data = json.loads(metadata[FOOTER])
     except (ValueError, RecursionError) as error:
-        raise EmofuseError(f"{path}: expected a footer as JSON, but it can't be parsed ({error}).") from None
-    remedy = "read it with the release that wrote it, or train the trial again"
-    check_version(data, SCHEMA_VERSION, path, "prediction file", remedy)
-    return parse(Footer, data, f"{path}: footer", "train the trial again")
+        raise damaged(path, f"its footer can't be parsed as JSON ({error})") from None
+    if not isinstance(data, Mapping) or data.get("schema_version") != _UNSEALED:
+        check_version(data, SCHEMA_VERSION, path, "prediction file", _OTHER_VERSION)
+    return parse(Footer, data, f"{path}: footer", _REMEDY, DamagedFile)
+
+
+def read_rows(path: Path, opened: Opened, schema: pa.Schema) -> pa.Table:
+    """The rows of an open file: the columns of `schema`, which says which of them may hold nulls."""
+    missing = set(schema.names) - set(opened.columns)
+    if missing:
+        raise damaged(path, f"it lacks the columns {', '.join(sorted(missing))}")
+    try:
+        table = opened.table().select(schema.names)
+        table = table if table.schema.types == schema.types else table.cast(schema)
+    except (ValueError, KeyError, pa.ArrowException) as error:
+        raise damaged(path, " ".join(str(error).split())) from None
+    for field_ in schema:
+        if not field_.nullable and table[field_.name].null_count:
+            raise damaged(path, f"its column {field_.name} has nulls")
+    return table
+
+
+def class_schema(classes: Sequence[str]) -> pa.Schema:
+    """The columns of a file of class probabilities, those of the classes in the given order."""
+    required = [pa.field(name, pa.string(), nullable=False) for name in ROW_COLUMNS[:-1]]
+    scores = [pa.field(f"p_{name}", pa.float32(), nullable=False) for name in classes]
+    label, valid = pa.field(ROW_COLUMNS[-1], pa.string()), pa.field("valid", pa.bool_(), nullable=False)
+    return pa.schema([*required, label, valid, *scores])
+
+
+def scores_of(table: pa.Table, classes: Sequence[str]) -> np.ndarray:
+    """The probabilities (N, C) float32 in rows read by `class_schema`, C in the order of `classes`."""
+    columns = [table[f"p_{name}"].to_numpy() for name in classes]
+    return np.stack(columns, axis=1) if columns else np.zeros((table.num_rows, 0), np.float32)
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read one trial's file back; rows that `write_predictions` would refuse are refused."""
-    footer = read_footer(path)
+    """Read one trial's file back and check its rows."""
+    opened = open_predictions(path)
+    footer = footer_of(path, opened)
     if footer.dimensions:
         raise EmofuseError(f"{path}: expected predictions of classes, but they are of continuous emotion.")
-    table = pq.read_table(path, partitioning=None)
-    read = Predictions(
-        footer=footer,
-        clip_id=tuple(table["clip_id"].to_pylist()),
-        group_id=tuple(table["group_id"].to_pylist()),
-        split=tuple(table["split"].to_pylist()),
-        role=tuple(table["role"].to_pylist()),
-        label=tuple(table["label"].to_pylist()),
-        valid=table["valid"].to_numpy(),
-        probabilities=np.stack([table[f"p_{c}"].to_numpy() for c in footer.classes], axis=1),
-    )
-    read.check()
-    return read
+    table = read_rows(path, opened, class_schema(footer.classes))
+    ids, groups, splits, roles, labels = (tuple(table[name].to_pylist()) for name in ROW_COLUMNS)
+    P = scores_of(table, footer.classes)
+    found = Predictions(footer, ids, groups, splits, roles, labels, table["valid"].to_numpy(), P)
+    with stored_in(path):
+        found.check()
+    return found
 
 
 def prediction_files(run: Path) -> list[Path]:
     """All prediction files of a run, in a fixed order; names that start with a dot are unfinished writes."""
-    return sorted(p for p in (run / "predictions").glob("family=*/*.parquet") if not p.name.startswith("."))
+    found = []
+    for folder in (run / "predictions").glob("family=*"):
+        with os.scandir(folder) as entries:
+            found += [f"{folder}/{e.name}" for e in entries if e.name.endswith(".parquet") and e.name[0] != "."]
+    return [Path(path) for path in sorted(found)]

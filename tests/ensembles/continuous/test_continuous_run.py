@@ -15,7 +15,7 @@ from ensembles.continuous.run import continuous_entries, read_continuous_run
 from features.errors import EmofuseError, WrongUse
 from models.concordance import concordance
 from search.run.continuous_predictions import ContinuousPredictions, Track, write_continuous_predictions
-from search.run.predictions import Footer
+from search.run.predictions import FOOTER, Footer
 
 DIMENSIONS = ("arousal", "valence")
 NOISE = {"a": 0.2, "b": 0.4}
@@ -112,6 +112,8 @@ def test_predictions_that_are_not_finite_are_refused(run, bad):
     table = pq.read_table(path, partitioning=None)
     p = table["p_valence"].to_numpy().copy()
     p[2] = bad
-    pq.write_table(table.set_column(table.column_names.index("p_valence"), "p_valence", pa.array(p)), path)
+    footer = json.loads(pq.read_schema(path).metadata[FOOTER]) | {"schema_version": 1}  # as a release without seals
+    table = table.set_column(table.column_names.index("p_valence"), "p_valence", pa.array(p))
+    pq.write_table(table.replace_schema_metadata({FOOTER: json.dumps(footer)}), path)
     with pytest.raises(EmofuseError, match="finite predictions at rising times for clip 'r0', but 1 are not finite"):
         read_continuous_run(run)

@@ -22,9 +22,9 @@ def run(tmp_path, write_trial, monkeypatch):
         _age(write_trial(ROWS, rng.dirichlet([1, 1], 4), config=m, valid=[True, True, m % 2 == 0, True]))
     read, plain = [], scanning.read_files
 
-    def told(paths, shared):
+    def told(paths, shared, known):
         read.extend(path.name for path in paths.values())
-        return plain(paths, shared)
+        return plain(paths, shared, known)
 
     monkeypatch.setattr(scanning, "read_files", told)
     return tmp_path, read
@@ -41,8 +41,8 @@ def same(ones, others):
         one.footer == other.footer
         and one.rows.ids == other.rows.ids
         and one.rows.labels == other.rows.labels
-        and (one.P == other.P).all()
-        and (one.valid == other.valid).all()
+        and one.held_out_accuracy == other.held_out_accuracy
+        and all((a == b).all() for a, b in zip(one.scores(), other.scores(), strict=True))
         for one, other in zip(ones, others, strict=True)
     )
 
@@ -50,7 +50,7 @@ def same(ones, others):
 def test_reads_each_file_once(run):
     folder, read = run
     first = scan(folder)
-    assert len(read) == 5 and (folder / ".predictions.arrow").exists()
+    assert len(read) == 5 and (folder / ".predictions.cache").exists()
     second = scan(folder)
     assert len(read) == 5 and same(first, second)
     assert len({id(trial.rows) for trial in second}) == 1
@@ -64,7 +64,7 @@ def test_new_and_changed_files_are_read_and_gone_ones_forgotten(run, write_trial
     changed = write_trial(ROWS, np.full((4, 2), 0.5), config=1)
     trials = {trial.path: trial for trial in scan(folder)}
     assert sorted(read) == sorted([new.name, changed.name]) and len(trials) == 6
-    assert (trials[changed].P == 0.5).all() and (trials[new].P == 0.5).all()
+    assert (trials[changed].scores()[0] == 0.5).all() and (trials[new].scores()[0] == 0.5).all()
     changed.unlink()
     assert changed not in {trial.path for trial in scan(folder)}
 
@@ -86,14 +86,13 @@ def test_a_file_that_just_changed_is_not_cached(run, write_trial):
 @pytest.mark.parametrize("broken", [b"", b"ARROW1\0\0nonsense", None])
 def test_a_broken_or_older_cache_is_made_again(run, broken, monkeypatch):
     folder, read = run
-    first, path = scan(folder), folder / ".predictions.arrow"
+    first, path = scan(folder), folder / ".predictions.cache"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] if broken is None else broken)
     read.clear()
     assert same(scan(folder), first) and len(read) == 5
     assert same(scan(folder), first) and len(read) == 5
-    monkeypatch.setattr(cache, "_VERSION", b"2")
-    monkeypatch.setattr(cache, "_SCHEMA", cache._SCHEMA.with_metadata({b"version": b"2"}))
+    monkeypatch.setattr(cache, "_MAGIC", b"emofuse cache 3\n")
     assert same(scan(folder), first) and len(read) == 10
 
 

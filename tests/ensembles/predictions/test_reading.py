@@ -1,4 +1,4 @@
-"""Reading prediction files as one dataset: same contents as one by one, and every bad file told by name."""
+"""Reading many prediction files: same contents as one by one, and every bad file told by name."""
 
 import json
 
@@ -9,7 +9,7 @@ import pytest
 
 from ensembles.predictions.reading import SharedTables, read_files
 from ensembles.predictions.scan import scan
-from features.errors import EmofuseError
+from features.errors import DamagedFile, EmofuseError
 from search.run.predictions import FOOTER, read_predictions
 
 ROWS = [(f"clip{n}", "g", "val", "held_out", "ab"[n % 2]) for n in range(6)]
@@ -28,12 +28,13 @@ def files(write_trial):
     ]
 
 
-def rewrite(path, change=None, **how):
-    """Write the file again, with a change to its footer."""
+def rewrite(path, change=None, rows=None, lacking=(), rows_changed=lambda table: table, **how):
+    """Write the file again as an older program did, without a seal, with a change to its footer."""
     table = pq.read_table(path, partitioning=None)
-    footer = json.loads(table.schema.metadata[FOOTER])
+    footer = json.loads(pq.read_schema(path).metadata[FOOTER]) | {"schema_version": 1}
     if change is not None:
         change(footer)
+    table = rows_changed(table.drop_columns(lacking).slice(0, rows))
     pq.write_table(table.replace_schema_metadata({FOOTER: json.dumps(footer)}), path, **how)
 
 
@@ -44,7 +45,8 @@ def test_contents_are_those_of_the_files_one_by_one(files):
     for path in files:
         content, plain = contents[path.name], read_predictions(path)
         order = np.argsort(plain.footer.classes)
-        assert (plain.probabilities[:, order] == content.P).all() and (content.valid == plain.valid).all()
+        P, valid = content.scores()
+        assert (plain.probabilities[:, order] == P).all() and (valid == plain.valid).all()
         assert content.rows["clip_id"].to_pylist() == list(plain.clip_id)
         assert json.loads(content.footer)["trial_key"] == plain.footer.trial_key == path.stem
     rows = [contents[path.name].rows for path in files]
@@ -52,10 +54,10 @@ def test_contents_are_those_of_the_files_one_by_one(files):
 
 
 def test_a_file_without_rows_and_no_files(files, tmp_path):
-    table = pq.read_table(files[1], partitioning=None)
-    pq.write_table(table.slice(0, 0), files[1])
+    rewrite(files[1], rows=0)
     content = read_files({path.name: path for path in files}, SharedTables([]))[files[1].name]
-    assert content.P.shape == (0, 2) and content.rows.num_rows == len(content.valid) == 0
+    P, valid = content.scores()
+    assert P.shape == (0, 2) and content.rows.num_rows == len(valid) == 0 and content.accuracy is None
     assert read_files({}, SharedTables([])) == {}
 
 
@@ -69,19 +71,14 @@ def _rot(path):
     path.write_bytes(bytes(data))
 
 
-def _lack(path):
-    table = pq.read_table(path, partitioning=None)
-    pq.write_table(table.drop_columns(["valid", "p_b"]), path)
-
-
 @pytest.mark.parametrize("at", [0, 1, 3])
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
         (_cut, "can't be read as Parquet"),
-        (_rot, "can't be read as Parquet"),
-        (lambda path: path.write_bytes(b""), "can't be read as Parquet"),
-        (_lack, "lacks the columns p_b, valid"),
+        (_rot, "its bytes are not those that were written"),
+        (lambda path: path.write_bytes(b""), "it is empty"),
+        (lambda path: rewrite(path, lacking=["valid", "p_b"]), "lacks the columns p_b, valid"),
         (lambda path: pq.write_table(pa.table({"a": [1]}), path), "but its footer is missing"),
         (lambda path: rewrite(path, lambda f: f.update(schema_version=0)), "prediction file of schema version 0"),
         (lambda path: rewrite(path, lambda f: f.pop("epochs")), "footer: epochs: this key is required"),
@@ -101,12 +98,13 @@ def test_a_file_that_is_being_written_is_not_looked_at(files, tmp_path):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -0.5, 0.9])
 def test_scores_that_no_trial_writes_are_refused(files, bad):
-    table = pq.read_table(files[2], partitioning=None)
-    scores = table["p_a"].to_numpy().copy()
-    scores[3] = bad
-    pq.write_table(table.set_column(table.column_names.index("p_a"), "p_a", pa.array(scores)), files[2])
-    with pytest.raises(EmofuseError, match=r"the scores of clip 'clip3' are .*expected finite, non-negative") as told:
-        read_files({path.name: path for path in files}, SharedTables([]))
-    assert str(files[2]) in str(told.value) and "train the trial or import its predictions again" in str(told.value)
-    with pytest.raises(EmofuseError, match="the scores of clip 'clip3' are"):
-        read_predictions(files[2])
+    def spoil(table):
+        scores = table["p_a"].to_numpy().copy()
+        scores[3] = bad
+        return table.set_column(table.column_names.index("p_a"), "p_a", pa.array(scores))
+
+    rewrite(files[2], rows_changed=spoil)
+    for read in (read_predictions, lambda path: read_files({"x": path}, SharedTables([]))):
+        with pytest.raises(DamagedFile, match=r"scores of clip 'clip3' are .*expected finite, non-negative") as told:
+            read(files[2])
+        assert str(files[2]) in str(told.value) and "which trains the trial anew" in str(told.value)
