@@ -7,11 +7,34 @@ A block of draws is screened in three steps. The ball that holds its weights dec
 whose outcome they can't change. Each other clip is tried against one class, the one most likely to beat the true one:
 that bounds the count of right clips from above, nearly always below the best count so far. The few draws that may still
 be better are collected and tried against all classes.
+
+How the weights lie in memory, the draws of a chunk side by side:
+
+    weights, flat:   chunk 0 .................................... | chunk 1 ...
+                     class 0 ................ | class 1 ......... |
+                     member 0 | member 1 | .. | member 0 | ...    |
+                     [LANES draws] [LANES]      [LANES]
+
+    the weight of draw i of a chunk for class c and member m:
+    weights[start + ((chunk * C + c) * M + m) * LANES + i]
+
+    rows, flat:      clip 0: class 0: the scores of members 0 .. M-1, class 1: ... | clip 1: ...
+    the score that member m gives clip n for class c: rows[(n * C + c) * M + m]
+
+Letters: C classes, M members, n clips, K patterns of missing members; `own` is a clip's true class, `rival` another.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ensembles.fusion.compiled import compiled
+
+Floats = NDArray[np.float32]
+Counts = NDArray[np.int32]
+Ints = NDArray[np.int64]
+Shape = tuple[int, int]  # C, M
+# The fields of `screen.Clips` in their order; a compiled function takes tuples.
+Clips = tuple[Floats, Floats, Floats, Floats, Ints, NDArray[np.bool_], np.float32]
 
 LANES = 128  # draws scored together: their weights and scores stay in the first cache
 CHUNKS = 8  # chunks that share one look at which clips the weights can change at all
@@ -22,7 +45,7 @@ _L1, _L2, _L3 = np.uint64(LANES), np.uint64(2 * LANES), np.uint64(3 * LANES)
 
 
 @compiled
-def aligned(size):
+def aligned(size: int) -> Floats:
     """Uninitialised float32 numbers that begin on a cache line: 16 of them are then read at once."""
     numbers = np.empty(size + 16, np.float32)
     skip = -(numbers.ctypes.data // 4) % 16
@@ -30,18 +53,18 @@ def aligned(size):
 
 
 @compiled
-def screen(weights, clips, gains, best, threshold, scores):
-    """Write for each draw what the clips that it may get right are worth, -1 where it can't beat the best.
+def screen(weights: Floats, clips: Clips, gains: Ints, best: Ints, threshold: int, scores: Ints) -> None:
+    """Write each draw's score, the summed gains of the clips that it may get right; -1 where it can't beat the best.
 
     `weights` (chunks, C, M, LANES), a multiple of CHUNKS chunks; `clips` as `screen.pack` makes them; `gains` (C,) is
-    the worth of a right clip of each class, `best` (C,) the counts of the best weights so far; only draws that are
-    worth more than `threshold` can beat these.
+    what a right clip of each class adds to a score, `best` (C,) the counts of the best weights so far; only draws that
+    score more than `threshold` can beat these. `scores` (chunks * LANES,).
     """
     chunks, C, M, _ = weights.shape
     size = C * M * LANES
-    flat, shared = weights.ravel(), aligned(CHUNKS * size)
+    flat, shared = weights.ravel(), aligned(CHUNKS * size)  # (chunks * C * M * LANES,), (CHUNKS * C * M * LANES,)
     counts = np.empty((CHUNKS, C, LANES), np.int32)
-    left, n_left = np.empty(chunks * LANES, np.int64), 0
+    left, n_left = np.empty(chunks * LANES, np.int64), 0  # the numbers of the draws that may still be better
     for start in range(0, chunks, CHUNKS):
         _count_maybe_right(flat, start * size, CHUNKS, (C, M), clips, False, shared, counts)
         for chunk in range(CHUNKS):
@@ -57,7 +80,10 @@ def screen(weights, clips, gains, best, threshold, scores):
 
 
 @compiled
-def _screen_in_full(weights, draws, shape, clips, gains, best, threshold, shared, counts, scores):
+def _screen_in_full(
+    weights: Floats, draws: Ints, shape: Shape, clips: Clips, gains: Ints, best: Ints, threshold: int, shared: Floats,
+    counts: Counts, scores: Ints,
+) -> None:
     """Write the scores of some draws again, each clip tried against all classes."""
     C, M = shape
     size = C * M * LANES
@@ -78,8 +104,8 @@ def _screen_in_full(weights, draws, shape, clips, gains, best, threshold, shared
 
 
 @compiled
-def _scores(counts, gains, best, threshold, scores):
-    """The worth of each lane's counts (C, LANES); -1 up to the threshold, or where the counts are those of the best."""
+def _scores(counts: Counts, gains: Ints, best: Ints, threshold: int, scores: Ints) -> None:
+    """The score (LANES,) of each lane's counts (C, LANES); -1 up to the threshold, or where it equals the best."""
     same = np.ones(LANES, np.int32)
     scores[:] = 0
     for c in range(len(gains)):
@@ -92,7 +118,9 @@ def _scores(counts, gains, best, threshold, scores):
 
 
 @compiled
-def _count_maybe_right(weights, start, chunks, shape, clips, in_full, shared, counts):
+def _count_maybe_right(
+    weights: Floats, start: int, chunks: int, shape: Shape, clips: Clips, in_full: bool, shared: Floats, counts: Counts
+) -> None:
     """Write counts (chunks, C, LANES): clips of each class that each draw may get right.
 
     `weights` is flat, by chunk, class, member and lane; the draws begin at `start`. A clip is tried against all classes
@@ -101,9 +129,9 @@ def _count_maybe_right(weights, start, chunks, shape, clips, in_full, shared, co
     rows, columns, middles, spreads, edges, patterns, margin = clips
     C, M = shape
     centre, radii = np.empty((C, M), np.float32), np.empty(C, np.float32)
-    certain, opened = np.empty(C, np.int32), np.empty(C + 1, np.int64)
+    certain, opened = np.empty(C, np.int32), np.empty(C + 1, np.int64)  # open clips of class c: opened[c]:opened[c + 1]
     open_clips, rivals = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
-    flat_rows, scratch, counts[:] = rows.ravel(), aligned(2 * LANES), 0
+    flat_rows, scratch, counts[:] = rows.ravel(), aligned(2 * LANES), 0  # (n * C * M,), (2 * LANES,)
     for k in range(len(patterns)):
         if edges[k, 0] == edges[k, C]:
             continue
@@ -129,7 +157,10 @@ def _count_maybe_right(weights, start, chunks, shape, clips, in_full, shared, co
 
 
 @compiled
-def _share(weights, start, chunks, shape, present, equal, shared):
+def _share(
+    weights: Floats, start: int, chunks: int, shape: Shape, present: NDArray[np.bool_], equal: np.float32,
+    shared: Floats,
+) -> None:
     """Write to `shared` the chunks' weights with those of absent members given to the present ones.
 
     In proportion to their weights, equally (`equal` each) where these are all 0.
@@ -152,7 +183,7 @@ def _share(weights, start, chunks, shape, present, equal, shared):
 
 
 @compiled(contract=True)
-def _surround(weights, start, chunks, centre, radii):
+def _surround(weights: Floats, start: int, chunks: int, centre: Floats, radii: Floats) -> None:
     """A ball for each class that holds its weights in all draws: `centre` (C, M) and `radii` (C,).
 
     The centre is the mean of the first chunk: it only has to be near the draws.
@@ -175,7 +206,9 @@ def _surround(weights, start, chunks, centre, radii):
 
 
 @compiled(contract=True)
-def _leads(scores, centre, radii, edges):
+def _leads(
+    scores: tuple[Floats, Floats, Floats], centre: Floats, radii: Floats, edges: Ints
+) -> tuple[Floats, Floats, Counts]:
     """How the true class of each clip of a pattern leads the others, for all weights of the ball.
 
     `edges` (C + 1,) bound the clips of each true class. Returns, per clip, the least and the most of the smallest lead
@@ -186,7 +219,8 @@ def _leads(scores, centre, radii, edges):
     columns, middles, spreads = scores
     C, M, _ = columns.shape
     start, stop, n = edges[0], edges[C], edges[C] - edges[0]
-    own, reach, other = np.empty(n, np.float32), np.empty(n, np.float32), np.empty((C, n), np.float32)
+    own, reach = np.empty(n, np.float32), np.empty(n, np.float32)  # the true class's score at the centre, its change
+    other = np.empty((C, n), np.float32)  # the score of every class at the centre
     for c in range(C):
         row = other[c]
         row[:] = middles[c, start:stop]
@@ -194,9 +228,9 @@ def _leads(scores, centre, radii, edges):
             weight, distances = centre[c, m], columns[c, m, start:stop]
             for i in range(n):
                 row[i] += weight * distances[i]
-        a, b = edges[c] - start, edges[c + 1] - start
-        own[a:b], reach[a:b] = row[a:b], radii[c] * spreads[c, edges[c] : edges[c + 1]]
-        row[a:b] = -_FAR  # a clip's own class is no rival
+        first, last = edges[c] - start, edges[c + 1] - start
+        own[first:last], reach[first:last] = row[first:last], radii[c] * spreads[c, edges[c] : edges[c + 1]]
+        row[first:last] = -_FAR  # a clip's own class is no rival
     least, most, ratio, change = np.full(n, _FAR), np.full(n, _FAR), np.full(n, _FAR), np.empty(n, np.float32)
     likely = np.zeros(n, np.int32)
     # Three loops, as the compiler works on many clips at once only where few arrays might overlap.
@@ -214,7 +248,10 @@ def _leads(scores, centre, radii, edges):
 
 
 @compiled
-def _decide(leads, edges, margin, certain, opened, open_clips, rivals):
+def _decide(
+    leads: tuple[Floats, Floats, Counts], edges: Ints, margin: np.float32, certain: Counts, opened: Ints,
+    open_clips: Ints, rivals: Ints,
+) -> None:
     """Count the clips of each class that all draws get right (`certain`), and list those that neither all nor none do.
 
     The latter go to `open_clips`, class c from opened[c] to opened[c + 1], and to `rivals` what they are tried against.
@@ -234,66 +271,78 @@ def _decide(leads, edges, margin, certain, opened, open_clips, rivals):
 
 
 @compiled(contract=True)
-def _add_right(weights, start, shape, clips, margin, leads, counts):
+def _add_right(
+    weights: Floats, start: int, shape: Shape, clips: tuple[Floats, Ints, Ints, int], margin: np.float32, leads: Floats,
+    counts: Counts,
+) -> None:
     """Add to counts (LANES,) how many clips' true class each draw of a chunk may score above the clip's rival."""
     rows, numbers, rivals, label = clips
     C, M = shape
-    last = np.uint64((M - 1) * LANES)
-    v = np.uint64(start + label * M * LANES) + last
+    last = np.uint64((M - 1) * LANES)  # the last member's weights, from the first one's
+    own_at = np.uint64(start + label * M * LANES) + last
     for k in range(len(numbers)):
-        _lead(weights, start, shape, rows, numbers[k], label, rivals[k], leads)
-        p, q = rows[(numbers[k] * C + label) * M + M - 1], rows[(numbers[k] * C + rivals[k]) * M + M - 1]
-        w = np.uint64(start + rivals[k] * M * LANES) + last
+        clip, rival = numbers[k], rivals[k]
+        _lead(weights, start, shape, rows, clip, label, rival, leads)
+        own, its = rows[(clip * C + label) * M + M - 1], rows[(clip * C + rival) * M + M - 1]
+        rival_at = np.uint64(start + rival * M * LANES) + last
         for i in range(_L1):
-            counts[i] += np.int32(leads[i] + (weights[v + i] * p - weights[w + i] * q) >= -margin)
+            counts[i] += np.int32(leads[i] + (weights[own_at + i] * own - weights[rival_at + i] * its) >= -margin)
 
 
 @compiled(contract=True)
-def _add_right_of_all(weights, start, shape, clips, margin, scratch, counts):
+def _add_right_of_all(
+    weights: Floats, start: int, shape: Shape, clips: tuple[Floats, Ints, Ints, int], margin: np.float32,
+    scratch: Floats, counts: Counts,
+) -> None:
     """`_add_right` against all other classes."""
     rows, numbers, _, label = clips
     C, M = shape
     leads, least = scratch[:LANES], scratch[LANES:]
     last = np.uint64((M - 1) * LANES)
-    v = np.uint64(start + label * M * LANES) + last
+    own_at = np.uint64(start + label * M * LANES) + last
     for clip in numbers:
         least[:] = _FAR
-        for c in range(C):
-            if c != label:
-                _lead(weights, start, shape, rows, clip, label, c, leads)
-                p, q = rows[(clip * C + label) * M + M - 1], rows[(clip * C + c) * M + M - 1]
-                w = np.uint64(start + c * M * LANES) + last
+        for rival in range(C):
+            if rival != label:
+                _lead(weights, start, shape, rows, clip, label, rival, leads)
+                own, its = rows[(clip * C + label) * M + M - 1], rows[(clip * C + rival) * M + M - 1]
+                rival_at = np.uint64(start + rival * M * LANES) + last
                 for i in range(_L1):
-                    least[i] = min(least[i], leads[i] + (weights[v + i] * p - weights[w + i] * q))
+                    least[i] = min(least[i], leads[i] + (weights[own_at + i] * own - weights[rival_at + i] * its))
         for i in range(LANES):
             counts[i] += np.int32(least[i] >= -margin)
 
 
 @compiled(contract=True)
-def _lead(weights, start, shape, rows, clip, label, rival, leads):
+def _lead(
+    weights: Floats, start: int, shape: Shape, rows: Floats, clip: int, label: int, rival: int, leads: Floats
+) -> None:
     """Write to leads (LANES,) the score of a clip's true class less a rival's, of all members but the last.
 
     Four members at a time, then one by one. Unsigned, as an index that might be negative is not for many lanes at once.
     """
     C, M = shape
-    p, q = np.uint64((clip * C + label) * M), np.uint64((clip * C + rival) * M)
-    v, w = np.uint64(start + label * M * LANES), np.uint64(start + rival * M * LANES)
+    own_row, rival_row = np.uint64((clip * C + label) * M), np.uint64((clip * C + rival) * M)
+    own_at, rival_at = np.uint64(start + label * M * LANES), np.uint64(start + rival * M * LANES)
     fours, members = np.uint64((M - 1) - (M - 1) % 4), np.uint64(M - 1)
     if M < 5:
         leads[:LANES] = _ZERO
     for m in range(np.uint64(0), fours, _U4):
-        p0, p1, p2, p3 = rows[p + m], rows[p + m + _U1], rows[p + m + _U2], rows[p + m + _U3]
-        q0, q1, q2, q3 = rows[q + m], rows[q + m + _U1], rows[q + m + _U2], rows[q + m + _U3]
+        at = own_row + m
+        own0, own1, own2, own3 = rows[at], rows[at + _U1], rows[at + _U2], rows[at + _U3]
+        at = rival_row + m
+        its0, its1, its2, its3 = rows[at], rows[at + _U1], rows[at + _U2], rows[at + _U3]
         for i in range(_L1):
-            own, its = weights[v + i] * p0 + weights[v + _L1 + i] * p1, weights[w + i] * q0 + weights[w + _L1 + i] * q1
-            own += weights[v + _L2 + i] * p2 + weights[v + _L3 + i] * p3
-            its += weights[w + _L2 + i] * q2 + weights[w + _L3 + i] * q3
+            v, w = own_at + i, rival_at + i
+            own, its = weights[v] * own0 + weights[v + _L1] * own1, weights[w] * its0 + weights[w + _L1] * its1
+            own += weights[v + _L2] * own2 + weights[v + _L3] * own3
+            its += weights[w + _L2] * its2 + weights[w + _L3] * its3
             leads[i] = own - its if m == 0 else leads[i] + (own - its)
-        v += _U4 * _L1
-        w += _U4 * _L1
+        own_at += _U4 * _L1
+        rival_at += _U4 * _L1
     for m in range(fours, members):
-        p0, q0 = rows[p + m], rows[q + m]
+        own0, its0 = rows[own_row + m], rows[rival_row + m]
         for i in range(_L1):
-            leads[i] += weights[v + i] * p0 - weights[w + i] * q0
-        v += _L1
-        w += _L1
+            leads[i] += weights[own_at + i] * own0 - weights[rival_at + i] * its0
+        own_at += _L1
+        rival_at += _L1
