@@ -105,7 +105,7 @@ def _screen_in_full(
 
 @compiled
 def _scores(counts: Counts, gains: Ints, best: Ints, threshold: int, scores: Ints) -> None:
-    """The score (LANES,) of each lane's counts (C, LANES); -1 up to the threshold, or where it equals the best."""
+    """The score (LANES,) of each lane's counts (C, LANES); -1 up to the threshold, and for the best's own counts."""
     same = np.ones(LANES, np.int32)
     scores[:] = 0
     for c in range(len(gains)):
