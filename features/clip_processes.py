@@ -46,9 +46,11 @@ def run_all(work: Callable[[Task], Any], tasks: Sequence[Task], workers: int) ->
                 yield task, ProcessDied()
 
 
-def _until_death(work: Callable, waiting: deque, workers: int) -> Generator[tuple[Any, Any], None, list]:
+def _until_death(
+    work: Callable[[Any], Any], waiting: deque[Any], workers: int
+) -> Generator[tuple[Any, Any], None, list[Any]]:
     """Take tasks from `waiting` until none is left or a process died; return the tasks that were under way then."""
-    under_way: dict[Future, Any] = {}
+    under_way: dict[Future[Any], Any] = {}
     # One task more than there are workers keeps them busy; a single worker must have one only, to know the culprit.
     window = workers + 1 if workers > 1 else 1
     with _pool(workers) as pool:

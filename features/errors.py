@@ -39,5 +39,5 @@ class ClipFailure(EmofuseError):
         self.status = status
         self.reason = reason
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[type["ClipFailure"], tuple[str, str]]:
         return type(self), (self.status, self.reason)

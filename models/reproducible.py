@@ -1,7 +1,7 @@
 """The same numbers every time: seeds for what draws, deterministic kernels for what computes."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -17,6 +17,6 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def exact_kernels():
+def exact_kernels() -> AbstractContextManager[None]:
     """cuDNN without its choice by timing and without TF32: the same numbers every time, and a CPU's within rounding."""
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)

@@ -13,6 +13,7 @@ from features.errors import ClipFailure, EmofuseError, WrongUse
 from features.sets import Media, get_set, parse_spec
 
 if TYPE_CHECKING:
+    from models.examples import Examples
     from models.family import Backbone
 
 
@@ -79,7 +80,7 @@ class _ClipArrays:
         self._predictor, self._media = predictor, media
         self._known: dict[str, np.ndarray | ClipFailure] = {}
 
-    def examples(self, member: BundleMember, classes: tuple[str, ...]):
+    def examples(self, member: BundleMember, classes: tuple[str, ...]) -> "Examples":
         """What the member's model reads of this clip; ClipFailure where an input can't be had."""
         from models.examples import Examples
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -51,7 +52,7 @@ def compare(
         _compare_two(run, first, second, test, as_json)
 
 
-def _compare_two(run, first: str, second: str, test: bool, as_json: bool) -> None:
+def _compare_two(run: Path, first: str, second: str, test: bool, as_json: bool) -> None:
     from ensembles.fitting.compare import compare_ensembles
     from ensembles.fitting.ensemble import open_ensemble
     from ensembles.fitting.tables import console, signed
@@ -72,7 +73,9 @@ def _compare_two(run, first: str, second: str, test: bool, as_json: bool) -> Non
     )
 
 
-def _compare_methods(run, methods, partition, split, seed: int, test: bool, as_json: bool) -> None:
+def _compare_methods(
+    run: Path, methods: list[str], partition: list[str] | None, split: str | None, seed: int, test: bool, as_json: bool
+) -> None:
     from ensembles.fitting.compare import compare_methods
     from ensembles.fitting.ensemble import ensemble_json
     from ensembles.fitting.tables import console, ensembles_table, signed

@@ -13,6 +13,7 @@ from features.errors import WrongUse
 from features.progress import say
 
 if TYPE_CHECKING:
+    from ensembles.continuous.evaluate import ContinuousResult
     from ensembles.continuous.recordings import Recordings
     from ensembles.continuous.run import ContinuousRun
 
@@ -106,7 +107,7 @@ def members_table(found: "ContinuousRun", top: int, test: bool) -> Table:
     return table
 
 
-def _scores_table(result) -> Table:
+def _scores_table(result: "ContinuousResult") -> Table:
     title = (
         f"CCC on {result.n_recordings} recordings ({result.n_samples} samples, {result.n_groups} groups); "
         f"nested: {result.folds} folds, 95 % intervals over groups"
@@ -127,7 +128,7 @@ def _scores_table(result) -> Table:
     return table
 
 
-def _weights_table(result, recalibrate: bool) -> Table:
+def _weights_table(result: "ContinuousResult", recalibrate: bool) -> Table:
     table = Table(title="Weights", title_justify="left")
     table.add_column("system", overflow="fold")
     for one in result.dimensions:

@@ -4,13 +4,16 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from features.progress import progress
+
+if TYPE_CHECKING:
+    from ensembles.bundle.predict import ClipPrediction
 
 _WIDE = 200  # columns of a table that goes to a file or a pipe
 
@@ -48,7 +51,7 @@ def predict(
         raise typer.Exit(1)
 
 
-def _print_table(results: list) -> None:
+def _print_table(results: "list[ClipPrediction]") -> None:
     table = Table(box=None, header_style="dim", pad_edge=False)
     for heading in ("clip", "label", "probability", "runners-up", "remark"):
         table.add_column(heading, justify="right" if heading == "probability" else "left", overflow="fold")

@@ -1,6 +1,6 @@
 """Recordings of different length as one set: labels and the members' predictions, one recording after the other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +70,6 @@ def gather(
     )
 
 
-def _some(names) -> str:
+def _some(names: Iterable[str]) -> str:
     shown = sorted(names)
     return (", ".join(shown[:3]) + (f" and {len(shown) - 3} more" if len(shown) > 3 else "")) or "none"

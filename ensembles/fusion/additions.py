@@ -4,6 +4,7 @@ Clips are sorted by true class and lie next to each other (lanes), so that every
 sums are float64 and are compared as `argmax` does: of equal classes the first wins.
 """
 
+from collections.abc import Callable
 from concurrent.futures import Executor
 
 import numpy as np
@@ -74,13 +75,15 @@ class Additions:
         pairs = enumerate(zip(self._edges[:-1], self._edges[1:], strict=True))
         return np.concatenate([values[:, c, start:stop] for c, (start, stop) in pairs], axis=1)
 
-    def _on_members(self, work, *arrays) -> None:
+    def _on_members(self, work: Callable[..., None], *arrays: np.ndarray | np.float32) -> None:
         edges = np.linspace(0, len(self._P), _PARTS + 1).astype(int)
         list(self._pool.map(lambda start, stop: work(start, stop, *arrays), edges[:-1], edges[1:]))
 
 
 @compiled
-def _sort(start, stop, P, valid, order, filler, out):
+def _sort(
+    start: int, stop: int, P: np.ndarray, valid: np.ndarray, order: np.ndarray, filler: np.float32, out: np.ndarray
+) -> None:
     """Write members start to stop of P (M, N, C) to out (M, C, N), the clips in the given order."""
     C, N = out.shape[1:]
     for m in range(start, stop):
@@ -91,7 +94,9 @@ def _sort(start, stop, P, valid, order, filler, out):
 
 
 @compiled
-def _right_counts(start, stop, P, sums, edges, right):
+def _right_counts(
+    start: int, stop: int, P: np.ndarray, sums: np.ndarray, edges: np.ndarray, right: np.ndarray
+) -> None:
     """Write right (M, C): clips of each true class that the sums (C, N) with each of the members get right."""
     C, N = sums.shape
     own, lost = np.empty(_CLIPS), np.empty(_CLIPS, np.int64)
@@ -117,13 +122,13 @@ def _right_counts(start, stop, P, sums, edges, right):
 
 
 @compiled
-def _add(scores, summed, own):
+def _add(scores: np.ndarray, summed: np.ndarray, own: np.ndarray) -> None:
     for i in range(len(own)):
         own[i] = summed[i] + scores[i]
 
 
 @compiled
-def _note_lost(scores, summed, own, lost, ties):
+def _note_lost(scores: np.ndarray, summed: np.ndarray, own: np.ndarray, lost: np.ndarray, ties: bool) -> None:
     """Set lost (n,) to 1 where another class has more than the true one, or as much if the tie is lost."""
     if ties:
         for i in range(len(own)):

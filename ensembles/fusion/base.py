@@ -12,7 +12,8 @@ from typing import Literal, Self, get_args
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from ensembles.fusion.pooling import LogPool, Missing, combine
+from ensembles.fusion.pooling import LogPool, combine
+from ensembles.fusion.pooling import Missing as Missing
 from ensembles.fusion.pooling import equal_share as equal_share
 from ensembles.fusion.pooling import fuse as fuse
 from features.errors import EmofuseError

@@ -6,8 +6,10 @@ from typing import Any
 
 from numba import njit
 
+Compiled = Callable[..., Any]
 
-def compiled(function: Callable | None = None, *, contract: bool = False) -> Callable:
+
+def compiled(function: Compiled | None = None, *, contract: bool = False) -> Any:
     """Compile at the first call, without Python's lock; the machine code is kept on disk for the next process.
 
     Divisions by 0 give infinities: a check of each would keep the compiler from doing many at once. `contract` allows a
@@ -15,7 +17,7 @@ def compiled(function: Callable | None = None, *, contract: bool = False) -> Cal
     """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"} if contract else False}
 
-    def compile_(function: Callable) -> Callable:
+    def compile_(function: Compiled) -> Any:
         try:
             return njit(cache=True, **options)(function)
         except RuntimeError:  # neither the package nor the user's cache folder can be written

@@ -8,9 +8,13 @@ procedure. Only IEEE additions, multiplications and square roots are used, so a 
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ensembles.fusion.base import member_sum, rescale
 from ensembles.fusion.compiled import compiled
+
+Floats = NDArray[np.float32]
+Words = NDArray[np.uint32]
 
 Kind = Literal["uniform", "gaussian", "symmetric"]
 KINDS: dict[Kind, int] = {"uniform": 0, "gaussian": 1, "symmetric": 2}
@@ -83,7 +87,10 @@ class Noise:
 
 
 @compiled
-def _fill(kind, key_0, key_1, round_, attempt, first, first_quad, out, bits):
+def _fill(
+    kind: int, key_0: np.uint64, key_1: np.uint64, round_: int, attempt: int, first: int, first_quad: int, out: Floats,
+    bits: Words,
+) -> None:
     """Fill `out` (4 Q, W) with numbers first_quad * 4 ... of W draws; `bits` (4, W) uint32 is scratch.
 
     The numbers of a draw are ordered by class, then by member.
@@ -100,13 +107,17 @@ def _fill(kind, key_0, key_1, round_, attempt, first, first_quad, out, bits):
 
 
 @compiled
-def _mix(c0, c1, c2, c3, key_0, key_1):
+def _mix(
+    c0: np.uint64, c1: np.uint64, c2: np.uint64, c3: np.uint64, key_0: np.uint64, key_1: np.uint64
+) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64]:
     a, b = _MULTIPLY_0 * c0, _MULTIPLY_1 * c2
     return (b >> _SHIFT) ^ c1 ^ key_0, b & _LOW, (a >> _SHIFT) ^ c3 ^ key_1, a & _LOW
 
 
 @compiled
-def _philox(first, quad, round_, attempt, key_0, key_1, bits):
+def _philox(
+    first: int, quad: int, round_: int, attempt: int, key_0: np.uint64, key_1: np.uint64, bits: Words
+) -> None:
     """Four words for each of W draws, from the counter (draw, quad, round, attempt)."""
     keys_0, keys_1 = np.empty(10, np.uint64), np.empty(10, np.uint64)
     for r in range(10):
@@ -134,14 +145,14 @@ def _philox(first, quad, round_, attempt, key_0, key_1, bits):
 
 
 @compiled
-def _uniform(bits, out, symmetric):
+def _uniform(bits: Words, out: Floats, symmetric: bool) -> None:
     for i in range(len(out)):
         u = np.float32(bits[i] >> np.uint32(8)) * _UNIT_24
         out[i] = _TWO * u - _ONE if symmetric else u
 
 
 @compiled
-def _gaussian(bits_0, bits_1, out_0, out_1):
+def _gaussian(bits_0: Words, bits_1: Words, out_0: Floats, out_1: Floats) -> None:
     """Box and Muller: a radius from one word, an angle from the other, two normal numbers."""
     for i in range(len(out_0)):
         x = np.float32(bits_0[i]) + _HALF  # never 0; the largest radius is 6.8
@@ -160,7 +171,10 @@ def _gaussian(bits_0, bits_1, out_0, out_1):
 
 
 @compiled
-def _propose(kind, key_0, key_1, round_, first, centre, sigma, weights):
+def _propose(
+    kind: int, key_0: np.uint64, key_1: np.uint64, round_: int, first: int, centre: np.ndarray, sigma: float,
+    weights: Floats,
+) -> None:
     """`Noise.propose`, with the centre as (C, M). A weight is cut to 0 exactly where `weights_of` cuts it."""
     chunks, C, M, lanes = weights.shape
     numbers = np.empty((4 * ((C * M + 3) // 4), lanes), np.float32)
@@ -191,7 +205,10 @@ def _propose(kind, key_0, key_1, round_, first, centre, sigma, weights):
 
 
 @compiled
-def _draw_again(kind, key_0, key_1, round_, draw, c, centre, sigma, wide, lane):
+def _draw_again(
+    kind: int, key_0: np.uint64, key_1: np.uint64, round_: int, draw: int, c: int, centre: np.ndarray, sigma: float,
+    wide: np.ndarray, lane: int,
+) -> float:
     """Draw one class of one draw until a weight is above 0; returns the sum of its weights."""
     M = len(wide)
     first_quad, last_quad = c * M // 4, (c * M + M - 1) // 4

@@ -59,7 +59,7 @@ def _unlabelled_test(table: ClipTable) -> ClipTable:
     return replace(table, clips=tuple(clips))
 
 
-def _compiled(group: str) -> re.Pattern | None:
+def _compiled(group: str) -> re.Pattern[str] | None:
     try:
         pattern = re.compile(group) if group else None
     except re.error as error:
@@ -69,7 +69,7 @@ def _compiled(group: str) -> re.Pattern | None:
     return pattern
 
 
-def _group(pattern: re.Pattern, path: Path) -> str:
+def _group(pattern: re.Pattern[str], path: Path) -> str:
     match = pattern.search(path.stem)
     if not match or not match[1]:
         raise EmofuseError(f"{path}: its name does not match the group pattern {pattern.pattern!r}.")

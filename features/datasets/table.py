@@ -1,6 +1,7 @@
 """A user's own list of clips, as CSV or Parquet with the columns of clips.parquet."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -36,7 +37,7 @@ def read(root: Path, *, media_root: str, no_media: bool, annotations: str) -> Cl
         raise EmofuseError(
             f"{root}: expected the columns {', '.join(required)}, but there is no {', '.join(absent)}{hint}."
         )
-    columns: dict[str, list] = {}
+    columns: dict[str, list[Any]] = {}
     for field in SCHEMA:
         if field.name in table.column_names:
             columns[field.name] = _cast(root, table, field)
@@ -88,7 +89,7 @@ def _load(path: Path) -> pa.Table:
     raise WrongUse(f"{path}: expected a file that ends in .csv, .tsv or .parquet.")
 
 
-def _cast(path: Path, table: pa.Table, field: pa.Field) -> list:
+def _cast(path: Path, table: pa.Table, field: pa.Field) -> list[Any]:
     try:
         return table[field.name].cast(field.type).to_pylist()
     except pa.ArrowException as error:

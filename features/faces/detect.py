@@ -9,7 +9,7 @@ import math
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -116,7 +116,7 @@ def cascade(name: str) -> cv2.CascadeClassifier:
 
 
 @lru_cache
-def _cnn_net():
+def _cnn_net() -> Any:
     import dlib
     from face_recognition_models import cnn_face_detector_model_location
 
