@@ -29,6 +29,11 @@ class PeepholeLSTM(nn.Module):
             nn.init.uniform_(parameter, -(hidden**-0.5), hidden**-0.5)
 
     def forward(self, x: Tensor) -> Tensor:
+        # In full precision: rounding errors of a long recurrence add up, and casts would be most of a step's work.
+        with torch.autocast(x.device.type, enabled=False):
+            return self._states(x.to(self.bias.dtype))
+
+    def _states(self, x: Tensor) -> Tensor:
         # One product for the inputs of all steps: the loop does only what needs the step before.
         steps = F.linear(x.transpose(0, 1), self.weight_x, self.bias)  # (T, B, 4H)
         weight_h = self.weight_h.t()

@@ -13,8 +13,9 @@ class ReLURNN(nn.RNN):
 
         h_t = relu(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)
 
-    On a GPU it is torch's. On a CPU torch's records every step for the backward pass, which then adds to the gradient
-    of W_hh once per step; here one product after the loop gives it.
+    In full precision, as a rectified state is unbounded. On a GPU it is torch's. On a CPU torch's records every step
+    for the backward pass, which then adds to the gradient of W_hh once per step; here one product after the loop gives
+    it.
     """
 
     weight_ih_l0: Tensor
@@ -26,10 +27,12 @@ class ReLURNN(nn.RNN):
         super().__init__(features, hidden, nonlinearity="relu", batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
-        if x.is_cuda:
-            return super().forward(x)[0]
-        inputs = F.linear(x, self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0)  # (B, T, H)
-        return _Steps.apply(inputs.transpose(0, 1).contiguous(), self.weight_hh_l0.to(inputs.dtype)).transpose(0, 1)
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.to(self.weight_ih_l0.dtype)
+            if x.is_cuda:
+                return super().forward(x)[0]
+            inputs = F.linear(x, self.weight_ih_l0, self.bias_ih_l0 + self.bias_hh_l0)  # (B, T, H)
+            return _Steps.apply(inputs.transpose(0, 1).contiguous(), self.weight_hh_l0).transpose(0, 1)
 
 
 class _Steps(torch.autograd.Function):

@@ -14,7 +14,7 @@ from models.family import Context, Family, FitResult, Report
 from models.training import loop as training
 from models.training.batches import Packed, Window
 from models.training.loop import Settings
-from models.training.network import ClipNetwork, valid_steps
+from models.training.network import ClipNetwork, recur, valid_steps
 from models.training.pretrained import Naming, start_from
 from models.training.torch_model import TorchModel
 
@@ -51,7 +51,7 @@ class WindowLSTM(StagedNetwork):
         steps = torch.arange(self.cut_into.steps, device=length.device)
         # The CNN sees a step once; its output is what is repeated up to the window's length.
         x = rows[(length.cumsum(0) - length)[:, None] + torch.minimum(steps, length[:, None] - 1)]  # (B, W, D)
-        h, _ = self.lstm(x)  # (B, W, hidden)
+        h = recur(self.lstm, x)  # (B, W, hidden)
         return self.dropout(h[:, -1])  # (B, hidden)
 
     def forward(self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:

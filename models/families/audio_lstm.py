@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float
 from models.training.loop import Settings
-from models.training.network import ClipNetwork, last_step
+from models.training.network import ClipNetwork, last_step, recur
 from models.training.torch_model import TorchModel, load_torch
 
 
@@ -31,7 +31,7 @@ class AudioLSTM(ClipNetwork):
                 nn.init.zeros_(parameter)
 
     def encode(self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
-        h, _ = self.lstm(inputs["audio"])  # (B, T, F) -> (B, T, H)
+        h = recur(self.lstm, inputs["audio"])  # (B, T, F) -> (B, T, H)
         return self.dropout(last_step(h, lengths["audio"]))  # (B, H)
 
 

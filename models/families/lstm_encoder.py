@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float
 from models.training.loop import Settings
-from models.training.network import ClipNetwork, last_step, mean_step
+from models.training.network import ClipNetwork, last_step, mean_step, recur
 from models.training.torch_model import TorchModel, load_torch
 
 _POOL = {"last": last_step, "mean": mean_step}
@@ -31,7 +31,7 @@ class LSTMEncoder(ClipNetwork):
 
     def encode(self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
         x = self.hidden(inputs["frames"])  # (B, T, F) -> (B, T, H)
-        h, _ = self.lstm(x)  # (B, T, cells)
+        h = recur(self.lstm, x)  # (B, T, cells)
         # Section 4.1, dropout in all layers but the LSTM: on what enters it and what enters the softmax layer, never on
         # what goes from step to step.
         return self.dropout(self.pool(h, lengths["frames"]))  # (B, cells)

@@ -106,6 +106,16 @@ class Standardise(nn.Module):
         return (x - self.mean) / self.std
 
 
+def recur(layer: nn.RNNBase, x: Tensor) -> Tensor:
+    """The states (B, T, H) of torch's recurrent `layer` over `x` (B, T, F), in full precision.
+
+    Rounding errors of a long recurrence add up. On a GPU, mixed precision makes such a layer float16 whatever type was
+    asked for, whose small gradients vanish and whose unbounded states (ReLU) overflow.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        return layer(x.to(next(layer.parameters()).dtype))[0]
+
+
 def valid_steps(lengths: Tensor, steps: int) -> Tensor:
     """Which of `steps` steps lie within each clip: (B, T) bool."""
     return torch.arange(steps, device=lengths.device) < lengths[:, None]

@@ -113,3 +113,27 @@ def test_a_quarter_of_the_free_memory_is_filled(monkeypatch, tmp_path):
     assert memory.available_bytes() == 3_000_000
     (tmp_path / "meminfo").unlink()
     assert memory.available_bytes() == 3_000_000
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("most", [10**9, 0])
+def test_rows_too_large_for_a_gpu_give_the_same_numbers_from_pinned_memory_or_the_store(tmp_path, monkeypatch, most):
+    examples = stored(tmp_path, np.float32, (3,), [5, 1, 9, 4])
+    slot, clips = Input("x", "frame", 1, "mine"), torch.tensor([2, 0, 3])
+
+    def batch():
+        packed = pack(examples, (slot,), {"x": (3,)}, "cuda")
+        packed.values["x"].standardise_(torch.full((3,), 100.0, device="cuda"), torch.full((3,), 30.0, device="cuda"))
+        return packed, packed.batch(clips)
+
+    there, expected = batch()
+    assert there.values["x"].take(clips).is_cuda
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device=None: (0, 0))
+    monkeypatch.setattr(memory, "most_bytes", lambda: most)
+    here, given = batch()
+    taken = here.values["x"].take(clips)
+    assert not taken.is_cuda and taken.is_pinned() == bool(most)
+    for ours, theirs in zip(expected, given, strict=True):
+        assert theirs["x"].is_cuda
+        torch.testing.assert_close(theirs["x"], ours["x"], atol=1e-6, rtol=1e-6)

@@ -1,5 +1,6 @@
 """The training loop: stopping, refits, checkpoints, clipping, divergence."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -28,8 +29,8 @@ def clips(n=12, seed=0, noise=2.0):
     return Examples(tuple(f"c{i}" for i in range(n)), {"frames": arrays}, CLASSES, y)
 
 
-def rows(examples):
-    return pack(examples, (Input("frames", "frame", 1, "short_term"),), {"frames": (4,)}, "cpu")
+def rows(examples, device="cpu"):
+    return pack(examples, (Input("frames", "frame", 1, "short_term"),), {"frames": (4,)}, device)
 
 
 def network(dropout=0.5):
@@ -283,15 +284,40 @@ def test_mixed_precision_learns(precision, clip):
     assert next(net.parameters()).dtype == torch.float32
 
 
+GPU = os.environ.get("EMOFUSE_GPU", "cuda")
+NEEDS_GPU = pytest.mark.skipif(GPU == "cuda" and not torch.cuda.is_available(), reason="there is no CUDA device")
+
+
 @pytest.mark.gpu
+@NEEDS_GPU
+@pytest.mark.parametrize("precision, clip", [("auto", None), ("bfloat16", 1.0), ("float16", None), ("float16", 1.0)])
+@pytest.mark.parametrize("optimiser", ["sgd", "adam", "rmsprop"])
+def test_mixed_precision_learns_on_a_gpu(optimiser, precision, clip):
+    lr = 0.1 if optimiser == "sgd" else 0.01
+    settings = replace(FAST, optimiser=optimiser, lr=lr, precision=precision, clip=clip, max_epochs=30, patience=30)
+    result = train(network(0.0).to(GPU), rows(clips(noise=0.1), GPU), rows(clips(4, noise=0.1), GPU), settings)
+    assert result.metrics["accuracy"] == 1.0
+
+
+@pytest.mark.gpu
+@NEEDS_GPU
 def test_a_gpu_agrees_with_the_cpu():
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device")
     scores = {}
-    for device in ("cpu", "cuda"):
+    for device in ("cpu", GPU):
         context = Context(CLASSES, {"frames": (4,)}, 0, device)
         model = temporal_pooling.build({**temporal_pooling.FAMILY.published[0], "dropout": 0.0}, context)
         model.settings = replace(model.settings, precision="float32")
         model.fit(clips(), None, epochs=1)
         scores[device] = model.predict(clips())
-    np.testing.assert_allclose(scores["cpu"], scores["cuda"], atol=1e-4)
+    np.testing.assert_allclose(scores["cpu"], scores[GPU], atol=1e-4)
+
+
+@pytest.mark.gpu
+@NEEDS_GPU
+def test_the_gpus_random_numbers_are_untouched():
+    net = network(0.5).to(GPU)
+    torch.manual_seed(3)
+    expected = torch.rand(3, device=GPU)
+    torch.manual_seed(3)
+    train(net, rows(clips(), GPU), None, FAST, epochs=1)
+    assert torch.equal(torch.rand(3, device=GPU), expected)
