@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 
-from features.errors import EmofuseError, WrongUse
+from features.errors import EmofuseError
 from features.sealed_tables import read_table, write_table
+from features.user_tables import id_texts, read_user_table
 
 SCHEMA_VERSION = 1
 FILE_NAME = "annotations.parquet"
@@ -113,7 +112,8 @@ def read_annotations(path: Path) -> Annotations:
 
 def load_annotations(path: Path) -> Annotations:
     """Anybody's CSV or Parquet with the columns clip_id, time_s and one per dimension, rows in any order."""
-    return _of_table(_load(path), path)
+    types = {"clip_id": pa.string(), "time_s": pa.float64()}
+    return _of_table(read_user_table(path, types, "annotations as CSV or Parquet"), path)
 
 
 def _of_table(table: pa.Table, path: Path) -> Annotations:
@@ -123,27 +123,15 @@ def _of_table(table: pa.Table, path: Path) -> Annotations:
             f"{path}: expected rows with the columns clip_id, time_s and one for each dimension, but got "
             f"{table.num_rows} rows of {', '.join(table.column_names)}."
         )
-    ids = np.array(table["clip_id"].to_pylist(), dtype=object)
+    ids = id_texts(path, "clip_id", table["clip_id"])
+    if None in ids:
+        raise EmofuseError(f"{path}: {ids.count(None)} rows have no clip_id.")
     try:
         numbers = np.stack([table[name].cast(pa.float64()).to_numpy() for name in ("time_s", *dimensions)], axis=1)
     except pa.ArrowException as error:
         raise EmofuseError(f"{path}: expected numbers in every column but clip_id ({error}).") from None
-    names, codes = np.unique(ids.astype(str), return_inverse=True)
+    names, codes = np.unique(np.array(ids, str), return_inverse=True)
     order = np.lexsort([numbers[:, 0], codes])
     pieces = np.split(numbers[order], np.cumsum(np.bincount(codes))[:-1])
     series = {str(name): (piece[:, 0], piece[:, 1:]) for name, piece in zip(names, pieces, strict=True)}
     return Annotations(dimensions, series)
-
-
-def _load(path: Path) -> pa.Table:
-    if not path.is_file():
-        raise EmofuseError(f"{path}: no such file, expected annotations as CSV or Parquet.")
-    try:
-        if path.suffix.lower() == ".parquet":
-            return pq.read_table(path, partitioning=None)
-        if path.suffix.lower() == ".csv":
-            types = {"clip_id": pa.string(), "time_s": pa.float64()}
-            return pyarrow.csv.read_csv(path, convert_options=pyarrow.csv.ConvertOptions(column_types=types))
-    except (OSError, pa.ArrowException) as error:
-        raise EmofuseError(f"{path}: can't be read as {path.suffix[1:].upper()} ({error}).") from None
-    raise WrongUse(f"{path}: expected annotations in a file that ends in .csv or .parquet.")

@@ -14,7 +14,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -114,16 +114,21 @@ def _lock(file: IO[str], beat: Callable[[], None]) -> None:
 
 def _folder() -> Path | None:
     """A folder of this user's own that nobody else can write to; None where there is none."""
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    places = (Path(cache).expanduser() / "emofuse" / "intact", Path(tempfile.gettempdir()) / f"emofuse-{os.getuid()}")
-    return next((place for place in places if _is_ours(place)), None)
+    return next((place for place in _places() if _is_ours(place)), None)
+
+
+def _places() -> Iterator[Path]:
+    cache = os.environ.get("XDG_CACHE_HOME")
+    with suppress(RuntimeError):  # a user without a home
+        yield (Path(cache) if cache else Path.home() / ".cache") / "emofuse" / "intact"
+    yield Path(tempfile.gettempdir()) / f"emofuse-intact-{os.getuid()}"
 
 
 def _is_ours(folder: Path) -> bool:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()
-    except (OSError, RuntimeError):
+    except OSError:
         return False
     ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
     return ours and os.access(folder, os.W_OK)

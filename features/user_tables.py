@@ -92,17 +92,18 @@ def label_texts(path: Path, name: str, column: pa.ChunkedArray) -> list[str | No
     return texts
 
 
+def id_texts(path: Path, name: str, column: pa.ChunkedArray) -> list[str | None]:
+    """Ids as text: text is left as it is (`1.0` and `1.00` are two clips), other types are as in `label_texts`."""
+    text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    return list(column.to_pylist()) if text else label_texts(path, name, column)
+
+
 def _whole(path: Path, name: str, value: float | None) -> str | None:
     if value is None or value != value:  # pandas writes a missing number as NaN
         return None
     if not float(value).is_integer():
         raise EmofuseError(f"{path}: column {name!r} should hold names or whole numbers, but holds {value:g}.")
     return str(int(value))
-
-
-def number_columns(table: pa.Table, names: Sequence[str]) -> list[str]:
-    """Those of the columns that hold no numbers."""
-    return [name for name in names if not is_number(table.schema.field(name).type)]
 
 
 def is_number(kind: pa.DataType) -> bool:

@@ -4,19 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 
 from features.annotations import load_annotations
 from features.clips import SCHEMA, Clip, ClipTable
 from features.datasets import Adapter, Option
 from features.datasets.folders import warn
-from features.errors import EmofuseError, WrongUse
+from features.errors import EmofuseError
 from features.names import unknown_name
+from features.user_tables import id_texts, label_texts, read_user_table
 
 REQUIRED = ("clip_id", "split", "path")
-# What pandas calls an index that it writes beside the columns.
-_PANDAS_INDEX = "__index_level_0__"
 
 
 def read(root: Path, *, media_root: str, no_media: bool, annotations: str) -> ClipTable:
@@ -25,8 +22,8 @@ def read(root: Path, *, media_root: str, no_media: bool, annotations: str) -> Cl
     Relative paths start at `media_root`, by default the file's folder. Without group_id each clip is its own group.
     `annotations` is a file of continuous labels.
     """
-    table = _load(root)
-    table = table.select([name for name in table.column_names if name != _PANDAS_INDEX])
+    types = dict(zip(SCHEMA.names, SCHEMA.types, strict=True))
+    table = read_user_table(root, types, "a CSV or Parquet file with one row per clip")
     for name in table.column_names:
         if name not in SCHEMA.names:
             raise unknown_name(f"column in {root}", name, SCHEMA.names)
@@ -40,7 +37,7 @@ def read(root: Path, *, media_root: str, no_media: bool, annotations: str) -> Cl
     columns: dict[str, list[Any]] = {}
     for field in SCHEMA:
         if field.name in table.column_names:
-            columns[field.name] = _cast(root, table, field)
+            columns[field.name] = _texts(root, table, field)
     ids = columns["clip_id"]
     if "group_id" not in columns:
         warn(f"{root} has no column group_id (speaker, subject or film): each clip is its own group")
@@ -67,31 +64,15 @@ def read(root: Path, *, media_root: str, no_media: bool, annotations: str) -> Cl
     return ClipTable(clips, Path(media_root).resolve() if media_root else root.resolve().parent, over_time)
 
 
-def _load(path: Path) -> pa.Table:
-    if not path.is_file():
-        raise EmofuseError(f"{path}: no such file; expected a CSV or Parquet file with one row per clip.")
-    suffix = path.suffix.lower()
+def _texts(path: Path, table: pa.Table, field: pa.Field) -> list[Any]:
+    """A column as the clip table has it: labels and groups by one rule, whatever type they were stored as."""
+    column = table[field.name]
+    if field.name in ("label", "group_id"):
+        return label_texts(path, field.name, column)
+    if field.name == "clip_id":
+        return id_texts(path, field.name, column)
     try:
-        if suffix == ".parquet":
-            return pq.read_table(path, partitioning=None)
-        if suffix in (".csv", ".tsv"):
-            # Ids such as 007 are text; only an empty field is null, for `NA` may be a label.
-            return pyarrow.csv.read_csv(
-                path,
-                parse_options=pyarrow.csv.ParseOptions(delimiter="\t" if suffix == ".tsv" else ","),
-                convert_options=pyarrow.csv.ConvertOptions(
-                    column_types=dict(zip(SCHEMA.names, SCHEMA.types, strict=True)),
-                    null_values=[""], strings_can_be_null=True,
-                ),
-            )
-    except (OSError, pa.ArrowException) as error:
-        raise EmofuseError(f"{path}: can't be read as {suffix[1:].upper()} ({error}).") from None
-    raise WrongUse(f"{path}: expected a file that ends in .csv, .tsv or .parquet.")
-
-
-def _cast(path: Path, table: pa.Table, field: pa.Field) -> list[Any]:
-    try:
-        return table[field.name].cast(field.type).to_pylist()
+        return list(column.cast(field.type).to_pylist())
     except pa.ArrowException as error:
         raise EmofuseError(f"{path}: column {field.name!r} should hold {field.type} values ({error}).") from None
 

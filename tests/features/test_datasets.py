@@ -191,7 +191,7 @@ def test_bad_tables(tmp_path, text, message):
 
 
 def test_tables_of_another_kind(tmp_path):
-    with pytest.raises(EmofuseError, match="no such file; expected a CSV or Parquet file with one row per clip"):
+    with pytest.raises(EmofuseError, match="no such file, expected a CSV or Parquet file with one row per clip"):
         read_dataset("table", tmp_path / "none.csv")
     with pytest.raises(WrongUse, match=r"ends in \.csv, \.tsv or \.parquet"):
         read_dataset("table", touch(tmp_path, "my.xlsx") / "my.xlsx")

@@ -1,4 +1,5 @@
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -7,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from features import extract as extraction
+from features.app import features_app
 from features.clip_processes import ProcessDied, run_all
-from features.clips import Clip, ClipTable, hash_media
-from features.errors import ClipFailure, EmofuseError
+from features.clips import Clip, ClipTable, hash_media, read_clips, write_clips
+from features.errors import ClipFailure, DamagedFile, EmofuseError
 from features.extract import extract
 from features.sets import FeatureArray, FeatureSet
 from features.store import open_set, stored_sets
@@ -105,6 +108,29 @@ def test_damaged_clips_are_extracted_again(tmp_path, capsys):
     extract(table, ["fake"], tmp_path / "store", workers=0)
     assert "fake: the stored set is damaged and is extracted again" in capsys.readouterr().err
     assert bytes(open_set(tmp_path / "store", "fake", table)["b"][:, 0]) == b"fine"
+
+
+def test_the_printed_command_mends_a_damaged_clip(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "with blanks"
+    folder.mkdir()
+    write_clips(clips(folder, {"a": "good", "b": "fine", "c": "rest"}), folder / "clips.parquet")
+    table = read_clips(folder / "clips.parquet")
+    extract(table, ["fake:size=4"], folder / "store", workers=0)
+    (path,) = folder.rglob("data.arrow")
+    path.write_bytes(path.read_bytes().replace(b"fine", b"line"))
+    for _ in range(2):
+        with pytest.raises(DamagedFile, match=r"clip 'b' are not .*only the damaged are read anew: `.*`\.") as told:
+            open_set(folder / "store", "fake:size=4", table)["a"]
+    command, read_ids = str(told.value).split("`")[1], []
+
+    def counting(media, params):
+        read_ids.append(media.path.stem)
+        return read(media, params)
+
+    monkeypatch.setattr(f"{__name__}.SET", replace(SET, extract=counting))
+    CliRunner().invoke(features_app, [*shlex.split(command)[2:], "--workers", "0"], catch_exceptions=False)
+    assert read_ids == ["b"]
+    assert bytes(open_set(folder / "store", "fake:size=4", table)["b"][:, 0]) == b"fine"
 
 
 def test_a_crashing_clip_costs_itself_only(tmp_path, monkeypatch):

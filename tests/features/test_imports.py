@@ -1,3 +1,4 @@
+import shlex
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
@@ -6,10 +7,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from features import data_file
-from features.clips import Clip, ClipTable
-from features.errors import ClipFailure, EmofuseError, WrongUse
+from features.app import features_app
+from features.clips import Clip, ClipTable, read_clips, write_clips
+from features.errors import ClipFailure, DamagedFile, EmofuseError, WrongUse
 from features.files import read_json, write_json
 from features.imports import arrays, import_arrays, tables
 from features.set_writer import SetWriter
@@ -303,6 +306,19 @@ def test_a_changed_byte_in_an_array_is_told(tmp_path):
 def test_tables_that_can_not_be_meant_are_told(tmp_path, content, message):
     with pytest.raises(EmofuseError, match=message):
         bring(text(tmp_path, content), "frame")
+
+
+def test_a_damaged_import_is_mended_by_the_printed_command(tmp_path):
+    write_clips(TABLE, tmp_path / "clips.parquet")
+    table, source = read_clips(tmp_path / "clips.parquet"), npz(tmp_path, a=np.arange(6.0), b=np.ones(6))
+    stored = import_arrays(table, "mine", source, "clip", tmp_path / "store", step_s=0.5)
+    path = stored.folder / "data.arrow"
+    path.write_bytes(path.read_bytes().replace(np.float32(4).tobytes(), np.float32(5).tobytes()))
+    with pytest.raises(DamagedFile, match=r"clip 'a' are not those that were written\); import it again: `.*`") as told:
+        open_set(tmp_path / "store", "mine", table)["b"]
+    words = shlex.split(str(told.value).split("`")[1])
+    CliRunner().invoke(features_app, words[2:], catch_exceptions=False)
+    assert open_set(tmp_path / "store", "mine", table)["a"].tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_ids_that_are_words_for_nothing_stay_ids(tmp_path):

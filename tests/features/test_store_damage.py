@@ -139,7 +139,7 @@ def test_without_a_place_for_notes_every_process_checks(tmp_path, monkeypatch):
 
 def test_only_a_folder_of_ones_own_holds_notes(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "none" / "\0"))
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/proc/none")
     assert intact._folder() == tmp_path / "cache" / "emofuse" / "intact"
     assert intact._folder().stat().st_mode & 0o777 == 0o700
     intact._folder().chmod(0o777)
