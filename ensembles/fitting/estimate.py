@@ -53,22 +53,6 @@ class OutOfFold:
         return len(self.fit_scores) < self.planned
 
 
-def estimate(
-    method_factory: Callable[[], Fusion],
-    held_out: HeldOut,
-    folds: int = 5,
-    repeats: int = 1,
-    seed: int = 0,
-    done: Callable[[], None] | None = None,
-) -> Estimate:
-    """Fit on all folds but one, score on that one; every group lies in one fold, `repeats` times in new folds.
-
-    With fewer groups than folds there are as many folds as groups. `done` is called after each fit. Errors:
-    EmofuseError with one group, where nothing can be held apart.
-    """
-    return summarise(out_of_fold(method_factory, held_out, folds, repeats, seed, done), held_out)
-
-
 def summarise(outside: OutOfFold, held_out: HeldOut, scored: np.ndarray | None = None) -> Estimate:
     """The estimate that out-of-fold predictions give, on the clips that have them (or on those of `scored`, (N,))."""
     rows = np.flatnonzero(outside.scored if scored is None else scored)
@@ -105,10 +89,13 @@ def out_of_fold(
     seed: int = 0,
     done: Callable[[], None] | None = None,
 ) -> OutOfFold:
-    """The predictions behind `estimate`; the same arguments give the same folds for every method.
+    """Fit on all folds but one, predict that one; every group lies in one fold, `repeats` times in new folds.
+
+    The same arguments give the same folds for every method. With fewer groups than folds there are as many folds as
+    groups. `done` is called after each fit.
 
     Ctrl-C ends all fits, not only the one at hand: what is left are the whole repeats, or the folds of the first one
-    that are done. Errors: KeyboardInterrupt where none is.
+    that are done. Errors: KeyboardInterrupt where none is; EmofuseError with one group: nothing can be held apart.
     """
     if folds < 2 or repeats < 1:
         raise EmofuseError(f"A nested estimate needs 2 folds and 1 repeat or more, but got {folds} and {repeats}.")

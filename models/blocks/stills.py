@@ -11,6 +11,7 @@ from features.errors import WrongUse
 from features.names import unknown_name
 from models.family import Context, Family
 from models.reproducible import exact_kernels
+from models.space import Choice, Float, Space
 from models.training.batches import Packed
 from models.training.loop import Settings
 from models.training.network import ClipNetwork, mean_step, valid_steps
@@ -22,6 +23,18 @@ _FRAMES = 256
 _NUMBERS = 2_500_000
 # The layers that hold a number for each class.
 _OF_CLASSES = ("logits", "probabilities")
+
+
+def still_space(own: Space, lr: Float, batch_size: Choice) -> Space:
+    """A family's own hyperparameters, then those by which all networks on stills are trained."""
+    return {
+        **own,
+        "lr": lr,
+        "decay": Float(0.85, 1.0),
+        "weight_decay": Float(1e-6, 0.005, log=True),
+        "batch_size": batch_size,
+        "class_weight": Choice(("none", "balanced")),
+    }
 
 
 class StillNetwork(ClipNetwork):

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from features.errors import WrongUse
-from models.blocks.stills import StagedNetwork, StillModel
+from models.blocks.stills import StagedNetwork, StillModel, still_space
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float
 from models.training.pretrained import Naming
@@ -82,17 +82,16 @@ FAMILY = Family(
     section="3.2",
     summary="AlexNet on 224x224 colour faces, in the paper trained to tell people apart; its layers are features",
     inputs=(Input("faces", "frame", 3, "faces:colour=true,size=224"),),
-    space={
-        "width": Choice((1.0, 0.5, 0.25)),
-        "dropout": Float(0.0, 0.7),
-        "batch_norm": Choice((False, True)),
-        "frozen": Choice((False, True)),
-        "lr": Float(0.001, 0.05, log=True),
-        "decay": Float(0.85, 1.0),
-        "weight_decay": Float(1e-6, 0.005, log=True),
-        "batch_size": Choice((32, 64, 128)),
-        "class_weight": Choice(("none", "balanced")),
-    },
+    space=still_space(
+        {
+            "width": Choice((1.0, 0.5, 0.25)),
+            "dropout": Float(0.0, 0.7),
+            "batch_norm": Choice((False, True)),
+            "frozen": Choice((False, True)),
+        },
+        lr=Float(0.001, 0.05, log=True),
+        batch_size=Choice((32, 64, 128)),
+    ),
     # The paper states the architecture only; these numbers are Krizhevsky's, but for the decay.
     published=(
         {"width": 1.0, "dropout": 0.5, "batch_norm": False, "frozen": False, "lr": 0.01, "decay": 0.95,

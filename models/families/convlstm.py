@@ -1,6 +1,7 @@
 """3-D ConvNet whose fourth layer is a ConvLSTM, for continuous emotion (Huang 2018, section 2.2)."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,8 +10,8 @@ from torch import Tensor
 
 from models.blocks.convlstm import ConvLSTM
 from models.blocks.volumes import VolumeNetwork
-from models.families.conv3d import PUBLISHED, SPACE
-from models.family import Context, Family, Input, Resources
+from models.families import conv3d
+from models.family import Context
 from models.training.loop import Settings
 from models.training.step_model import StepModel
 from models.training.torch_model import load_torch
@@ -43,19 +44,12 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> StepModel:
     return StepModel(FAMILY, hp, context, make, settings, hp["loss"])
 
 
-FAMILY = Family(
+# The paper's settings are the same for both networks.
+FAMILY = replace(
+    conv3d.FAMILY,
     name="convlstm",
-    paper="Huang 2018",
     section="2.2, 4",
     summary="as conv3d, its fourth layer a ConvLSTM: convolutions from input to state and from state to state",
-    inputs=(Input("faces", "frame", 2, "faces:size=112,fps=10"),),
-    space=SPACE,
-    # The paper's settings are the same for both networks.
-    published=PUBLISHED,
     build=build,
     load=partial(load_torch, build),
-    max_epochs=100,
-    tasks=("regression", "classification"),
-    resources=Resources(cpu=1.0, gpu=1.0, memory_mb=4000),
-    smoke={"filters": 4, "hidden": 64},
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from models.blocks.stills import StagedNetwork, StillModel
+from models.blocks.stills import StagedNetwork, StillModel, still_space
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float
 from models.training.torch_model import load_torch
@@ -58,17 +58,16 @@ FAMILY = Family(
     section="Spatial Feature Modeling",
     summary="AlexNet-like network of 3x3 filters on 100x100 grey faces; with `frozen`, only its dense layers train",
     inputs=(Input("faces", "frame", 2, "faces:size=100"),),
-    space={
-        "hidden": Choice((512, 1024, 4096)),
-        "dropout": Float(0.0, 0.7),
-        "batch_norm": Choice((False, True)),
-        "frozen": Choice((False, True)),
-        "lr": Float(0.001, 0.05, log=True),
-        "decay": Float(0.85, 1.0),
-        "weight_decay": Float(1e-6, 0.005, log=True),
-        "batch_size": Choice((32, 64, 128)),
-        "class_weight": Choice(("none", "balanced")),
-    },
+    space=still_space(
+        {
+            "hidden": Choice((512, 1024, 4096)),
+            "dropout": Float(0.0, 0.7),
+            "batch_norm": Choice((False, True)),
+            "frozen": Choice((False, True)),
+        },
+        lr=Float(0.001, 0.05, log=True),
+        batch_size=Choice((32, 64, 128)),
+    ),
     # The paper states none of these; AlexNet's dense layers and dropout, and the learning rate of its LSTM.
     published=(
         {"hidden": 4096, "dropout": 0.5, "batch_norm": False, "frozen": False, "lr": 0.005, "decay": 0.99,

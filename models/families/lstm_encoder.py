@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from models.family import Context, Family, Input, Resources
-from models.space import Choice, Float
+from models.space import Choice, Float, Space
 from models.training.loop import Settings
 from models.training.network import ClipNetwork, last_step, mean_step, recur
 from models.training.torch_model import TorchModel, load_torch
@@ -38,8 +38,7 @@ class LSTMEncoder(ClipNetwork):
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Section 4.1: weight decay on the softmax layer alone."""
-        rest = [p for name, p in self.named_parameters() if name != "head.weight"]
-        return [{"params": rest, "weight_decay": 0.0}, {"params": [self.head.weight], "weight_decay": weight_decay}]
+        return decay_of_head(self, weight_decay)
 
 
 def build(hyperparameters: Mapping[str, Any], context: Context) -> TorchModel:
@@ -56,11 +55,28 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> TorchModel:
     )
 
 
+def decay_of_head(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Section 4.1: weight decay on the softmax layer `head` alone."""
+    head = network.get_parameter("head.weight")
+    rest = [parameter for parameter in network.parameters() if parameter is not head]
+    return [{"params": rest, "weight_decay": 0.0}, {"params": [head], "weight_decay": weight_decay}]
+
+
+# How the paper's networks are trained (section 4.1): dropout and weight decay are stated; the optimiser (Adam), its
+# learning rate, and the batch size are not.
+TRAINING_SPACE: Space = {
+    "dropout": Float(0.0, 0.7),
+    "weight_decay": Float(1e-6, 0.01, log=True),
+    "lr": Float(1e-4, 0.01, log=True),
+    "batch_size": Choice((16, 32, 64)),
+    "class_weight": Choice(("none", "balanced")),
+}
+TRAINING = {"dropout": 0.5, "weight_decay": 0.0005, "lr": 0.001, "batch_size": 32, "class_weight": "none"}
+
+
 def _point(pool: str) -> dict[str, Any]:
-    # Sizes, dropout and weight decay are stated; optimiser (Adam), its learning rate, the gradient's limit (1) and the
-    # batch size are not.
-    return {"hidden": 64, "cells": 64, "pool": pool, "dropout": 0.5, "weight_decay": 0.0005, "lr": 0.001,
-            "batch_size": 32, "class_weight": "none"}
+    # The sizes are stated; the gradient's limit (1) is not.
+    return {"hidden": 64, "cells": 64, "pool": pool, **TRAINING}
 
 
 FAMILY = Family(
@@ -73,11 +89,7 @@ FAMILY = Family(
         "hidden": Choice((32, 64, 128)),
         "cells": Choice((32, 64, 128)),
         "pool": Choice(("mean", "last")),
-        "dropout": Float(0.0, 0.7),
-        "weight_decay": Float(1e-6, 0.01, log=True),
-        "lr": Float(1e-4, 0.01, log=True),
-        "batch_size": Choice((16, 32, 64)),
-        "class_weight": Choice(("none", "balanced")),
+        **TRAINING_SPACE,
     },
     # Table 1: LSTM-mean, then LSTM-last.
     published=(_point("mean"), _point("last")),

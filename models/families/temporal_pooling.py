@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from models.families.lstm_encoder import TRAINING, TRAINING_SPACE, decay_of_head
 from models.family import Context, Family, Input, Resources
-from models.space import Choice, Float
+from models.space import Choice
 from models.training.loop import Settings
 from models.training.network import ClipNetwork, max_step, mean_step
 from models.training.torch_model import TorchModel, load_torch
@@ -37,8 +38,7 @@ class TemporalPooling(ClipNetwork):
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Section 4.1: weight decay on the softmax layer alone."""
-        rest = [p for name, p in self.named_parameters() if name != "head.weight"]
-        return [{"params": rest, "weight_decay": 0.0}, {"params": [self.head.weight], "weight_decay": weight_decay}]
+        return decay_of_head(self, weight_decay)
 
 
 def build(hyperparameters: Mapping[str, Any], context: Context) -> TorchModel:
@@ -58,9 +58,7 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> TorchModel:
 
 
 def _point(hidden: int, pool: str, pool_at: str = "hidden") -> dict[str, Any]:
-    # Dropout, weight decay and the sizes are stated; optimiser (Adam), learning rate and batch size are not.
-    return {"hidden": hidden, "pool": pool, "pool_at": pool_at, "dropout": 0.5, "weight_decay": 0.0005, "lr": 0.001,
-            "batch_size": 32, "class_weight": "none"}
+    return {"hidden": hidden, "pool": pool, "pool_at": pool_at, **TRAINING}
 
 
 FAMILY = Family(
@@ -73,11 +71,7 @@ FAMILY = Family(
         "hidden": Choice((64, 128, 256)),
         "pool": Choice(("max", "mean")),
         "pool_at": Choice(("hidden", "input")),
-        "dropout": Float(0.0, 0.7),
-        "weight_decay": Float(1e-6, 0.01, log=True),
-        "lr": Float(1e-4, 0.01, log=True),
-        "batch_size": Choice((16, 32, 64)),
-        "class_weight": Choice(("none", "balanced")),
+        **TRAINING_SPACE,
     },
     # Table 1 in the order of its accuracies, with the audio network's 128 units (section 4.1) second.
     published=(

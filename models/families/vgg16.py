@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from features.errors import WrongUse
-from models.blocks.stills import StagedNetwork, StillModel
+from models.blocks.stills import StagedNetwork, StillModel, still_space
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float
 from models.training.pretrained import Naming
@@ -92,17 +92,16 @@ FAMILY = Family(
     section="2.1",
     summary="VGG-16 on 224x224 colour faces, from VGG-Face's weights where given; fc6 feeds an LSTM",
     inputs=(Input("faces", "frame", 3, "faces:colour=true,size=224"),),
-    space={
-        "width": Choice((1.0, 0.5, 0.25)),
-        "dropout": Float(0.0, 0.7),
-        "batch_norm": Choice((False, True)),
-        "head_lr": Choice((1.0, 10.0)),
-        "lr": Float(0.0001, 0.05, log=True),
-        "decay": Float(0.85, 1.0),
-        "weight_decay": Float(1e-6, 0.005, log=True),
-        "batch_size": Choice((16, 32, 64)),
-        "class_weight": Choice(("none", "balanced")),
-    },
+    space=still_space(
+        {
+            "width": Choice((1.0, 0.5, 0.25)),
+            "dropout": Float(0.0, 0.7),
+            "batch_norm": Choice((False, True)),
+            "head_lr": Choice((1.0, 10.0)),
+        },
+        lr=Float(0.0001, 0.05, log=True),
+        batch_size=Choice((16, 32, 64)),
+    ),
     # The tenfold rate of the last layer and its deviation of 0.01 are stated; the others are VGG-16's own, the learning
     # rate a tenth of it, as for fine-tuning.
     published=(

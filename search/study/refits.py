@@ -2,12 +2,9 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import replace
 
-from features.errors import EmofuseError
 from features.progress import say
 from models.family import Resources
-from search.cluster.capacity import Capacity
 from search.cluster.interrupts import Interrupts
 from search.cluster.jobs import Job
 from search.cluster.workers import Workers
@@ -15,18 +12,17 @@ from search.run.ending import Ending
 from search.run.folder import RunFolder
 from search.run.remote import remote_of
 from search.run.spec import TrialSpec
-from search.trial.attempts import after_loss
+from search.study.source import RunSource
 from search.trial.trial import TrialResult, finished_result
 
 
-class Refits:
+class Refits(RunSource):
     """A list of trials as a `Source` of jobs; a failed one is said and kept as an outcome."""
 
     def __init__(self, run: RunFolder, specs: Sequence[TrialSpec], interrupts: Interrupts):
-        self.run, self._interrupts = run, interrupts
+        super().__init__(run, interrupts)
         self._waiting = deque(Job(number, spec) for number, spec in enumerate(specs))
         self._total, self._ended = len(specs), 0
-        self._capacity: Capacity | None = None
         self.reasons: dict[str, str] = {}
 
     @property
@@ -55,9 +51,7 @@ class Refits:
             return None
         job = self._waiting.popleft()
         self.run.clear_outcome(job.key)
-        if self._capacity is None:
-            return job
-        return replace(job, spec=self._capacity.with_request(job.spec))
+        return self._requested(job)
 
     def peek(self) -> Job | None:
         """The trial that `next` would hand out."""
@@ -66,10 +60,6 @@ class Refits:
     def put_back(self, job: Job) -> None:
         """Hand `job` out again."""
         self._waiting.appendleft(job)
-
-    def limit_to(self, capacity: Capacity) -> None:
-        """From now on ask for no more than these machines have."""
-        self._capacity = capacity
 
     def end(self, job: Job, ending: Ending) -> None:
         """Say how a refit ended."""
@@ -82,19 +72,6 @@ class Refits:
     def pruned(self, job: Job) -> bool:
         """Never: refits are not compared."""
         return False
-
-    def stopping(self) -> bool:
-        """A signal came, or the trials can't go on."""
-        return self._interrupts.stopping
-
-    def give_up(self, reason: EmofuseError) -> None:
-        """Stop, for this reason."""
-        self._interrupts.give_up(reason)
-
-    def lost(self, job: Job, out_of_memory: bool) -> None:
-        """Say what becomes of the trial."""
-        if told := after_loss(job.spec, out_of_memory):
-            say(f"{job}: {told}")
 
 
 def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: Workers) -> list[TrialResult]:

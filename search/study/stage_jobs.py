@@ -10,7 +10,6 @@ from features.errors import EmofuseError
 from features.progress import say
 from models.family import Resources
 from models.space import Scalar
-from search.cluster.capacity import Capacity
 from search.cluster.interrupts import Interrupts
 from search.cluster.jobs import Job
 from search.recipe.recipe import Asha, Stage
@@ -23,19 +22,19 @@ from search.run.spec import TrialSpec
 from search.study.plan import entry_spec
 from search.study.queue import Queue
 from search.study.retries import entry_study
-from search.trial.attempts import after_loss
+from search.study.source import RunSource
 from search.trial.trial import finished_result
 
 
-class StageJobs:
+class StageJobs(RunSource):
     """One stage's trials (a `Source`): hands them out, records how they end, and says so."""
 
     def __init__(self, run: RunFolder, stage: Stage, journal: JournalStorage, interrupts: Interrupts):
-        self.run, self.stage, self._interrupts = run, stage, interrupts
+        super().__init__(run, interrupts)
+        self.stage = stage
         self._specs = {name: entry_spec(run, stage.stage, entry) for name, entry in stage.entries.items()}
         self._partitions = run.recipe.partition_names(stage.stage)
         self._outcomes = {outcome.trial_key: outcome for outcome in run.outcomes()}
-        self._capacity: Capacity | None = None
         self._keeper = Keeper(run)
         self._total = sum(entry.budget for entry in stage.entries.values()) * len(self._partitions)
         self._ended = 0
@@ -76,7 +75,7 @@ class StageJobs:
             self._queue.put_back(job)
             self.give_up(error)
             return None
-        return replace(job, spec=self._capacity.with_request(spec) if self._capacity else spec)
+        return self._requested(replace(job, spec=spec))
 
     def peek(self) -> Job | None:
         """The trial that `next` would hand out, or None when there is none now."""
@@ -85,10 +84,6 @@ class StageJobs:
     def put_back(self, job: Job) -> None:
         """Hand `job` out again."""
         self._queue.put_back(job)
-
-    def limit_to(self, capacity: Capacity) -> None:
-        """From now on ask for no more than these machines have."""
-        self._capacity = capacity
 
     def end(self, job: Job, ending: Ending) -> None:
         """Record and say how a trial ended."""
@@ -102,19 +97,6 @@ class StageJobs:
     def pruned(self, job: Job) -> bool:
         """Its configuration was stopped early on another partition."""
         return self._queue.pruned(job)
-
-    def stopping(self) -> bool:
-        """A signal came, or the trials can't go on."""
-        return self._interrupts.stopping
-
-    def give_up(self, reason: EmofuseError) -> None:
-        """Stop, for this reason."""
-        self._interrupts.give_up(reason)
-
-    def lost(self, job: Job, out_of_memory: bool) -> None:
-        """Say what becomes of the trial."""
-        if told := after_loss(job.spec, out_of_memory):
-            say(f"{job}: {told}")
 
     def _trials(self, entry: str, point: Mapping[str, Scalar]) -> list[TrialSpec]:
         hyperparameters = self.stage.entries[entry].complete(point)

@@ -1,10 +1,14 @@
 import numpy as np
 import pytest
 
-from ensembles.fitting.estimate import compare_outside, estimate, group_folds, out_of_fold, summarise
+from ensembles.fitting.estimate import compare_outside, group_folds, out_of_fold, summarise
 from ensembles.fusion import BestSingle, DecisionFusion, UniformAverage
 from ensembles.predictions.sets import HeldOut
 from features.errors import EmofuseError
+
+
+def estimate(method, rows, **folds):
+    return summarise(out_of_fold(method, rows, **folds), rows)
 
 
 def held_out(s, groups=None):
