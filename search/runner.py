@@ -14,6 +14,7 @@ from search.cluster.interrupts import Interrupts
 from search.cluster.workers import Workers
 from search.recipe.inputs import source, split_layer
 from search.recipe.recipe import Recipe
+from search.run.ended import set_damaged_aside
 from search.run.folder import RunFolder
 from search.run.lock import exclusive
 from search.run.remote import remote_of
@@ -58,6 +59,7 @@ def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
         _saying_how_far(run, interrupts),
     ):
         _check_features(run)
+        set_damaged_aside(run.path)
         journal = open_journal(run.journal)
         if retry_failed:
             queue_retries(run, journal, failed_outcomes(run))

@@ -22,6 +22,7 @@ from search.run.predictions import (
     damaged,
     footer_of,
     open_predictions,
+    read_predictions,
     read_rows,
     stored_in,
     trial_name,
@@ -127,6 +128,18 @@ def read_continuous_predictions(path: Path) -> ContinuousPredictions:
     with stored_in(path):
         found.check()
     return found
+
+
+def checked_footer(path: Path) -> Footer:
+    """The footer of a file of either kind, once all of it is known to be as it was written.
+
+    A seal vouches for that; of a file without one the rows are decoded and checked.
+    """
+    opened = open_predictions(path)
+    footer = footer_of(path, opened)
+    if not opened.is_sealed:
+        (read_continuous_predictions if footer.dimensions else read_predictions)(path)
+    return footer
 
 
 def _schema(dimensions: Sequence[str]) -> pa.Schema:

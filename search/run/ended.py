@@ -1,22 +1,26 @@
 """How the trials of a run ended, read from its files, ten thousands of them at once.
 
 The files are the truth. What is needed of each is kept beside them in one file of lines; a line is believed as long as
-its file has the size and the time of change that it had then. Whoever reads adds what is missing, and the lines may be
-deleted at any time.
+it fits its own checksum, and its file has the size and the time of change that it had then. Whoever reads adds what is
+missing, and the lines may be deleted at any time.
 """
 
-import json
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from features.errors import DamagedFile
 from features.files import write_bytes
+from features.progress import say
+from features.sealed import open_line, sealed_line
 from models.metrics import search_value
+from search.run.continuous_predictions import checked_footer
 from search.run.layout import Layout
-from search.run.predictions import read_footer
+from search.run.predictions import DamagedPredictions, open_predictions, prediction_files, read_footer
 
-_NAME = ".ended.1.jsonl"  # the number grows with any change of a line's fields
+_NAME = ".ended.2.jsonl"  # the number grows with any change of a line's fields
 _FEW = 100  # so many outdated lines are never worth a new file
 
 
@@ -44,14 +48,29 @@ _Line = tuple[_Stamp, Ended]
 
 
 def read_ended(run: Path) -> list[Ended]:
-    """All trials that ended, by key; one that failed first and was finished later is a finished one."""
+    """All trials that ended, by key; one that failed first and was finished later is a finished one.
+
+    Damaged files are passed over (`read_ended_and_damaged` tells of them): their trials have not ended.
+    """
+    return read_ended_and_damaged(run)[0]
+
+
+def read_ended_and_damaged(run: Path) -> tuple[list[Ended], list[DamagedFile]]:
+    """All trials that ended, by key, and what is wrong with files that had to be opened."""
     stamps = dict(_files(run))
     lines = _read_lines(run)
     fresh = [name for name, stamp in stamps.items() if name not in lines or lines[name][0] != stamp]
-    # A run may change while it is read.
-    read = {name: (stamps[name], ended) for name in fresh if (ended := _read(run, name, stamps[name])) is not None}
     outdated = len(lines.keys() - stamps.keys()) + len(lines.keys() & set(fresh))
-    lines = {name: line for name, line in {**lines, **read}.items() if name in stamps}
+    read: dict[str, _Line] = {}
+    bad: list[DamagedFile] = []
+    for name in fresh:
+        try:
+            # A run may change while it is read.
+            if (ended := _read(run, name, stamps[name])) is not None:
+                read[name] = stamps[name], ended
+        except DamagedFile as error:
+            bad.append(error)
+    lines = {name: line for name, line in {**lines, **read}.items() if name in stamps and line[0] == stamps[name]}
     if outdated > max(_FEW, len(lines)):
         _write_anew(run, lines)
     elif read:
@@ -60,7 +79,30 @@ def read_ended(run: Path) -> list[Ended]:
     for _, ended in lines.values():
         if ended.status == "finished" or ended.trial_key not in found:
             found[ended.trial_key] = ended
-    return [found[key] for key in sorted(found)]
+    return [found[key] for key in sorted(found)], bad
+
+
+def set_damaged_aside(run: Path) -> None:
+    """Hold every prediction file against its seal (or its checks) and take damaged ones out of the way, saying so.
+
+    They stay beside the others under a name with a dot in front; their trials count as never trained.
+    """
+
+    def check(path: Path) -> DamagedPredictions | None:
+        try:
+            if not open_predictions(path).is_sealed:
+                checked_footer(path)
+        except DamagedPredictions as error:
+            return error
+        return None
+
+    paths = prediction_files(run)
+    with ThreadPoolExecutor(min(8, (os.cpu_count() or 1) + 1)) as pool:
+        for path, error in zip(paths, pool.map(check, paths), strict=True):
+            if error is not None:
+                aside = path.with_name(f".{path.name}.damaged")
+                path.replace(aside)
+                say(f"{error.told}; it is now {aside.name}, and its trial is trained again.")
 
 
 def note_ended(run: Path, ended: Ended) -> None:
@@ -116,23 +158,25 @@ def _read(run: Path, name: str, stamp: _Stamp) -> Ended | None:
 
 def _read_lines(run: Path) -> dict[str, _Line]:
     try:
-        text = (run / _NAME).read_text()
-    except (OSError, UnicodeDecodeError):
+        whole = (run / _NAME).read_text(errors="replace")
+    except OSError:
         return {}
     found: dict[str, _Line] = {}
-    for line in text.splitlines():
+    for text in whole.splitlines():
         # Two that write at the same time, or a full disk, may leave half a line.
-        try:
-            name, stamp, fields = json.loads(line)
-            found[name] = _Stamp(*stamp), Ended(*fields)
-        except (ValueError, TypeError):
-            continue
+        if (line := open_line(text)) is not None:
+            try:
+                found[line["file"]] = _Stamp(*line["stamp"]), Ended(*line["ended"])
+            except (KeyError, TypeError):
+                continue
     return found
 
 
 def _lines(lines: Mapping[str, _Line]) -> bytes:
     # The line's end comes first, so that it also ends half a line of an earlier writer.
-    return "".join(f"\n{json.dumps((name, *line), separators=(',', ':'))}" for name, line in lines.items()).encode()
+    return "".join(
+        f"\n{sealed_line({'file': name, 'stamp': stamp, 'ended': ended})}" for name, (stamp, ended) in lines.items()
+    ).encode()
 
 
 def _append(run: Path, lines: Mapping[str, _Line]) -> None:

@@ -180,18 +180,29 @@ def write_trial(run: Path, footer: Footer, table: pa.Table, *, dictionary: bool 
     return path
 
 
-def damaged(path: Path, what: str) -> DamagedFile:
-    """The error of a prediction file with which something is wrong, with what to do."""
-    return DamagedFile(f"{path}: expected a prediction file, but {what}; {_REMEDY}.")
+class DamagedPredictions(DamagedFile):
+    """A prediction file is not what was written, or holds what no trial writes; `told` says so, without what to do."""
+
+    def __init__(self, told: str):
+        super().__init__(f"{told}; {_REMEDY}.")
+        self.told = told
+
+    def __reduce__(self) -> tuple[type["DamagedPredictions"], tuple[str]]:
+        return type(self), (self.told,)
+
+
+def damaged(path: Path, what: str) -> DamagedPredictions:
+    """The error of a prediction file with which something is wrong."""
+    return DamagedPredictions(f"{path}: expected a prediction file, but {what}")
 
 
 @contextmanager
 def stored_in(path: Path) -> Iterator[None]:
-    """Errors of the rows become those of the file that they were read from."""
+    """Errors of what a file holds become those of the file."""
     try:
         yield
     except EmofuseError as error:
-        raise DamagedFile(f"{path}: {str(error).rstrip('.')}; {_REMEDY}.") from None
+        raise DamagedPredictions(f"{path}: {str(error).rstrip('.')}") from None
 
 
 def open_predictions(path: Path) -> Opened:
@@ -216,7 +227,7 @@ def footer_of(path: Path, opened: Opened) -> Footer:
 
 
 def read_footer(path: Path) -> Footer:
-    """A prediction file's footer, after all its bytes were held against the seal; errors are one sentence."""
+    """A prediction file's footer, after all its bytes were held against its seal, if it has one."""
     return footer_of(path, open_predictions(path))
 
 
@@ -230,7 +241,8 @@ def parse_footer(metadata: Mapping[bytes, bytes], path: Path) -> Footer:
         raise damaged(path, f"its footer can't be parsed as JSON ({error})") from None
     if not isinstance(data, Mapping) or data.get("schema_version") != _UNSEALED:
         check_version(data, SCHEMA_VERSION, path, "prediction file", _OTHER_VERSION)
-    return parse(Footer, data, f"{path}: footer", _REMEDY, DamagedFile)
+    with stored_in(path):
+        return parse(Footer, data, "footer")
 
 
 def read_rows(path: Path, opened: Opened, schema: pa.Schema) -> pa.Table:

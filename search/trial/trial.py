@@ -12,6 +12,7 @@ import numpy as np
 
 from features.errors import EmofuseError
 from features.files import replacing_folder
+from features.progress import say
 from models.family import Context, ContinuousModel, Family, FitResult, Model, Report
 from models.metrics import held_out_metrics, search_value
 from models.registry import get_family
@@ -20,13 +21,14 @@ from search.recipe.inputs import whitenings
 from search.run.continuous_predictions import (
     ContinuousPredictions,
     Track,
+    checked_footer,
     held_out_ccc,
     write_continuous_predictions,
 )
 from search.run.ending import Ending
 from search.run.failures import Kind
 from search.run.layout import Layout
-from search.run.predictions import Footer, Predictions, read_footer, write_predictions
+from search.run.predictions import DamagedPredictions, Footer, Predictions, write_predictions
 from search.run.spec import TrialSpec
 from search.trial.batch import NAME
 from search.trial.continuous_data import ContinuousData, predict_tracks
@@ -66,7 +68,10 @@ class TrialResult:
 
 
 def finished_result(spec: TrialSpec) -> TrialResult | None:
-    """The result of a trial that is finished, read from its predictions; None when it still has to be trained."""
+    """The result of a trial that is finished, read from its predictions; None when it still has to be trained.
+
+    Damaged predictions count as absent, which is said.
+    """
     layout = Layout(Path(spec.run))
     path = layout.prediction(spec.entry, spec.trial_key)
     if not path.exists():
@@ -76,7 +81,11 @@ def finished_result(spec: TrialSpec) -> TrialResult | None:
         return None
     if spec.keep_encodings and not has_encodings(layout, spec):
         return None
-    return replace(_result(read_footer(path), path), reused=True)
+    try:
+        return replace(_result(checked_footer(path), path), reused=True)
+    except DamagedPredictions as error:
+        say(f"{error.told}; the trial is trained again.")
+        return None
 
 
 def run_trial(spec: TrialSpec, report: Report | None = None, device: str | None = None) -> TrialResult:

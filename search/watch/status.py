@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import EmofuseError
-from search.run.ended import Ended, read_ended
+from search.run.ended import Ended, read_ended_and_damaged
 from search.run.layout import Layout, Outcome
 from search.run.planned import Planned, read_plan
 from search.trial.heartbeats import Heartbeat, SearchBeat, is_running, read_running, read_search
@@ -44,7 +44,8 @@ class Status:
     """A run's entries in the recipe's order; `running` tells whether a search works on it now.
 
     `now` are the trials that are trained at this moment, `pace` how fast the search goes (None: it doesn't),
-    `failures` the records of those that failed, `continuous` whether clips have labels over time.
+    `failures` the records of those that failed, `continuous` whether clips have labels over time, `damaged` what is
+    wrong with files whose trials therefore count as not ended, one sentence each.
     """
 
     run: Path
@@ -56,6 +57,7 @@ class Status:
     pace: Pace | None = None
     failures: tuple[Outcome, ...] = ()
     continuous: bool = False
+    damaged: tuple[str, ...] = ()
 
     def next_command(self, run: str) -> str:
         """What to do with the predictions of the run that is called `run`."""
@@ -77,6 +79,7 @@ class Status:
             "gpus": [asdict(gpu) for gpu in self.gpus],
             "pace": asdict(self.pace) if self.pace else None,
             "failures": [asdict(outcome) for outcome in self.failures],
+            "damaged": list(self.damaged),
         }
 
     def check(self) -> None:
@@ -92,7 +95,8 @@ class Status:
 def read_status(run: Layout) -> Status:
     """Count what lies in the run's folder."""
     now_s = time.time()
-    plan, ended, search = read_plan(run.path), read_ended(run.path), read_search(run.path)
+    plan, search = read_plan(run.path), read_search(run.path)
+    ended, bad = read_ended_and_damaged(run.path)
     over = {trial.trial_key for trial in ended}
     beats = tuple(beat for beat in read_running(run.path) if beat.trial_key not in over)
     by_entry: dict[str, list[Ended]] = defaultdict(list)
@@ -108,7 +112,8 @@ def read_status(run: Layout) -> Status:
     failed = (run.outcome(trial.trial_key) for trial in ended if trial.status == "failed")
     failures = tuple(outcome for outcome in failed if outcome is not None)
     continuous = any(planned.continuous for planned in plan)
-    return Status(run.path, active, entries, search, beats, gpu_use(beats), pace, failures, continuous)
+    damaged = tuple(str(error) for error in bad)
+    return Status(run.path, active, entries, search, beats, gpu_use(beats), pace, failures, continuous, damaged)
 
 
 def _entry_status(planned: Planned, ended: Sequence[Ended], running: int) -> EntryStatus:

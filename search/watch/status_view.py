@@ -11,6 +11,7 @@ from search.watch.gpus import GpuUse
 from search.watch.status import Status
 
 _SHOWN = 20  # trials that run now
+_SHOWN_DAMAGED = 3
 _HEAD = (
     "stage", "entry", "family", "trials", "finished", "running", "pruned", "failed", "left", "best held out"
 )
@@ -37,6 +38,9 @@ def full_text(status: Status) -> str:
         counts = Counter(outcome.kind or "error" for outcome in status.failures)
         told = ", ".join(f"{count} {kind}" for kind, count in counts.most_common())
         blocks.append(f"Failed: {told}; reasons and tracebacks lie in trials/, emofuse search retry queues them again.")
+    if status.damaged:
+        more = len(status.damaged) - _SHOWN_DAMAGED
+        blocks.append("\n".join([*status.damaged[:_SHOWN_DAMAGED], *([f"... and {more} more"] if more > 0 else [])]))
     blocks.append("\n".join(_ending(status)))
     return "\n\n".join(blocks)
 

@@ -25,6 +25,7 @@ from search.run.lock import exclusive
 from search.run.predictions import prediction_files, read_footer, read_predictions
 from search.runner import run_search
 from search.watch.status import read_status
+from search.watch.status_view import full_text
 
 CLASSES = ("angry", "happy", "sad")
 POOLING = {
@@ -341,3 +342,29 @@ def test_ray_and_this_process_give_the_same(data, tmp_path, plain):
     for path in prediction_files(out):
         twin = tmp_path / "run" / path.relative_to(out)
         assert np.array_equal(read_predictions(path).probabilities, read_predictions(twin).probabilities)
+
+
+def test_damaged_predictions_are_told_and_trained_again(data, tmp_path, capsys):
+    recipe, out = _recipe(tmp_path, {"pool": {"trials": 2}}), tmp_path / "run"
+    _search(data, recipe, out)
+    path, *_ = prediction_files(out)
+    before, whole, files = read_predictions(path), path.read_bytes(), _files(out)
+    path.write_bytes(whole[:100] + bytes([whole[100] ^ 4]) + whole[101:])
+    status = read_status(Layout(out))
+    assert (status.entries[0].finished, status.left) == (3, 1)
+    (told,) = status.damaged
+    assert told.startswith(f"{path}: expected a prediction file, but its bytes are not those that were written; run ")
+    assert told in full_text(status)
+    capsys.readouterr()
+    status = _search(data, recipe, out)
+    assert (status.entries[0].finished, status.left, status.damaged) == (4, 0, ())
+    again = read_predictions(path)
+    assert (again.probabilities == before.probabilities).all() and again.footer.metrics == before.footer.metrics
+    assert {name: file for name, file in _files(out).items() if name != path.stem} == {
+        name: file for name, file in files.items() if name != path.stem
+    }
+    said = [line for line in capsys.readouterr().err.splitlines() if "not those that were written" in line]
+    assert said == [
+        f"{path}: expected a prediction file, but its bytes are not those that were written; it is now "
+        f".{path.name}.damaged, and its trial is trained again."
+    ]

@@ -1,12 +1,12 @@
 import os
 
 import pytest
-from small_world import message
+from damage import flips
 
 import search.run.ended
-from search.run.ended import Ended, note_ended, read_ended
+from search.run.ended import Ended, note_ended, read_ended, read_ended_and_damaged, set_damaged_aside
 from search.run.layout import Layout, Outcome
-from search.run.predictions import Footer, Predictions, write_predictions
+from search.run.predictions import Footer, Predictions, prediction_files, write_predictions
 
 
 def _finish(run, key, value=0.5, partition="train"):
@@ -69,7 +69,7 @@ def test_half_lines_and_a_lost_file_cost_a_reading(tmp_path, opened):
     for n in range(3):
         _finish(tmp_path, f"k{n}")
     whole = read_ended(tmp_path)
-    lines = tmp_path / ".ended.1.jsonl"
+    lines = tmp_path / ".ended.2.jsonl"
     lines.write_bytes(lines.read_bytes()[:-20])
     assert read_ended(tmp_path) == whole and len(opened) == 4
     assert read_ended(tmp_path) == whole and len(opened) == 4
@@ -89,7 +89,7 @@ def test_lines_that_are_mostly_outdated_are_written_anew(tmp_path, monkeypatch):
     for key in "abc":
         Layout(tmp_path).clear_outcome(key)
     read_ended(tmp_path)
-    assert len((tmp_path / ".ended.1.jsonl").read_text().split()) == 1
+    assert len((tmp_path / ".ended.2.jsonl").read_text().split()) == 1
 
 
 def test_a_trial_that_failed_first_and_finished_later_is_finished(tmp_path):
@@ -100,10 +100,43 @@ def test_a_trial_that_failed_first_and_finished_later_is_finished(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_still_read(tmp_path, monkeypatch):
     _finish(tmp_path, "k1")
-    (tmp_path / ".ended.1.jsonl").mkdir()
+    (tmp_path / ".ended.2.jsonl").mkdir()
     assert len(read_ended(tmp_path)) == 1 and len(read_ended(tmp_path)) == 1
 
 
-def test_a_broken_prediction_file_is_named(tmp_path):
-    _finish(tmp_path, "k1").write_bytes(b"half")
-    assert "k1.parquet: expected a prediction file" in message(read_ended, tmp_path)
+def test_a_damaged_file_is_told_and_its_trial_has_not_ended(tmp_path):
+    path = _finish(tmp_path, "k1")
+    _finish(tmp_path, "k2")
+    assert len(read_ended(tmp_path)) == 2
+    path.write_bytes(b"half")
+    ended, (error,) = read_ended_and_damaged(tmp_path)
+    assert [trial.trial_key for trial in ended] == ["k2"]
+    assert str(error).startswith(f"{path}: expected a prediction file, but it can't be read as Parquet (")
+    assert str(error).endswith("or remove the file.")
+
+
+def test_damaged_files_are_set_aside(tmp_path, capsys):
+    for key in ("k1", "k2", "k3"):
+        _finish(tmp_path, key)
+    paths = prediction_files(tmp_path)
+    whole = paths[0].read_bytes()
+    paths[0].write_bytes(whole[:60] + bytes([whole[60] ^ 1]) + whole[61:])
+    paths[2].write_bytes(b"")
+    set_damaged_aside(tmp_path)
+    assert prediction_files(tmp_path) == [paths[1]] and [e.trial_key for e in read_ended(tmp_path)] == ["k2"]
+    assert capsys.readouterr().err.splitlines() == [
+        f"{path}: expected a prediction file, but {what}; it is now .{path.name}.damaged, and its trial is trained "
+        "again." for path, what in (
+            (paths[0], "its bytes are not those that were written"), (paths[2], "it is empty"),
+        )
+    ]
+
+
+def test_a_line_that_was_damaged_changes_no_number(tmp_path, opened):
+    for key in ("k1", "k2", "k3"):
+        _finish(tmp_path, key, 0.25)
+    first = read_ended(tmp_path)
+    lines = tmp_path / ".ended.2.jsonl"
+    for _, data in flips(lines.read_bytes()):
+        lines.write_bytes(data)
+        assert read_ended(tmp_path) == first
