@@ -29,18 +29,18 @@ def read_user_table(path: Path, types: Mapping[str, pa.DataType], what: str) -> 
     name, two of one name. An index of pandas' is left out.
     """
     suffix = path.suffix.lower()
+    if suffix not in (".parquet", *_SEPARATORS):
+        raise WrongUse(f"{path}: expected {what} in a file that ends in .csv, .tsv or .parquet.")
     if not path.is_file():
         raise EmofuseError(f"{path}: no such file, expected {what}.")
     try:
         if suffix == ".parquet":
             file = pq.ParquetFile(path, page_checksum_verification=True)
             return file.read(columns=column_names(path, file.schema_arrow.names))
-        if suffix in _SEPARATORS:
-            table = read_csv(path, types)
-            return table.select(column_names(path, table.column_names))
+        table = read_csv(path, types)
+        return table.select(column_names(path, table.column_names))
     except (OSError, UnicodeError, pa.ArrowException) as error:
         raise EmofuseError(f"{path}: can't be read as {suffix[1:].upper()} ({one_line(error)}).") from None
-    raise WrongUse(f"{path}: expected {what} in a file that ends in .csv, .tsv or .parquet.")
 
 
 def read_csv(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:

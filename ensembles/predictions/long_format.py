@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from features.errors import EmofuseError, WrongUse
 from features.files import replacing
 from features.names import unknown_name
+from features.user_tables import id_texts, label_texts, read_user_table
 
 _KEYS = ("sample_id", "split", "label", "model")
 # How tools name their splits: (the clip table's split, the role that the rows play).
@@ -81,29 +82,13 @@ def read_long(path: Path) -> LongTable:
 
 
 def _read_table(path: Path) -> pa.Table:
-    kind = path.suffix.lower()
-    if kind not in (".csv", ".parquet"):
-        raise WrongUse(f"{path}: expected a file in long format ending in .csv or .parquet, but got {path.suffix!r}.")
-    try:
-        if kind == ".parquet":
-            return pq.read_table(path, partitioning=None)
-        types = {name: pa.string() for name in (*_KEYS, "group_id")}
-        return pa_csv.read_csv(
-            path, convert_options=pa_csv.ConvertOptions(column_types=types, strings_can_be_null=True)
-        )
-    except FileNotFoundError:
-        raise EmofuseError(f"{path}: no such file, expected predictions in long format.") from None
-    except (OSError, pa.ArrowException) as error:
-        raise EmofuseError(f"{path}: expected predictions in long format, but it can't be read ({error}).") from None
+    types = {name: pa.string() for name in (*_KEYS, "group_id")}
+    return read_user_table(path, types, "predictions in long format")
 
 
 def _texts(table: pa.Table, name: str, path: Path) -> np.ndarray:
-    column = table[name]
-    if not (pa.types.is_null(column.type) or pa.types.is_floating(column.type)):
-        return np.array(pc.cast(column, pa.string()).to_pylist(), dtype=object)
-    if pa.types.is_null(column.type):
-        return np.full(table.num_rows, None, dtype=object)
-    raise EmofuseError(f"{path}: column {name} holds fractional numbers; expected names or whole numbers.")
+    read = id_texts if name == "sample_id" else label_texts
+    return np.array(read(path, name, table[name]), dtype=object)
 
 
 def _numbers(table: pa.Table, name: str, path: Path) -> np.ndarray:

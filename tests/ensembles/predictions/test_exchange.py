@@ -10,6 +10,7 @@ import pytest
 
 from ensembles.fusion import DecisionFusion, UniformAverage
 from ensembles.predictions.exchange import dump_long, import_long
+from ensembles.predictions.long_format import read_long
 from ensembles.predictions.sets import read_run
 from features.errors import EmofuseError, WrongUse
 
@@ -101,7 +102,7 @@ def test_bad_tables_are_told(csv, tmp_path, rows, header, message):
 def test_bad_requests(csv, tmp_path):
     with pytest.raises(EmofuseError, match=r"no such file"):
         import_long(tmp_path / "none.csv", tmp_path)
-    with pytest.raises(WrongUse, match=r"ending in .csv or .parquet, but got '.json'"):
+    with pytest.raises(WrongUse, match=r"predictions in long format in a file that ends in .csv, .tsv or .parquet"):
         import_long(tmp_path / "none.json", tmp_path)
     with pytest.raises(WrongUse, match=r"Unknown role 'heldout'.*Did you mean 'held_out'"):
         import_long(csv(), tmp_path, {"train": "heldout"})
@@ -128,6 +129,24 @@ def test_rows_that_members_were_fitted_on_go_out_as_train(write_run, tmp_path):
     dump_long(run, tmp_path / "out.parquet")
     splits = pq.read_table(tmp_path / "out.parquet")["split"].to_pylist()
     assert {name: splits.count(name) for name in set(splits)} == {"train": 128, "validation": 128, "test": 64}
+
+
+WORDS = ("NA", "None", "nan", "null")
+
+
+@pytest.mark.parametrize("labels", [WORDS, (0.0, 1.0, 2.0, 3.0), (True, False, True, False)])
+def test_labels_are_the_same_from_csv_and_parquet(tmp_path, labels):
+    classes = sorted({str(int(label)) if isinstance(label, float) else str(label) for label in labels})
+    table = pa.table({
+        "sample_id": WORDS, "split": ["val"] * 4, "label": labels, "model": ["m"] * 4, "group_id": [1.0, 1.0, 2.0, 2.0],
+        **{f"p_{name}": [1 / len(classes)] * 4 for name in classes},
+    })
+    pq.write_table(table, tmp_path / "a.parquet")
+    pa_csv.write_csv(table, tmp_path / "a.csv")
+    one, other = read_long(tmp_path / "a.csv"), read_long(tmp_path / "a.parquet")
+    assert list(one.label) == list(other.label) and set(one.label) == set(classes) == set(one.classes)
+    assert list(one.sample_id) == list(other.sample_id) == list(WORDS)
+    assert list(one.group) == list(other.group) == ["1", "1", "2", "2"]
 
 
 @pytest.mark.real_data
