@@ -92,6 +92,7 @@ def big(store: Path, monkeypatch) -> StoredSet:
     monkeypatch.setattr(stored_set, "_SMALL", 0)
     monkeypatch.setattr(intact, "_TICK_NS", 0)
     monkeypatch.setattr(intact, "_seen", set())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(store / "cache"))
     fill(writer(store))
     return writer(store).finish()
 
