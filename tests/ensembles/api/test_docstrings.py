@@ -60,6 +60,9 @@ def test_names_are_the_same_for_type_checkers_and_at_run_time():
     typed = {alias.name: node.module for node in block.body for alias in node.names}
     assert typed == emofuse._MODULES
     assert sorted(typed) == emofuse.__all__
+    stubs = ast.parse((ROOT / "emofuse-stubs" / "__init__.pyi").read_text())
+    told = {node.names[0].asname: node.module for node in stubs.body if isinstance(node, ast.ImportFrom)}
+    assert told == typed
     assert set(emofuse.__all__) <= set(dir(emofuse))
     with pytest.raises(AttributeError, match="has no attribute 'serch'"):
         emofuse.serch  # noqa: B018
