@@ -3,7 +3,6 @@
 Workers, on whatever host, learn of it by a file in the run's folder.
 """
 
-import _thread
 import os
 import signal
 import threading
@@ -107,7 +106,8 @@ class Interrupts:
             # Nothing is lost by leaving in the middle: every file is whole or absent.
             say(f"emofuse: {last_words}")
             if self._embedded:
-                _thread.interrupt_main()
+                # A real signal, which also ends a wait inside the system.
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             else:
                 os._exit(code)
 
