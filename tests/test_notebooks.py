@@ -48,5 +48,6 @@ def test_runs_and_draws(path, folder, monkeypatch):
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(folder)}}).execute()
     shown = [output["data"] for cell in notebook.cells for output in cell.get("outputs", ()) if "data" in output]
     assert any("image/png" in data for data in shown)
-    assert any("honest estimate (nested)" in data.get("text/html", "") for data in shown)
+    tables = [data for data in shown if "honest estimate (nested)" in data.get("text/html", "")]
+    assert len(tables) == 1 and "honest estimate (nested)" in tables[0]["text/plain"]
     assert (folder / "demo" / "run" / "ensembles" / "notebook" / "ensemble.json").is_file()

@@ -1,7 +1,7 @@
 """A fitted ensemble as an object that a notebook shows well."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -269,7 +269,9 @@ class Ensemble:
 
         from rich.console import Console
 
-        console = Console(file=(text := StringIO()), width=_WIDE, highlight=False, color_system=None)
+        # In a notebook rich would show what is written here.
+        plain: dict[str, Any] = {"force_jupyter": False, "color_system": None, "highlight": False}
+        console = Console(file=(text := StringIO()), width=_WIDE, **plain)
         console.print(self)
         return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 

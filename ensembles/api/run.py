@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ensembles.api.ensemble import Ensemble
 from ensembles.api.places import local_folder, place_name, written_back
-from features.errors import EmofuseError
+from features.errors import EmofuseError, WrongUse
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -107,7 +107,7 @@ class Run:
         EmofuseError
             There are no predictions, or they don't belong together.
         WrongUse
-            An unknown partition or split.
+            An unknown partition or split; a split of a run of continuous emotion.
 
         Examples
         --------
@@ -121,10 +121,13 @@ class Run:
         from ensembles.fitting.leaderboard import leaderboard
         from ensembles.predictions.splits import split_to_fit
 
+        held_out = split_to_fit(split)
         over_time, others = continuous_entries(self.path)
         if over_time and not others:
+            if held_out is not None:
+                raise WrongUse("The members of a run of continuous emotion are scored on all splits: leave split out.")
             return continuous_frame(read_continuous_run(self.path, partitions, test), test)
-        board = leaderboard(self.path, partitions, test=test, split=split_to_fit(split), intervals=intervals)
+        board = leaderboard(self.path, partitions, test=test, split=held_out, intervals=intervals)
         return board_frame(board, test)
 
     def trials(self) -> "pd.DataFrame":

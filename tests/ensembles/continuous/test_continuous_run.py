@@ -94,6 +94,11 @@ def test_the_leaderboard_lists_them(run):
     assert told.exit_code == 0 and "2 members on 6 held-out recordings of fold-0-of-2, fold-1-of-2; CCC" in told.stdout
     data = json.loads(CliRunner().invoke(ensemble_app, ["leaderboard", str(run), "--json"]).stdout)
     assert [member["entry"] for member in data["continuous"]["members"]] == ["a", "b"]
+    board = emofuse.open_run(run).leaderboard(test=True)
+    assert board["entry"].tolist() == ["a", "b"] and {"ccc", "ccc_arousal", "test_ccc_valence"} <= set(board)
+    assert board["ccc"].tolist() == [member["metrics"]["ccc"] for member in data["continuous"]["members"]]
+    with pytest.raises(WrongUse, match="leave split out"):
+        emofuse.open_run(run).leaderboard(split="train")
 
 
 def test_mistakes_are_told(run, capsys, tmp_path):
