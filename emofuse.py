@@ -69,6 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("emofuse")
     if name not in _MODULES:
         raise AttributeError(f"module 'emofuse' has no attribute {name!r}")
     _find_own_packages()

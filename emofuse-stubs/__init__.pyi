@@ -10,4 +10,6 @@ from ensembles.api.search import search as search
 from features.errors import EmofuseError as EmofuseError
 from features.errors import WrongUse as WrongUse
 
+__version__: str
+
 def main(arguments: list[str] | None = None) -> int: ...

@@ -10,6 +10,11 @@ def test_overview(capsys):
     assert "Start with: emofuse demo" in capsys.readouterr().out
 
 
+def test_the_version_is_the_packages(capsys):
+    assert emofuse.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"emofuse {emofuse.__version__}\n"
+
+
 def test_no_command_is_wrong_use(capsys):
     assert emofuse.main([]) == 2
 
