@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from features.clips import SPLITS, ClipTable, read_clips
 from features.datasets import Adapter, Option, dataset_names, get_adapter, make_clip_table
 from features.errors import EmofuseError
 from features.progress import say
 from features.ray_access import AllowOpen
+from features.terminal import Table, console
 
 clips_app = typer.Typer(
     help="Make a clip table from a data set's folders.", no_args_is_help=True, add_completion=False
@@ -167,7 +166,7 @@ def ls_command(store: Annotated[Path, typer.Argument(help="Folder of the feature
         size_mb = (folder / "data.arrow").stat().st_size / 1e6
         shape = f"{'x'.join(map(str, info.shape))} {info.dtype}"
         table.add_row(info.spec, info.key[:12], str(ok), str(len(stored) - ok), shape, f"{size_mb:.1f}")
-    Console().print(table)
+    console(wide=None).print(table)
 
 
 @features_app.command("sets")
@@ -185,4 +184,4 @@ def sets_command() -> None:
         params = ", ".join(f"{key}={value}" for key, value in defaults.items())
         needs = f"extra {feature_set.extra}" if feature_set.extra else ""
         table.add_row(name, feature_set.level, feature_set.summary, params, needs)
-    Console().print(table)
+    console(wide=None).print(table)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import pyarrow as pa
@@ -225,12 +226,14 @@ def read_clips(path: Path) -> ClipTable:
     """
     if not path.exists():
         raise EmofuseError(
-            f"{path}: no such file, expected a clip table; make one with `emofuse clips DATASET ROOT -o {path}`."
+            f"{path}: no such file, expected a clip table; make one with `emofuse clips DATASET ROOT -o "
+            f"{quote(str(path))}`."
         )
     data, footer = read_table(path, "a clip table", _AGAIN)
     if footer.get("kind") != _KIND:
         raise EmofuseError(
-            f"{path}: expected a clip table of emofuse; turn your own into one: `emofuse clips table {path} -o OUT`."
+            f"{path}: expected a clip table of emofuse; turn your own into one: `emofuse clips table "
+            f"{quote(str(path))} -o OUT`."
         )
     if footer.get("schema_version") != SCHEMA_VERSION:
         raise EmofuseError(

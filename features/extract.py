@@ -16,6 +16,7 @@ from features.progress import progress, say
 from features.set_writer import SetWriter
 from features.sets import FeatureArray, Media, SetSpec, get_set, parse_spec
 from features.store import StoredSet, set_writer
+from features.unwritable import refused
 
 _SHOWN_REASONS = 3
 
@@ -85,7 +86,7 @@ def extract(
             try:
                 summaries.append(_extract_set(table, spec, store, run, retry_failed))
             except OSError as error:
-                raise _unwritable(store, error) from None
+                raise refused(error, store) from None
             _tell(summaries[-1])
     return tuple(summaries)
 
@@ -144,10 +145,6 @@ def _summary(stored: StoredSet, started: float, *, skipped: bool) -> SetSummary:
     return SetSummary(stored.info.spec, stored.key, statuses, failures, time.monotonic() - started, skipped)
 
 
-def _unwritable(store: Path, error: OSError) -> EmofuseError:
-    return EmofuseError(f"The feature store {store} can't be written ({error.strerror or error}).")
-
-
 @dataclass(frozen=True)
 class _Job:
     """One set to extract: what a worker process needs to know."""
@@ -164,7 +161,7 @@ class _Job:
             except ClipFailure as failure:
                 self.writer.fail(clip_id, failure)
         except OSError as error:
-            raise _unwritable(self.writer.store, error) from None
+            raise refused(error, self.writer.store) from None
 
     def _extracted(self, media: Media) -> FeatureArray:
         feature_set = get_set(self.spec.name)

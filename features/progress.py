@@ -5,15 +5,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-console = Console(stderr=True, highlight=False)
+from features import terminal
+
+console = terminal.console(stderr=True, wide=None)
 
 
 def say(text: str) -> None:
     """One line about the work, on stderr, so that stdout holds results only."""
-    console.print(text, markup=False, soft_wrap=True)
+    console.print(text, soft_wrap=True)
 
 
 class Counter:
@@ -43,7 +44,7 @@ def progress(what: str, total: int, every_s: float = 10.0) -> Iterator[Counter]:
     if not sys.stderr.isatty():
         yield Counter(what, total, None, every_s)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-               TextColumn("{task.fields[note]}"))
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+               TextColumn("{task.fields[note]}", markup=False))
     with Progress(*columns, console=console) as bar:
         yield Counter(what, total, bar, every_s)

@@ -107,5 +107,5 @@ def _open_imported(store: Path, name: str, table: ClipTable) -> StoredSet:
     raise EmofuseError(
         f"Feature set {name!r} in {store} was imported for another clip table (clip ids "
         f"{same[0].ids_fingerprint[:12]}, this table's are {ids[:12]}); run "
-        f"`emofuse features import CLIPS SOURCE --name {name} -o {store}`."
+        f"`emofuse features import CLIPS SOURCE --name {shlex.quote(name)} -o {shlex.quote(str(store))}`."
     )

@@ -258,21 +258,22 @@ class Ensemble:
         return export_bundle(RunFolder.open(self._run("export")), self.record, Path(folder))
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from rich.text import Text
+
         from ensembles.fitting.tables import scores_table, weights_table
 
         yield scores_table(self.record)
         yield weights_table(self.record)
-        yield self.verdict
+        yield Text(self.verdict)
 
     def __repr__(self) -> str:
         from io import StringIO
 
-        from rich.console import Console
+        from features.terminal import console
 
         # In a notebook rich would show what is written here.
-        plain: dict[str, Any] = {"force_jupyter": False, "color_system": None, "highlight": False}
-        console = Console(file=(text := StringIO()), width=_WIDE, **plain)
-        console.print(self)
+        plain: dict[str, Any] = {"force_jupyter": False, "color_system": None}
+        console(file=(text := StringIO()), width=_WIDE, **plain).print(self)
         return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
     def _repr_html_(self) -> str:

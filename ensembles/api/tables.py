@@ -10,6 +10,7 @@ from ensembles.evaluation.metrics import METRICS
 from ensembles.fitting.leaderboard import Leaderboard, short
 from ensembles.fitting.tables import HOWS, who_names
 from features.errors import EmofuseError
+from features.terminal import command
 from search.run.ended import Ended, read_ended
 from search.run.layout import Layout
 from search.run.predictions import read_footer
@@ -82,7 +83,8 @@ def trials_frame(run: Path) -> pd.DataFrame:
             }
         )
     if not rows:
-        raise EmofuseError(f"{run}: no trial ended yet; wait for the search, or see `emofuse search status {run}`.")
+        look = command("search", "status", run)
+        raise EmofuseError(f"{run}: no trial ended yet; wait for the search, or see `{look}`.")
     return pd.DataFrame(rows).set_index("trial_key")
 
 

@@ -20,6 +20,7 @@ from ensembles.bundle.parts import BundleBackbone, BundleMember, Collector
 from ensembles.fitting.ensemble import Ensemble, read_ensemble, write_ensemble
 from features.errors import EmofuseError, WrongUse
 from features.files import file_sha256, read_json, replacing_folder, write_bytes, write_json
+from features.terminal import command
 
 if TYPE_CHECKING:
     from search.run.folder import RunFolder
@@ -56,7 +57,7 @@ def export_bundle(run: "RunFolder", ensemble: Ensemble, folder: Path) -> Path:
     if missing:
         raise EmofuseError(
             f"Ensemble {ensemble.name!r}: {', '.join(missing)} not refitted on train and val yet; "
-            f"run: emofuse ensemble refit {run.path} {ensemble.name}"
+            f"run: {command('ensemble', 'refit', run.path, ensemble.name)}"
         )
     found = Collector(run, {str(member.refit): _place(n, member.entry) for n, member in enumerate(ensemble.members)})
     members = [found.model(member.entry, str(member.refit)) for member in ensemble.members]

@@ -14,6 +14,7 @@ from ensembles.cli.options import METHODS_HELP, AsJson, FitSplit, Partitions, Ru
 from ensembles.fitting.defaults import DEFAULT_METHOD, default_method
 from features.errors import WrongUse
 from features.progress import say
+from features.terminal import console
 
 ensemble_app = typer.Typer(
     no_args_is_help=True,
@@ -59,7 +60,7 @@ def fit(
     from ensembles.fitting.fit import fit_and_store
     from ensembles.fitting.options import FitOptions
     from ensembles.fitting.selection import make_selection
-    from ensembles.fitting.tables import console, scores_table, weights_table
+    from ensembles.fitting.tables import scores_table, weights_table
     from ensembles.predictions.splits import scores_test, split_to_fit
 
     method, params = default_method(method, _params(param or []))
@@ -101,7 +102,7 @@ def import_(
 
     Example: emofuse ensemble import predictions.csv -o runs/mine
     """
-    from ensembles.fitting.tables import console
+
     from ensembles.predictions.exchange import import_long
 
     done = import_long(file, run, _pairs(role or [], "--role", "train=held_out"))
@@ -126,7 +127,7 @@ def dump(
 
     Example: emofuse ensemble dump runs/demo -o predictions.parquet
     """
-    from ensembles.fitting.tables import console
+
     from ensembles.predictions.exchange import dump_long
 
     done = dump_long(run, file, partition)

@@ -2,12 +2,12 @@
 
 import sys
 from importlib import import_module
-from pathlib import Path
 
 import typer
 
 from features.errors import EmofuseError
-from features.unwritable import unwritable
+from features.terminal import print_anything
+from features.unwritable import refused
 
 # Each app is imported when its command is called: `emofuse ensemble fit` needs neither torch nor cv2.
 APPS = {
@@ -43,6 +43,7 @@ def usage() -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; exit codes are 0 done, 1 failed work, 2 wrong use."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    print_anything()
     try:
         code = run(arguments)
         if remote := sys.modules.get("search.run.remote"):
@@ -50,18 +51,20 @@ def main(arguments: list[str] | None = None) -> int:
         return code
     except BrokenPipeError:
         return 1
-    except OSError as error:
-        told = unwritable(error, Path(error.filename or ".").parent)
-        if told is None:
-            raise
-        print(f"emofuse: {told}", file=sys.stderr)
-        return told.exit_code
     except EmofuseError as error:
-        print(f"emofuse: {error}", file=sys.stderr)
-        return error.exit_code
+        return _tell(error)
+    except OSError as error:
+        return _tell(refused(error))
+    except MemoryError:
+        return _tell(EmofuseError("Main memory ran out; close other programs, or take a machine with more."))
     except (KeyboardInterrupt, typer.Abort):
         print("emofuse: interrupted; the same command goes on where this one stopped.", file=sys.stderr)
         return 130
+
+
+def _tell(error: EmofuseError) -> int:
+    print(f"emofuse: {error}", file=sys.stderr)
+    return error.exit_code
 
 
 def run(arguments: list[str]) -> int:

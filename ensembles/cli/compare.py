@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from ensembles.cli.options import METHODS_HELP, AsJson, FitSplit, Partitions, Run, ScoreSplit, Seed, Test
 from features.errors import WrongUse
 from features.progress import say
+from features.terminal import Table, console
 
 _USUAL_METHODS = ("best", "uniform", "greedy", "decision")
 
@@ -55,7 +55,7 @@ def compare(
 def _compare_two(run: Path, first: str, second: str, test: bool, as_json: bool) -> None:
     from ensembles.fitting.compare import compare_ensembles
     from ensembles.fitting.ensemble import open_ensemble
-    from ensembles.fitting.tables import console, signed
+    from ensembles.fitting.tables import signed
 
     result = compare_ensembles(run, open_ensemble(run, first), open_ensemble(run, second), test=test)
     if as_json:
@@ -78,7 +78,7 @@ def _compare_methods(
 ) -> None:
     from ensembles.fitting.compare import compare_methods
     from ensembles.fitting.ensemble import ensemble_json
-    from ensembles.fitting.tables import console, ensembles_table, signed
+    from ensembles.fitting.tables import ensembles_table, signed
 
     ensembles = compare_methods(run, methods, partitions=partition, fit_split=split, seed=seed, test=test)
     if as_json:
@@ -86,7 +86,7 @@ def _compare_methods(
         return
     shown = console()
     shown.print(ensembles_table(ensembles))
-    table = Table(title="Against the best single member, outside the fits", title_justify="left")
+    table = Table(title="Against the best single member, outside the fits")
     for column in ("method", "difference", "95 % over groups", "McNemar p"):
         table.add_column(column, justify="left" if column == "method" else "right")
     for ensemble in ensembles:
@@ -117,7 +117,7 @@ def leaderboard(
     from ensembles.continuous.run import continuous_entries, read_continuous_run
     from ensembles.fitting.ensemble import ensemble_json, with_interval
     from ensembles.fitting.leaderboard import leaderboard as make
-    from ensembles.fitting.tables import console, ensembles_table, pct
+    from ensembles.fitting.tables import ensembles_table, pct
     from ensembles.predictions.splits import scores_test, split_to_fit
 
     test = scores_test(score_split, test)
@@ -140,7 +140,7 @@ def leaderboard(
     shown = console()
     title = f"{len(board.members)} members on {board.n_clips} held-out clips of {', '.join(board.partitions)}"
     title += "; accuracy in % with 95 % intervals over groups"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title)
     for column in ("member", "hyperparameters"):
         table.add_column(column, overflow="fold")
     columns = ["accuracy", "mean over partitions", "unweighted", "log-loss", "scored", "epochs", "seconds"]

@@ -5,19 +5,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from ensembles.cli.options import Partitions
 from features.errors import WrongUse
 from features.progress import say
+from features.terminal import Table, console
 
 if TYPE_CHECKING:
     from ensembles.continuous.evaluate import ContinuousResult
     from ensembles.continuous.recordings import Recordings
     from ensembles.continuous.run import ContinuousRun
 
-_WIDE = 160  # columns of a table that goes to a file or a pipe
 _WHO = {"best_single": "best single", "average": "plain average", "fusion": "fusion"}
 
 
@@ -62,12 +60,11 @@ def continuous(
     if as_json:
         typer.echo(json.dumps(result_json(result)))
         return
-    console = Console(highlight=False)
-    console = console if console.is_terminal else Console(highlight=False, width=_WIDE)
-    console.print(_scores_table(result))
-    console.print(_weights_table(result, recalibrate))
+    shown = console()
+    shown.print(_scores_table(result))
+    shown.print(_weights_table(result, recalibrate))
     for one in result.dimensions:
-        console.print(one.verdict, soft_wrap=True)
+        shown.print(one.verdict, soft_wrap=True)
     if output is not None:
         say(f"Written: {output}")
 
@@ -93,7 +90,7 @@ def members_table(found: "ContinuousRun", top: int, test: bool) -> Table:
     from ensembles.fitting.leaderboard import short
 
     title = f"{len(found.members)} members on {len(set(found.recordings.recording))} held-out recordings of "
-    table = Table(title=f"{title}{', '.join(found.partitions)}; CCC", title_justify="left")
+    table = Table(title=f"{title}{', '.join(found.partitions)}; CCC")
     for column in ("member", "hyperparameters"):
         table.add_column(column, overflow="fold")
     for column in ("mean", *found.dimensions, "scored", *(["test mean", *found.dimensions] if test else [])):
@@ -112,7 +109,7 @@ def _scores_table(result: "ContinuousResult") -> Table:
         f"CCC on {result.n_recordings} recordings ({result.n_samples} samples, {result.n_groups} groups); "
         f"nested: {result.folds} folds, 95 % intervals over groups"
     )
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title)
     table.add_column("dimension")
     table.add_column("predicted by", overflow="fold")
     table.add_column("on the rows that chose it", justify="right")
@@ -129,7 +126,7 @@ def _scores_table(result: "ContinuousResult") -> Table:
 
 
 def _weights_table(result: "ContinuousResult", recalibrate: bool) -> Table:
-    table = Table(title="Weights", title_justify="left")
+    table = Table(title="Weights")
     table.add_column("system", overflow="fold")
     for one in result.dimensions:
         table.add_column(one.dimension, justify="right")

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.panel import Panel
-from rich.table import Table
+from rich.text import Text
 
 from ensembles.fitting.ensemble import Ensemble, How, Measured, open_ensemble
 from ensembles.predictions.sets import read_refits
 from features.errors import EmofuseError
 from features.files import read_json, write_json
+from features.terminal import Table, command, console
 
 demo_app = typer.Typer(add_completion=False)
 
@@ -88,9 +88,9 @@ def _recipe(out: Path, seed: int) -> Path:
     text = (files("ensembles.cli") / "demo_recipe.yaml").read_text(encoding="utf-8")
     path = out / "recipe.yaml"
     text = text.replace("seed: 1", f"seed: {seed}")
-    if path.exists() and path.read_text() != text:
+    if path.exists() and path.read_text(encoding="utf-8") != text:
         raise EmofuseError(f"{out} holds a demo with another seed or recipe; choose another folder with -o.")
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -118,26 +118,24 @@ def _predict(bundle: Path, truth: dict[Path, str]) -> int:
         right += result.label == emotion
         probability = f"{result.probabilities[result.label]:.2f}" if result.label else ""
         table.add_row(path.name, result.label or f"- ({result.reason})", probability, emotion)
-    Console(stderr=True).print(table)
+    console(stderr=True, wide=None).print(table)
     return right
 
 
 def _title(number: int, text: str) -> None:
-    Console(stderr=True, highlight=False).print(f"\n[bold]{number} of 7  {text}[/bold]", soft_wrap=True)
+    console(stderr=True).print(f"\n{number} of 7  {text}", style="bold", soft_wrap=True)
 
 
 def _command(*words: object) -> None:
-    Console(stderr=True, highlight=False).print(
-        "$ emofuse " + " ".join(map(str, words)), style="cyan", markup=False, soft_wrap=True
-    )
+    console(stderr=True).print(f"$ {command(*words)}", style="cyan", soft_wrap=True)
 
 
 def _run(name: str, *words: object) -> None:
     """Print one command of emofuse and run it."""
     _command(name, *words)
     module, attribute = _APPS[name]
-    command = typer.main.get_command(getattr(import_module(module), attribute))
-    command.main([str(word) for word in words], prog_name=f"emofuse {name}", standalone_mode=False)
+    app = typer.main.get_command(getattr(import_module(module), attribute))
+    app.main([str(word) for word in words], prog_name=f"emofuse {name}", standalone_mode=False)
 
 
 def _summary(out: Path, run: Path, right: int, new: int, seconds: float) -> None:
@@ -155,24 +153,26 @@ def _summary(out: Path, run: Path, right: int, new: int, seconds: float) -> None
     how: How = "test_refit"
     average = ensemble.scores["uniform_average"][how]
     table.add_row("plain average of them", f"{100 * average.accuracy:.1f} %", "")
-    table.add_row("[bold]the ensemble[/bold]", f"[bold]{100 * ensemble.scores['ensemble'][how].accuracy:.1f} %[/bold]",
-                  _interval(ensemble.scores["ensemble"][how]))
-    console = Console(highlight=False)
-    console.print()
-    console.print(Panel(table, title="What it reached", title_align="left", expand=False))
+    own = ensemble.scores["ensemble"][how]
+    table.add_row(
+        Text("the ensemble", style="bold"), Text(f"{100 * own.accuracy:.1f} %", style="bold"), _interval(own)
+    )
+    shown = console(wide=None)
+    shown.print()
+    shown.print(Panel(table, title="What it reached", title_align="left", expand=False))
     for line in _before_the_test(ensemble):
-        console.print(line, soft_wrap=True)
-    console.print(f"Of {new} new clips by unseen actors it named {right} right.")
-    console.print(f"\nThe whole job took {seconds / 60:.1f} minutes. Here lie")
+        shown.print(line, soft_wrap=True)
+    shown.print(f"Of {new} new clips by unseen actors it named {right} right.")
+    shown.print(f"\nThe whole job took {seconds / 60:.1f} minutes. Here lie")
     for what, path in (("the bundle", "bundle"), ("the report", "report.html"), ("every trial", "run")):
-        console.print(f"  {what:<12}{out / path}", soft_wrap=True)
-    console.print("\nNext, with clips of your own:")
+        shown.print(f"  {what:<12}{out / path}", soft_wrap=True)
+    shown.print("\nNext, with clips of your own:")
     for line in (
-        f"predict {out / 'bundle'} YOUR_CLIP.mp4",
-        "clips table YOUR_TABLE.csv -o clips.parquet       (or: ravdess, afew; see emofuse clips --help)",
-        f"search run {out / 'recipe.yaml'} --clips clips.parquet ...     (see emofuse search run --help)",
+        f"{command('predict', out / 'bundle')} YOUR_CLIP.mp4",
+        "emofuse clips table YOUR_TABLE.csv -o clips.parquet       (or: ravdess, afew; see emofuse clips --help)",
+        f"{command('search', 'run', out / 'recipe.yaml')} --clips clips.parquet ...   (see emofuse search run --help)",
     ):
-        console.print(f"  emofuse {line}", markup=False, soft_wrap=True)
+        shown.print(f"  {line}", soft_wrap=True)
 
 
 def _before_the_test(ensemble: Ensemble) -> list[str]:

@@ -7,7 +7,8 @@ import typer
 
 from features.progress import say
 from features.ray_access import AllowOpen
-from search.run.remote import run_path
+from features.terminal import command
+from search.run.remote import run_path, shown
 
 
 def refit(
@@ -31,7 +32,8 @@ def refit(
     refitted = refit_and_store(run, open_ensemble(run, name), workers, test=test)
     if test:
         say(f"On the test clips: {percent(refitted.scores['ensemble']['test_refit'])} %")
-    say(f"{len(refitted.members)} members refitted. Next: emofuse ensemble export {run} {name} -o bundle")
+    following = command("ensemble", "export", shown(run), name, "-o", "bundle")
+    say(f"{len(refitted.members)} members refitted. Next: {following}")
 
 
 def export(
@@ -48,7 +50,7 @@ def export(
     from search.run.folder import RunFolder
 
     folder = export_bundle(RunFolder.open(run), open_ensemble(run, name), out)
-    say(f"Written: {folder}. Next: emofuse predict {folder} CLIP...")
+    say(f"Written: {folder}. Next: {command('predict', folder)} CLIP...")
 
 
 __all__ = ["export", "refit"]

@@ -1,16 +1,14 @@
 """`emofuse predict`: label and probabilities for each clip."""
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from features.progress import progress
+from features.terminal import Table, console
 
 if TYPE_CHECKING:
     from ensembles.bundle.predict import ClipPrediction
@@ -63,7 +61,7 @@ def _print_table(results: "list[ClipPrediction]") -> None:
         first, *others = sorted(result.probabilities.items(), key=lambda item: -item[1])
         runners_up = ", ".join(f"{label} {p:.2f}" for label, p in others[:2])
         table.add_row(name, first[0], f"{first[1]:.2f}", runners_up, _remark(result.left_out))
-    Console(width=None if sys.stdout.isatty() else _WIDE).print(table)
+    console(wide=_WIDE).print(table)
 
 
 def _remark(left_out: dict[str, str]) -> str:

@@ -2,24 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from rich.console import Console
-from rich.table import Table
-
 from ensembles.fitting.ensemble import Ensemble, How, Who, percent
-
-_WIDE = 160  # columns of a table that goes to a file or a pipe
-
-
-def console() -> Console:
-    """Where results go: stdout, wide where it is no terminal."""
-    shown = Console(highlight=False)
-    return shown if shown.is_terminal else Console(highlight=False, width=_WIDE)
+from features.terminal import Table
 
 
 def weights_table(ensemble: Ensemble) -> Table:
     """A row per member, a column per class."""
     title = f"Weights of {ensemble.name}: {len(ensemble.members)} members of {ensemble.n_candidates}"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title)
     table.add_column("member", overflow="fold")
     for name in ensemble.classes:
         table.add_column(name, justify="right")
@@ -47,7 +37,7 @@ def who_names(ensemble: Ensemble) -> Mapping[Who, str]:
 
 def scores_table(ensemble: Ensemble) -> Table:
     """The ensemble beside its best single member and the plain average, by the rows that they were measured on."""
-    table = Table(title="Accuracy in % with 95 % intervals over groups", title_justify="left")
+    table = Table(title="Accuracy in % with 95 % intervals over groups")
     table.add_column("", overflow="fold")
     hows = [how for how in HOWS if how in ("fit", "nested") or how in ensemble.scores["ensemble"]]
     for how in hows:
@@ -60,7 +50,7 @@ def scores_table(ensemble: Ensemble) -> Table:
 
 def ensembles_table(ensembles: Sequence[Ensemble]) -> Table:
     """A row per ensemble."""
-    table = Table(title="Ensembles, accuracy in % with 95 % intervals over groups", title_justify="left")
+    table = Table(title="Ensembles, accuracy in % with 95 % intervals over groups")
     hows = [how for how in HOWS if how in ("fit", "nested") or any(how in e.scores["ensemble"] for e in ensembles)]
     for column in ("ensemble", "method", "members", *(HOWS[how] for how in hows), "best single (nested)"):
         table.add_column(column, justify="left" if column in ("ensemble", "method") else "right")

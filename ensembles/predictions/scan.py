@@ -14,6 +14,7 @@ import pyarrow as pa
 from ensembles.predictions.cache import Content, ScoreArrays, Stamp, read_cache, stamp, write_cache
 from ensembles.predictions.reading import SharedTables, read_content, read_files
 from features.errors import EmofuseError
+from features.terminal import command
 from search.run.predictions import FOOTER, ROW_COLUMNS, Footer, parse_footer, prediction_files
 
 _FEW = 256  # new files that are read each time rather than written into the cache
@@ -65,7 +66,7 @@ def scan(run: Path) -> list[Trial]:
     if not contents:
         raise EmofuseError(
             f"{run}: its predictions are of continuous emotion, not of classes; "
-            f"run `emofuse ensemble continuous {run}`."
+            f"run `{command('ensemble', 'continuous', run)}`."
         )
     known = _KnownRows()
     pairs = zip(paths, names, strict=True)

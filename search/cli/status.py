@@ -46,10 +46,10 @@ def status(
 
 
 def _watch(read: "Callable[[], Status]", again: "Callable[[], Status]", every: float, as_json: bool) -> None:
-    from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
+    from features.terminal import console
     from search.watch.status_view import full_text
 
     found = read()
@@ -62,7 +62,7 @@ def _watch(read: "Callable[[], Status]", again: "Callable[[], Status]", every: f
             time.sleep(every)
             found = again()
     # Its own screen would take the last picture away at the end.
-    with Live(Text(full_text(found)), console=Console(highlight=False), auto_refresh=False, transient=False) as live:
+    with Live(Text(full_text(found)), console=console(), auto_refresh=False, transient=False) as live:
         while found.left:
             time.sleep(every)
             found = again()

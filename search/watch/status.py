@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import EmofuseError
+from features.terminal import command
 from search.run.ended import Ended, read_ended_and_damaged
 from search.run.layout import Layout, Outcome
 from search.run.planned import Planned, read_plan
@@ -61,7 +62,7 @@ class Status:
 
     def next_command(self, run: str) -> str:
         """What to do with the predictions of the run that is called `run`."""
-        return f"emofuse ensemble {'continuous' if self.continuous else 'fit'} {run}"
+        return command("ensemble", "continuous" if self.continuous else "fit", run)
 
     @property
     def left(self) -> int:
