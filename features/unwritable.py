@@ -27,7 +27,7 @@ _QUOTED = re.compile(r"'([^']+)'")
 _SENTENCES = {
     errno.EACCES: "{user} may not read or write here; change the permissions, or choose another place.",
     errno.EISDIR: "expected a file, but this is a folder; give a file's name.",
-    errno.ENOTDIR: "expected a folder, but this, or a part of its path, is a file; choose another path.",
+    errno.ENOTDIR: "expected a folder, but this is a file; choose another path.",
     errno.EEXIST: "something of this name is there already; remove it, or choose another name.",
     errno.ENOENT: "no such file or folder; check the path.",
     errno.ENAMETOOLONG: "the name is longer than the file system takes; choose a shorter one.",
@@ -87,6 +87,8 @@ def refused(error: OSError, folder: Path | None = None) -> EmofuseError:
     if (full := unwritable(error, folder)) is not None:
         return full
     number, path = _number(error), _path(error)
+    if number == errno.ENOTDIR and path is not None:
+        path = next((str(place) for place in (Path(path), *Path(path).parents) if place.is_file()), path)
     place = f"{path}: " if path else ""
     sentence = _SENTENCES.get(number or 0)
     if sentence is None:
