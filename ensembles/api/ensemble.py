@@ -41,6 +41,11 @@ class Ensemble:
         return self.record.name
 
     @property
+    def method(self) -> str:
+        """The fusion method that its weights come from."""
+        return self.record.method
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """The C class names, in the order of all probabilities."""
         return self.record.classes
