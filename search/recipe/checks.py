@@ -58,6 +58,16 @@ def _check_entry(
             f"max_epochs: family {family.name!r} trains for {family.max_epochs} epochs at most, but got "
             f"{entry.max_epochs}; a recipe may only lower it."
         )
+    _check_weights(entry, family, backbones)
+    if entry.clip_faces is not None:
+        if stage != "backbone":
+            raise WrongUse(f"clip_faces: only a backbone's layers are computed of faces, but the stage is {stage!r}.")
+        inputs.check_set_spec(entry.clip_faces, family.inputs[0], imported)
+    _check_inputs(stage, entry, backbones, clip_entries, imported)
+    _check_hyperparameters(entry, family)
+
+
+def _check_weights(entry: Entry, family: Family, backbones: Mapping[str, Family]) -> None:
     if (entry.weights or entry.weights_from) and not family.weights:
         raise WrongUse(f"weights: family {family.name!r} can't start from pretrained weights.")
     if entry.weights and entry.weights_from:
@@ -67,10 +77,16 @@ def _check_entry(
             f"weights_from: no earlier backbone stage has an entry {entry.weights_from!r} (there: "
             f"{', '.join(sorted(backbones)) or 'none'})."
         )
-    if entry.clip_faces is not None:
-        if stage != "backbone":
-            raise WrongUse(f"clip_faces: only a backbone's layers are computed of faces, but the stage is {stage!r}.")
-        inputs.check_set_spec(entry.clip_faces, family.inputs[0], imported)
+
+
+def _check_inputs(
+    stage: StageName,
+    entry: Entry,
+    backbones: Mapping[str, Family],
+    clip_entries: AbstractSet[str],
+    imported: frozenset[str],
+) -> None:
+    family = entry.record()
     known = {slot.slot: slot for slot in family.inputs}
     for slot, given in entry.inputs.items():
         if slot not in known:
@@ -93,6 +109,9 @@ def _check_entry(
             )
         elif layer[1] not in inputs.layers(backbones[layer[0]]):
             raise unknown_name(f"layer of backbone {layer[0]!r}", layer[1], inputs.layers(backbones[layer[0]]))
+
+
+def _check_hyperparameters(entry: Entry, family: Family) -> None:
     for name in (*entry.space, *entry.fixed):
         if name not in family.space:
             raise unknown_name(f"hyperparameter of family {family.name!r}", name, family.space)
