@@ -12,7 +12,7 @@ from own_cluster import MEMORY, own_cluster
 
 import emofuse
 from features import extract as extraction
-from features.clips import Clip, ClipTable, hash_media
+from features.clips import Clip, ClipTable, hash_media, write_clips
 from features.errors import ClipFailure, EmofuseError
 from features.extract import extract
 from features.sets import FeatureArray, FeatureSet
@@ -115,6 +115,7 @@ def test_a_store_that_is_not_shared_is_told(nodes, tmp_path, monkeypatch):
 
 
 def test_processes_and_a_cluster_exclude_each_other(tmp_path, capsys):
-    words = ["features", "extract", "clips.parquet", "-s", "fake", "-o", "store", "--workers", "2", "--address", "auto"]
+    write_clips(clips(tmp_path, {"a": "good"}), table := tmp_path / "clips.parquet")
+    words = ["features", "extract", str(table), "-s", "fake", "-o", "store", "--workers", "2", "--address", "auto"]
     assert emofuse.main(words) == 2
     assert "--workers is for processes on this machine" in capsys.readouterr().err
