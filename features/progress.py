@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -15,6 +16,12 @@ console = terminal.console(stderr=True, wide=None)
 def say(text: str) -> None:
     """One line about the work, on stderr, so that stdout holds results only."""
     console.print(text, soft_wrap=True)
+
+
+@cache
+def say_once(text: str) -> None:
+    """`say`, unless this process said it before: what is found again each time that a run is looked at."""
+    say(text)
 
 
 class Counter:

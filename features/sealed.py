@@ -33,6 +33,8 @@ def check_folder(folder: Path, what: str, damaged: str) -> None:
 
     In a folder of an earlier release, which has no digests, only empty files are noticed.
     """
+    if not folder.is_dir():
+        raise DamagedFile(f"{folder}: expected {what}, but there is none; {damaged}.")
     names = _names(folder)
     for name in names:
         if not (folder / name).stat().st_size:

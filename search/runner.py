@@ -20,10 +20,10 @@ from search.run.lock import exclusive
 from search.run.remote import remote_of
 from search.study.activations import ensure_entry_activations
 from search.study.encoders import train_encoders
+from search.study.journal import open_journal
 from search.study.plan import entry_spec
 from search.study.retries import failed_outcomes, queue_retries
 from search.study.stage_jobs import StageJobs
-from search.study.studies import open_journal
 from search.trial.heartbeats import searching
 from search.watch.status import Status, read_status
 from search.watch.status_view import stopped_text

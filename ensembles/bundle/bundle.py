@@ -10,7 +10,7 @@
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,8 @@ class Bundle:
 def export_bundle(run: "RunFolder", ensemble: Ensemble, folder: Path) -> Path:
     """Write the refitted ensemble of a run to `folder`, whole or not at all.
 
-    Errors: members that were not refitted, or that read imported arrays (which can't be computed from raw media).
+    Every model is loaded from the files that were written first. Errors: members that were not refitted, that read
+    imported arrays (which can't be computed from raw media), or that can't be loaded.
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / "bundle.json").exists():
         raise WrongUse(f"{folder} exists and is no bundle: choose a folder that is new or holds an older bundle.")
@@ -77,7 +78,20 @@ def export_bundle(run: "RunFolder", ensemble: Ensemble, folder: Path) -> Path:
         write_json(temporary / "bundle.json", contents)
         write_bytes(temporary / "MODEL_CARD.md", model_card(ensemble, contents).encode())
         write_json(temporary / "sha256.json", _digests(temporary))
+        _refuse_unloadable(temporary, found.sources, folder)
     return folder
+
+
+def _refuse_unloadable(written: Path, places: Iterable[str], folder: Path) -> None:
+    """Load every model of the bundle from the files that were written, before they get its name."""
+    from models.io import load_model
+
+    try:
+        for place in places:
+            load_model(written / place)
+    except EmofuseError as error:
+        why = str(error).replace(str(written), str(folder))
+        raise EmofuseError(f"{folder}: nothing was exported, since it could not be loaded: {why}") from None
 
 
 def open_bundle(folder: Path) -> Bundle:

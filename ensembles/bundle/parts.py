@@ -94,6 +94,8 @@ class Collector:
         folder = self._run.model_folder(trial_key)
         if not (folder / "model.json").is_file():
             raise EmofuseError(f"The model of {entry} (trial {trial_key[:12]}) is gone from {folder}; refit it again.")
+        again = "run `emofuse ensemble refit` again, or for a backbone the search: it is trained again"
+        self._run.check_model(trial_key, again)
         return folder
 
 

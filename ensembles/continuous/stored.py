@@ -11,6 +11,7 @@ from features.schema import parse
 
 SCHEMA_VERSION = 1
 _KIND = "continuous"
+_AGAIN = "write it again with `emofuse ensemble continuous --output`"
 
 
 def result_json(result: ContinuousResult) -> dict[str, Any]:
@@ -26,14 +27,14 @@ def write_continuous(result: ContinuousResult, path: Path) -> None:
 
 def read_continuous(path: Path) -> ContinuousResult:
     """Read what `write_continuous` wrote; what is wrong with it is told in one sentence."""
-    data = read_json(path, "a fusion that `emofuse ensemble continuous` wrote")
+    data = read_json(path, "a fusion that `emofuse ensemble continuous` wrote", damaged=_AGAIN)
     found = (data.pop("kind", None), data.pop("schema_version", None)) if isinstance(data, dict) else (None, None)
     if found != (_KIND, SCHEMA_VERSION):
         raise EmofuseError(
             f"{path}: expected a continuous fusion of schema version {SCHEMA_VERSION}, but got kind {found[0]!r} of "
-            f"version {found[1]!r}; write it again with `emofuse ensemble continuous --output`."
+            f"version {found[1]!r}; {_AGAIN}."
         )
-    result = parse(ContinuousResult, data, path, "write it again with `emofuse ensemble continuous --output`")
+    result = parse(ContinuousResult, data, path, _AGAIN)
     for one in result.dimensions:
         if set(one.weights) != set(result.members) or not all(0 <= w < float("inf") for w in one.weights.values()):
             raise EmofuseError(

@@ -14,6 +14,7 @@ from ensembles.fusion.pooling import LogPool, Missing, combine
 from features.errors import EmofuseError, WrongUse
 from features.files import read_json, write_json
 from features.names import unknown_name
+from features.progress import say_once
 from features.schema import check_version, parse
 
 SCHEMA_VERSION = 1
@@ -179,7 +180,7 @@ def write_ensemble(ensemble: Ensemble, path: Path) -> None:
 
 def read_ensemble(path: Path) -> Ensemble:
     """Read ensemble.json; what is wrong with it is told in one sentence."""
-    data = read_json(path, "an ensemble that `emofuse ensemble fit` wrote")
+    data = read_json(path, "an ensemble that `emofuse ensemble fit` wrote", damaged="fit the ensemble again")
     check_version(data, SCHEMA_VERSION, path, "ensemble", "read it with the release that wrote it, or fit it again")
     stored = parse(_Stored, data, path, "fit the ensemble again")
     weights = np.array(stored.weights, dtype=np.float64)
@@ -228,6 +229,17 @@ def ensemble_path(run: Path, name: str) -> Path:
 def ensemble_names(run: Path) -> tuple[str, ...]:
     """The names of all ensembles of a run, sorted."""
     return tuple(sorted(path.parent.name for path in (run / "ensembles").glob("*/ensemble.json")))
+
+
+def readable_ensembles(run: Path) -> list[Ensemble]:
+    """All ensembles of a run by name; one that can't be read is told and left out."""
+    found = []
+    for name in ensemble_names(run):
+        try:
+            found.append(open_ensemble(run, name))
+        except EmofuseError as error:
+            say_once(str(error))
+    return found
 
 
 def open_ensemble(run: Path, name: str) -> Ensemble:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ensembles.evaluation.intervals import Interval, accuracy_interval
 from ensembles.evaluation.metrics import score
-from ensembles.fitting.ensemble import Ensemble, ensemble_names, open_ensemble
+from ensembles.fitting.ensemble import Ensemble, readable_ensembles
 from ensembles.predictions.sets import read_run
 
 
@@ -90,7 +90,7 @@ def leaderboard(
         right = (held_out.P[m].argmax(axis=1) == held_out.y).astype(float)
         on_test = predictions.test.interval(predictions.test.P[m]) if test else None
         rows[i] = replace(row, interval=accuracy_interval(right, held_out.groups), test_interval=on_test)
-    ensembles = [open_ensemble(run, name) for name in ensemble_names(run)]
+    ensembles = readable_ensembles(run)
     return Leaderboard(
         partitions=predictions.partitions,
         n_clips=len(held_out.y),

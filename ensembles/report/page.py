@@ -7,12 +7,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from ensembles.fitting.ensemble import ensemble_names, open_ensemble
+from ensembles.fitting.ensemble import readable_ensembles
 from ensembles.fitting.leaderboard import Leaderboard, leaderboard
 from ensembles.report import parts
 from features.errors import EmofuseError
 from features.files import read_json, write_bytes
+from search.recipe.copies import changed_copy
 from search.run.layout import Layout
+from search.run.planned import REMEDY, WHAT
 from search.run.predictions import prediction_files, read_footer
 
 
@@ -58,8 +60,8 @@ def _count(things: Sized, what: str) -> str:
 
 def _partitions(run: Path) -> tuple[str, ...] | None:
     """The partitions of the first ensemble, so that models and ensembles are scored on the same rows."""
-    names = ensemble_names(run)
-    return (open_ensemble(run, names[0]).partitions or None) if names else None
+    found = readable_ensembles(run)
+    return (found[0].partitions or None) if found else None
 
 
 def _search_rows(run: Path) -> list[dict[str, Any]]:
@@ -92,7 +94,9 @@ def _provenance(run: Path) -> tuple[str, str, str]:
         raise EmofuseError(f"{run}: there are no predictions to report on; run a search or import predictions first.")
     footer = read_footer(files_of_run[-1])
     recipe, description = run / "recipe.yaml", run / "run.json"
-    name = read_json(description, "a run")["recipe"]["name"] if description.is_file() else run.resolve().name
+    name = run.resolve().name
+    if description.is_file():
+        name = read_json(description, WHAT, damaged=REMEDY)["recipe"]["name"]
     facts = {
         "clips fingerprint": footer.clips_fingerprint,
         "classes": list(footer.classes),
@@ -100,4 +104,6 @@ def _provenance(run: Path) -> tuple[str, str, str]:
         "versions": dict(footer.versions),
     }
     text = recipe.read_text() if recipe.is_file() else "No recipe: the predictions were imported."
+    if (told := changed_copy(recipe)) is not None:
+        text = f"# {told}\n{text}"
     return name, text, json.dumps(facts, indent=2)

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from features.files import replacing
+from features.errors import DamagedFile
 from features.progress import say
+from features.sealed import check_sealed, sealing
 
 _NAME = "training.pt"
 
@@ -30,7 +31,11 @@ class Checkpoint:
         if self._path is None or not self._path.exists():
             return None
         try:
+            check_sealed(self._path, "a checkpoint", "training from the start")
             state = torch.load(self._path, map_location="cpu", weights_only=True)
+        except DamagedFile as error:
+            say(str(error))
+            return None
         except Exception as error:  # torch.load raises half a dozen types for a damaged file
             say(f"{self._path}: checkpoint can't be read ({type(error).__name__}); training from the start.")
             return None
@@ -44,6 +49,6 @@ class Checkpoint:
         if self._path is None or not (now or time.monotonic() - self._written >= self._every_s):
             return
         # Through a file of Python's, whose errors tell of a full disk; torch's own do not.
-        with replacing(self._path) as temporary, temporary.open("wb") as file:
+        with sealing(self._path) as file:
             torch.save({"identity": self._identity, **state()}, file)
         self._written = time.monotonic()

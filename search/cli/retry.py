@@ -23,8 +23,8 @@ def retry(
     """
     from search.run.folder import RunFolder
     from search.run.lock import exclusive
+    from search.study.journal import open_journal
     from search.study.retries import failed_outcomes, queue_retries
-    from search.study.studies import open_journal
 
     folder = RunFolder.open(run)
     with exclusive(folder.path):

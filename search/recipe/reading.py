@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from features.progress import say
 from search.recipe.checks import check_recipe
+from search.recipe.copies import changed_copy
 from search.recipe.inputs import imported_sets
 from search.recipe.recipe import Recipe, recipe_of_data
 from search.recipe.weights import place_weights
@@ -17,6 +19,8 @@ def read_recipe(path: Path, store: Path | None = None, weights: Mapping[str, Pat
     `store` is the feature store whose imported sets the recipe may name besides those that can be extracted. `weights`
     are files of pretrained parameters by entry, in place of those that the recipe names.
     """
+    if (told := changed_copy(path)) is not None:
+        say(told)
     return make_recipe(read_yaml(path, "a recipe"), str(path), path.parent, store, weights)
 
 

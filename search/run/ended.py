@@ -8,6 +8,7 @@ missing, and the lines may be deleted at any time.
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,10 +18,11 @@ from features.progress import say
 from features.sealed import open_line, sealed_line
 from models.metrics import search_value
 from search.run.continuous_predictions import checked_footer
-from search.run.layout import Layout
+from search.run.layout import read_outcome
 from search.run.predictions import DamagedPredictions, open_predictions, prediction_files, read_footer
 
 _NAME = ".ended.2.jsonl"  # the number grows with any change of a line's fields
+_EARLIER = ".ended.1.jsonl"
 _FEW = 100  # so many outdated lines are never worth a new file
 
 
@@ -57,6 +59,8 @@ def read_ended(run: Path) -> list[Ended]:
 
 def read_ended_and_damaged(run: Path) -> tuple[list[Ended], list[DamagedFile]]:
     """All trials that ended, by key, and what is wrong with files that had to be opened."""
+    with suppress(OSError):
+        (run / _EARLIER).unlink(missing_ok=True)
     stamps = dict(_files(run))
     lines = _read_lines(run)
     fresh = [name for name, stamp in stamps.items() if name not in lines or lines[name][0] != stamp]
@@ -142,9 +146,9 @@ def _files(run: Path) -> Iterator[tuple[str, _Stamp]]:
 def _read(run: Path, name: str, stamp: _Stamp) -> Ended | None:
     path, at_s = run / name, stamp.changed_ns / 1e9
     if name.endswith(".json"):
-        outcome = Layout(run).outcome(path.stem)
-        if outcome is None:
+        if not path.exists():
             return None
+        outcome = read_outcome(path)
         return Ended(
             outcome.trial_key, outcome.config_key, outcome.entry, outcome.partition, outcome.status, outcome.value,
             outcome.epochs, outcome.wall_s, outcome.reason, at_s,

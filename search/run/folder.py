@@ -8,12 +8,15 @@ import yaml
 
 from features.clips import ClipTable, check_clips, read_clips
 from features.errors import DamagedFile, EmofuseError, WrongUse
-from features.files import read_json, write_bytes, write_json
+from features.files import read_json, write_json
+from features.progress import say
 from features.schema import check_version, parse
-from search.recipe.recipe import Recipe, StageName, recipe_of_data
+from search.recipe.copies import DIGEST, write_copy
+from search.recipe.recipe import Entry, Recipe, StageName, recipe_of_data
 from search.run.layout import Layout, Outcome
 from search.run.partitions import make_partition
 from search.run.planned import MISSING, REMEDY, WHAT, Planned
+from search.run.predictions import prediction_files, read_footer
 
 __all__ = ["Layout", "Outcome", "RunFolder"]
 
@@ -48,9 +51,10 @@ class RunFolder(Layout):
         """Start a run, or continue the one that lies there with a recipe that changes or extends its own.
 
         Before anything is written the tables and every partition of the recipe are checked. Refused are other clips or
-        stills, another seed, and another family or other inputs under an entry's old name.
+        stills, another seed, and another family or other inputs under an entry's old name. A damaged run.json is told,
+        and written anew if the trials that lie there fit.
         """
-        earlier = cls.open(path) if (path / "run.json").exists() else None
+        earlier = _earlier(path)
         if stills is None and earlier is not None:
             stills = earlier.stills
         has_backbone = any(stage.stage == "backbone" for stage in recipe.stages)
@@ -63,6 +67,8 @@ class RunFolder(Layout):
         if earlier is not None:
             _refuse_other_data(earlier, run)
             _refuse_other_meaning(earlier, run)
+        else:
+            _refuse_other_trials(run)
         run._write()
         return run
 
@@ -123,8 +129,18 @@ class RunFolder(Layout):
             "plan": [asdict(planned) for planned in self.plan()],
         }
         text = yaml.safe_dump(self.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
-        write_bytes(self.path / "recipe.yaml", text.encode())
-        write_json(self.path / "run.json", data)
+        digest = write_copy(self.path, text)
+        write_json(self.path / "run.json", {**data, DIGEST: digest})
+
+
+def _earlier(path: Path) -> RunFolder | None:
+    if not (path / "run.json").exists():
+        return None
+    try:
+        return RunFolder.open(path)
+    except DamagedFile as error:
+        say(str(error))
+        return None
 
 
 def _checked(path: Path, recipe: Recipe, stage: StageName) -> str:
@@ -156,20 +172,50 @@ def _refuse_other_data(earlier: RunFolder, run: RunFolder) -> None:
 def _refuse_other_meaning(earlier: RunFolder, run: RunFolder) -> None:
     old, new = earlier.recipe, run.recipe
     if old.seed != new.seed:
-        raise WrongUse(
-            f"{run.path}: this run's seed is {old.seed}, but the recipe's is {new.seed}; keep it, or start a run in "
-            "another folder."
-        )
+        raise _other_seed(run, old.seed)
     before = {entry.name: entry for _, entry in old.all_entries()}
     for _, entry in new.all_entries():
         was = before.get(entry.name, entry)
         if was.continuous != entry.continuous:
             raise WrongUse(f"{run.path}: entry {entry.name!r} had another task; name the new one anew.")
         if (was.family, was.input_specs()) != (entry.family, entry.input_specs()):
-            raise WrongUse(
-                f"{run.path}: entry {entry.name!r} was family {was.family!r} on {_listed(was.input_specs())}, but the "
-                f"recipe now says family {entry.family!r} on {_listed(entry.input_specs())}; name the new one anew."
-            )
+            raise _other_entry(run, entry, was.family, was.input_specs())
+
+
+def _other_seed(run: RunFolder, seed: int) -> WrongUse:
+    return WrongUse(
+        f"{run.path}: this run's seed is {seed}, but the recipe's is {run.recipe.seed}; keep it, or start a run in "
+        "another folder."
+    )
+
+
+def _other_entry(run: RunFolder, entry: Entry, family: str, inputs: dict[str, str]) -> WrongUse:
+    return WrongUse(
+        f"{run.path}: entry {entry.name!r} was family {family!r} on {_listed(inputs)}, but the recipe now says family "
+        f"{entry.family!r} on {_listed(entry.input_specs())}; name the new one anew."
+    )
+
+
+def _refuse_other_trials(run: RunFolder) -> None:
+    """Where run.json is gone or damaged, the prediction files tell what the run belongs to: one of each entry."""
+    found = {path.parent: path for path in prediction_files(run.path)}
+    entries = {entry.name: entry for _, entry in run.recipe.all_entries()}
+    for path in found.values():
+        try:
+            footer = read_footer(path)
+        except EmofuseError:
+            continue  # the search trains it again
+        if not footer.inputs:
+            continue  # imported
+        backbone = footer.stage == "backbone"
+        expected = run.stills_fingerprint if backbone else run.clips_fingerprint
+        if expected is not None and footer.clips_fingerprint != expected:
+            raise _changed(run, "stills" if backbone else "clips", footer.clips_fingerprint, expected)
+        if footer.recipe_seed != run.recipe.seed:
+            raise _other_seed(run, footer.recipe_seed)
+        entry = entries.get(footer.entry)
+        if entry is not None and (footer.family, dict(footer.inputs)) != (entry.family, entry.input_specs()):
+            raise _other_entry(run, entry, footer.family, dict(footer.inputs))
 
 
 def _listed(specs: dict[str, str]) -> str:

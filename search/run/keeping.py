@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.errors import EmofuseError
-from features.files import read_json
-from features.progress import say
+from features.errors import DamagedFile, EmofuseError
+from features.progress import say, say_once
+from features.stored_set import read_info
 from models.metrics import search_value
 from search.run.folder import RunFolder
 from search.run.predictions import Footer, prediction_files, read_footer
@@ -159,7 +159,10 @@ def needed_models(run: RunFolder) -> set[str]:
     needed = {footer.trial_key for footer in footers if footer.partition == "full"}
     needed |= {footer.trial_key for footer in footers if run.encodings(footer.entry, footer.trial_key).exists()}
     for path in (run.path / "activations").glob("*/*/set.json"):
-        needed.add(read_json(path, "the description of stored activations")["params"]["backbone"])
+        try:
+            needed.add(str(read_info(path.parent).params["backbone"]))
+        except DamagedFile as error:
+            say_once(str(error))
     backbones = [footer for footer in footers if footer.stage == "backbone"]
     for name in {name for footer in backbones for name in (footer.entry, footer.family)}:
         mine = [footer for footer in backbones if name in (footer.entry, footer.family)]

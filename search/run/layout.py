@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from features.errors import DamagedFile
 from features.files import write_bytes, write_json
+from features.progress import say_once
 from features.schema import read_as
+from features.sealed import check_folder
 from search.run.failures import Kind
 from search.run.predictions import prediction_files, prediction_path
 
@@ -33,6 +36,11 @@ class Outcome:
     traceback: str | None = None
     batch_size: int | None = None
     wall_s: float = 0.0
+
+
+def read_outcome(path: Path) -> Outcome:
+    """The record at `path`; DamagedFile where it is none."""
+    return read_as(Outcome, path, "a trial's outcome", "passed over: the same search trains the trial again")
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,10 @@ class Layout:
         """Where the trial's model is saved, if it is."""
         return self.path / "models" / trial_key
 
+    def check_model(self, trial_key: str, damaged: str) -> None:
+        """DamagedFile, with `damaged` as what to do, where the trial's model is not what was saved."""
+        check_folder(self.model_folder(trial_key), "a saved model", damaged)
+
     def drop_model(self, trial_key: str) -> None:
         """Remove a model that nothing needs, leaving word of it: the trial stays finished."""
         write_bytes(self._dropped(trial_key), b"")
@@ -101,14 +113,19 @@ class Layout:
         write_json(self._outcome(outcome.trial_key), asdict(outcome))
 
     def outcomes(self) -> Iterator[Outcome]:
-        """The failed and pruned trials, by key; a trial that finished later is not among them."""
+        """The failed and pruned trials, by key; a trial that finished later is not among them.
+
+        A damaged record is told and passed over.
+        """
         finished = self.finished()
         for path in sorted((self.path / "trials").glob("*.json")):
-            if path.stem not in finished and not path.name.startswith("."):
-                yield self._read(path)
+            if path.stem in finished or path.name.startswith("."):
+                continue
+            if (outcome := self._read(path)) is not None:
+                yield outcome
 
     def outcome(self, trial_key: str) -> Outcome | None:
-        """How this trial failed or was pruned; None when nothing is recorded."""
+        """How this trial failed or was pruned; None when nothing is recorded, or nothing that can be read."""
         path = self._outcome(trial_key)
         return self._read(path) if path.exists() else None
 
@@ -121,5 +138,9 @@ class Layout:
         return self.path / "trials" / f"{trial_key}{suffix}"
 
     @staticmethod
-    def _read(path: Path) -> Outcome:
-        return read_as(Outcome, path, "a trial's outcome", "remove the file, and the trial is tried again")
+    def _read(path: Path) -> Outcome | None:
+        try:
+            return read_outcome(path)
+        except DamagedFile as error:
+            say_once(str(error))
+            return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from features.errors import EmofuseError
 from features.progress import say
+from features.sealed import open_line, sealed_line
 
 # How often the holder writes; one that has not written three times in a row is taken for dead.
 BEAT_S = 10.0
@@ -42,15 +43,25 @@ class Lease:
 
     def beat(self) -> None:
         """Tell that the holder lives."""
-        self.write(f"{socket.gethostname()}\n{os.getpid()}\n{time.time()}")
+        self.write(sealed_line({"host": socket.gethostname(), "pid": os.getpid(), "at_s": time.time()}))
+
+
+def _told(text: str) -> tuple[str, int] | None:
+    """Host and process of a holder; None for a damaged text, whose writer may live all the same."""
+    data = open_line(text)
+    if data is not None and isinstance(data.get("host"), str) and isinstance(data.get("pid"), int):
+        return data["host"], data["pid"]
+    host, _, rest = text.partition("\n")  # as earlier releases wrote it
+    pid = rest.partition("\n")[0]
+    return (host, int(pid)) if host and pid.isdecimal() and len(pid) < 10 else None
 
 
 def _dead_here(text: str) -> bool:
-    host, pid, _ = text.split("\n")
-    if host != socket.gethostname():
+    told = _told(text)
+    if told is None or told[0] != socket.gethostname():
         return False
     try:
-        os.kill(int(pid), 0)
+        os.kill(told[1], 0)
     except ProcessLookupError:
         return True
     except PermissionError:
@@ -59,5 +70,5 @@ def _dead_here(text: str) -> bool:
 
 
 def _holder(text: str) -> str:
-    host, pid, _ = text.split("\n")
-    return f"process {pid} on {host}"
+    told = _told(text)
+    return f"process {told[1]} on {told[0]}" if told else "it is not told which"

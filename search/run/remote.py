@@ -173,7 +173,7 @@ class Remote:
     def _read_lease(self) -> str | None:
         try:
             with self._fs.open_input_stream(f"{self._base}/{_LEASE}") as stream:
-                return stream.read().decode()
+                return stream.read().decode(errors="replace")
         except FileNotFoundError:
             return None
 

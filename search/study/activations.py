@@ -5,11 +5,12 @@ from typing import cast
 
 from features.clips import ClipTable
 from features.errors import ClipFailure, DamagedFile, EmofuseError
-from features.files import content_key, read_json
+from features.files import content_key
 from features.names import unknown_name
 from features.progress import progress, say
 from features.sets import FeatureArray, set_names
 from features.store import SetWriter, StoredSet, open_set
+from features.stored_set import read_info
 from models.family import Backbone
 from models.pulse import beat
 from models.registry import get_family
@@ -68,7 +69,7 @@ def activation_key(run: RunFolder, spec: str, table: ClipTable) -> str:
 def read_source(run: RunFolder, spec: str, key: str) -> tuple[Source, tuple[int, ...]]:
     """What the activations `<spec>/<key>` were made of, and which of the layer's numbers they are (none: all)."""
     folder = run.activations / layer_name(spec) / key
-    params = read_json(folder / "set.json", "the description of stored activations")["params"]
+    params = {name: str(value) for name, value in read_info(folder).params.items()}
     columns = tuple(map(int, params[_COLUMNS].split())) if _COLUMNS in params else ()
     return Source(params["backbone"], params["layer"], params["images"], len(columns) or None), columns
 
@@ -103,6 +104,7 @@ def ensure_activations(run: RunFolder, spec: str, device: str | None = None) -> 
     family = get_family(footer.family)
     device = device or pick_device(family.resources.gpu)
     with clean_process(0, family.resources.cpu):
+        run.check_model(source.backbone, "run the same search again: the backbone is trained again")
         backbone = cast(Backbone, family.load(run.model_folder(source.backbone), device))
         if source.layer not in backbone.layers:
             raise unknown_name(f"layer of backbone {family.name!r}", source.layer, backbone.layers)

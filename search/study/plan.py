@@ -82,7 +82,9 @@ def _annotations(entry: Entry, table: ClipTable) -> str:
 def _weights(run: RunFolder, entry: Entry) -> tuple[str, str]:
     """The file of parameters that the entry starts from and its sha256; empty where there is none."""
     if entry.weights_from:
-        path = run.model_folder(best_backbone(run, entry.weights_from).trial_key) / WEIGHTS_FILE
+        backbone = best_backbone(run, entry.weights_from).trial_key
+        run.check_model(backbone, "run the same search again: the backbone is trained again")
+        path = run.model_folder(backbone) / WEIGHTS_FILE
         return str(path), file_sha256(path)
     return entry.weights or "", weights_digest(entry)
 

@@ -7,20 +7,16 @@ and a stopped trial's result is another one than a finished trial's.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from features.errors import EmofuseError
 from features.files import canonical_json, content_key
 from models.space import Choice, Float, Parameter, Scalar, Space, space_as_data
 from search.run.ending import Ending
@@ -201,38 +197,3 @@ class EntryStudy:
             self._told.add(number)
             value = ending.value if ending.status == "finished" else None
             self._study.tell(self._latest[number], value, state=_STATES[ending.status])
-
-
-class _Journal(JournalFileBackend):
-    """A journal that no other process writes: no lock is needed.
-
-    Nothing is synced to the disk either, as no other file of a run is: after a power cut the prediction files are read,
-    and what the journal lacks is told to it again. On a busy disk a sync takes longer than a short trial.
-    """
-
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        lines = "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in logs)
-        with Path(self._file_path).open("ab", buffering=0) as file:
-            file.write(lines.encode())
-
-
-def open_journal(path: Path) -> JournalStorage:
-    """The journal file of a run, made when absent; one process alone may have it open.
-
-    What a killed process left behind (half a line at the end, its lock) is cleared away first.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
-    if path.exists():
-        data = path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            with path.open("r+b") as file:
-                file.truncate(whole)
-    try:
-        return JournalStorage(_Journal(str(path)))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise EmofuseError(
-            f"{path}: expected the journal of a search, but it can't be read ({error}); move it away and run the same "
-            "command: finished trials are kept, and the same configurations are drawn again."
-        ) from None

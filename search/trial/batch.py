@@ -4,10 +4,13 @@ The trial's key and its hyperparameters stay what was asked for; the footer of i
 used. The smaller batch is written down beside the checkpoint, so that whoever goes on with the trial uses it too.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from features.files import read_json, write_json
+from features.errors import DamagedFile
+from features.files import write_json
+from features.progress import say
+from features.schema import read_as
 from search.run.layout import Layout
 from search.run.spec import TrialSpec
 
@@ -15,9 +18,22 @@ from search.run.spec import TrialSpec
 NAME = "batch_size"
 
 
+@dataclass(frozen=True)
+class _Note:
+    batch_size: int | None
+
+
 def with_noted_batch(spec: TrialSpec) -> TrialSpec:
     """The trial with the smaller batch that an earlier attempt wrote down, if it did."""
-    return replace(spec, batch_size=read_json(_note(spec), "a trial's batch size")[NAME]) if noted(spec) else spec
+    if not noted(spec):
+        return spec
+    try:
+        remedy = f"passed over: {spec} is trained with the batch that was asked for"
+        return replace(spec, batch_size=read_as(_Note, _note(spec), "a trial's batch size", remedy).batch_size)
+    except DamagedFile as error:
+        say(str(error))
+        _note(spec).unlink(missing_ok=True)
+        return spec
 
 
 def noted(spec: TrialSpec) -> bool:

@@ -4,7 +4,6 @@
 the run. A file that is no longer written belongs to a process that died.
 """
 
-import json
 import os
 import socket
 import threading
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from features.files import write_bytes
+from features.sealed import open_line, sealed_line
 from search.run.lock import is_locked
 from search.run.remote import remote_of
 from search.trial.usage import Usage, read_usage
@@ -120,7 +120,7 @@ def _written(path: Path, now: Callable[[], Heartbeat | SearchBeat], first_s: flo
         while not over.wait(wait_s):
             # Watching must not end a trial: a full disk is told by who needs the space.
             with suppress(OSError):
-                write_bytes(path, json.dumps(asdict(now())).encode())
+                write_bytes(path, sealed_line(asdict(now())).encode(), sync=False)
                 if remote is not None:
                     remote.push(name)
             wait_s = every_s if remote is None else _REMOTE_EVERY_S
@@ -141,7 +141,9 @@ def _written(path: Path, now: Callable[[], Heartbeat | SearchBeat], first_s: flo
 def _read(path: Path, kind: type[T]) -> T | None:
     try:
         age_s = time.time() - path.stat().st_mtime
-        data = json.loads(path.read_text())
+        data = open_line(path.read_text(errors="replace"))
+        if data is None:
+            return None
         known = {f.name for f in fields(kind)}
         beat = kind(**{name: value for name, value in data.items() if name in known})
     except (OSError, ValueError, TypeError, AttributeError):

@@ -10,9 +10,10 @@ from typing import Literal, cast
 
 import numpy as np
 
-from features.errors import EmofuseError
+from features.errors import DamagedFile, EmofuseError
 from features.files import replacing_folder
 from features.progress import say
+from features.sealed import seal_folder
 from models.family import Context, ContinuousModel, Family, FitResult, Model, Report
 from models.metrics import held_out_metrics, search_value
 from models.registry import get_family
@@ -76,8 +77,7 @@ def finished_result(spec: TrialSpec) -> TrialResult | None:
     path = layout.prediction(spec.entry, spec.trial_key)
     if not path.exists():
         return None
-    has_model = layout.model_folder(spec.trial_key).exists() or layout.model_was_dropped(spec.trial_key)
-    if spec.keep_model and not has_model:
+    if spec.keep_model and not _has_model(layout, spec):
         return None
     if spec.keep_encodings and not has_encodings(layout, spec):
         return None
@@ -86,6 +86,17 @@ def finished_result(spec: TrialSpec) -> TrialResult | None:
     except DamagedPredictions as error:
         say(f"{error.told}; the trial is trained again.")
         return None
+
+
+def _has_model(layout: Layout, spec: TrialSpec) -> bool:
+    if not layout.model_folder(spec.trial_key).exists():
+        return layout.model_was_dropped(spec.trial_key)
+    try:
+        layout.check_model(spec.trial_key, "it is trained again")
+    except DamagedFile as error:
+        say(f"{spec}: {error}")
+        return False
+    return True
 
 
 def run_trial(spec: TrialSpec, report: Report | None = None, device: str | None = None) -> TrialResult:
@@ -203,6 +214,7 @@ def _save(model: Model, folder: Path) -> None:
     try:
         with replacing_folder(folder) as temporary:
             model.save(temporary)
+            seal_folder(temporary)
     except OSError:
         # After a network cut a second worker of this trial may have put the same model in place in the same moment.
         if not folder.exists():

@@ -77,6 +77,19 @@ def test_half_lines_and_a_lost_file_cost_a_reading(tmp_path, opened):
     assert read_ended(tmp_path) == whole and len(opened) == 7
 
 
+def test_a_line_that_is_not_what_was_written_is_not_believed(tmp_path, opened):
+    _finish(tmp_path, "k1", 0.5)
+    whole = read_ended(tmp_path)
+    lines = tmp_path / ".ended.2.jsonl"
+    lines.write_bytes(lines.read_bytes().replace(b",0.5,", b",0.9,"))
+    assert read_ended(tmp_path) == whole and len(opened) == 2
+
+
+def test_the_lines_of_an_earlier_release_go(tmp_path):
+    (tmp_path / ".ended.1.jsonl").touch()
+    assert read_ended(tmp_path) == [] and not (tmp_path / ".ended.1.jsonl").exists()
+
+
 def test_lines_that_are_mostly_outdated_are_written_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(search.run.ended, "_FEW", 1)
     for _ in range(4):

@@ -1,10 +1,12 @@
 import pytest
-from small_world import corpus, message, recipe_file
+from small_world import CENTROID, corpus, message, recipe_file
 
 from features.errors import WrongUse
 from features.files import read_json, write_json
 from search.recipe.reading import read_recipe
 from search.run.folder import Outcome, RunFolder
+from search.study.plan import entry_spec
+from search.trial.trial import run_trial
 
 
 def stages(trials=2, **entry):
@@ -106,10 +108,51 @@ def test_outcomes(small_run):
         ("{}", "trial_key: this key is required, but it is missing"),
     ],
 )
-def test_a_broken_outcome_is_told(small_run, text, told):
+def test_a_broken_outcome_is_told_and_passed_over(small_run, capsys, text, told):
     run = small_run()
     (run.path / "trials").mkdir()
     (run.path / "trials" / "k.json").write_text(text)
-    assert message(list, run.outcomes()) == (
-        f"{run.path}/trials/k.json: {told}; remove the file, and the trial is tried again."
+    assert list(run.outcomes()) == [] and run.outcome("k") is None
+    assert capsys.readouterr().err == (
+        f"{run.path}/trials/k.json: {told}; passed over: the same search trains the trial again.\n"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "{"])
+def test_a_damaged_run_json_is_told_and_written_anew(small_run, capsys, text):
+    run = small_run()
+    (run.path / "run.json").write_text(text)
+    remedy = "run the same `emofuse search run` again, and it is written anew."
+    assert message(RunFolder.open, run.path).endswith(remedy)
+    again(run)
+    assert "run.json: expected the description of a run" in capsys.readouterr().err
+    assert RunFolder.open(run.path) == run
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_without_a_run_json_the_trials_tell_what_the_run_belongs_to(small_run, gone):
+    run = small_run()
+    run_trial(entry_spec(run, *run.recipe.entry("centroid")).at(CENTROID.published[0], "train"))
+    path = run.path / "run.json"
+    path.unlink() if gone else path.write_bytes(b"")
+    other = corpus(run.path.parent, "others")
+    text = message(again, run, clips=other)
+    assert text.startswith(f"{run.path}: this run belongs to clips with the fingerprint {run.clips_fingerprint[:12]}, ")
+    assert "this run's seed is 3, but the recipe's is 4" in message(again, run, seed=4, error=WrongUse)
+    assert "entry 'centroid' was family 'centroid' on x=vec, but the recipe now says" in (
+        message(again, run, stages=stages(inputs={"x": "vec:size=5"}), error=WrongUse)
+    )
+    again(run)
+    assert RunFolder.open(run.path) == run
+
+
+def test_a_changed_copy_of_the_recipe_is_told_when_it_is_read(small_run, capsys):
+    run = small_run()
+    copy = run.path / "recipe.yaml"
+    assert read_recipe(copy) == run.recipe and not capsys.readouterr().err
+    copy.write_text(copy.read_text().replace("trials: 2", "trials: 3"))
+    read_recipe(copy)
+    assert capsys.readouterr().err == (
+        f"{copy}: this copy of the recipe is not as the search wrote it, so it was edited or is damaged; what was "
+        "searched stands in run.json.\n"
     )

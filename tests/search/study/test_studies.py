@@ -1,15 +1,16 @@
 """What comes next: the same whatever finishes first, and after a restart."""
 
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.errors import EmofuseError
 from models.space import Choice, Float, Int, count_points
 from search.run.ending import Ending
-from search.study.studies import LAG, EntryStudy, open_journal, suggest
+from search.study.journal import open_journal
+from search.study.studies import LAG, EntryStudy, suggest
 
 SPACE = {"lr": Float(1e-4, 1e-1, log=True), "hidden": Int(8, 64), "kernel": Choice(("linear", "rbf"))}
 PUBLISHED = ({"lr": 1e-2, "hidden": 32, "kernel": "rbf"}, {"lr": 1e-3, "hidden": 16, "kernel": "linear"})
@@ -118,10 +119,37 @@ def test_half_a_line_and_a_lock_of_a_killed_driver_are_cleared_away(tmp_path):
     assert _run(_study(tmp_path))[:5] == before
 
 
-def test_broken_journal_is_told(tmp_path):
-    (tmp_path / "study.journal").write_text("not a journal\nat all\n")
-    with pytest.raises(EmofuseError, match="move it away and run the same command"):
-        open_journal(tmp_path / "study.journal")
+@pytest.mark.parametrize(("text", "why"), [
+    ("not a journal\nat all\n", "line 1 is not what was written"),
+    ('{"op_code": 4}\n', "it can't be read (KeyError: 'study_id')"),
+])
+def test_what_is_no_journal_is_set_aside(tmp_path, capsys, text, why):
+    (tmp_path / "study.journal").write_text(text)
+    before = _run(_study(tmp_path / "new"))
+    assert _run(_study(tmp_path)) == before
+    assert f"study.journal: expected the journal of a search, but {why}; it is kept as study.journal.damaged, " in (
+        capsys.readouterr().err
+    )
+    assert (tmp_path / "study.journal.damaged").read_text() == text
+
+
+def test_from_a_damaged_line_on_the_same_points_are_drawn_again(tmp_path, capsys):
+    journal = tmp_path / "study.journal"
+    before = _run(_study(tmp_path, sampler="random"))
+    good = journal.read_bytes().splitlines(keepends=True)
+    line = next(n for n, line in enumerate(good) if n > 9 and b"hidden" in line)
+    journal.write_bytes(b"".join(good[:line]) + good[line].replace(b"rbf", b"rbg", 1) + b"".join(good[line + 1 :]))
+    assert _run(_study(tmp_path, sampler="random")) == before
+    assert f"line {line + 1} is not what was written" in capsys.readouterr().err
+
+
+def test_a_journal_of_an_earlier_release_goes_on(tmp_path):
+    journal = tmp_path / "study.journal"
+    whole = _run(_study(tmp_path / "whole"))
+    before = _run(_study(tmp_path), stop_after=9)
+    journal.write_text(re.sub(r',"crc32":\d+}', "}", journal.read_text()))
+    assert b"crc32" not in journal.read_bytes()
+    assert _run(_study(tmp_path)) == whole and whole[:9] == before
 
 
 def test_changed_space_starts_a_new_study(tmp_path):

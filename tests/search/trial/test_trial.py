@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -183,9 +184,23 @@ def test_a_refit_without_its_model_is_trained_again(small_run):
     parent = read_footer(run_trial(entry_spec(run, *run.recipe.entry("centroid")).at(POINT, "train")).path)
     refit = refit_spec(run, [parent])
     run_trial(refit)
-    (run.model_folder(refit.trial_key) / "model.json").unlink()
-    run.model_folder(refit.trial_key).rmdir()
+    assert run_trial(refit).reused
+    shutil.rmtree(run.model_folder(refit.trial_key))
     assert not run_trial(refit).reused
+
+
+def test_a_damaged_refit_is_told_and_trained_again(small_run, capsys):
+    run = small_run()
+    parent = read_footer(run_trial(entry_spec(run, *run.recipe.entry("centroid")).at(POINT, "train")).path)
+    refit = refit_spec(run, [parent])
+    run_trial(refit)
+    model = run.model_folder(refit.trial_key) / "model.json"
+    good = model.read_bytes()
+    model.write_bytes(b"")
+    assert not run_trial(refit).reused and model.read_bytes() == good
+    assert capsys.readouterr().err == (
+        f"{refit}: {model}: expected a file of a saved model, but it is empty; it is trained again.\n"
+    )
 
 
 def test_what_can_not_be_refitted_is_told(small_run, monkeypatch):

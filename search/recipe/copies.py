@@ -1,0 +1,33 @@
+"""The recipe that a run keeps a copy of, and whether the copy is still as its search wrote it."""
+
+from pathlib import Path
+
+from features.errors import EmofuseError
+from features.files import file_sha256, read_json, write_bytes
+
+NAME = "recipe.yaml"
+# The field of run.json that tells the copy's digest.
+DIGEST = "recipe_sha256"
+
+
+def write_copy(run: Path, text: str) -> str:
+    """Write the run's copy; returns its digest for run.json."""
+    write_bytes(run / NAME, text.encode())
+    return file_sha256(run / NAME)
+
+
+def changed_copy(recipe: Path) -> str | None:
+    """The sentence for a run's copy that is not as its search wrote it, edited or damaged; None for any other file."""
+    description = recipe.with_name("run.json")
+    if recipe.name != NAME or not recipe.is_file() or not description.is_file():
+        return None
+    try:
+        digest = read_json(description, "the description of a run").get(DIGEST)
+    except (EmofuseError, AttributeError):
+        return None
+    if digest is None or digest == file_sha256(recipe):
+        return None
+    return (
+        f"{recipe}: this copy of the recipe is not as the search wrote it, so it was edited or is damaged; what was "
+        "searched stands in run.json."
+    )
