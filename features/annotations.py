@@ -110,10 +110,10 @@ def read_annotations(path: Path) -> Annotations:
     return _of_table(table, path)
 
 
-def load_annotations(path: Path) -> Annotations:
+def load_annotations(path: Path, max_gb: float | None = None) -> Annotations:
     """Anybody's CSV or Parquet with the columns clip_id, time_s and one per dimension, rows in any order."""
     types = {"clip_id": pa.string(), "time_s": pa.float64()}
-    return _of_table(read_user_table(path, types, "annotations as CSV or Parquet"), path)
+    return _of_table(read_user_table(path, types, "annotations as CSV or Parquet", max_gb), path)
 
 
 def _of_table(table: pa.Table, path: Path) -> Annotations:
@@ -130,7 +130,7 @@ def _of_table(table: pa.Table, path: Path) -> Annotations:
         numbers = np.stack([table[name].cast(pa.float64()).to_numpy() for name in ("time_s", *dimensions)], axis=1)
     except pa.ArrowException as error:
         raise EmofuseError(f"{path}: expected numbers in every column but clip_id ({error}).") from None
-    names, codes = np.unique(np.array(ids, str), return_inverse=True)
+    names, codes = np.unique(np.array(ids, object), return_inverse=True)
     order = np.lexsort([numbers[:, 0], codes])
     pieces = np.split(numbers[order], np.cumsum(np.bincount(codes))[:-1])
     series = {str(name): (piece[:, 0], piece[:, 1:]) for name, piece in zip(names, pieces, strict=True)}

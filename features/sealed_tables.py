@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from features.errors import DamagedFile
 from features.files import replacing
+from features.sizes import read_parquet
 
 _FOOTER = b"emofuse"
 _DIGEST = "rows_sha256"
@@ -63,13 +64,13 @@ def read_table(path: Path, what: str, damaged: str) -> tuple[pa.Table, dict[str,
     digest. Files of earlier releases have none.
     """
     try:
-        table = pq.read_table(path, partitioning=None, page_checksum_verification=True)
+        table = read_parquet(path)
         footer = json.loads((table.schema.metadata or {}).get(_FOOTER, b"{}"))
         digest = footer.pop(_DIGEST, None)
         whole = digest is None or digest == table_digest(table)
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, pa.ArrowException) as error:
         why = " ".join(str(error).split())[:200]
         raise DamagedFile(f"{path}: expected {what}, but it can't be read as Parquet ({why}); {damaged}.") from None
     if not whole:

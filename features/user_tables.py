@@ -11,9 +11,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from features.errors import EmofuseError, WrongUse
+from features.sizes import read_parquet, refuse_size
+from features.spreadsheets import unquoted
 
 # What pandas calls an index that it writes beside the columns of a Parquet file, and an unnamed column that it read.
 _INDEX = re.compile(r"__index_level_\d+__")
@@ -22,11 +23,13 @@ _WHOLE = re.compile(r"[+-]?\d+\.0*")
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
-def read_user_table(path: Path, types: Mapping[str, pa.DataType], what: str) -> pa.Table:
+def read_user_table(
+    path: Path, types: Mapping[str, pa.DataType], what: str, max_gb: float | None = None
+) -> pa.Table:
     """The columns of the file, `types` being those of text columns and the like in a CSV; `what` is what is expected.
 
     Strings that look like numbers stay text where `types` says so. Refused: other kinds of files, a column without a
-    name, two of one name. An index of pandas' is left out.
+    name, two of one name, what takes more memory than `max_gb` (features.sizes). An index of pandas' is left out.
     """
     suffix = path.suffix.lower()
     if suffix not in (".parquet", *_SEPARATORS):
@@ -35,8 +38,8 @@ def read_user_table(path: Path, types: Mapping[str, pa.DataType], what: str) -> 
         raise EmofuseError(f"{path}: no such file, expected {what}.")
     try:
         if suffix == ".parquet":
-            file = pq.ParquetFile(path, page_checksum_verification=True)
-            return file.read(columns=column_names(path, file.schema_arrow.names))
+            return read_parquet(path, lambda schema: column_names(path, schema.names), max_gb)
+        refuse_size(path, path.stat().st_size, max_gb)
         table = read_csv(path, types)
         return table.select(column_names(path, table.column_names))
     except (OSError, UnicodeError, pa.ArrowException) as error:
@@ -44,10 +47,13 @@ def read_user_table(path: Path, types: Mapping[str, pa.DataType], what: str) -> 
 
 
 def read_csv(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
-    """The CSV or TSV file as it is, with `types` for some columns; only an empty field is null."""
+    """The CSV or TSV file as it is, with `types` for some columns; only an empty field is null.
+
+    What a CSV of ours has against spreadsheets (features.spreadsheets) is taken away.
+    """
     convert = pyarrow.csv.ConvertOptions(column_types=dict(types), null_values=[""], strings_can_be_null=True)
     parse = pyarrow.csv.ParseOptions(delimiter=_SEPARATORS.get(path.suffix.lower(), ","))
-    return pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert)
+    return unquoted(pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert))
 
 
 def column_names(path: Path, names: Sequence[str]) -> list[str]:

@@ -93,6 +93,7 @@ def import_(
     role: Annotated[
         list[str] | None, typer.Option(help="Give a split another role, as train=held_out (repeatable).")
     ] = None,
+    max_gb: Annotated[float, typer.Option(min=0, help="Refuse a file that takes more GB of memory than this.")] = 2.0,
     as_json: AsJson = False,
 ) -> None:
     """Let other tools' predictions join an ensemble.
@@ -105,7 +106,7 @@ def import_(
 
     from ensembles.predictions.exchange import import_long
 
-    done = import_long(file, run, _pairs(role or [], "--role", "train=held_out"))
+    done = import_long(file, run, _pairs(role or [], "--role", "train=held_out"), max_gb)
     if as_json:
         typer.echo(json.dumps(asdict(done)))
         return
@@ -122,15 +123,21 @@ def dump(
     run: Run,
     file: Annotated[Path, typer.Option("--output", "-o", help="Where to write, ending in .csv or .parquet.")],
     partition: Partitions = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Leave text in a CSV as it is, also where a spreadsheet would run it.")
+    ] = False,
 ) -> None:
     """Write the predictions of a run as one long table for other tools.
+
+    In a CSV, text that a spreadsheet would run as a formula (it begins with =, +, - or @) gets a ' before it, which
+    `emofuse ensemble import` takes away again.
 
     Example: emofuse ensemble dump runs/demo -o predictions.parquet
     """
 
     from ensembles.predictions.exchange import dump_long
 
-    done = dump_long(run, file, partition)
+    done = dump_long(run, file, partition, raw)
     console().print(f"{done.models} models, {done.rows} rows: {file}", soft_wrap=True)
     if done.left_out:
         say(f"{len(done.left_out)} members left out: {'; '.join(sorted(set(done.left_out.values())))}.")

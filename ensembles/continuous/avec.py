@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ensembles.continuous.recordings import Recordings, gather
 from features.datasets.avec_labels import Gold, read_gold, read_labels
 from features.errors import EmofuseError
+from features.user_tables import id_texts, label_texts, read_user_table
 
 __all__ = ["read_gold", "read_labels", "read_recordings"]
 
@@ -63,27 +63,26 @@ class _Rows:
 
 
 def _read_predictions(path: Path) -> pa.Table:
-    try:
-        table = pq.read_table(path, partitioning=None)
-    except FileNotFoundError:
-        raise EmofuseError(f"{path}: no such file, expected predictions as Parquet.") from None
-    except (OSError, pa.ArrowException) as error:
-        raise EmofuseError(f"{path}: expected predictions as Parquet, but it can't be read ({error}).") from None
+    types = {name: pa.string() for name in ("session", "system", "group_id")}
+    table = read_user_table(path, types, "predictions as Parquet or CSV")
     lacking = [name for name in _KEYS if name not in table.column_names]
     if lacking or not table.num_rows:
         raise EmofuseError(
             f"{path}: expected rows with the columns {', '.join(_KEYS)} and the dimensions', but got {table.num_rows} "
             f"rows of {', '.join(table.column_names)}."
         )
-    texts = [name for name in ("session", "system", "group_id") if name in table.column_names]
-    for name in texts:
-        if table[name].null_count:
-            raise EmofuseError(f"{path}: column {name} has an empty value; every row needs one.")
     columns = {}
     for name in table.column_names:
-        kind = pa.string() if name in texts else pa.float64()
-        if name in texts or name == "time_s" or _is_numeric(table[name].type):
-            columns[name] = pc.cast(table[name], kind).combine_chunks()
+        if name in types:
+            texts = (id_texts if name == "session" else label_texts)(path, name, table[name])
+            if None in texts:
+                raise EmofuseError(f"{path}: column {name} has an empty value; every row needs one.")
+            columns[name] = pa.array(texts, pa.string())
+        elif _is_numeric(table[name].type):
+            columns[name] = pa.array(pc.cast(table[name], pa.float64()).to_numpy())
+    if "time_s" not in columns:
+        kind = table["time_s"].type
+        raise EmofuseError(f"{path}: column time_s should hold seconds, but holds values of type {kind}.")
     return pa.table(columns)
 
 

@@ -27,7 +27,9 @@ class Imported:
     missing: int
 
 
-def import_long(file: Path, run: Path, roles: Mapping[str, str] | None = None) -> Imported:
+def import_long(
+    file: Path, run: Path, roles: Mapping[str, str] | None = None, max_gb: float | None = None
+) -> Imported:
     """Write each model of a long table as a prediction file of the run folder, which is made where absent.
 
     Rows of the split validation (val, dev, oof) become held out, train rows fit, test rows test; `roles` overrides,
@@ -37,7 +39,7 @@ def import_long(file: Path, run: Path, roles: Mapping[str, str] | None = None) -
     for role in (roles or {}).values():
         if role not in ROLES:
             raise unknown_name("role", role, ROLES)
-    long = read_long(file)
+    long = read_long(file, max_gb)
     for split in roles or {}:
         if split not in long.split:
             known = ", ".join(sorted(set(long.split)))
@@ -70,7 +72,7 @@ def _trial(
     long: LongTable, model: str, places: Mapping[str, tuple[str, str]], groups: np.ndarray
 ) -> Predictions:
     rows = np.flatnonzero(long.model == model)
-    rows = rows[np.argsort(long.sample_id[rows].astype(str), kind="stable")]
+    rows = rows[np.argsort(long.sample_id[rows], kind="stable")]
     entry = re.sub(r"[^\w.+-]+", "_", model).lstrip(".") or "model"
     splits, roles = zip(*(places[split] for split in long.split[rows]), strict=True)
     held_out = {split for split, role in zip(splits, roles, strict=True) if role == "held_out"}
@@ -113,10 +115,10 @@ class Dumped:
     left_out: Mapping[str, str]
 
 
-def dump_long(run: Path, file: Path, partitions: Sequence[str] | None = None) -> Dumped:
-    """Write `long_table` to a file, CSV or Parquet by its suffix."""
+def dump_long(run: Path, file: Path, partitions: Sequence[str] | None = None, raw: bool = False) -> Dumped:
+    """Write `long_table` to a file, CSV or Parquet by its suffix; `raw` as in `write_long`."""
     table, done = long_table(run, partitions)
-    write_long(file, table)
+    write_long(file, table, raw)
     return done
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from features.errors import EmofuseError, WrongUse
 from features.files import replacing
 from features.names import unknown_name
+from features.spreadsheets import quoted
 from features.user_tables import id_texts, label_texts, read_user_table
 
 _KEYS = ("sample_id", "split", "label", "model")
@@ -51,9 +52,12 @@ class LongTable:
     missing: int
 
 
-def read_long(path: Path) -> LongTable:
-    """Read and check a long table. Errors name the column, or the model and sample, that are wrong."""
-    table = _read_table(path)
+def read_long(path: Path, max_gb: float | None = None) -> LongTable:
+    """Read and check a long table. Errors name the column, or the model and sample, that are wrong.
+
+    One that takes more than `max_gb` of memory is refused (default: features.sizes).
+    """
+    table = _read_table(path, max_gb)
     lacking = set(_KEYS) - set(table.column_names)
     classes = tuple(sorted(name[2:] for name in table.column_names if name.startswith("p_")))
     if lacking or len(classes) < 2:
@@ -81,9 +85,9 @@ def read_long(path: Path) -> LongTable:
     return long
 
 
-def _read_table(path: Path) -> pa.Table:
+def _read_table(path: Path, max_gb: float | None) -> pa.Table:
     types = {name: pa.string() for name in (*_KEYS, "group_id")}
-    return read_user_table(path, types, "predictions in long format")
+    return read_user_table(path, types, "predictions in long format", max_gb)
 
 
 def _texts(table: pa.Table, name: str, path: Path) -> np.ndarray:
@@ -143,13 +147,16 @@ def role_of(split: str, roles: Mapping[str, str], path: Path) -> tuple[str, str]
     return own, roles.get(split, role)
 
 
-def write_long(path: Path, table: pa.Table) -> None:
-    """Write a long table, whole or not at all, as CSV or Parquet by suffix."""
+def write_long(path: Path, table: pa.Table, raw: bool = False) -> None:
+    """Write a long table, whole or not at all, as CSV or Parquet by suffix.
+
+    Text in a CSV that a spreadsheet would run as a formula gets a `'` before it, unless `raw`.
+    """
     kind = path.suffix.lower()
     if kind not in (".csv", ".parquet"):
         raise WrongUse(f"{path}: a long table is written as .csv or .parquet, but got {path.suffix!r}.")
     with replacing(path) as temporary:
         if kind == ".csv":
-            pa_csv.write_csv(table, temporary)
+            pa_csv.write_csv(table if raw else quoted(table), temporary)
         else:
             pq.write_table(table, temporary, compression="zstd")

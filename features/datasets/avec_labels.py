@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from features.errors import EmofuseError, WrongUse
+from features.sizes import refuse_size
 
 DIMENSIONS = ("arousal", "valence", "liking")
 _HEAD = ("session", "time_s")
@@ -31,7 +32,8 @@ class Gold:
 def read_gold(path: Path) -> Gold:
     """Read one label file. Errors name the file and what was expected."""
     try:
-        first = path.read_text().split("\n", 1)[0]
+        refuse_size(path, path.stat().st_size)
+        first = path.read_text(encoding="utf-8-sig").split("\n", 1)[0]
         head = [cell.strip().strip("'\"") for cell in first.split(";")]
         titled = len(head) > len(_HEAD) and not _is_number(head[1])
         columns = [*_HEAD, *(head[len(_HEAD):] if titled else DIMENSIONS)]

@@ -12,12 +12,14 @@ from features.datasets import Adapter
 from features.datasets.folders import warn
 from features.datasets.pictures import OPTIONS, picture_table
 from features.errors import EmofuseError
+from features.sizes import refuse_size
 
 # The class of each code; the names are those of AFEW.
 CLASSES = ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral")
 SPLITS = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
 OFFICIAL_COUNTS = {"train": 28709, "val": 3589, "test": 3589}
 SIDE = 48
+_PIECE = 1 << 24  # bytes
 _COLUMNS = {"emotion": pa.int64(), "pixels": pa.string(), "Usage": pa.string()}
 
 
@@ -47,7 +49,7 @@ def _load(path: Path) -> pa.Table:
     if not path.is_file():
         raise EmofuseError(f"{path}: no such file; expected {expected} (.csv or .csv.gz).")
     try:
-        data = pyarrow.csv.read_csv(path)
+        data = _read(path)
         # icml_face_data.csv has blanks before its column names.
         data = data.rename_columns([name.strip() for name in data.column_names])
         absent = [name for name in _COLUMNS if name not in data.column_names]
@@ -56,6 +58,18 @@ def _load(path: Path) -> pa.Table:
         return data.select(list(_COLUMNS)).cast(pa.schema(list(_COLUMNS.items())))
     except (OSError, pa.ArrowException) as error:
         raise EmofuseError(f"{path}: expected {expected}, but it can't be read ({error}).") from None
+
+
+def _read(path: Path) -> pa.Table:
+    if path.suffix.lower() != ".gz":
+        refuse_size(path, path.stat().st_size)
+        return pyarrow.csv.read_csv(path)
+    unpacked = bytearray()
+    with pa.input_stream(path, compression="gzip") as stream:
+        while piece := stream.read(_PIECE):
+            unpacked += piece
+            refuse_size(path, len(unpacked))
+    return pyarrow.csv.read_csv(pa.BufferReader(unpacked))
 
 
 def _face(path: Path, row: int, pixels: str) -> np.ndarray:

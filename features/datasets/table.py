@@ -11,19 +11,20 @@ from features.datasets import Adapter, Option
 from features.datasets.folders import warn
 from features.errors import EmofuseError
 from features.names import unknown_name
+from features.sizes import MAX_GB
 from features.user_tables import id_texts, label_texts, read_user_table
 
 REQUIRED = ("clip_id", "split", "path")
 
 
-def read(root: Path, *, media_root: str, no_media: bool, annotations: str) -> ClipTable:
+def read(root: Path, *, media_root: str, no_media: bool, annotations: str, max_gb: float) -> ClipTable:
     """The rows of the file `root`; columns that it lacks are filled, unknown ones refused.
 
     Relative paths start at `media_root`, by default the file's folder. Without group_id each clip is its own group.
     `annotations` is a file of continuous labels.
     """
     types = dict(zip(SCHEMA.names, SCHEMA.types, strict=True))
-    table = read_user_table(root, types, "a CSV or Parquet file with one row per clip")
+    table = read_user_table(root, types, "a CSV or Parquet file with one row per clip", max_gb)
     for name in table.column_names:
         if name not in SCHEMA.names:
             raise unknown_name(f"column in {root}", name, SCHEMA.names)
@@ -60,7 +61,7 @@ def read(root: Path, *, media_root: str, no_media: bool, annotations: str) -> Cl
             f"{root}: {len(bare)} clips have no path, the first is {bare[0]!r}; give --no-media when the features come "
             "from elsewhere."
         )
-    over_time = load_annotations(Path(annotations)) if annotations else None
+    over_time = load_annotations(Path(annotations), max_gb) if annotations else None
     return ClipTable(clips, Path(media_root).resolve() if media_root else root.resolve().parent, over_time)
 
 
@@ -86,6 +87,7 @@ ADAPTER = Adapter(
     options={
         "media_root": Option("", "Folder where relative paths start; by default that of the file."),
         "no_media": Option(False, "The clips have no media files: features are imported from arrays."),
+        "max_gb": Option(MAX_GB, "Refuse a file that takes more GB of memory than this."),
         "annotations": Option("", "Continuous labels: CSV or Parquet with clip_id, time_s, a column per dimension."),
     },
 )

@@ -175,3 +175,22 @@ def test_other_peoples_tables(real_data, tmp_path, name):
     fusion = DecisionFusion(draws=300, sigma_min=0.2).fit(held_out.P, held_out.y, held_out.valid)
     assert fusion.fit_score_ > np.bincount(held_out.y).max() / len(held_out.y)
     json.dumps(fusion.weights_.tolist(), allow_nan=False)
+
+
+FORMULAS = ("=1+2", "+a", "-1", "@x", "\ta", "'=1", "'quoted", "''-", "plain")
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_no_cell_of_a_csv_is_run_by_a_spreadsheet(write_run, csv, tmp_path, raw):
+    rows = "".join(f"0.3,one,{clip},=a,validation,0.7\n" for clip in FORMULAS)
+    import_long(csv(rows, HEADER.replace("p_a", "p_=a")), tmp_path / "mine")
+    out = tmp_path / "out.csv"
+    dump_long(tmp_path / "mine", out, raw=raw)
+    cells = pa_csv.read_csv(out)
+    ran = [text for name in ("sample_id", "label") for text in cells[name].to_pylist() if text[0] in "=+-@\t\r"]
+    assert (len(ran) > 0) == raw
+    first, again = read_run(tmp_path / "mine"), tmp_path / "again"
+    import_long(out, again)
+    if not raw:
+        assert read_run(again).held_out.ids == first.held_out.ids
+        assert read_run(again).held_out.classes == first.held_out.classes == ("=a", "b")
