@@ -55,7 +55,7 @@ def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
         exclusive(run.path),
         Interrupts(run.path, workers.embedded) as interrupts,
         workers,
-        searching(run.path, lambda: workers.dashboard),
+        searching(run.path, lambda: workers.dashboard, lambda: workers.heard_s),
         _saying_how_far(run, interrupts),
     ):
         _check_features(run)

@@ -35,10 +35,8 @@ class Job:
         return str(self.spec)
 
 
-class Source(Protocol):
+class JobQueue(Protocol):
     """Where workers get trials, and where they tell how these ended: a queue with its bookkeeping."""
-
-    run: RunFolder
 
     @property
     def exhausted(self) -> bool:
@@ -47,10 +45,6 @@ class Source(Protocol):
 
     def next(self) -> Job | None:
         """The next trial, or None when there is none now."""
-        ...
-
-    def peek(self) -> Job | None:
-        """The trial that `next` would hand out, which stays where it is."""
         ...
 
     def put_back(self, job: Job) -> None:
@@ -75,6 +69,16 @@ class Source(Protocol):
 
     def lost(self, job: Job, out_of_memory: bool) -> None:
         """The trial's process died, as far as is known for lack of memory, and the trial is started again."""
+        ...
+
+
+class Source(JobQueue, Protocol):
+    """A queue of trials of one run, with what is known of all of them."""
+
+    run: RunFolder
+
+    def peek(self) -> Job | None:
+        """The trial that `next` would hand out, which stays where it is."""
         ...
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 from ray.tune import Stopper
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
-from search.cluster.jobs import Source
+from search.cluster.jobs import JobQueue
 from search.cluster.searcher import NotStored, Running
 from search.recipe.recipe import Asha
 
@@ -56,7 +56,7 @@ class AshaByEntry(NotStored, FIFOScheduler):
 class SourceStopper(NotStored, Stopper):
     """Stops everything once the source wants to."""
 
-    def __init__(self, source: Source):
+    def __init__(self, source: JobQueue):
         self.source = source
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:

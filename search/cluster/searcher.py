@@ -12,7 +12,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from features.unwritable import Unwritable
-from search.cluster.jobs import Job, Source
+from search.cluster.jobs import Job, JobQueue
 from search.recipe.recipe import Asha
 from search.run.ending import Ending
 
@@ -31,7 +31,7 @@ class NotStored:
 class Running(NotStored):
     """The trials that Tune has in hand, by its own ids, and how often each (by its key) lost its process."""
 
-    source: Source
+    source: JobQueue
     jobs: dict[str, Job] = field(default_factory=dict)
     losses: Counter[str] = field(default_factory=Counter)
 

@@ -20,7 +20,7 @@ from features.unwritable import Unwritable
 from models.metrics import search_value
 from models.pulse import Stopped
 from search.cluster.capacity import Capacity
-from search.cluster.jobs import Source
+from search.cluster.jobs import JobQueue
 from search.cluster.nodes import read_capacity
 from search.run.ending import Ending
 from search.run.remote import remote_of
@@ -73,7 +73,7 @@ def work(config: dict[str, Any]) -> None:
 
 
 def run_jobs(
-    source: Source, capacity: Capacity, asha: "Asha | None", max_epochs: Mapping[str, int], run: Path
+    source: JobQueue, capacity: Capacity, asha: "Asha | None", max_epochs: Mapping[str, int], run: Path
 ) -> None:
     """Train the trials of `source` until it is exhausted or stops; `max_epochs` of each entry bounds ASHA's rungs."""
     # Tune would keep only one trial of a foreign searcher waiting for a process; an autoscaler sees those that wait.

@@ -1,6 +1,6 @@
 """Executors of trials: this process, this machine's Ray, or the cluster at an address."""
 
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 
 from features.errors import WrongUse
@@ -8,7 +8,7 @@ from models.pulse import Stopped
 from search.cluster.capacity import Capacity
 from search.cluster.interrupts import Interrupts
 from search.cluster.jobs import Job, Source
-from search.cluster.tune import connected, run_jobs
+from search.cluster.ray_driver import RayDriver
 from search.run.folder import RunFolder
 from search.run.remote import remote_of
 from search.trial.attempts import attempt_trial
@@ -42,7 +42,7 @@ class Workers:
         self._address, self._cpus = address, cpus
         self._in_process, self._max_concurrent = in_process, max_concurrent
         self._allow_open, self.embedded = allow_open, embedded
-        self._ray = ExitStack()
+        self._driver: RayDriver | None = None
         self._capacity: Capacity | None = None
 
     def __enter__(self) -> "Workers":
@@ -53,9 +53,15 @@ class Workers:
         """The address of Ray's dashboard; empty where there is none."""
         return self._capacity.dashboard if self._capacity else ""
 
+    @property
+    def heard_s(self) -> float | None:
+        """When Ray's side gave its last sign of life (seconds since 1970); None where none is waited for."""
+        return self._driver.heard_s if self._driver else None
+
     def __exit__(self, *error: object) -> None:
-        self._ray.close()
-        self._capacity = None
+        if self._driver is not None:
+            self._driver.close()
+        self._driver = self._capacity = None
 
     def train(self, jobs: Source, interrupts: Interrupts) -> None:
         """Train all trials of `jobs`; Ray is started when the first one is there."""
@@ -64,14 +70,13 @@ class Workers:
                 with interrupts.deferred(), suppress(Stopped):
                     jobs.end(job, _attempt(jobs.run, job).ending)
         elif jobs.peek() is not None:
-            if self._capacity is None:
-                self._capacity = self._ray.enter_context(connected(self._address, self._cpus, self._allow_open))
-                interrupts.install()  # Ray has put its own in place
+            if self._driver is None or self._capacity is None:
+                self._driver = RayDriver(jobs.run.path, self._address, self._cpus, self._allow_open)
+                self._capacity = self._driver.start()
             self._capacity.refuse_unmet(jobs.requests)
             jobs.limit_to(replace(self._capacity, asked=tuple(jobs.requests.values())))
             with interrupts.deferred():
-                capacity = replace(self._capacity, max_concurrent=self._max_concurrent)
-                run_jobs(jobs, capacity, jobs.asha, jobs.max_epochs, jobs.run.path)
+                self._driver.train(jobs, replace(self._capacity, max_concurrent=self._max_concurrent))
 
 
 def _attempt(run: RunFolder, job: Job) -> TrialResult:

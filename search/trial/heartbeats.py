@@ -55,12 +55,16 @@ class Heartbeat:
 
 @dataclass(frozen=True)
 class SearchBeat:
-    """The driver of a search; `dashboard` is the address of Ray's, where it has one."""
+    """The driver of a search; `dashboard` is the address of Ray's, where it has one.
+
+    `heard_s` is when Ray gave its last sign of life (seconds since 1970); None where none is waited for.
+    """
 
     host: str
     pid: int
     started_s: float
     dashboard: str = ""
+    heard_s: float | None = None
 
 
 T = TypeVar("T", Heartbeat, SearchBeat)
@@ -90,10 +94,19 @@ def beating(spec: "TrialSpec", report: "Report | None", every_s: float = EVERY_S
 
 
 @contextmanager
-def searching(run: Path, dashboard: Callable[[], str], every_s: float = EVERY_S) -> Iterator[None]:
-    """While a search works on the run, say so."""
+def searching(
+    run: Path,
+    dashboard: Callable[[], str],
+    heard_s: Callable[[], float | None] = lambda: None,
+    every_s: float = EVERY_S,
+) -> Iterator[None]:
+    """While a search works on the run, say so; `dashboard` and `heard_s` are those of a `SearchBeat`."""
     first = SearchBeat(socket.gethostname(), os.getpid(), time.time())
-    with _written(run / FOLDER / SEARCH, lambda: replace(first, dashboard=dashboard()), 0.0, every_s):
+
+    def now() -> SearchBeat:
+        return replace(first, dashboard=dashboard(), heard_s=heard_s())
+
+    with _written(run / FOLDER / SEARCH, now, 0.0, every_s):
         yield
 
 

@@ -10,6 +10,8 @@ from search.trial.heartbeats import Heartbeat
 from search.watch.gpus import GpuUse
 from search.watch.status import Status
 
+# Ray is heard several times a second; a sign of life is written every 5 s, on an object store every 20 s.
+_SILENT_S = 60.0
 _SHOWN = 20  # trials that run now
 _SHOWN_DAMAGED = 3
 _HEAD = (
@@ -97,7 +99,14 @@ def _ending(status: Status) -> Iterable[str]:
             yield f"Nothing is left. Next: {status.next_command(shown(status.run))}"
         return
     yield f"A search works on this run now; {status.left} trials are not finished yet."
-    if status.pace is not None:
+    silent_s = 0.0 if status.search is None or status.search.heard_s is None else time.time() - status.search.heard_s
+    if silent_s > _SILENT_S:
+        since = time.strftime("%H:%M:%S", time.localtime(time.time() - silent_s))
+        yield (
+            f"No progress since {since} ({duration(silent_s)} ago): Ray is silent. The driver starts it again, or ends "
+            "with the reason; if neither happens within some minutes, stop it and run the same command."
+        )
+    elif status.pace is not None:
         done = ""
         if status.pace.left_s is not None:
             at = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() + status.pace.left_s))

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from listeners import command, family
 
 from features.clips import Clip, ClipTable, write_clips
 from features.sets import FeatureArray
@@ -83,6 +85,54 @@ def test_each_failure_is_told_apart_and_the_search_goes_on(search, tmp_path):
     assert told.count("its process died; it goes on from its checkpoint") == 1
     assert not list(layout.path.glob("checkpoints/*"))
     assert search()[0] == 0 and len(list(layout.outcomes())) == 2
+
+
+def _ray_process(driver, name, limit_s=120):
+    """The pid of the control service or raylet of a search."""
+    until = time.monotonic() + limit_s
+    while driver.poll() is None and time.monotonic() < until:
+        for pid in family(driver.pid):
+            if Path(command(pid).split(" ")[0]).name == name:
+                return pid
+        time.sleep(0.02)
+    raise AssertionError(driver.communicate())
+
+
+@pytest.mark.parametrize("when", ["at the start", "in the middle"])
+@pytest.mark.parametrize("name", ["raylet", "gcs_server"])
+def test_a_ray_that_dies_is_started_again(search, tmp_path, name, when):
+    assert search(out="whole")[0] == 0
+    driver, layout = search.start(), Layout(tmp_path / "run")
+    if when == "in the middle":
+        until = time.monotonic() + 200
+        while driver.poll() is None and time.monotonic() < until and not prediction_files(layout.path):
+            time.sleep(0.02)
+    os.kill(_ray_process(driver, name), signal.SIGKILL)
+    killed = time.monotonic()
+    told = ""
+    while "starting it again" not in told:
+        line = driver.stderr.readline()
+        assert line, told
+        told += line
+    assert time.monotonic() - killed < 30
+    told += driver.communicate(timeout=300)[1]
+    assert driver.returncode == 0 and "Traceback" not in told, told
+    assert re.search(r"Ray on this machine died: .*; starting it again \(1 of 3\)", told)
+    assert len(prediction_files(layout.path)) == 8 and not list(layout.outcomes())
+    _same(tmp_path)
+
+
+def test_a_ray_that_keeps_dying_ends_the_search_with_a_sentence(search, tmp_path):
+    driver = search.start()
+    for _ in range(4):
+        pid = _ray_process(driver, "gcs_server")
+        os.kill(pid, signal.SIGKILL)
+        while command(pid):
+            time.sleep(0.02)
+    told = driver.communicate(timeout=120)[1]
+    assert driver.returncode == 1 and "Traceback" not in told
+    assert re.search(r"emofuse: Ray on this machine died 4 times, and no trial ended between; the last time: ", told)
+    assert search()[0] == 0 and len(prediction_files(tmp_path / "run")) == 8
 
 
 def test_a_process_that_the_kernel_kills_for_its_memory(search, tmp_path):
