@@ -1,10 +1,19 @@
 """The errors that a user can act on: printed as one sentence, never as a traceback."""
 
 
+from features.masking import masked
+
+
 class EmofuseError(Exception):
-    """Work failed; the message says what was expected, what came and what to do. Exit code 1."""
+    """Work failed; the message says what was expected, what came and what to do. Exit code 1.
+
+    Credentials in URIs are masked.
+    """
 
     exit_code = 1
+
+    def __init__(self, *arguments: object):
+        super().__init__(*(masked(value) if isinstance(value, str) else value for value in arguments))
 
 
 class WrongUse(EmofuseError):
@@ -37,7 +46,7 @@ class ClipFailure(EmofuseError):
             raise ValueError(f"A clip failure's status is one of {self.FAILURES}, but got {status!r}.")
         super().__init__(f"{status}: {reason}")
         self.status = status
-        self.reason = reason
+        self.reason = masked(reason)
 
     def __reduce__(self) -> tuple[type["ClipFailure"], tuple[str, str]]:
         return type(self), (self.status, self.reason)

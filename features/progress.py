@@ -9,13 +9,14 @@ from functools import cache
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from features import terminal
+from features.masking import masked
 
 console = terminal.console(stderr=True, wide=None)
 
 
 def say(text: str) -> None:
-    """One line about the work, on stderr, so that stdout holds results only."""
-    console.print(text, soft_wrap=True)
+    """One line about the work, on stderr, so that stdout holds results only; credentials in URIs are masked."""
+    console.print(masked(text), soft_wrap=True)
 
 
 @cache

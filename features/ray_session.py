@@ -11,7 +11,7 @@ from typing import Any
 
 from features.errors import EmofuseError
 from features.ray_access import LOOPBACK, asks_for_token, changed_environment, cluster_access, open_cluster, own_access
-from features.scratch import session_folder
+from features.scratch import clear_left_behind, session_folder
 from features.shadows import refuse_shadows
 
 # Ray reads these when it is imported and when its processes start.
@@ -42,6 +42,7 @@ def ray_session(address: str | None, cpus: int | None = None, allow_open: bool =
     cluster that asks nobody for a token is refused with an EmofuseError unless `allow_open`.
     """
     _refuse_second()
+    clear_left_behind()
     with changed_environment({name: os.environ.get(name, value) for name, value in ENVIRONMENT.items()}):
         if address is None:
             with _started(cpus):

@@ -25,17 +25,26 @@ _YOUNG_S = 60.0
 
 @contextmanager
 def session_folder(root: Path = ROOT) -> Iterator[Path]:
-    """A new folder `emofuse-<uid>-<random>` below `root`, mode 0700, removed at the end; clears left ones first."""
+    """A new folder `emofuse-<uid>-<random>` below `root`, mode 0700, removed at the end."""
     _refuse_open_root(root)
-    clear_left_behind(root)
     folder = Path(tempfile.mkdtemp(prefix=_prefix(), dir=root))
     try:
         refuse_shared(folder)
-        with (folder / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with unfinished(folder):
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def unfinished(folder: Path) -> Iterator[None]:
+    """A process that is killed in here leaves a `folder` (`emofuse-...`) that `clear_left_behind` removes."""
+    with (folder / _LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            (folder / _LOCK).unlink(missing_ok=True)
 
 
 def private_folder(path: Path) -> Path:
@@ -58,9 +67,9 @@ def refuse_shared(folder: Path) -> None:
 
 
 def clear_left_behind(root: Path = ROOT) -> list[Path]:
-    """Remove the session folders of this user whose process is gone; returns them."""
+    """Remove this user's folders `emofuse-...` whose process was killed; returns them."""
     removed = []
-    for folder in root.glob(f"{_prefix()}*"):
+    for folder in root.glob("emofuse-*"):
         with suppress(OSError):
             if _mine(folder) and _abandoned(folder):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -84,6 +93,9 @@ def _abandoned(folder: Path) -> bool:
     except BlockingIOError:
         return False
     except FileNotFoundError:
+        # What a smoke test leaves is meant to stay.
+        if not folder.name.startswith(_prefix()):
+            return False
         # Killed before it locked, or of a release that knew no locks, whose processes then name the folder.
         return time.time() - folder.stat().st_mtime > _YOUNG_S and not _named_by_a_process(folder)
     return True

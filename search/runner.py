@@ -25,6 +25,7 @@ from search.study.plan import entry_spec
 from search.study.retries import failed_outcomes, queue_retries
 from search.study.stage_jobs import StageJobs
 from search.trial.heartbeats import searching
+from search.trial.watchdog import clear_hung
 from search.watch.status import Status, read_status
 from search.watch.status_view import stopped_text
 
@@ -58,6 +59,7 @@ def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
         searching(run.path, lambda: workers.dashboard, lambda: workers.heard_s),
         _saying_how_far(run, interrupts),
     ):
+        clear_hung(run.path)
         _check_features(run)
         set_damaged_aside(run.path)
         journal = open_journal(run.journal)

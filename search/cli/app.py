@@ -95,13 +95,17 @@ def run(
 def _try_out(recipe: Path, out: Path | None, workers: "Workers") -> None:
     """Run a recipe on made-up clips in `out`, a new temporary folder by default."""
     import tempfile
+    from contextlib import nullcontext
 
+    from features.scratch import clear_left_behind, unfinished
     from search.smoke import read_smoke_recipe, run_smoke
     from search.watch.status_view import table
 
     small = read_smoke_recipe(recipe)
+    clear_left_behind(Path(tempfile.gettempdir()))
     folder = out or Path(tempfile.mkdtemp(prefix="emofuse-smoke-"))
-    status = run_smoke(small, folder / "data", folder / "run", workers)
+    with unfinished(folder) if out is None else nullcontext():
+        status = run_smoke(small, folder / "data", folder / "run", workers)
     print(table(status))
     status.check()
     print(f"\nThe recipe works: its clips, features and run lie in {folder}")

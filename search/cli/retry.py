@@ -25,9 +25,11 @@ def retry(
     from search.run.lock import exclusive
     from search.study.journal import open_journal
     from search.study.retries import failed_outcomes, queue_retries
+    from search.trial.watchdog import clear_hung
 
     folder = RunFolder.open(run)
     with exclusive(folder.path):
+        clear_hung(folder.path)
         outcomes = failed_outcomes(folder, names or [], kinds or [])
         queued = queue_retries(folder, open_journal(folder.journal), outcomes)
     if queued.again:

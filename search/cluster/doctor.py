@@ -10,6 +10,7 @@ from typing import Literal
 
 from features.clips import read_clips
 from features.errors import EmofuseError
+from features.masking import masked
 from features.ray_access import asks_for_token
 from features.ray_session import ray_session
 from search.cluster.capacity import Capacity
@@ -33,6 +34,9 @@ class Finding:
     level: Level
     about: str
     text: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", masked(self.text))
 
     def __str__(self) -> str:
         return f"{self.level:<7}  {self.about:<8}  {self.text}"

@@ -72,7 +72,8 @@ class RayWatch:
 
 def ray_children() -> tuple[set[tuple[int, str]], set[tuple[int, str]]]:
     """(pid, name) of the control service and raylet that this process started: those that live, those that ended."""
-    alive, dead = set(), set()
+    alive: set[tuple[int, str]] = set()
+    dead: set[tuple[int, str]] = set()
     for tasks in Path("/proc/self/task").glob("*/children"):
         with suppress(OSError):
             for pid in map(int, tasks.read_text().split()):

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, cast
 
 from features.errors import EmofuseError, WrongUse
+from features.masking import has_credentials
 from features.ray_access import has_token, open_cluster, page_asks_for_token
 from search.trial.versions import REVISION_VARIABLE, git_revision, library_versions
 
@@ -64,6 +65,12 @@ class Order:
         for option, place in places.items():
             if "://" not in place and not PurePosixPath(place).is_absolute():
                 raise WrongUse(f"{option} {place}: expected an absolute path or a URI, as the cluster's nodes see it.")
+            if has_credentials(place):
+                raise WrongUse(
+                    f"{option} {place}: expected a URI without credentials, since a job's command line is shown to all "
+                    "who see the cluster; give them to its nodes (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a "
+                    "role)."
+                )
         given = [part for pair in places.items() for part in pair]
         words = ["python", "-m", "emofuse", "search", "run", recipe.as_posix(), *given, "--address", "auto"]
         return shlex.join([*words, *self.options])

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from features.errors import DamagedFile
 from features.files import write_bytes, write_json
+from features.masking import masked
 from features.progress import say_once
 from features.schema import read_as
 from features.sealed import check_folder
@@ -106,9 +107,10 @@ class Layout:
 
     def write_outcome(self, outcome: Outcome, traceback: str | None = None) -> None:
         """Record a failed or pruned trial as trials/<key>.json, its traceback as trials/<key>.txt."""
+        outcome = replace(outcome, reason=masked(outcome.reason))
         if traceback is not None:
             path = self._outcome(outcome.trial_key, ".txt")
-            write_bytes(path, traceback.encode())
+            write_bytes(path, masked(traceback).encode())
             outcome = replace(outcome, traceback=str(path.relative_to(self.path)))
         write_json(self._outcome(outcome.trial_key), asdict(outcome))
 

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from features.errors import WrongUse
 from features.files import content_key, replacing
+from features.masking import masked
 from features.progress import say
+from features.scratch import private_folder
 from search.run import lease
 
 if TYPE_CHECKING:
@@ -65,9 +67,9 @@ def search_path(place: str) -> Path:
 
 
 def shown(run: Path) -> str:
-    """How a run's place is told: the URI that it mirrors, or its path as it was given."""
+    """How a run's place is told: the URI that it mirrors, without credentials, or its path as it was given."""
     remote = remote_of(run)
-    return remote.uri if remote else str(run)
+    return masked(remote.uri) if remote else str(run)
 
 
 def push_all() -> None:
@@ -89,6 +91,7 @@ class Remote:
         self._fs, self._base = _filesystem(self.uri)
         cache = Path(os.environ.get("EMOFUSE_CACHE", Path.home() / ".cache" / "emofuse"))
         self.local = cache / "runs" / content_key(self.uri)[:16] / role
+        private_folder(cache / "runs")
         self.local.mkdir(parents=True, exist_ok=True)
         self._seen: dict[str, tuple[int, int]] = {}
 

@@ -14,6 +14,7 @@ from search.run.remote import remote_of
 from search.run.spec import TrialSpec
 from search.study.source import RunSource
 from search.trial.trial import TrialResult, finished_result
+from search.trial.watchdog import clear_hung
 
 
 class Refits(RunSource):
@@ -80,6 +81,7 @@ def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: Workers) -
     reasons: dict[str, str] = {}
     if todo:
         with Interrupts(run.path, workers.embedded) as interrupts, workers:
+            clear_hung(run.path)
             refits = Refits(run, list(todo.values()), interrupts)
             workers.train(refits, interrupts)
             if remote := remote_of(run.path):

@@ -6,6 +6,7 @@ and the next attempt makes the record.
 """
 
 import faulthandler
+import fcntl
 import os
 import tempfile
 import threading
@@ -75,6 +76,24 @@ def record_hung(spec: TrialSpec, trace: str, what: str) -> Outcome:
     return outcome
 
 
+def clear_hung(run: Path) -> list[str]:
+    """Remove the files of killed processes that tell of no hanging trial any more; returns the trials' keys.
+
+    What faulthandler wrote is kept until the trial's next attempt has read it, or its end is on record.
+    """
+    layout, cleared = Layout(run), []
+    for path in (run / "trials").glob(".*.hung"):
+        key = path.name[1 : -len(".hung")]
+        with suppress(OSError), path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held by a watchdog that lives
+            found = path.stat()
+            told = found.st_size and layout.outcome(key) is None and key not in layout.finished()
+            if found.st_uid == os.geteuid() and not told:
+                path.unlink()
+                cleared.append(key)
+    return cleared
+
+
 def held_the_lock(spec: TrialSpec) -> str:
     """The clause for a trial whose process could not even look at itself."""
     return f"native code held Python's lock for {_backstop_s(spec):g} s"
@@ -118,7 +137,10 @@ class _Watchdog:
     def _open(self) -> IO[str]:
         path = _backstop(self._spec)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w")
+        file = path.open("w")
+        with suppress(OSError):  # not every file system has locks
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return file
 
     def _rearm(self) -> None:
         faulthandler.dump_traceback_later(_backstop_s(self._spec), exit=True, file=self._file)

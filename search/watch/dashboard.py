@@ -2,16 +2,18 @@
 
 import fcntl
 import logging
+import secrets
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from search.run.remote import remote_of, run_path
+from search.watch.page_token import guarded, with_token
 
 HOST = "127.0.0.1"
 _EVERY_S = 5.0
@@ -24,7 +26,8 @@ def dashboard(
 ) -> None:
     """Show a run's studies (optuna-dashboard) and curves (TensorBoard) in the browser until Ctrl-C.
 
-    Both listen on 127.0.0.1 alone; from elsewhere: ssh -L 8080:127.0.0.1:8080 -L 8081:127.0.0.1:8081 HOST.
+    Both listen on 127.0.0.1 alone and open with the address that is printed, token included. From elsewhere:
+    ssh -L 8080:127.0.0.1:8080 -L 8081:127.0.0.1:8081 HOST.
 
     Example:  emofuse search dashboard run
     """
@@ -40,9 +43,10 @@ def dashboard(
         if curves is not None:
             curves.describe(folder.recipe)
             curves.update()
+        token = secrets.token_urlsafe(24)
         try:
-            studies = serve_journal(folder.journal, HOST, port)
-            pictures = serve_curves(folder.path / "tensorboard", HOST, port + 1 if port else 0)
+            studies = serve_journal(folder.journal, HOST, port, token)
+            pictures = serve_curves(folder.path / "tensorboard", HOST, port + 1 if port else 0, token)
         except OSError as error:
             raise WrongUse(
                 f"--port {port}: expected two free ports, {port} and {port + 1}, but {error.strerror or error}; choose "
@@ -67,20 +71,27 @@ def dashboard(
             print("Closed.")
 
 
-def serve_curves(folder: Path, host: str, port: int) -> str:
-    """Serve the event files below `folder` in a thread; returns the address. OSError when the port is taken."""
+def serve_curves(folder: Path, host: str, port: int, token: str) -> str:
+    """Serve the event files below `folder` in a thread to who shows `token`; returns the address.
+
+    OSError when the port is taken.
+    """
     from tensorboard import default, program
 
     logging.getLogger("tensorboard").setLevel(logging.ERROR)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    board = program.TensorBoard(default.get_plugins())
+
+    def server(app: Any, flags: Any) -> Any:
+        return program.WerkzeugServer(guarded(app, token), flags)
+
+    board = program.TensorBoard(default.get_plugins(), server_class=server)
     # The fast loader is a process of its own, which would outlive this one when it is killed.
     board.configure(
         argv=["tensorboard", "--logdir", str(folder), "--host", host, "--port", str(port), "--load_fast", "false",
               "--reload_interval", str(int(_EVERY_S))]
     )
     try:
-        return board.launch()
+        return with_token(board.launch(), token)
     except program.TensorBoardServerException as error:
         raise OSError(str(error)) from None
 

@@ -8,6 +8,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from features.errors import EmofuseError
+from search.watch.page_token import guarded, with_token
 
 _REFUSED = b"This page only shows a run: its journal belongs to the search.\n"
 
@@ -21,8 +22,8 @@ class _Quiet(WSGIRequestHandler):
         """Requests are not told."""
 
 
-def serve_journal(journal: Path, host: str, port: int) -> str:
-    """Serve the journal's studies in a thread; returns the address. OSError when the port is taken."""
+def serve_journal(journal: Path, host: str, port: int, token: str) -> str:
+    """Serve the journal's studies in a thread to who shows `token`; returns the address. OSError: the port is taken."""
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -32,9 +33,9 @@ def serve_journal(journal: Path, host: str, port: int) -> str:
         raise EmofuseError(f"{journal}: no journal yet, so there is nothing to show; start the search first.")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     app = wsgi(JournalStorage(JournalFileBackend(str(journal))))
-    server = make_server(host, port, _looking_only(app), server_class=_Server, handler_class=_Quiet)
+    server = make_server(host, port, guarded(_looking_only(app), token), server_class=_Server, handler_class=_Quiet)
     threading.Thread(target=server.serve_forever, name="optuna-dashboard", daemon=True).start()
-    return f"http://{host}:{server.server_port}/dashboard/"
+    return with_token(f"http://{host}:{server.server_port}/dashboard/", token)
 
 
 def _looking_only(app: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:

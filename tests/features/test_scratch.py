@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import EmofuseError
-from features.scratch import clear_left_behind, private_folder, refuse_shared, session_folder
+from features.scratch import clear_left_behind, private_folder, refuse_shared, session_folder, unfinished
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
 
@@ -30,15 +30,16 @@ def test_a_session_has_a_folder_that_others_cannot_enter(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_next_session_clears_what_a_killed_one_left(tmp_path):
+def test_the_next_command_clears_what_a_killed_one_left(tmp_path):
     killed, old, young = _left(tmp_path, "killed"), _left(tmp_path, "old", lock=False), _left(tmp_path, "now", 0, False)
-    smoke, living = tmp_path / "emofuse-smoke-kept", _left(tmp_path, "living")
-    smoke.mkdir()
-    with (living / "lock").open() as lock:
+    living, smoke, half = _left(tmp_path, "living"), tmp_path / "emofuse-smoke-kept", tmp_path / "emofuse-smoke-killed"
+    for folder in (smoke, half):
+        folder.mkdir()
+    with unfinished(smoke), (living / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with session_folder(tmp_path) as folder:
-            assert set(tmp_path.iterdir()) == {smoke, living, young, folder}
-    assert not killed.exists() and not old.exists()
+        (half / "lock").touch()
+        assert set(clear_left_behind(tmp_path)) == {killed, old, half}
+    assert set(tmp_path.iterdir()) == {smoke, living, young} and not list(smoke.iterdir())
     assert clear_left_behind(tmp_path) == [living]
 
 

@@ -118,6 +118,12 @@ def test_data_in_the_tree_is_refused_by_name(tmp_path, monkeypatch):
         submit(Server(), order(recipe=tmp_path / "recipes" / "r.yaml"), "r", tmp_path)
 
 
+def test_credentials_do_not_travel_with_a_job():
+    with pytest.raises(WrongUse) as error:
+        order(out="s3://KEY:SECRET@bucket/run").entrypoint(tree_root())
+    assert str(error.value).startswith("-o s3://***@bucket/run: expected a URI without credentials, since a job's ")
+
+
 class OpenServer(BaseHTTPRequestHandler):
     """A job server that asks nobody for a token."""
 

@@ -18,7 +18,7 @@ from search.run import lease
 from search.run import remote as remote_module
 from search.run.folder import RunFolder
 from search.run.predictions import prediction_files
-from search.run.remote import Remote, mirrored, remote_of, run_path, search_path
+from search.run.remote import Remote, mirrored, remote_of, run_path, search_path, shown
 from search.study.plan import entry_spec
 from search.trial import remote_trial
 
@@ -60,8 +60,10 @@ def objects(uri):
 
 
 @pytest.mark.parametrize("workers", ["process", "ray"])
-def test_a_search_on_s3_leaves_everything_there_and_continues_elsewhere(data, s3, tmp_path, monkeypatch, workers):  # noqa: F811
-    place, recipe = s3(workers), _recipe(tmp_path, {"pool": {"trials": 1}})
+def test_a_search_on_s3_leaves_everything_there_and_continues_elsewhere(
+    data, s3, tmp_path, monkeypatch, workers, capfd,  # noqa: F811
+):
+    place, recipe = s3(workers).replace("s3://", "s3://KEY:HIDDEN@"), _recipe(tmp_path, {"pool": {"trials": 1}})
     some = {"process": lambda: Workers(in_process=True), "ray": lambda: Workers(cpus=2)}[workers]
     status = _search(data, recipe, search_path(place), workers=some())
     assert status.entries[0].finished == 2
@@ -75,6 +77,12 @@ def test_a_search_on_s3_leaves_everything_there_and_continues_elsewhere(data, s3
     status = _search(data, _recipe(tmp_path, {"pool": {"trials": 2}}), search_path(place), workers=some())
     assert status.entries[0].finished == 4
     assert before < {path.stem for path in prediction_files(run_path(place))}
+    # The credentials are in no file of the run (here or there), and nothing told them.
+    assert "HIDDEN" not in shown(run_path(place)) and "HIDDEN" not in "".join(capfd.readouterr())
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"HIDDEN" in path.read_bytes()]
+    with pytest.raises(WrongUse) as error:
+        run_path(place.replace("bucket", "no-such-bucket", 1).replace("http", "nothing"))
+    assert "s3://***@no-such-bucket" in str(error.value)
 
 
 def test_commands_read_a_uri_and_write_back(data, uri, tmp_path, capsys):  # noqa: F811

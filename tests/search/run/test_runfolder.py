@@ -5,6 +5,7 @@ from features.errors import WrongUse
 from features.files import read_json, write_json
 from search.recipe.reading import read_recipe
 from search.run.folder import Outcome, RunFolder
+from search.run.layout import Layout
 from search.study.plan import entry_spec
 from search.trial.trial import run_trial
 
@@ -156,3 +157,10 @@ def test_a_changed_copy_of_the_recipe_is_told_when_it_is_read(small_run, capsys)
         f"{copy}: this copy of the recipe is not as the search wrote it, so it was edited or is damaged; what was "
         "searched stands in run.json.\n"
     )
+
+
+def test_credentials_are_masked_in_recorded_outcomes(tmp_path):
+    layout, told = Layout(tmp_path), "s3://KEY:SECRET@bucket/run"
+    layout.write_outcome(Outcome("k", "c", "failed", f"no {told}", "svm", "e", "train"), f"Traceback\n{told}")
+    assert layout.outcome("k").reason == "no s3://***@bucket/run"
+    assert (tmp_path / "trials" / "k.txt").read_text() == "Traceback\ns3://***@bucket/run"

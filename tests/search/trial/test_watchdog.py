@@ -9,9 +9,10 @@ import pytest
 from small_world import CENTROID, FAMILIES, Centroid
 
 from models import pulse
+from search.run.layout import Outcome
 from search.study.plan import entry_spec
 from search.trial.attempts import after_loss, attempt_trial
-from search.trial.watchdog import waiting, watched
+from search.trial.watchdog import clear_hung, waiting, watched
 
 POINT = {"scale": 1.0, "steps": 2, "kind": "a", "n": 4}
 
@@ -103,3 +104,15 @@ def test_slow_is_not_stuck(run, spec, family):
 def test_without_limits_nothing_is_watched(run, spec):
     with watched(replace(spec, stall_s=None, time_limit_s=None)):
         assert not (run.path / "trials").exists()
+
+
+def test_what_killed_processes_left_is_cleared_and_evidence_kept(run, spec):
+    folder = run.path / "trials"
+    folder.mkdir()
+    for name, text in (("killed", ""), ("hung", "Thread 1"), ("recorded", "Thread 1")):
+        (folder / f".{name}.hung").write_text(text)
+    run.write_outcome(Outcome("recorded", "c", "failed", "hung: x", "svm", "e", "train"))
+    with watched(spec):
+        assert sorted(clear_hung(run.path)) == ["killed", "recorded"]
+        assert {path.name for path in folder.glob(".*.hung")} == {".hung.hung", f".{spec.trial_key}.hung"}
+    assert clear_hung(run.path) == []

@@ -23,29 +23,47 @@ def searched(small_run):
     return run
 
 
-def _get(address, **request):
-    with urllib.request.urlopen(urllib.request.Request(address, **request), timeout=60) as answer:
-        return answer.read()
+@pytest.fixture
+def get():
+    """`get(address)` as a browser does, which keeps cookies."""
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+    def read(address, **request):
+        with browser.open(urllib.request.Request(address, **request), timeout=60) as answer:
+            return answer.read()
+
+    return read
 
 
-def test_the_journal_is_shown_but_not_written(searched):
+def _turned_away(address):
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(address, timeout=60)
+    return True
+
+
+def test_the_journal_is_shown_but_not_written(searched, get):
     journal = searched.path / "study.journal"
     before = journal.read_bytes()
-    address = serve_journal(journal, "127.0.0.1", 0).removesuffix("/dashboard/")
-    studies = json.loads(_get(f"{address}/api/studies"))["study_summaries"]
+    opened = serve_journal(journal, "127.0.0.1", 0, "t0ken")
+    address = opened.removesuffix("/dashboard/?token=t0ken")
+    assert _turned_away(f"{address}/dashboard/") and _turned_away(f"{address}/api/studies") and get(opened)
+    studies = json.loads(get(f"{address}/api/studies"))["study_summaries"]
     assert [study["study_name"].split()[0] for study in studies] == ["centroid"]
     with pytest.raises(urllib.error.HTTPError, match="405"):
-        _get(f"{address}/api/studies/{studies[0]['study_id']}", method="DELETE")
+        get(f"{address}/api/studies/{studies[0]['study_id']}", method="DELETE")
     assert journal.read_bytes() == before
 
 
 def test_there_must_be_a_journal(tmp_path):
-    assert "no journal yet" in message(serve_journal, tmp_path / "study.journal", "127.0.0.1", 0, error=EmofuseError)
+    journal = tmp_path / "study.journal"
+    assert "no journal yet" in message(serve_journal, journal, "127.0.0.1", 0, "t", error=EmofuseError)
 
 
-def test_tensorboard_is_served(tmp_path):
-    address = serve_curves(tmp_path, "127.0.0.1", 0)
-    assert address.startswith("http://127.0.0.1:") and b"<title>TensorBoard" in _get(address)
+def test_tensorboard_is_served(tmp_path, get):
+    address = serve_curves(tmp_path, "127.0.0.1", 0, "t0ken")
+    plain = address.removesuffix("?token=t0ken")
+    assert plain.startswith("http://127.0.0.1:") and _turned_away(plain) and _turned_away(f"{plain}data/runs")
+    assert b"<title>TensorBoard" in get(address) and get(f"{plain}data/runs") == b"[]"
 
 
 def test_only_one_dashboard_writes_the_curves(tmp_path):
@@ -54,7 +72,7 @@ def test_only_one_dashboard_writes_the_curves(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_serves_both_until_it_is_told_to_stop(searched):
+def test_the_command_serves_both_until_it_is_told_to_stop(searched, get):
     command = [sys.executable, "-m", "emofuse", "search", "dashboard", str(searched.path), "--port", "0"]
     # The world's families aren't real ones, which the recipe must be read with.
     code = f"import sys; sys.path.insert(0, 'tests/search'); import small_world, models.registry, features.sets\n" \
@@ -65,7 +83,7 @@ def test_the_command_serves_both_until_it_is_told_to_stop(searched):
         lines = [process.stdout.readline() for _ in range(2)]
         for line in lines:
             (address,) = re.findall(r"http://127.0.0.1:\d+\S*", line)
-            assert _get(address)
+            assert get(address) and _turned_away(address.partition("?")[0])
         time.sleep(0.1)
         process.send_signal(2)
         assert process.wait(30) == 0 and process.stdout.read().endswith("Closed.\n")

@@ -1,4 +1,6 @@
 import json
+import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +34,15 @@ def test_all_that_is_known_of_a_search():
     assert "The driver is process 5 on head; Ray's dashboard: http://10.0.0.1:8265." in text
     data = json.loads(json.dumps(status.as_data()))
     assert data["now"][0]["epoch"] == 12 and data["gpus"][0]["busy"] == 0.5 and data["pace"]["left_s"] == 7500.0
+
+
+def test_a_driver_that_hears_nothing_of_ray_promises_no_end():
+    def told(silent_s):
+        search = SearchBeat("head", 5, 0.0, heard_s=time.time() - silent_s)
+        return full_text(Status(Path("run"), True, (ENTRY,), search, pace=Pace(10.0, 60.0)))
+
+    assert re.search(r"No progress since \d\d:\d\d:\d\d \(3 min 20 s ago\): Ray is silent\.", told(200))
+    assert "to go, until" not in told(200) and "to go, until" in told(10) and "No progress" not in told(10)
 
 
 def test_many_trials_are_cut_short():
