@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = ("features", "models", "search", "ensembles")
 RAY_MODULES = {
     "features/ray_access.py", "features/ray_session.py", "features/cluster_extract.py", "search/cluster/tune.py",
-    "search/cluster/nodes.py", "search/cluster/ray_watch.py", "search/cluster/submit.py",
+    "search/cluster/nodes.py", "search/cluster/ray_process.py", "search/cluster/submit.py",
 }
 
 

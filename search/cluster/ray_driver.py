@@ -15,8 +15,7 @@ from features.progress import say
 from features.scratch import clear_left_behind
 from search.cluster.capacity import Capacity
 from search.cluster.jobs import Job, Source
-from search.cluster.ray_process import Order, Start
-from search.cluster.ray_watch import REASONS
+from search.cluster.ray_process import REASONS, Order, Start
 from search.run.ending import Ending
 from search.run.remote import remote_of
 

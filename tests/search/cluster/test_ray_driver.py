@@ -1,6 +1,7 @@
 """A Ray that dies, hangs or is out of reach, played by a script; ../test_failures_on_ray.py kills real ones."""
 
 import os
+import subprocess
 import threading
 import time
 
@@ -12,7 +13,7 @@ from search.cluster import ray_driver
 from search.cluster.capacity import Capacity, Node
 from search.cluster.jobs import Job
 from search.cluster.ray_driver import RayDriver
-from search.cluster.ray_watch import EXIT_CODES, RayWatch, ray_children
+from search.cluster.ray_process import EXIT_CODES, RayWatch
 from search.run.ending import Ending
 from search.run.spec import TrialSpec
 
@@ -139,28 +140,28 @@ def test_errors_of_the_other_process_are_told_here(play):
                            "with code 1); see whether its head works")
 
 
-def test_a_child_of_rays_name_is_seen_alive_and_dead(tmp_path):
-    twin = tmp_path / "raylet"
-    twin.symlink_to("/bin/sleep")
-    pid = os.spawnv(os.P_NOWAIT, str(twin), ["raylet", "60"])
-    until = time.monotonic() + 10
-    while (pid, "raylet") not in ray_children()[0]:
-        assert time.monotonic() < until
-    os.kill(pid, 9)
-    while (pid, "raylet") not in ray_children()[1]:
-        assert time.monotonic() < until
-    os.waitpid(pid, 0)
-    assert not any(ray_children())
-
-
-def test_the_watch_ends_a_process_whose_raylet_dies(tmp_path):
-    (tmp_path / "raylet").symlink_to("/bin/sleep")
+def test_the_watch_ends_a_process_whose_raylet_dies():
     child = os.fork()
     if child == 0:
-        RayWatch(own=True)
-        pid = os.spawnv(os.P_NOWAIT, str(tmp_path / "raylet"), ["raylet", "60"])
+        watch, raylet = RayWatch(own=True), subprocess.Popen(["sleep", "60"])
+        watch.follow("raylet", raylet)
         time.sleep(0.5)
-        os.kill(pid, 9)
+        raylet.kill()
         threading.Event().wait(20)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == EXIT_CODES["raylet"]
+
+
+def test_the_watch_ends_a_process_whose_parent_is_gone(tmp_path):
+    parent = os.fork()
+    if parent == 0:
+        if os.fork() == 0:
+            RayWatch(own=False)
+            threading.Event().wait(20)
+            (tmp_path / "lives").touch()
+            os._exit(0)
+        time.sleep(0.3)
+        os._exit(0)
+    os.waitpid(parent, 0)
+    time.sleep(1.0)
+    assert not (tmp_path / "lives").exists()

@@ -10,7 +10,7 @@ import torch
 from small_world import CENTROID, FAMILIES, Centroid
 
 from features.errors import Diverged, EmofuseError
-from search.cluster.oom import MemoryKills, killed_for_memory
+from search.cluster.losses import MemoryKills, killed_for_memory
 from search.run.failures import kind_of
 from search.run.predictions import read_footer
 from search.study.plan import entry_spec
@@ -128,7 +128,7 @@ def test_the_kernels_count_of_killed_processes(tmp_path, monkeypatch):
     assert killed_for_memory(vmstat) == 7
     assert killed_for_memory(tmp_path / "absent") == 0
     counts = iter([1, 1, 2])
-    monkeypatch.setattr("search.cluster.oom.killed_for_memory", lambda: next(counts))
+    monkeypatch.setattr("search.cluster.losses.killed_for_memory", lambda: next(counts))
     kills = MemoryKills()
     assert not kills.recent()
     assert kills.recent()
