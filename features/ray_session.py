@@ -20,6 +20,8 @@ ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output prints a table even when told to be silent
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Nothing else runs in the process that waits for the control service to start, which takes a second or two.
+    "RAY_gcs_server_port_wait_time_s": "20",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the runner stops a search itself
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a failed trial has no accuracy
