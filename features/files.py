@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import DamagedFile, EmofuseError
+from features.readable import Readable
 
 __all__ = [
     "DamagedFile", "canonical_json", "content_key", "file_sha256", "read_json", "replacing", "replacing_folder",
@@ -107,7 +108,7 @@ def write_json(path: Path, value: Mapping[str, Any], *, sync: bool = True) -> No
     write_bytes(path, text.encode(), sync=sync)
 
 
-def read_json(path: Path, what: str, *, missing: str = "", damaged: str = "") -> Any:
+def read_json(path: Readable, what: str, *, missing: str = "", damaged: str = "") -> Any:
     """Read JSON, without the digest that `write_json` added; `what` is what the file should have been.
 
     EmofuseError where there is no file, with `missing` as what to do about it. DamagedFile where it is empty, can't be
@@ -137,7 +138,7 @@ def read_json(path: Path, what: str, *, missing: str = "", damaged: str = "") ->
 def _fits(digest: Any, value: Any) -> bool:
     try:
         return bool(digest == content_key(value))
-    except ValueError:  # NaN, which nobody wrote
+    except (ValueError, RecursionError):  # NaN, or brackets without end: nobody wrote that
         return False
 
 

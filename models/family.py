@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from features.readable import Readable
 from models.examples import Examples
 from models.space import Space, check_point
 
@@ -166,7 +167,7 @@ class Family:
     space: Space
     published: tuple[Mapping[str, Any], ...]
     build: Callable[[Mapping[str, Any], Context], Model]
-    load: Callable[[Path, str], Model]
+    load: Callable[[Readable, str], Model]
     max_epochs: int = 1
     tasks: tuple[Task, ...] = ("classification",)
     stage: Literal["backbone", "clips", "fusion"] = "clips"

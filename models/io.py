@@ -1,17 +1,33 @@
 """Saved models by their folder alone."""
 
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from features.files import read_json
+from features.readable import Readable
+from models.description import Description, read_description
 from models.family import Model
 from models.registry import get_family
-from models.whitened import load_whitened
-
-# The parameters of a torch model in the folder that it was saved into.
-WEIGHTS_FILE = "model.safetensors"
+from models.whitened import load_whitened, read_projections
 
 
-def load_model(folder: Path, device: str = "cpu") -> Model:
+@dataclass(frozen=True)
+class Saved:
+    """A model that was read from a folder, with its description; `reads` is the shape of a step of each input."""
+
+    model: Model
+    description: Description
+    reads: Mapping[str, tuple[int, ...]]
+
+
+def load_model(folder: Readable, device: str = "cpu") -> Model:
     """The model that any family's `save` wrote into `folder`; its `model.json` names the family."""
-    config = read_json(folder / "model.json", "a saved model's description")
-    return load_whitened(folder, get_family(config["family"]).load(folder, device))
+    return load_saved(folder, device).model
+
+
+def load_saved(folder: Readable, device: str = "cpu") -> Saved:
+    """`load_model`, with what the folder tells of the model. Errors: EmofuseError that names the file."""
+    description = read_description(folder)
+    known = read_projections(folder, description.shapes)
+    model = get_family(description.family).load(folder, device)
+    given = {slot: one.mean.shape for slot, one in known.items()}
+    return Saved(load_whitened(model, known), description, {**description.shapes, **given})

@@ -1,27 +1,26 @@
 """A scikit-learn pipeline as a `models.family.Model`."""
 
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import skops.io
 from scipy.special import softmax
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
-from skops.io.exceptions import UntrustedTypesFoundException
 
 from features.errors import EmofuseError
-from features.files import read_json, write_bytes, write_json
+from features.files import write_bytes, write_json
+from features.readable import Readable
 from models.calibration import decisions, learn_temperature
+from models.description import FILE, Description, blaming, read_description
 from models.examples import Examples
 from models.family import Context, Family, FitResult, Report
 from models.metrics import held_out_metrics
+from models.pipelines import read_pipeline
 
-_CONFIG, _PIPELINE = "model.json", "pipeline.skops"
-# Beyond what skops trusts by itself; a file that names any other type is refused, so that loading can't run code.
-_TRUSTED = ["models.svm.Chi2SVM", "models.svm.RbfSVM", "numpy.clip"]
+_PIPELINE = "pipeline.skops"
 
 Vectorise = Callable[[Examples], np.ndarray]
 
@@ -99,27 +98,29 @@ class SklearnModel:
     def save(self, folder: Path) -> None:
         """Write `pipeline.skops` and `model.json` into `folder`."""
         write_bytes(folder / _PIPELINE, skops.io.dumps(self.pipeline))
-        write_json(folder / _CONFIG, {
+        write_json(folder / FILE, {
             "family": self.family.name, "version": self.family.version, "hyperparameters": self.hyperparameters,
             "classes": list(self.context.classes), "seed": self.context.seed, "temperature": self._temperature,
             "shapes": {slot: list(shape) for slot, shape in self.context.shapes.items()},
         })
 
-    def restore(self, path: Path, temperature: float) -> "SklearnModel":
-        """Take the pipeline that `save` wrote to `path`."""
-        try:
-            pipeline = skops.io.load(path, trusted=_TRUSTED)
-        except UntrustedTypesFoundException as error:
-            raise EmofuseError(f"{path}: refused, because it holds types that no {self.family.name} model has "
-                               f"({error}); take the file from the run that made it.") from None
-        except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
-            raise EmofuseError(f"{path}: expected a saved {self.family.name} model, but it can't be read "
-                               f"({error}).") from None
-        if not isinstance(pipeline, Pipeline):
-            kind = type(pipeline).__name__
-            raise EmofuseError(f"{path}: expected a saved scikit-learn Pipeline, but it holds a {kind}.")
-        self._fitted, self._temperature = pipeline, temperature
+    def restore(self, folder: Readable, description: Description) -> Self:
+        """Take the pipeline that `save` wrote into `folder`, after it has scored a clip of zeros."""
+        file = folder / _PIPELINE
+        self._fitted, size = read_pipeline(file, self.family.name, self._unfitted)
+        self._temperature = description.temperature
+        description.check_size(size, folder)
+        with blaming(file, f"a saved {self.family.name} model of the shapes and classes in {FILE}"):
+            p = self.predict(self._zeros())
+            if not np.isfinite(p).all():
+                raise ValueError("scores that are not finite")
         return self
+
+    def _zeros(self) -> Examples:
+        """A clip of nothing, in the shapes that the model reads."""
+        steps = {slot.slot: (1,) * (slot.level != "clip") for slot in self.family.slots(self.context.shapes)}
+        arrays = {slot: [np.zeros((*lead, *self.context.shapes[slot]), np.float32)] for slot, lead in steps.items()}
+        return Examples(("zeros",), arrays, self.context.classes)
 
     def _rows(self, examples: Examples) -> np.ndarray:
         """The pipeline's input, from checked clips."""
@@ -146,10 +147,8 @@ class SklearnModel:
 
 
 def load_sklearn(
-    build: Callable[[Mapping[str, Any], Context], SklearnModel], folder: Path, device: str
+    build: Callable[[Mapping[str, Any], Context], SklearnModel], folder: Readable, device: str
 ) -> SklearnModel:
     """Read what `SklearnModel.save` wrote; `build` is the family's. `device` does not matter."""
-    config = read_json(folder / _CONFIG, "a saved model's description")
-    shapes = {slot: tuple(shape) for slot, shape in config["shapes"].items()}
-    context = Context(tuple(config["classes"]), shapes, config["seed"], device)
-    return build(config["hyperparameters"], context).restore(folder / _PIPELINE, config["temperature"])
+    description = read_description(folder)
+    return description.build(build, device, folder).restore(folder, description)

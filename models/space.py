@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from features.errors import WrongUse
+from features.errors import EmofuseError, WrongUse
 from features.names import unknown_name
 
 Scalar = int | float | str | bool
@@ -69,6 +69,9 @@ class Choice:
 Parameter = Float | Int | Choice
 Space = Mapping[str, Parameter]
 
+# A recipe may widen a family's ranges; so far beyond them no model was ever trained, and its size is an attack.
+_FURTHEST = 100
+
 
 def check_point(space: Space, point: Mapping[str, Any], of: str) -> None:
     """Refuse a point that lacks a hyperparameter, has an unknown one, or lies outside `space`; `of` names the owner."""
@@ -81,6 +84,37 @@ def check_point(space: Space, point: Mapping[str, Any], of: str) -> None:
     missing = sorted(set(space) - set(point))
     if missing:
         raise WrongUse(f"The hyperparameters of {of} lack {', '.join(missing)}.")
+
+
+def check_stored(space: Space, point: Mapping[str, Any], place: str) -> None:
+    """Refuse a point from a file that no recipe gives a family of this `space`; `place` begins the sentence.
+
+    A number may lie outside the family's range, as recipes can move it, but only up to a hundred times its largest.
+    """
+    if set(point) != set(space):
+        raise EmofuseError(
+            f"{place}s: expected {', '.join(sorted(space)) or 'none'}, but got {', '.join(sorted(point)) or 'none'}."
+        )
+    for name, value in point.items():
+        expected = _stored(space[name], value)
+        if expected:
+            raise EmofuseError(f"{place} {name!r}: expected {expected}, but got {value!r}.")
+
+
+def _stored(parameter: Parameter, value: Any) -> str | None:
+    """Why `value` can't be that of a trained model, or None."""
+    if parameter.check(value) is None:
+        return None
+    known = [number for number in parameter.corners() if isinstance(number, int | float) and type(number) is not bool]
+    if not known:
+        return parameter.check(value)
+    whole = not any(isinstance(number, float) for number in known)
+    low, high = min(known), _FURTHEST * max(abs(number) for number in known)
+    kind = f"a {'whole ' if whole else ''}number {'above' if low > 0 else 'from'} 0 to {high:g}"
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        return kind
+    small = value <= 0 if low > 0 else value < min(low, 0)
+    return kind if small or not math.isfinite(value) or value > high else None
 
 
 def space_as_data(space: Space) -> dict[str, dict[str, Any]]:

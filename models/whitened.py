@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 
 from features.errors import EmofuseError
 from features.files import write_bytes
+from features.readable import Readable
 from models.examples import Examples
 from models.family import Context, ContinuousModel, Family, FitResult, Model, Report
+from models.weights import read_arrays
 
 _FILE = "whitening.safetensors"
 # A component with less than this share of the first one's variance is rounding: it is left at 0, not blown up.
@@ -133,19 +134,32 @@ def build_whitened(family: Family, hyperparameters: Mapping[str, Any], context: 
     return WhitenedModel(family.build(hyperparameters, replace(context, shapes=shapes, columns=columns)), how)
 
 
-def load_whitened(folder: Path, model: Model) -> Model:
-    """`model`, which was loaded from `folder`, behind the whitening that lies there, if any."""
+def read_projections(folder: Readable, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Projection]:
+    """The projections by slot that lie in a saved model's `folder`, if any; `shapes` are what the model itself reads.
+
+    Errors: EmofuseError for arrays that are no whitening of these inputs.
+    """
     file = folder / _FILE
-    if not file.exists():
+    if not file.is_file():
+        return {}
+    parts: dict[str, dict[str, np.ndarray]] = {}
+    for name, array in read_arrays(file, "the whitening of a saved model").items():
+        slot, _, part = name.rpartition(".")
+        parts.setdefault(slot, {})[part] = array
+    for slot, arrays in parts.items():
+        mean, matrix = arrays.get("mean"), arrays.get("matrix")
+        known = shapes.get(slot)
+        if mean is None or matrix is None or known is None or len(arrays) != 2 or matrix.shape != (len(mean), *known):
+            told = {name: array.shape for name, array in arrays.items()}
+            raise EmofuseError(
+                f"{file}: expected the whitening of a saved model, a mean (F,) and a matrix (F, components) for inputs "
+                f"of the shapes {dict(shapes)}, but got {told} for {slot!r}."
+            )
+    return {slot: Projection(**arrays) for slot, arrays in parts.items()}
+
+
+def load_whitened(model: Model, known: Mapping[str, Projection]) -> Model:
+    """`model` behind the whitening that lay beside it, if any."""
+    if not known:
         return model
-    known: dict[str, dict[str, np.ndarray]] = {}
-    try:
-        for name, array in load_file(file).items():
-            slot, _, part = name.rpartition(".")
-            known.setdefault(slot, {})[part] = array
-        projections = {slot: Projection(**parts) for slot, parts in known.items()}
-    except (OSError, SafetensorError, TypeError) as error:
-        text = f"{file}: expected the whitening of a saved model, but it can't be read ({error})."
-        raise EmofuseError(text) from None
-    how = {slot: Whitening(projection.matrix.shape[1]) for slot, projection in projections.items()}
-    return WhitenedModel(model, how, projections)
+    return WhitenedModel(model, {slot: Whitening(one.matrix.shape[1]) for slot, one in known.items()}, known)

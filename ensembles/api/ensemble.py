@@ -257,7 +257,7 @@ class Ensemble:
         >>> refitted.export("bundle").name
         'bundle'
         """
-        from ensembles.bundle.bundle import export_bundle
+        from ensembles.bundle.export import export_bundle
         from search.run.folder import RunFolder
 
         return export_bundle(RunFolder.open(self._run("export")), self.record, Path(folder))

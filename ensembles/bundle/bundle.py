@@ -9,23 +9,27 @@
     sha256.json       the digest of every other file
 """
 
-import shutil
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated
 
-from ensembles.bundle.model_card import model_card
-from ensembles.bundle.parts import BundleBackbone, BundleMember, Collector
-from ensembles.fitting.ensemble import Ensemble, read_ensemble, write_ensemble
-from features.errors import EmofuseError, WrongUse
-from features.files import file_sha256, read_json, replacing_folder, write_bytes, write_json
-from features.terminal import command
+from pydantic import Field, StringConstraints
 
-if TYPE_CHECKING:
-    from search.run.folder import RunFolder
+from ensembles.bundle.parts import BundleBackbone, BundleMember
+from ensembles.bundle.stranger import StrangersFile, StrangersFolder, opened_file, plain_files
+from ensembles.fitting.ensemble import Ensemble, read_ensemble
+from features.errors import EmofuseError
+from features.files import read_json
+from features.schema import check_version, parse
 
 SCHEMA_VERSION = 1
+DIGESTS, CONTENTS = "sha256.json", "bundle.json"
+_EXPORT = "export it again"
+# Parsed, JSON takes many times its size in memory.
+_LARGEST_JSON = 8 << 20
+
+_Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Bundle:
     feature set the extractor version of the training data.
     """
 
-    folder: Path
+    files: StrangersFolder
     ensemble: Ensemble
     members: tuple[BundleMember, ...]
     backbones: Mapping[str, BundleBackbone]
@@ -45,105 +49,81 @@ class Bundle:
     feature_versions: Mapping[str, int]
     versions: Mapping[str, str]
 
-
-def export_bundle(run: "RunFolder", ensemble: Ensemble, folder: Path) -> Path:
-    """Write the refitted ensemble of a run to `folder`, whole or not at all.
-
-    Every model is loaded from the files that were written first. Errors: members that were not refitted, that read
-    imported arrays (which can't be computed from raw media), or that can't be loaded.
-    """
-    if folder.exists() and any(folder.iterdir()) and not (folder / "bundle.json").exists():
-        raise WrongUse(f"{folder} exists and is no bundle: choose a folder that is new or holds an older bundle.")
-    missing = [member.entry for member in ensemble.members if member.refit is None]
-    if missing:
-        raise EmofuseError(
-            f"Ensemble {ensemble.name!r}: {', '.join(missing)} not refitted on train and val yet; "
-            f"run: {command('ensemble', 'refit', run.path, ensemble.name)}"
-        )
-    found = Collector(run, {str(member.refit): _place(n, member.entry) for n, member in enumerate(ensemble.members)})
-    members = [found.model(member.entry, str(member.refit)) for member in ensemble.members]
-    contents = {
-        "schema_version": SCHEMA_VERSION,
-        "members": [asdict(member) for member in members],
-        "backbones": {name: asdict(backbone) for name, backbone in found.backbones.items()},
-        "selections": {spec: list(columns) for spec, columns in found.selections.items()},
-        "encoders": {name: asdict(encoder) for name, encoder in found.encoders.items()},
-        "feature_versions": {spec: _extractor_version(spec) for spec in sorted(found.feature_specs)},
-        "versions": dict(found.versions),
-    }
-    with replacing_folder(folder) as temporary:
-        for place, saved in found.sources.items():
-            shutil.copytree(saved, temporary / place)
-        write_ensemble(ensemble, temporary / "ensemble.json")
-        write_json(temporary / "bundle.json", contents)
-        write_bytes(temporary / "MODEL_CARD.md", model_card(ensemble, contents).encode())
-        write_json(temporary / "sha256.json", _digests(temporary))
-        _refuse_unloadable(temporary, found.sources, folder)
-    return folder
+    @property
+    def folder(self) -> Path:
+        """Where it lies."""
+        return self.files.path
 
 
-def _refuse_unloadable(written: Path, places: Iterable[str], folder: Path) -> None:
-    """Load every model of the bundle from the files that were written, before they get its name."""
-    from models.io import load_model
+@dataclass(frozen=True)
+class _Contents:
+    """What lies in bundle.json."""
 
-    try:
-        for place in places:
-            load_model(written / place)
-    except EmofuseError as error:
-        why = str(error).replace(str(written), str(folder))
-        raise EmofuseError(f"{folder}: nothing was exported, since it could not be loaded: {why}") from None
+    members: tuple[BundleMember, ...]
+    backbones: dict[str, BundleBackbone]
+    feature_versions: dict[str, int]
+    versions: dict[str, str]
+    encoders: dict[str, BundleMember] = field(default_factory=dict)
+    selections: dict[str, tuple[Annotated[int, Field(ge=0)], ...]] = field(default_factory=dict)
 
 
 def open_bundle(folder: Path) -> Bundle:
-    """Read a bundle after checking every file against its digest; a changed, missing or added file is refused."""
-    if not (folder / "sha256.json").is_file():
-        raise EmofuseError(f"{folder}: no bundle of `emofuse ensemble export`: sha256.json is missing.")
-    _verify(folder)
-    contents: dict[str, Any] = read_json(folder / "bundle.json", "a bundle's contents")
-    if contents.get("schema_version") != SCHEMA_VERSION:
-        raise EmofuseError(
-            f"{folder}: bundle schema version {contents.get('schema_version')}, but this emofuse reads version "
-            f"{SCHEMA_VERSION}; use the release that wrote it or export it again."
-        )
-    return Bundle(
-        folder=folder,
-        ensemble=read_ensemble(folder / "ensemble.json"),
-        members=tuple(BundleMember(**member) for member in contents["members"]),
-        backbones={name: BundleBackbone(**data) for name, data in contents["backbones"].items()},
-        encoders={name: BundleMember(**data) for name, data in contents.get("encoders", {}).items()},
-        selections=contents.get("selections", {}),
-        feature_versions=contents["feature_versions"],
-        versions=contents["versions"],
+    """Read a bundle after checking every file against its digest.
+
+    Refused, before it is opened: whatever is no plain file; a file that is not listed. Refused before anything is
+    loaded: a changed or missing file, and contents that don't fit together.
+    """
+    found = plain_files(folder)
+    if DIGESTS not in found:
+        raise EmofuseError(f"{folder}: no bundle of `emofuse ensemble export`: {DIGESTS} is missing.")
+    for name, size in found.items():
+        if name.endswith(".json") and size > _LARGEST_JSON:
+            raise EmofuseError(f"{folder}: {name} is too large for a bundle ({size} bytes).")
+    digests = parse(dict[str, _Digest], read_json(_Unlisted(folder), "the digests of a bundle's files"),
+                    folder / DIGESTS, _EXPORT)
+    files = StrangersFolder(folder, digests)
+    files.check({name: size for name, size in found.items() if name != DIGESTS})
+    data = read_json(files / CONTENTS, "a bundle's contents")
+    check_version(data, SCHEMA_VERSION, folder / CONTENTS, "bundle", "use the release that wrote it or export it again")
+    contents = parse(_Contents, data, folder / CONTENTS, _EXPORT)
+    bundle = Bundle(
+        files=files,
+        ensemble=read_ensemble(files / "ensemble.json"),
+        members=contents.members,
+        backbones=contents.backbones,
+        encoders=contents.encoders,
+        selections=contents.selections,
+        feature_versions=contents.feature_versions,
+        versions=contents.versions,
     )
+    _check_members(bundle)
+    return bundle
 
 
-def _verify(folder: Path) -> None:
-    expected = read_json(folder / "sha256.json", "the digests of a bundle's files")
-    found = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - {"sha256.json"}
-    for name in sorted(set(expected) | found):
-        if name not in found:
-            raise EmofuseError(f"{folder}: the bundle lacks {name}; copy or export it again.")
-        if name not in expected:
-            raise EmofuseError(f"{folder}: {name} does not belong to the bundle; remove it or export the bundle again.")
-        if file_sha256(folder / name) != expected[name]:
-            raise EmofuseError(f"{folder}: {name} was changed after the export (its sha256 differs); export it again.")
+class _Unlisted(StrangersFile):
+    """sha256.json, the one file whose digest nobody lists."""
+
+    def __init__(self, folder: Path):
+        super().__init__(StrangersFolder(folder, {DIGESTS: ""}), DIGESTS)
+
+    def read_bytes(self) -> bytes:
+        with opened_file(self._folder.path, self._name) as file:
+            return file.read(_LARGEST_JSON)
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    return {str(p.relative_to(folder)): file_sha256(p) for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def _place(number: int, entry: str) -> str:
-    return f"members/{number:02d}-{entry}"
-
-
-def _extractor_version(spec: str) -> int:
-    from features.sets import get_set, set_names
-
-    name = spec.partition(":")[0]
-    if name not in set_names():
+def _check_members(bundle: Bundle) -> None:
+    """Refuse members that are not the ensemble's, and encoders that read each other in a circle."""
+    place = bundle.files / CONTENTS
+    listed, fitted = [m.entry for m in bundle.members], [m.entry for m in bundle.ensemble.members]
+    if listed != fitted:
         raise EmofuseError(
-            f"A member reads the imported set {name!r}, which can't be computed from raw media; "
-            "fit an ensemble of members that read extracted sets, then export that."
+            f"{place}: expected the members of ensemble.json ({', '.join(fitted)}), but got {', '.join(listed)}; "
+            f"{_EXPORT}."
         )
-    return get_set(name).version
+    left = dict(bundle.encoders)
+    while left:
+        ready = [name for name, encoder in left.items() if not left.keys() & set(encoder.inputs.values())]
+        if not ready:
+            raise EmofuseError(f"{place}: the encoders {', '.join(left)} read each other in a circle; {_EXPORT}.")
+        for name in ready:
+            del left[name]

@@ -3,12 +3,18 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import StringConstraints
 
 from features.errors import EmofuseError
 
 if TYPE_CHECKING:
     from search.run.folder import RunFolder
+
+
+# A folder of the bundle, whoever wrote it: never one above or elsewhere.
+_Place = Annotated[str, StringConstraints(pattern=r"^(members|backbones|encoders)/[A-Za-z0-9_][A-Za-z0-9_.+-]*$")]
 
 
 @dataclass(frozen=True)
@@ -17,8 +23,8 @@ class BundleMember:
 
     entry: str
     family: str
-    folder: str
-    inputs: Mapping[str, str]
+    folder: _Place
+    inputs: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,7 @@ class BundleBackbone:
     """A backbone: its folder in the bundle and the feature set (images) that it reads."""
 
     family: str
-    folder: str
+    folder: _Place
     images: str
 
 
@@ -75,6 +81,7 @@ class Collector:
         return name
 
     def _layer(self, spec: str, key: str) -> str:
+        from models.description import read_description
         from search.study.activations import read_source
 
         (found, columns), backbone = read_source(self._run, spec, key), spec.partition(".")[0]
@@ -82,7 +89,8 @@ class Collector:
         if name not in self.backbones:
             place = f"backbones/{name}"
             self.sources[place] = self._saved(backbone, found.backbone)
-            self.backbones[name] = BundleBackbone(backbone, place, found.images)
+            family = read_description(self.sources[place]).family
+            self.backbones[name] = BundleBackbone(family, place, found.images)
         self.feature_specs.add(found.images)
         if not columns:
             return f"{name}.{found.layer}"

@@ -3,25 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ensembles.bundle.bundle import Bundle, open_bundle
 from ensembles.bundle.parts import BundleMember
-from features.errors import ClipFailure, EmofuseError, WrongUse
+from features.errors import ClipFailure, WrongUse
 from features.sets import Media, get_set, parse_spec
 
 if TYPE_CHECKING:
     from models.examples import Examples
-    from models.family import Backbone
 
 
 @dataclass(frozen=True)
 class ClipPrediction:
     """One clip's result: `label` with `probabilities` by class, or `reason` why there is none.
 
-    `left_out` tells for each member that could not score the clip why; the others share its weight.
+    `left_out` tells for each member that could not score the clip why, or that its scores were not finite; the others
+    share its weight.
     """
 
     path: str
@@ -32,21 +32,16 @@ class ClipPrediction:
 
 
 class Predictor:
-    """A loaded bundle. Errors: a tampered bundle, an extractor of another version than the training's."""
+    """A loaded bundle.
+
+    Errors: a tampered bundle, models that don't fit together, an extractor of another version than the training's.
+    """
 
     def __init__(self, folder: Path, device: str = "cpu"):
-        from models.io import load_model
+        from ensembles.bundle.loading import load_models
 
         self.bundle: Bundle = open_bundle(folder)
-        _check_extractors(self.bundle)
-        models = {member.folder: load_model(folder / member.folder, device)
-                  for member in (*self.bundle.members, *self.bundle.encoders.values())}
-        self._members = [models[member.folder] for member in self.bundle.members]
-        self._encoders = {name: models[encoder.folder] for name, encoder in self.bundle.encoders.items()}
-        self._backbones = {
-            name: cast("Backbone", load_model(folder / backbone.folder, device))
-            for name, backbone in self.bundle.backbones.items()
-        }
+        self._members, self._encoders, self._backbones = load_models(self.bundle, device)
 
     def predict(self, path: Path) -> ClipPrediction:
         """Classify one media file. A file that nothing can be read from gives a result with a reason, not an error."""
@@ -58,10 +53,11 @@ class Predictor:
         left_out: dict[str, str] = {}
         for m, (member, model) in enumerate(zip(self.bundle.members, self._members, strict=True)):
             try:
-                P[m] = model.predict(arrays.examples(member, ensemble.classes))
+                P[m] = _finite(model.predict(arrays.examples(member, ensemble.classes)), "its scores")
                 valid[m] = True
-            except ClipFailure as failure:
-                left_out[f"{m:02d}-{member.entry}"] = str(failure)
+            except _LeftOut as reason:
+                P[m] = 1 / C
+                left_out[f"{m:02d}-{member.entry}"] = str(reason)
         if not valid.any():
             return ClipPrediction(str(path), reason="; ".join(sorted(set(left_out.values()))))
         scores = ensemble.predict_proba(P, valid)[0]
@@ -73,15 +69,25 @@ class Predictor:
         )
 
 
+class _LeftOut(Exception):
+    """Why a member can't score the clip."""
+
+
+def _finite(values: np.ndarray, what: str) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise _LeftOut(f"not_finite: {what} hold NaN or infinity")
+    return values
+
+
 class _ClipArrays:
     """The feature arrays of one clip, each computed once for all members that read it."""
 
     def __init__(self, predictor: Predictor, media: Media):
         self._predictor, self._media = predictor, media
-        self._known: dict[str, np.ndarray | ClipFailure] = {}
+        self._known: dict[str, np.ndarray | _LeftOut] = {}
 
     def examples(self, member: BundleMember, classes: tuple[str, ...]) -> "Examples":
-        """What the member's model reads of this clip; ClipFailure where an input can't be had."""
+        """What the member's model reads of this clip; _LeftOut where an input can't be had."""
         from models.examples import Examples
 
         inputs = {slot: [self._array(spec)] for slot, spec in member.inputs.items()}
@@ -90,11 +96,13 @@ class _ClipArrays:
     def _array(self, spec: str) -> np.ndarray:
         if spec not in self._known:
             try:
-                self._known[spec] = self._compute(spec)
+                self._known[spec] = _finite(self._compute(spec), f"the values of {spec}")
+            except _LeftOut as reason:
+                self._known[spec] = reason
             except ClipFailure as failure:
-                self._known[spec] = failure
+                self._known[spec] = _LeftOut(str(failure))
         known = self._known[spec]
-        if isinstance(known, ClipFailure):
+        if isinstance(known, _LeftOut):
             raise known
         return known
 
@@ -126,13 +134,3 @@ def media_files(given: Sequence[Path]) -> list[Path]:
         else:
             paths.append(path)
     return paths
-
-
-def _check_extractors(bundle: Bundle) -> None:
-    for spec, version in bundle.feature_versions.items():
-        installed = get_set(parse_spec(spec).name).version
-        if installed != version:
-            raise EmofuseError(
-                f"{bundle.folder}: its members were trained on version {version} of the feature set {spec!r}, but this "
-                f"emofuse has version {installed}; use the release that exported it, or train and export again."
-            )

@@ -45,7 +45,7 @@ def export(
 
     Example: emofuse ensemble export runs/first best -o bundle
     """
-    from ensembles.bundle.bundle import export_bundle
+    from ensembles.bundle.export import export_bundle
     from ensembles.fitting.ensemble import open_ensemble
     from search.run.folder import RunFolder
 

@@ -15,9 +15,11 @@ from features.errors import EmofuseError, WrongUse
 from features.files import read_json, write_json
 from features.names import unknown_name
 from features.progress import say_once
-from features.schema import check_version, parse
+from features.readable import Readable
+from features.schema import check_version, parse, shown
 
 SCHEMA_VERSION = 1
+_ROUNDING = 1e-6  # of a class's weights in sum
 
 Who = Literal["ensemble", "best_single", "uniform_average"]
 # fit: the rows that chose the weights; nested: the same rows, each scored by weights that its group had no part in;
@@ -178,18 +180,23 @@ def write_ensemble(ensemble: Ensemble, path: Path) -> None:
     write_json(path, ensemble_json(ensemble))
 
 
-def read_ensemble(path: Path) -> Ensemble:
+def read_ensemble(path: Readable) -> Ensemble:
     """Read ensemble.json; what is wrong with it is told in one sentence."""
     data = read_json(path, "an ensemble that `emofuse ensemble fit` wrote", damaged="fit the ensemble again")
-    check_version(data, SCHEMA_VERSION, path, "ensemble", "read it with the release that wrote it, or fit it again")
-    stored = parse(_Stored, data, path, "fit the ensemble again")
-    weights = np.array(stored.weights, dtype=np.float64)
+    check_version(data, SCHEMA_VERSION, str(path), "ensemble", "use the release that wrote it, or fit it again")
+    stored = parse(_Stored, data, str(path), "fit the ensemble again")
     expected = (len(stored.members), len(stored.classes))
-    if weights.shape != expected or not np.isfinite(weights).all() or (weights < 0).any():
+    if not stored.members or len(set(stored.classes)) != len(stored.classes) or len(stored.classes) < 2:
         raise EmofuseError(
-            f"{path}: expected finite, non-negative weights of shape {expected} (members, classes), "
-            f"but got shape {weights.shape}; fit it again."
+            f"{path}: expected one or more members and two or more different classes, but got {len(stored.members)} "
+            f"members and the classes {', '.join(stored.classes)}; fit it again."
         )
+    if not _are_weights(stored.weights, *expected):
+        raise EmofuseError(
+            f"{path}: expected finite, non-negative weights of shape {expected} (members, classes) that sum to 1 for "
+            f"each class, but got {shown(stored.weights)}; fit it again."
+        )
+    weights = np.array(stored.weights, dtype=np.float64)
     if stored.temperatures is not None and (
         len(stored.temperatures) != expected[0] or not all(0 < t < np.inf for t in stored.temperatures)
     ):
@@ -205,6 +212,14 @@ def read_ensemble(path: Path) -> Ensemble:
         )
     values = {name: getattr(stored, name) for name in _Stored.__dataclass_fields__ if name != "schema_version"}
     return Ensemble(**{**values, "weights": weights})
+
+
+def _are_weights(rows: tuple[tuple[float, ...], ...], M: int, C: int) -> bool:
+    if len(rows) != M or any(len(row) != C for row in rows):
+        return False
+    weights = np.array(rows)
+    # NaN is neither 0 or more, nor does it sum to anything.
+    return bool((weights >= 0).all() and (np.abs(weights.sum(axis=0) - 1) <= _ROUNDING).all())
 
 
 def _fits(pool: LogPool, M: int, C: int) -> bool:

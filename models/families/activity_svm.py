@@ -12,8 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import save
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 from sklearn.metrics import pairwise_distances_argmin
@@ -21,12 +20,15 @@ from sklearn.pipeline import Pipeline
 
 from features.errors import EmofuseError
 from features.files import write_bytes
+from features.readable import Readable
 from models.blocks.synchrony import train_synchrony
+from models.description import Description, blaming
 from models.examples import Examples
 from models.family import Context, Family, FitResult, Input, Report, Resources
 from models.sklearn_model import SklearnModel, load_sklearn
 from models.space import Choice, Float, Int
 from models.svm import Chi2SVM
+from models.weights import read_arrays
 
 _WORDS = "words.safetensors"
 # Whitening, filters and words are learnt on at most so many of the fit clips' blocks; with 2560 numbers a block they
@@ -169,16 +171,12 @@ class ActivitySVM(SklearnModel):
         write_bytes(folder / _WORDS, save({name: np.ascontiguousarray(a) for name, a in vars(self.words).items()}))
         super().save(folder)
 
-    def restore(self, path: Path, temperature: float) -> Self:
-        """Take the pipeline at `path` and the words beside it."""
-        file = path.with_name(_WORDS)
-        try:
-            self._words = MotionWords(**load_file(file))
-        except (OSError, SafetensorError, TypeError) as error:
-            raise EmofuseError(f"{file}: expected the words of a saved {self.family.name} model, but it can't be read "
-                               f"({error}).") from None
-        super().restore(path, temperature)
-        return self
+    def restore(self, folder: Readable, description: Description) -> Self:
+        """Take the pipeline in `folder` and the words beside it."""
+        file, what = folder / _WORDS, f"the words of a saved {self.family.name} model"
+        with blaming(file, what):
+            self._words = MotionWords(**read_arrays(file, what))
+        return super().restore(folder, description)
 
     def _histograms(self, examples: Examples) -> np.ndarray:
         return np.stack([self.words.histogram(np.asarray(blocks)) for blocks in examples.inputs["blocks"]])

@@ -8,14 +8,15 @@ import numpy as np
 import torch
 
 from features.errors import EmofuseError, WrongUse
-from features.files import read_json, write_json
+from features.files import write_json
+from features.readable import Readable
+from models.description import FILE, read_description
 from models.examples import Examples
 from models.family import Context, Family, FitResult, Input, Report, Resources
 from models.metrics import held_out_metrics
 from models.space import check_point
 from models.training.batches import pack
 
-_CONFIG = "model.json"
 # A frame's probabilities may be this far from 1 in sum: three digits each, from a file, are enough.
 _ROUNDING = 0.01
 
@@ -83,7 +84,7 @@ class FrameAverage:
 
     def save(self, folder: Path) -> None:
         """Write `model.json` into `folder`; there is nothing else to keep."""
-        write_json(folder / _CONFIG, {
+        write_json(folder / FILE, {
             "family": FAMILY.name, "version": FAMILY.version, "hyperparameters": {}, "seed": self.context.seed,
             "classes": list(self.context.classes),
             "shapes": {slot: list(shape) for slot, shape in self.context.shapes.items()},
@@ -108,13 +109,9 @@ def class_order(classes: Sequence[str], columns: Sequence[str]) -> list[int]:
     )
 
 
-def load(folder: Path, device: str) -> FrameAverage:
+def load(folder: Readable, device: str) -> FrameAverage:
     """Read what `save` wrote; `device` does not matter."""
-    config = read_json(folder / _CONFIG, "a saved model's description")
-    shapes = {slot: tuple(shape) for slot, shape in config["shapes"].items()}
-    columns = {slot: tuple(names) for slot, names in config.get("columns", {}).items()}
-    context = Context(tuple(config["classes"]), shapes, config["seed"], device, columns=columns)
-    return FrameAverage(config["hyperparameters"], context)
+    return read_description(folder).build(FrameAverage, device, folder)
 
 
 FAMILY = Family(

@@ -6,21 +6,20 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from features.errors import EmofuseError
-from features.files import content_key, read_json, write_json
+from features.files import content_key, write_json
+from features.readable import Readable
+from models.description import FILE, blaming, read_description
 from models.examples import Examples
 from models.family import Context, Family, FitResult, Report
-from models.io import WEIGHTS_FILE
 from models.reproducible import seeded
 from models.training import loop as training
 from models.training.batches import Packed, pack
 from models.training.goals import Goal
 from models.training.network import ClipNetwork
-
-_CONFIG = "model.json"
+from models.weights import WEIGHTS_FILE, read_tensors
 
 
 class TorchModel:
@@ -84,21 +83,29 @@ class TorchModel:
         """Write `model.safetensors` and `model.json` into `folder`."""
         state = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
         save_file(state, folder / WEIGHTS_FILE)
-        write_json(folder / _CONFIG, {
+        write_json(folder / FILE, {
             "family": self.family.name, "version": self.family.version, "hyperparameters": self.hyperparameters,
             "classes": list(self.context.classes), "seed": self.context.seed,
             "shapes": {slot: list(shape) for slot, shape in self.context.shapes.items()},
             **({"dimensions": list(self.context.dimensions)} if self.context.dimensions else {}),
         })
 
-    def load_weights(self, path: Path) -> Self:
-        """Take the weights that `save` wrote."""
+    def load_weights(self, folder: Readable) -> Self:
+        """Take the weights that `save` wrote; refused before memory is taken where they are of other sizes."""
+        file, what = folder / WEIGHTS_FILE, f"the weights of a {self.family.name} model"
+        given = read_tensors(file, what)
+        with blaming(folder / FILE, f"a {self.family.name} model that can be built"):
+            expected = self._outline().state_dict()
+        for name in sorted({*expected, *given}):
+            sizes = [f"{tensor.dtype} {tuple(tensor.shape)}" if tensor is not None else "none"
+                     for tensor in (expected.get(name), given.get(name))]
+            if sizes[0] != sizes[1]:
+                raise EmofuseError(
+                    f"{file}: expected {what}, but there is a size mismatch of {name!r}: {sizes[0]} by its "
+                    f"hyperparameters, {sizes[1]} in the file."
+                )
         network = self._build()
-        try:
-            network.load_state_dict(load_file(path))
-        except (OSError, SafetensorError, RuntimeError) as error:
-            text = " ".join(str(error).split())
-            raise EmofuseError(f"{path}: expected the weights of a {self.family.name} model, but {text}.") from None
+        network.load_state_dict(given)
         self._network = network
         return self
 
@@ -148,10 +155,6 @@ class TorchModel:
         ])
 
 
-def load_torch(build: Callable[[Mapping[str, Any], Context], TorchModel], folder: Path, device: str) -> TorchModel:
+def load_torch(build: Callable[[Mapping[str, Any], Context], TorchModel], folder: Readable, device: str) -> TorchModel:
     """Read what `TorchModel.save` wrote; `build` is the family's."""
-    config = read_json(folder / _CONFIG, "a saved model's description")
-    shapes = {slot: tuple(shape) for slot, shape in config["shapes"].items()}
-    dimensions = tuple(config.get("dimensions", ()))
-    context = Context(tuple(config["classes"]), shapes, config["seed"], device, dimensions=dimensions)
-    return build(config["hyperparameters"], context).load_weights(folder / WEIGHTS_FILE)
+    return read_description(folder).build(build, device, folder).load_weights(folder)

@@ -7,8 +7,8 @@ from features.annotations import FILE_NAME
 from features.clips import ClipTable
 from features.errors import EmofuseError
 from features.files import file_sha256
-from models.io import WEIGHTS_FILE
 from models.registry import get_family
+from models.weights import WEIGHTS_FILE
 from search.recipe.inputs import slots, source, split_layer
 from search.recipe.recipe import Entry, StageName
 from search.recipe.weights import weights_digest

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import skops.io
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.preprocessing import StandardScaler
 
 from features.errors import EmofuseError
 from models.examples import Examples
@@ -124,7 +125,10 @@ def test_a_file_with_foreign_types_is_refused(model, tmp_path):
     with pytest.raises(EmofuseError, match=r"skops: refused, because it holds types that no audio_svm model has"):
         FAMILY.load(tmp_path, "cpu")
     skops.io.dump(RandomForestClassifier(), path)
-    with pytest.raises(EmofuseError, match=r"expected a saved scikit-learn Pipeline, but it holds a RandomForest"):
+    with pytest.raises(EmofuseError, match=r"no audio_svm model has \(sklearn.ensemble._forest.RandomForestClassifier"):
+        FAMILY.load(tmp_path, "cpu")
+    skops.io.dump(StandardScaler(), path)
+    with pytest.raises(EmofuseError, match=r"Pipeline of scale \(StandardScaler\) and limit .*, but it holds a S"):
         FAMILY.load(tmp_path, "cpu")
     path.write_bytes(b"no zip")
     with pytest.raises(EmofuseError, match=r"expected a saved audio_svm model, but it can't be read"):

@@ -62,8 +62,10 @@ class Centroid:
 
     def save(self, folder):
         shapes = {slot: list(shape) for slot, shape in self.context.shapes.items()}
-        data = {"family": "centroid", "saved": [self.hyperparameters, self.means.tolist(), shapes]}
-        (folder / "model.json").write_text(json.dumps(data))
+        (folder / "model.json").write_text(json.dumps({
+            "family": "centroid", "hyperparameters": self.hyperparameters, "classes": self.context.classes, "seed": 0,
+            "shapes": shapes, "means": self.means.tolist(),
+        }))
 
     def activations(self, images, layer):
         flat = images.reshape(len(images), -1).astype(np.float32)
@@ -84,8 +86,9 @@ class Centroid:
 
 
 def load(folder, device):
-    hyperparameters, means, shapes = json.loads((folder / "model.json").read_text())["saved"]
-    return Centroid(hyperparameters, SimpleNamespace(shapes=shapes), np.array(means))
+    data = json.loads((folder / "model.json").read_bytes())
+    context = SimpleNamespace(shapes=data["shapes"], classes=data["classes"])
+    return Centroid(data["hyperparameters"], context, np.array(data["means"]))
 
 
 CENTROID = Family(
