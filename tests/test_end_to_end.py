@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import emofuse
+from features.sealed import seal_folder
 
 RECIPE = {
     "name": "small",
@@ -190,6 +191,35 @@ def test_export_before_refit_says_what_to_run(world, capsys):
     run("ensemble", "fit", world / "run", "--method", "uniform", "--name", "plain")
     assert run("ensemble", "export", world / "run", "plain", "-o", world / "other") == 1
     assert "run: emofuse ensemble refit" in capsys.readouterr().err
+    assert not (world / "other").exists()
+
+
+@pytest.fixture
+def refitted(world):
+    """The saved pipeline of one refit, put back as it was afterwards."""
+    members = json.loads((world / "run" / "ensembles" / "best" / "ensemble.json").read_text())["members"]
+    key = next(member["refit"] for member in members if member["entry"] == "audio_svm")
+    folder = world / "run" / "models" / key
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    yield folder / "pipeline.skops"
+    for path, data in before.items():
+        path.write_bytes(data)
+
+
+def test_what_is_damaged_is_not_exported(world, refitted, capsys):
+    refitted.write_bytes(b"")
+    assert run("ensemble", "export", world / "run", "best", "-o", world / "other") == 1
+    told = capsys.readouterr().err
+    assert f"{refitted}: expected a file of a saved model, but it is empty; run `emofuse ensemble refit` again" in told
+    assert not (world / "other").exists()
+
+
+def test_what_can_not_be_loaded_is_not_exported(world, refitted, capsys):
+    refitted.write_bytes(b"never a pipeline, although its digest holds")
+    seal_folder(refitted.parent)
+    assert run("ensemble", "export", world / "run", "best", "-o", world / "other") == 1
+    told = capsys.readouterr().err
+    assert f"{world}/other: nothing was exported, since it could not be loaded: {world}/other/members/" in told
     assert not (world / "other").exists()
 
 

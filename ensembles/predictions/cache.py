@@ -115,7 +115,7 @@ def write_cache(run: Path, contents: Mapping[str, tuple[Stamp, Content]]) -> boo
     columns: dict[str, list[Any]] = {name: [] for name in _SCHEMA.names}
     numbers: dict[int, int] = {}
     try:
-        with replacing(run / _NAME) as temporary, temporary.open("wb") as file:
+        with replacing(run / _NAME, sync=False) as temporary, temporary.open("wb") as file:
             file.write(_MAGIC)
             for name, (at, content) in contents.items():
                 P, valid = content.scores()

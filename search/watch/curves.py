@@ -56,7 +56,7 @@ class Curves:
         told = [name for kind, names in _METRICS.items() if kind in kinds for name in names]
         metrics = [Metric(f"final/{name}", display_name=f"held-out {name}") for name in told]
         summary = hparams_config_pb([HParam("entry"), *map(HParam, sorted(names))], metrics)
-        write_bytes(self.folder / _FILE, _records(_start(), _event(time.time(), summary=summary)))
+        write_bytes(self.folder / _FILE, _records(_start(), _event(time.time(), summary=summary)), sync=False)
 
     def update(self) -> int:
         """Write what is new; the number of trials that have a curve."""
@@ -110,7 +110,7 @@ class Curves:
         # A configuration's partitions are one row of the HParams tab, with their mean.
         told = hparams_pb({"entry": entry, **hyperparameters}, trial_id=f"{entry} {config_key[:8]}",
                           start_time_secs=started_s)
-        write_bytes(path, _records(_start(), _event(started_s, summary=told)))
+        write_bytes(path, _records(_start(), _event(started_s, summary=told)), sync=False)
         self._written[key] = _Written()
 
     def _epochs(

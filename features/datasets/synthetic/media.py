@@ -21,7 +21,8 @@ def write_clip(path: Path, frames: Iterable[np.ndarray], rate: int, audio: np.nd
     codec = next(name for name in _VIDEO_CODECS if name in av.codecs_available)
     rest = iter(frames)
     first = next(rest)
-    with replacing(path) as temporary, av.open(temporary, "w", format="mp4", options={"fflags": "+bitexact"}) as file:
+    options = {"fflags": "+bitexact"}
+    with replacing(path, sync=False) as temporary, av.open(temporary, "w", format="mp4", options=options) as file:
         video = cast(av.VideoStream, file.add_stream(codec, rate=rate, options=_CODEC_OPTIONS.get(codec, {})))
         video.height, video.width = first.shape[:2]
         video.pix_fmt = "yuv420p"
@@ -40,4 +41,4 @@ def write_clip(path: Path, frames: Iterable[np.ndarray], rate: int, audio: np.nd
 def write_still(path: Path, picture: np.ndarray) -> None:
     """Write `picture` (H, W, 3) RGB uint8 as PNG."""
     _, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 3])
-    write_bytes(path, data.tobytes())
+    write_bytes(path, data.tobytes(), sync=False)

@@ -18,9 +18,10 @@ from small_world import FAMILIES, corpus, recipe_file
 
 from ensembles.fitting.ensemble import ensemble_json, open_ensemble, write_ensemble
 from ensembles.fitting.fit import FitOptions, fit_ensemble
+from ensembles.fitting.leaderboard import leaderboard
 from features.annotations import Annotations, annotations_path, read_annotations, write_annotations
 from features.clips import read_clips
-from features.errors import Diverged, EmofuseError
+from features.errors import DamagedFile, Diverged, EmofuseError
 from features.files import write_bytes
 from features.progress import say_once
 from features.sealed import sealed_line
@@ -31,14 +32,16 @@ from search.recipe.reading import read_recipe
 from search.run import lease
 from search.run.ended import read_ended
 from search.run.folder import RunFolder
+from search.run.layout import Layout
 from search.run.planned import read_plan
-from search.run.predictions import read_footer
+from search.run.predictions import prediction_files, read_footer, read_predictions
 from search.runner import run_search
 from search.study.journal import open_journal
 from search.study.plan import entry_spec, refit_spec
 from search.trial.batch import note, with_noted_batch
 from search.trial.heartbeats import Heartbeat, read_running
 from search.trial.trial import finished_result, run_trial
+from search.watch.status import Status, read_status
 
 POSITIONS = 100
 STAGES = [
@@ -51,11 +54,13 @@ STAGES = [
 ]
 
 
-def search(folder: Path) -> None:
-    run_search(
-        read_recipe(folder / "recipe.yaml"), clips=folder / "clips.parquet", store=folder / "store",
-        stills=folder / "stills.parquet", out=folder / "run", workers=Workers(in_process=True),
-    )
+def search(folder: Path) -> Status:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.registry.families", lambda: {**FAMILIES, "centroid": _breaking(FAMILIES["centroid"])})
+        return run_search(
+            read_recipe(folder / "recipe.yaml"), clips=folder / "clips.parquet", store=folder / "store",
+            stills=folder / "stills.parquet", out=folder / "run", workers=Workers(in_process=True),
+        )
 
 
 def one(paths: Iterator[Path]) -> Path:
@@ -93,9 +98,7 @@ def world(tmp_path_factory, module_world) -> World:
     folder = tmp_path_factory.mktemp("world")
     corpus(folder), corpus(folder, "stills")
     recipe_file(folder, partitions=["train", "swap"], stages=STAGES, keep=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.registry.families", lambda: {**FAMILIES, "centroid": _breaking(FAMILIES["centroid"])})
-        search(folder)
+    search(folder)
     world = World(folder)
     run = world.run
     write_ensemble(fit_ensemble(run.path, FitOptions("uniform")), run.path / "ensembles" / "best" / "ensemble.json")
@@ -273,3 +276,34 @@ def test_files_without_digests_as_earlier_releases_wrote_them_are_read(world, tm
             kind.read(old)
         elif kind.name not in ("lease", "its digests"):
             assert kind.read(old) == kind.read(world), kind
+
+
+EMPTIED = (
+    "run.json", "study.journal", "models/*/model.json", "activations/*/*/data.arrow", "encodings/*/*/set.json",
+    "trials/*.json", "predictions/*/*.parquet", "ensembles/*/ensemble.json", "**/*",
+)
+
+
+@pytest.mark.parametrize("which", EMPTIED)
+def test_after_a_power_cut_the_same_command_comes_to_the_same_predictions(world, tmp_path, capsys, which):
+    folder = tmp_path / "world"
+    shutil.copytree(world.folder, folder)
+    emptied = [path for path in (folder / "run").glob(which) if path.is_file() and not path.name.startswith(".")]
+    assert emptied
+    for path in emptied:
+        path.write_bytes(b"")
+    if which in ("run.json", "**/*"):
+        with pytest.raises(DamagedFile, match="run the same `emofuse search run` again, and it is written anew"):
+            read_status(Layout(folder / "run"))
+    found = search(folder)
+    assert found.left == 0 and not found.damaged
+    told = capsys.readouterr().err
+    if not which.startswith(("ensembles", "study.journal", "**")):  # an empty journal is a new one
+        assert emptied[0].name in told or re.search("stored (activations|encodings) are damaged", told)
+    for path in prediction_files(folder / "run"):
+        if (again := read_predictions(path)).footer.partition != "full":
+            before = read_predictions(world.folder / path.relative_to(folder))
+            assert np.array_equal(again.probabilities, before.probabilities)
+    board = leaderboard(folder / "run")
+    assert len(board.members) == len(leaderboard(world.run.path).members)
+    assert len(board.ensembles) == (which not in ("ensembles/*/ensemble.json", "**/*"))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from test_runner import _recipe, _search, data  # noqa: F401  the fixture and the small searches
@@ -188,6 +189,19 @@ def test_a_dead_drivers_run_is_taken_over_at_once(uri):
     with remote.held():
         assert time.monotonic() - started < 1
     assert objects(uri) == set()
+
+
+def test_a_damaged_lease_may_be_a_living_drivers(uri, monkeypatch):
+    monkeypatch.setattr(lease, "LEASE_S", 0.1)
+    remote = Remote(uri, "driver")
+    with remote.held():
+        good = (Path(urlsplit(uri).path) / "driver.json").read_text()
+    assert lease._told(good) == (socket.gethostname(), os.getpid())
+    for text in ("", "{", good.replace(str(os.getpid()), str(os.getpid() + 1)), "host\nx\n0", "\ufffd"):
+        assert lease._told(text) is None
+        remote._write("driver.json", text.encode())
+        with remote.held():
+            pass
 
 
 @pytest.mark.parametrize("place", ["s4://bucket/run", "s3://no bucket/run"])
