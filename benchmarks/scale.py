@@ -1,19 +1,24 @@
 """How long ensembles of very many models take, from Parquet files to weights, and how much memory.
 
-    python benchmarks/scale.py [search greedy files]
+    python benchmarks/scale.py [search greedy files commands] [--run FOLDER]
 
 `search`: 10,000 models x 383 clips x 7 classes, selection, then the weight search at full budget, then its nested
 estimate. `greedy`: 2,000 models x 10,000 clips. `files`: 100,000 files of 100 clips, read for the first time, again,
-and after 100 more have come. Files are made in a temporary folder; each part runs in a process of its own.
+and after 100 more have come. `commands`: leaderboard, report and fit of 20,000 models x 383 clips as processes of their
+own, for the first time and again, how the trials ended, and what `search run` pays for holding every body against its
+seal. Files are made in a temporary folder, or in the FOLDER where they stay; each part runs in a process of its own. To
+compare with an earlier release, run this file in a checkout of it: what it lacks is told as absent.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,7 +30,7 @@ sys.path.remove(str(Path(__file__).resolve().parent))
 from search.run.predictions import Footer, Predictions, prediction_path, write_predictions
 
 CLASSES = tuple(f"class{c}" for c in range(7))
-SIZES = {"search": (10_000, 383), "greedy": (2_000, 10_000), "files": (100_000, 100)}
+SIZES = {"search": (10_000, 383), "greedy": (2_000, 10_000), "files": (100_000, 100), "commands": (20_000, 383)}
 _DISTINCT = 50  # files of the part `files` that are made; the others are copies
 
 _START = """
@@ -70,6 +75,29 @@ tell("greedy selection")
 assert len(scan(run)) > 1
 tell("reading")
 """,
+    "commands": """
+from search.run.ended import read_ended
+tell("importing how trials ended")
+read_ended(run)
+tell("how trials ended")
+read_ended(run)
+tell("again")
+try:
+    from search.run.ended import set_damaged_aside
+    set_damaged_aside(run)
+    tell("all bodies against their seals")
+except ImportError:
+    pass
+from search.run.predictions import prediction_files, read_footer
+for path in prediction_files(run):
+    read_footer(path)
+tell("all footers, as `search run` reads them")
+""",
+}
+COMMANDS = {
+    "leaderboard": ["ensemble", "leaderboard", "RUN"],
+    "report": ["report", "RUN", "-o", "RUN/report.html"],
+    "fit": ["ensemble", "fit", "RUN", "--method", "uniform", "--name", "all"],
 }
 
 
@@ -114,19 +142,41 @@ def tell(part: str, run: Path, what: str) -> None:
     print(f"{what}: {times}; at most {peak:,.0f} MB", flush=True)
 
 
+def run_commands(run: Path) -> None:
+    """Each command twice, as a user starts it: seconds, seconds of processors, memory."""
+    for name, arguments in COMMANDS.items():
+        for when in ("first time", "again"):
+            code = "import sys, emofuse; sys.exit(emofuse.main(sys.argv[1:]))"
+            command = [sys.executable, "-c", code, *(word.replace("RUN", str(run)) for word in arguments)]
+            start = time.perf_counter()
+            process = subprocess.Popen(command, stdout=subprocess.PIPE)
+            assert process.stdout is not None
+            process.stdout.read()
+            _, status, used = os.wait4(process.pid, 0)
+            seconds, busy = time.perf_counter() - start, used.ru_utime + used.ru_stime
+            failed = f", exit status {status}" if status else ""
+            memory = used.ru_maxrss / 1024
+            print(f"{name}, {when}: {seconds:.1f} s, {busy:.1f} s of processors, {memory:,.0f} MB{failed}", flush=True)
+
+
 def main() -> None:
     """Generate, run and print each part."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("parts", nargs="*", default=list(PARTS), help="search, greedy or files")
-    for part in parser.parse_args().parts:
+    parser.add_argument("parts", nargs="*", default=list(PARTS), help="search, greedy, files or commands")
+    parser.add_argument("--run", type=Path, help="keep the files there; those that lie there are taken")
+    asked = parser.parse_args()
+    for part in asked.parts:
         M, N = SIZES[part]
-        with tempfile.TemporaryDirectory() as name:
+        with nullcontext(asked.run) if asked.run else tempfile.TemporaryDirectory() as name:
             run = Path(name)
-            write_all(run, M if part != "files" else _DISTINCT, N)
+            if not any(run.glob("predictions/*/*.parquet")):
+                write_all(run, M if part != "files" else _DISTINCT, N)
             if part == "files":
                 copy(run, _DISTINCT, M)
             print(f"{part}: {M:,} models x {N:,} clips x {len(CLASSES)} classes", flush=True)
             time.sleep(2.1)  # the youngest files are left out of the cache
+            if part == "commands":
+                run_commands(run)
             tell(part, run, "first time")
             tell(part, run, "with the cache")
             if part == "files":

@@ -1,5 +1,6 @@
 """The continuous predictions of a run folder: its members on the recordings that they were not fitted on."""
 
+import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,8 +57,11 @@ class ContinuousRun:
 def continuous_entries(run: Path) -> tuple[frozenset[str], frozenset[str]]:
     """The entries of a run that learnt continuous emotion, and the others; one file of each entry is looked at."""
     first: dict[str, Path] = {}
-    for path in prediction_files(run):
-        first.setdefault(path.parent.name.removeprefix("family="), path)
+    for folder in sorted((run / "predictions").glob("family=*")):
+        with os.scandir(folder) as entries:
+            names = [e.name for e in entries if e.name.endswith(".parquet") and not e.name.startswith(".")]
+        if names:
+            first[folder.name.removeprefix("family=")] = folder / min(names)
     found = frozenset(entry for entry, path in first.items() if read_footer(path).dimensions)
     return found, frozenset(first) - found
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ensembles.evaluation.intervals import Interval, accuracy_interval
-from ensembles.evaluation.metrics import score
+from ensembles.evaluation.intervals import Interval, accuracy_intervals
+from ensembles.evaluation.metrics import summaries
 from ensembles.fitting.ensemble import Ensemble, readable_ensembles
 from ensembles.predictions.sets import read_run
 
@@ -60,36 +60,38 @@ def leaderboard(
     """Score every member of a run on its held-out rows; with `test` also on the test clips (a final look).
 
     `split` restricts the held-out rows to one split of the clip table. The best `intervals` members (None: all) get
-    their intervals, some milliseconds each.
+    their intervals.
     """
     predictions = read_run(run, partitions, split)
     held_out = predictions.held_out
     places = {member.name: m for m, member in enumerate(held_out.members)}
-    rows = []
-    for m, member in enumerate(held_out.members):
-        scores = score(held_out.y, held_out.P[m])
-        rows.append(
-            MemberRow(
-                name=member.name,
-                entry=member.entry,
-                family=member.footer.family,
-                hyperparameters=short(member.footer.hyperparameters),
-                mean_accuracy=_mean(member.accuracies.values()) if member.accuracies else scores.accuracy,
-                accuracy=scores.accuracy,
-                unweighted_accuracy=scores.unweighted_accuracy,
-                log_loss=scores.log_loss,
-                coverage=float(held_out.valid[m].mean()),
-                test_accuracy=predictions.test.score(predictions.test.P[m]).accuracy if test else None,
-                epochs=_mean(footer.best_epoch for footer in member.trials.values()),
-                wall_s=sum(footer.wall_s for footer in member.trials.values()),
-            )
+    accuracies, recalls, losses = (values.tolist() for values in summaries(held_out.y, held_out.P))
+    on_test: list[float] | None = predictions.test.accuracies().tolist() if test else None
+    covered = held_out.valid.mean(axis=1).tolist()
+    rows = [
+        MemberRow(
+            name=member.name,
+            entry=member.entry,
+            family=member.footer.family,
+            hyperparameters=short(member.footer.hyperparameters),
+            mean_accuracy=_mean(member.accuracies.values()) if member.accuracies else accuracies[m],
+            accuracy=accuracies[m],
+            unweighted_accuracy=recalls[m],
+            log_loss=losses[m],
+            coverage=covered[m],
+            test_accuracy=on_test[m] if on_test else None,
+            epochs=_mean(footer.best_epoch for footer in member.trials.values()),
+            wall_s=sum(footer.wall_s for footer in member.trials.values()),
         )
+        for m, member in enumerate(held_out.members)
+    ]
     rows.sort(key=lambda row: (-row.accuracy, row.log_loss, row.name))
-    for i, row in enumerate(rows[:intervals]):
-        m = places[row.name]
-        right = (held_out.P[m].argmax(axis=1) == held_out.y).astype(float)
-        on_test = predictions.test.interval(predictions.test.P[m]) if test else None
-        rows[i] = replace(row, interval=accuracy_interval(right, held_out.groups), test_interval=on_test)
+    shown = [places[row.name] for row in rows[:intervals]]
+    right = np.array([held_out.P[m].argmax(axis=1) == held_out.y for m in shown], float)
+    bounds = accuracy_intervals(right.reshape(len(shown), len(held_out.y)), held_out.groups)
+    on_tests = predictions.test.intervals(shown) if test and shown else [None] * len(shown)
+    for i, pair in enumerate(zip(bounds, on_tests, strict=True)):
+        rows[i] = replace(rows[i], interval=pair[0], test_interval=pair[1])
     ensembles = readable_ensembles(run)
     return Leaderboard(
         partitions=predictions.partitions,
@@ -112,7 +114,7 @@ def _brief(value: Any) -> str:
 
 def _mean(values) -> float:
     numbers = list(values)
-    return float(np.mean(numbers)) if numbers else 0.0
+    return sum(numbers) / len(numbers) if numbers else 0.0
 
 
 def _worth(ensemble: Ensemble) -> float:

@@ -5,43 +5,21 @@ only scores come out.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ensembles.evaluation.intervals import Comparison, Interval, accuracy_interval, compare_right
-from ensembles.evaluation.metrics import Scores, score
 from ensembles.predictions.scan import Pooled, Trial, pool, scan
+from ensembles.predictions.sealed_scores import Member, TestScores
 from features.errors import EmofuseError, WrongUse
 from search.run.predictions import Footer
 
+__all__ = ["HeldOut", "Member", "Refits", "RunPredictions", "TestScores", "members_of", "read_refits", "read_run"]
+
 # `full` files are refits, without held-out rows; `stills` files score a backbone's stills, which are no clips.
 NOT_POOLED = ("full", "stills")
-
-
-@dataclass(frozen=True)
-class Member:
-    """One configuration of one entry: its trials on the pooled partitions, by partition.
-
-    `accuracies` holds the held-out accuracy on each partition.
-    """
-
-    entry: str
-    config_key: str
-    trials: Mapping[str, Footer] = field(compare=False)
-    accuracies: Mapping[str, float] = field(compare=False, default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Short and unique in a run."""
-        return f"{self.entry}/{self.config_key[:12]}"
-
-    @property
-    def footer(self) -> Footer:
-        """The footer of its first trial: family, hyperparameters and inputs are the same in all."""
-        return next(iter(self.trials.values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,84 +46,6 @@ class HeldOut:
         return HeldOut(
             members, self.classes, self.ids, self.groups, self.P[indices], self.valid[indices], self.y, self.unlabelled
         )
-
-
-class TestScores:
-    """Scores of test clips, with labels that can be scored against but not read.
-
-    `P` (M, N, C), `valid` (M, N), `ids` and `groups` (N,) as in `HeldOut`. There is no `y`, so nothing that is fitted
-    can be given the labels of the test clips.
-    """
-
-    __test__ = False
-    __slots__ = ("P", "_compare", "_interval", "_score", "classes", "groups", "ids", "labelled", "members", "valid")
-
-    _score: Callable[[np.ndarray], Scores]
-    _interval: Callable[[np.ndarray], Interval | None]
-    _compare: Callable[[np.ndarray, np.ndarray], Comparison]
-
-    def __init__(self, members: tuple[Member, ...], classes: tuple[str, ...], pooled: Pooled):
-        self.members, self.classes = members, classes
-        self.ids, self.groups, self.P, self.valid = pooled.ids, pooled.groups, pooled.P, pooled.valid
-        self.labelled = sum(label is not None for label in pooled.labels)
-        self._score, self._interval, self._compare = _seal(pooled.labels, pooled.groups, classes)
-
-    @property
-    def n_groups(self) -> int:
-        """Number of groups among the test clips."""
-        return len(set(self.groups))
-
-    def score(self, probabilities: np.ndarray) -> Scores:
-        """All metrics of `probabilities` (N, C) on the labelled test clips; EmofuseError where none has a label."""
-        self._check(probabilities)
-        return self._score(probabilities)
-
-    def interval(self, probabilities: np.ndarray) -> Interval | None:
-        """The bootstrap interval over groups of the accuracy."""
-        self._check(probabilities)
-        return self._interval(probabilities)
-
-    def compare(self, first: np.ndarray, second: np.ndarray) -> Comparison:
-        """Two classifiers on the labelled test clips."""
-        self._check(first)
-        self._check(second)
-        return self._compare(first, second)
-
-    def of_members(self, chosen: Sequence[int]) -> "TestScores":
-        """The same clips with some of the members only."""
-        part = object.__new__(TestScores)
-        for name in self.__slots__:
-            setattr(part, name, getattr(self, name))
-        part.members = tuple(self.members[m] for m in chosen)
-        part.P, part.valid = self.P[list(chosen)], self.valid[list(chosen)]
-        return part
-
-    def _check(self, probabilities: np.ndarray) -> None:
-        if not self.labelled:
-            raise EmofuseError(
-                "No test clip has a label, so nothing can be scored on the test split; leave --test out."
-                if self.ids
-                else "There are no test clips among the predictions, so nothing can be scored there; leave --test out."
-            )
-        expected = (len(self.ids), len(self.classes))
-        if probabilities.shape != expected:
-            raise ValueError(f"Expected test probabilities of shape {expected}, but got {probabilities.shape}.")
-
-
-def _seal(labels: Sequence[str | None], groups: Sequence[str], classes: tuple[str, ...]):
-    number = {name: c for c, name in enumerate(classes)}
-    rows = np.array([n for n, label in enumerate(labels) if label is not None], dtype=int)
-    y = np.array([number[labels[n]] for n in rows], dtype=int)  # type: ignore[index]
-    labelled_groups = [groups[n] for n in rows]
-
-    def right(probabilities: np.ndarray) -> np.ndarray:
-        return probabilities[rows].argmax(axis=1) == y
-
-    return (
-        lambda probabilities: score(y, probabilities[rows]),
-        lambda probabilities: accuracy_interval(right(probabilities).astype(float), labelled_groups),
-        lambda first, second: compare_right(right(first), right(second), labelled_groups),
-    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,13 +7,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from ensembles.continuous.run import continuous_entries
 from ensembles.fitting.ensemble import readable_ensembles
 from ensembles.fitting.leaderboard import Leaderboard, leaderboard
 from ensembles.report import parts
 from features.errors import EmofuseError
 from features.files import read_json, write_bytes
 from search.recipe.copies import changed_copy
-from search.run.layout import Layout
+from search.run.ended import read_ended
 from search.run.planned import REMEDY, WHAT
 from search.run.predictions import prediction_files, read_footer
 
@@ -71,19 +72,17 @@ def _search_rows(run: Path) -> list[dict[str, Any]]:
         empty = {"entry": entry, "finished": 0, "pruned": 0, "failed": 0, "best": None}
         return rows.setdefault(entry, {**empty, "seconds": 0.0, "accuracies": []})
 
-    for path in prediction_files(run):
-        footer = read_footer(path)
-        if footer.partition == "full":
+    over_time, _ = continuous_entries(run)
+    for trial in read_ended(run):
+        if trial.status == "finished" and trial.partition == "full":
             continue
-        entry = row(footer.entry)
-        entry["finished"] += 1
-        entry["seconds"] += footer.wall_s
-        accuracy = footer.metrics.get("accuracy")
-        if accuracy is not None:
-            entry["accuracies"].append(accuracy)
-            entry["best"] = max(accuracy, entry["best"] or 0.0)
-    for outcome in Layout(run).outcomes():
-        row(outcome.entry)[outcome.status] += 1
+        entry = row(trial.entry)
+        entry[trial.status] += 1
+        if trial.status == "finished":
+            entry["seconds"] += trial.wall_s
+            if trial.value is not None and trial.entry not in over_time:
+                entry["accuracies"].append(trial.value)
+                entry["best"] = max(trial.value, entry["best"] or 0.0)
     return [rows[entry] for entry in sorted(rows)]
 
 

@@ -8,7 +8,10 @@ import numpy as np
 from ensembles.fitting.ensemble import Ensemble, How, Measured, percent
 from ensembles.fitting.leaderboard import Leaderboard, MemberRow
 
-_MOST_MEMBERS = 25
+_MOST_MEMBERS = 25  # in the plot
+_MOST_ROWS = 200  # models in the table
+_MOST_WEIGHTS = 100  # models in a picture of weights
+_MOST_TRIALS = 300  # dots in an entry's strip
 _LABEL_WIDTH, _PLOT_WIDTH, _ROW_HEIGHT = 300, 660, 26
 
 
@@ -71,7 +74,7 @@ def dots(board: Leaderboard) -> dict[str, Any]:
     hidden = len(board.members) - _MOST_MEMBERS
     note = f"Accuracy on {board.n_clips} held-out clips of {board.n_groups} groups."
     if hidden > 0:
-        note += f" The {_MOST_MEMBERS} best models are drawn, {hidden} more stand in the table below."
+        note += f" The {_MOST_MEMBERS} best models are drawn, {hidden:,} more are not."
     return {
         "rows": drawn,
         "ticks": [{"x": x(t), "text": f"{100 * t:.0f} %"} for t in np.arange(low, high + 1e-9, step)],
@@ -96,6 +99,8 @@ def ensemble_section(ensemble: Ensemble, *, leads: bool) -> dict[str, Any]:
                                "grid": _confusion(measured, ensemble.classes)})
     count = f"{len(ensemble.members)} of {ensemble.n_candidates} models"
     note = f"Method {ensemble.method}, {count}. {ensemble.verdict if not leads else ''}"
+    if len(ensemble.members) > _MOST_WEIGHTS:
+        note += f" The picture shows the {_MOST_WEIGHTS} of most weight, ensemble.json all."
     return {"name": f"Ensemble {ensemble.name}", "note": note, "weights": _weights(ensemble), "confusions": confusions}
 
 
@@ -107,13 +112,17 @@ def leaderboard_section(board: Leaderboard) -> dict[str, Any]:
         *([("test", True)] if test else []), ("epochs", True), ("seconds", True),
     ]
     rows = [{"ensemble": True, "cells": _ensemble_cells(ensemble, test)} for ensemble in board.ensembles]
-    rows += [{"ensemble": False, "cells": _member_cells(row, test)} for row in board.members]
+    rows += [{"ensemble": False, "cells": _member_cells(row, test)} for row in board.members[:_MOST_ROWS]]
+    hidden = len(board.members) - _MOST_ROWS
+    more = f" The {_MOST_ROWS} best of {len(board.members):,} models are listed: `emofuse ensemble leaderboard` with "
+    more += "--top 0 lists all."
     return {
         "columns": [{"name": name, "number": number, "long": False} for name, number in columns]
         + [{"name": "hyperparameters", "number": False, "long": True}],
         "rows": rows,
         "note": "An ensemble's held-out accuracy is the nested estimate, with the score on the rows that chose its "
-        "weights in brackets behind it. A model's test accuracy is that of its trials before the refit.",
+        "weights in brackets behind it. A model's test accuracy is that of its trials before the refit."
+        + (more if hidden > 0 else ""),
     }
 
 
@@ -124,11 +133,20 @@ def search_section(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             **row,
             "best": "-" if row["best"] is None else f"{row['best']:.3f}",
             "minutes": f"{row['seconds'] / 60:.1f}",
-            "strip": [round(4 + 312 * value, 1) for value in row["accuracies"]],
+            "strip": [round(4 + 312 * value, 1) for value in _thinned(row["accuracies"])],
         }
         for row in rows
     ]
-    return {"rows": shown, "note": "Each dot is a trial; the line runs from 0 to 100 %."}
+    note = "Each dot is a trial; the line runs from 0 to 100 %."
+    if any(len(row["accuracies"]) > _MOST_TRIALS for row in rows):
+        note += f" Of an entry with more than {_MOST_TRIALS} trials so many are drawn, evenly from worst to best."
+    return {"rows": shown, "note": note}
+
+
+def _thinned(accuracies: Sequence[float]) -> Sequence[float]:
+    if len(accuracies) <= _MOST_TRIALS:
+        return accuracies
+    return np.sort(accuracies)[np.linspace(0, len(accuracies) - 1, _MOST_TRIALS).astype(int)].tolist()
 
 
 def _tile(label: str, value: str, note: str, main: bool = False) -> dict[str, Any]:
@@ -167,8 +185,9 @@ def _member_dots(row: MemberRow) -> dict[str, Any]:
 
 
 def _weights(ensemble: Ensemble) -> dict[str, Any]:
-    names = [member.name for member in ensemble.members]
-    return _grid(names, ensemble.classes, ensemble.weights, ensemble.weights / ensemble.weights.max(), "{:.2f}")
+    shown = np.sort(np.argsort(-ensemble.weights.sum(axis=1), kind="stable")[:_MOST_WEIGHTS])
+    names, weights = [ensemble.members[m].name for m in shown], ensemble.weights[shown]
+    return _grid(names, ensemble.classes, weights, weights / ensemble.weights.max(), "{:.2f}")
 
 
 def _confusion(measured: Measured, classes: Sequence[str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ensembles.evaluation.intervals import accuracy_interval, compare_right
+from ensembles.evaluation.intervals import accuracy_interval, accuracy_intervals, compare_right
 
 
 def test_interval_holds_the_truth_about_as_often_as_it_says():
@@ -39,3 +39,17 @@ def test_equal_classifiers_do_not_differ():
     right = np.array([True, False, True])
     c = compare_right(right, right, ["a", "b", "c"])
     assert (c.difference, c.p_value) == (0, 1)
+
+
+@pytest.mark.parametrize("groups", [np.arange(300) % 12, np.arange(300) // 20, np.arange(300), np.zeros(300)])
+def test_intervals_of_many_are_those_of_each(groups):
+    right = (np.random.default_rng(0).random((5, 300)) < np.linspace(0, 1, 5)[:, None]).astype(float)
+    many = accuracy_intervals(right, groups.astype(str))
+    assert len(many) == 5
+    for row, interval in zip(right, many, strict=True):
+        alone = accuracy_interval(row, groups.astype(str))
+        if alone is None:
+            assert interval is None
+        else:
+            assert (interval.low, interval.high) == pytest.approx((alone.low, alone.high), abs=0.01)
+    assert accuracy_intervals(right[:0], groups.astype(str)) == []

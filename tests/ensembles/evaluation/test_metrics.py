@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from ensembles.evaluation.metrics import confusion_matrix, score
+from ensembles.evaluation.metrics import confusion_matrix, score, summaries
 
 GRID = [(n, c, seed) for n in (1, 5, 60) for c in (2, 3, 7) for seed in (0, 1)]
 
@@ -38,3 +38,12 @@ def test_zheng_counts_absent_classes():
     assert score(y, p).macro_average_precision == pytest.approx((0.5 + 1) / 4)
     assert score(y, p).unweighted_accuracy == pytest.approx((0.5 + 1) / 2)
     assert confusion_matrix(y, p.argmax(1), 4).sum() == 3
+
+
+def test_summaries_of_many_are_the_scores_of_each(case):
+    y, p, c = case
+    many = np.random.default_rng(1).dirichlet(np.ones(c), (300, len(y))).astype(np.float32)
+    many[0] = p
+    for m, found in enumerate(zip(*summaries(y, many), strict=True)):
+        alone = score(y, many[m])
+        assert found == pytest.approx((alone.accuracy, alone.unweighted_accuracy, alone.log_loss), rel=1e-12)

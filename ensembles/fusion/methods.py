@@ -1,0 +1,76 @@
+"""All fusion methods by their short names, and what can be asked of each."""
+
+from collections.abc import Mapping
+from inspect import signature
+from types import MappingProxyType
+from typing import Any
+
+from ensembles.fusion.bagged import Bagged
+from ensembles.fusion.base import Fusion
+from ensembles.fusion.decision import DecisionFusion
+from ensembles.fusion.greedy import GreedySelection
+from ensembles.fusion.grid import GridFusion
+from ensembles.fusion.lines import LineSearchFusion
+from ensembles.fusion.shrunk import Shrunk
+from ensembles.fusion.simple import BestSingle, UniformAverage
+from ensembles.fusion.stacking import Stacking
+from ensembles.fusion.subsets import SubsetSearch
+from ensembles.fusion.temperature import TemperatureScaling
+from features.errors import WrongUse
+from features.names import unknown_name
+
+METHODS: Mapping[str, type[Fusion]] = MappingProxyType(
+    {
+        "uniform": UniformAverage,
+        "best": BestSingle,
+        "subsets": SubsetSearch,
+        "grid": GridFusion,
+        "decision": DecisionFusion,
+        "lines": LineSearchFusion,
+        "greedy": GreedySelection,
+        "stacking": Stacking,
+    }
+)
+
+# Parameters of every method: fitted on so many bootstrap samples, shrunk toward equal weights, members rescaled first.
+OPTIONS: Mapping[str, Any] = MappingProxyType({"bagged": 0, "shrunk": False, "temperatures": False})
+
+
+def make_fusion(method: str, params: Mapping[str, Any] | None = None, seed: int = 0) -> Fusion:
+    """A fusion by its short name; `seed` goes to the methods that draw. Unknown methods and parameters are refused.
+
+    Besides the method's own parameters there are `OPTIONS`: `bagged=10`, `shrunk=True`, `temperatures=True`.
+    """
+    if method not in METHODS:
+        raise unknown_name("fusion method", method, METHODS)
+    own = {name: parameter.default for name, parameter in signature(METHODS[method]).parameters.items()}
+    given = dict(params or {})
+    for name, value in given.items():
+        if name not in own and name not in OPTIONS:
+            raise unknown_name(f"parameter of the method {method}", name, [*own, *OPTIONS])
+        given[name] = _checked(method, name, value, {**OPTIONS, **own}[name])
+    options = {name: given.pop(name, default) for name, default in OPTIONS.items()}
+    if "seed" in own:
+        given.setdefault("seed", seed)
+    fusion = METHODS[method](**given)
+    # Members are brought to one scale once for all bags and folds.
+    if options["bagged"]:
+        fusion = Bagged(fusion, options["bagged"], seed)
+    if options["shrunk"]:
+        fusion = Shrunk(fusion, seed=seed)
+    return TemperatureScaling(fusion) if options["temperatures"] else fusion
+
+
+def _checked(method: str, name: str, value: Any, default: Any) -> Any:
+    """The value of a parameter in the type of its default."""
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise WrongUse(f"The parameter {name} of the method {method} is true or false, but got {value!r}.")
+        return value
+    if isinstance(default, int | float) and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise WrongUse(f"The parameter {name} of the method {method} is a number, but got {value!r}.")
+    if isinstance(default, int):
+        if value != int(value):
+            raise WrongUse(f"The parameter {name} of the method {method} is a whole number, but got {value!r}.")
+        return int(value)
+    return value
