@@ -99,7 +99,7 @@ def test_a_broken_or_older_cache_is_made_again(run, broken, monkeypatch):
 def test_a_run_folder_that_cannot_be_written_works_without(run, monkeypatch):
     folder, read = run
 
-    def fails(path):
+    def fails(path, sync=True):
         raise PermissionError(path)
 
     monkeypatch.setattr(cache, "replacing", fails)
