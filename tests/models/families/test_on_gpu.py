@@ -107,12 +107,15 @@ def test_every_steps_score_is_the_cpus(name, tmp_path):
 
 
 @pytest.mark.parametrize(("name", "world"), [(n, contract) for n in CLIPS] + [(n, continuous) for n in STEPS])
-def test_the_first_epochs_loss_is_the_cpus(name, world):
+def test_the_first_two_epochs_losses_are_the_cpus(name, world):
+    # RMSprop's first step moves every weight by ten learning rates, whatever its gradient's size: at their own rate an
+    # error of a millionth in the gradients is one of up to 30 % in the next loss.
+    gentle = {"lr": 1e-5} if world is continuous else {}
     losses = {}
     for device in ("cpu", GPU):
-        model, train, _ = model_of(name, world, device, precision="float32")
+        model, train, _ = model_of(name, world, device, precision="float32", **gentle)
         curve = model.fit(train, None, epochs=2).curve
-        losses[device] = [row["loss"] for row in curve][:2]
+        losses[device] = [row["loss"] for row in curve]
     np.testing.assert_allclose(losses[GPU], losses["cpu"], rtol=0.02, atol=1e-3)
 
 
