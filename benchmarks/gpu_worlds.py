@@ -120,6 +120,11 @@ class World:
             model._first = replace(model._first, precision=precision)
         return model
 
+    def count(self, examples: Examples) -> int:
+        """How many examples a training makes of these: clips, their steps or their windows."""
+        model = self.model("cpu")
+        return len(model._outline().examples(model._pack(examples)))
+
     def few(self) -> Examples:
         """The first clips only; of recordings the first minute."""
         some = self.train.subset(range(min(self.size.few, len(self.train))))
@@ -181,8 +186,8 @@ def _examples(
     return Examples(ids, inputs, CLASSES, np.where(wrong, rng.integers(0, len(CLASSES), n), y))
 
 
-def plain_examples_per_s(world: World, device: str, seconds: float) -> float:
-    """Examples per second of the loop that most people would write: the same network, types and optimiser, one batch of
+def plain_clips_per_s(world: World, device: str, seconds: float) -> float:
+    """Clips per second of the loop that most people would write: the same network, types and optimiser, one batch of
     padded arrays after the other."""
     model = world.model(device)
     network, settings = model._build().train(), model.settings
@@ -220,25 +225,28 @@ def plain_examples_per_s(world: World, device: str, seconds: float) -> float:
         for at in range(0, len(items), settings.batch_size):
             step([items[i] for i in order[at : at + settings.batch_size]])
 
-    return len(items) * _rate(epoch, seconds)
+    return len(world.train) * _rate(epoch, seconds)
 
 
 def _items(world: World, network: Any) -> list[tuple[dict[str, Tensor], Tensor]]:
     """Every example that the network is trained on: clips, their steps, or their windows."""
     found = []
     for n in range(len(world.train)):
-        x = {slot: np.atleast_2d(arrays[n]) for slot, arrays in world.train.inputs.items()}
+        x = {slot: torch.from_numpy(np.atleast_2d(arrays[n])) for slot, arrays in world.train.inputs.items()}
         if world.regression:
             assert world.train.targets is not None
             y = torch.from_numpy(world.train.targets[n])
-            found.append(({slot: torch.from_numpy(a) for slot, a in x.items()}, y[:: network.window]))
+            found.append((x, y[:: network.window]))
             continue
-        label = torch.tensor(int(world.train.labels()[n]))
-        if network.cut_into:
-            x = {slot: a[:: network.cut_into.gap][: network.cut_into.steps] for slot, a in x.items()}
-        steps = range(len(next(iter(x.values())))) if network.step_by_step else [None]
-        for t in steps:
-            found.append(({slot: torch.from_numpy(a if t is None else a[t : t + 1]) for slot, a in x.items()}, label))
+        label, length = torch.tensor(int(world.train.labels()[n])), len(next(iter(x.values())))
+        cuts = [slice(None)]
+        if network.step_by_step:
+            cuts = [slice(t, t + 1) for t in range(length)]
+        elif window := network.cut_into:
+            span, beyond = window.steps * window.gap, max(0, -(-length // window.gap) - window.steps)
+            firsts = (min(at, beyond) * window.gap for at in range(0, beyond + window.steps, window.steps))
+            cuts = [slice(first, first + span, window.gap) for first in firsts]
+        found += [({slot: a[cut] for slot, a in x.items()}, label) for cut in cuts]
     return found
 
 

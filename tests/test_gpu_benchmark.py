@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
 
@@ -36,9 +37,23 @@ def test_a_part_that_fails_leaves_the_others(benchmark, monkeypatch):
     def broken(world, device, seconds):
         raise RuntimeError("no\n  kernel")
 
-    monkeypatch.setattr(gpu_measures, "plain_examples_per_s", broken)
+    monkeypatch.setattr(gpu_measures, "plain_clips_per_s", broken)
     row = gpu_measures.family_row("temporal_pooling", gpu_measures.Given("cpu", True, ()))
     assert row["plain_failed"] == "RuntimeError: no kernel" and row["score_per_s"] > 0
+
+
+def test_the_plain_loop_trains_on_all_windows_of_a_clip(benchmark):
+    from gpu_worlds import World, _examples, _items
+
+    world = World.of("audio_map_lstm", True)
+    world.train = _examples(world.family, world.shapes, 6, (5, 24), 0)
+    model = world.model("cpu")
+    network, items = model._outline(), _items(world, model._outline())
+    packed = network.examples(model._pack(world.train))
+    assert len(items) == len(packed) == world.count(world.train) > len(world.train)
+    for n, (x, y) in enumerate(items):
+        (ours,) = packed.batch(torch.tensor([n]))[0]["maps"]
+        assert torch.equal(x["maps"], ours) and y == packed.labels()[n]
 
 
 def test_every_network_that_is_trained_on_a_device_has_sizes(benchmark):
@@ -65,7 +80,7 @@ def test_rows_before_a_cut_off_line_are_kept_and_failures_stand_in_the_table(ben
 @pytest.mark.slow
 def test_without_a_card_the_whole_script_runs_in_tiny_sizes(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OUT": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, ROOT / "benchmarks" / "gpu.py", "--families", "face_cnn,lstm_encoder",
+    command = [sys.executable, ROOT / "benchmarks" / "gpu.py", "--families", "face_cnn,lstm_encoder,activity_svm",
                "--budget-s", "1000"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1000)
     assert done.returncode == 0, done.stderr
