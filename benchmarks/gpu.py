@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SECTIONS = {
     "card": (60, "what was measured on"),
     "tests": (150, "the tests marked gpu"),
-    "fusion": (60, "the decision search on the card"),
+    "fusion": (90, "the decision search on the card"),
     "extract": (90, "activations of backbones"),
     "families": (480, "speed, memory, mixed precision, and what bounds each network"),
     "share": (120, "trials that share the card"),
@@ -211,7 +211,8 @@ _COLUMNS = {
                  "auto_mb", "float32_mb", "asks_gpu", "off", "within_noise"),
     "fusion": ("compiled_draws_per_s", "cuda_draws_per_s", "same_weights", "same_draws"),
     "share": ("1_per_s", "2_per_s", "4_per_s"),
-    "extract": ("layer", "cpu_per_s", "gpu_per_s", "gpu_per_s_8_times_as_many", "gpu_per_s_32_times_as_many", "off"),
+    "extract": ("layer", "at_once", "cpu_per_s", "gpu_per_s", "gpu_per_s_as_many_as_on_a_cpu",
+                "gpu_per_s_4_times_as_many", "off"),
     "cpu": ("cpu_per_s", "warm"),
     "host": ("imported_mb", "card_opened_mb", "peak_mb", "data_mb", "asks_mb"),
     "tests": ("passed", "skipped", "exit"),

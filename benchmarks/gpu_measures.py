@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -272,17 +273,17 @@ def extract_row(name: str, given: Given) -> Row:
         read(faces, layer)
         return len(faces) / (time.perf_counter() - started), made
 
-    row: Row = {"layer": layer, "at_once": stills.frames_at_once(images.shape[1:])}
+    row: Row = {"layer": layer, "at_once": stills.frames_at_once(images.shape[1:], torch.device(given.device))}
     row["cpu_per_s"], ours = per_s("cpu", images[: max(4, len(images) // 8)])
     row["gpu_per_s"], theirs = per_s(given.device, images)
     row["off"] = float(abs(theirs[: len(ours)] - ours).max() / max(abs(ours).max(), 1e-9))
-    before = stills._FRAMES, stills._NUMBERS
-    for times in (8, 32):
-        stills._FRAMES, stills._NUMBERS = before[0] * times, before[1] * times
-        with _part(row, f"times_{times}"), _peak(given.device) as peak:
-            row[f"gpu_per_s_{times}_times_as_many"] = per_s(given.device, images)[0]
-        row[f"mb_{times}_times_as_many"] = peak[0]
-    stills._FRAMES, stills._NUMBERS = before
+    as_many = {"as_many_as_on_a_cpu": stills.frames_at_once(images.shape[1:], torch.device("cpu")),
+               "4_times_as_many": 4 * row["at_once"]}
+    for name, count in as_many.items():
+        with (_part(row, name), _peak(given.device) as peak,
+              patch.object(stills, "frames_at_once", lambda *_, count=count: count)):
+            row[f"gpu_per_s_{name}"] = per_s(given.device, images)[0]
+        row[f"mb_{name}"] = peak[0]
     return row
 
 

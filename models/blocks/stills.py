@@ -12,15 +12,15 @@ from features.names import unknown_name
 from models.family import Context, Family
 from models.reproducible import exact_kernels
 from models.space import Choice, Float, Space
+from models.training import memory
 from models.training.batches import Packed
 from models.training.loop import Settings
 from models.training.network import ClipNetwork, mean_step, valid_steps
 from models.training.pretrained import Naming, start_from
 from models.training.torch_model import TorchModel
 
-# Frames that go through a network at once when scoring: this many, or as many as hold that many numbers.
+# Frames that go through a network at once on a CPU when nothing is learnt, if `memory.image_numbers` allows as many.
 _FRAMES = 256
-_NUMBERS = 2_500_000
 # The layers that hold a number for each class.
 _OF_CLASSES = ("logits", "probabilities")
 
@@ -74,7 +74,8 @@ class StillNetwork(ClipNetwork):
     def _mean(self, images: Tensor, lengths: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
         """The mean of `function` over the valid frames of each clip (B, D)."""
         valid = valid_steps(lengths, images.shape[1])  # (B, T)
-        rows = torch.cat([function(some) for some in images[valid].split(frames_at_once(images.shape[2:]))])
+        step = frames_at_once(images.shape[2:], images.device)
+        rows = torch.cat([function(some) for some in images[valid].split(step)])
         steps = rows.new_zeros(*valid.shape, rows.shape[1])  # (B, T, D)
         steps[valid] = rows
         return mean_step(steps, lengths)
@@ -152,9 +153,9 @@ def shifted(images: Tensor, most: int) -> Tensor:
     return images[tuple(index.to(images.device) for index in at)]
 
 
-def frames_at_once(shape: tuple[int, ...]) -> int:
-    """How many images of `shape` go through a network at once."""
-    return max(1, min(_FRAMES, _NUMBERS // int(np.prod(shape))))
+def frames_at_once(shape: tuple[int, ...], device: torch.device) -> int:
+    """How many images of `shape` go through a network at once when nothing is learnt."""
+    return max(1, min(_FRAMES * memory.more_at_once(device), memory.image_numbers(device) // int(np.prod(shape))))
 
 
 class StillModel(TorchModel):
@@ -190,11 +191,12 @@ class StillModel(TorchModel):
         if images.dtype != np.uint8 or images.shape[1:] != expected:
             came = f"{images.dtype} {images.shape[1:]}"
             raise WrongUse(f"{self.family.name} expects uint8 images of shape {expected}, but got {came}.")
-        network, step = cast(StillNetwork, self.network).eval(), frames_at_once(expected)
+        network, device = cast(StillNetwork, self.network).eval(), torch.device(self.context.device)
+        step = frames_at_once(expected, device)
         # The store's views are read-only, which torch.from_numpy warns of: copied piece by piece.
         pieces = (torch.tensor(images[at : at + step]) for at in range(0, len(images), step))
         with torch.inference_mode(), exact_kernels():
-            rows = [network.read(piece.to(self.context.device), layer) for piece in pieces]
+            rows = [network.read(piece.to(device), layer) for piece in pieces]
         return torch.cat(rows).cpu().numpy()
 
     def width(self, layer: str) -> int:

@@ -19,7 +19,8 @@ from models.pulse import beat
 from models.training import memory
 from models.training.rows import InMemory, InStore, Rows
 
-# A batch of scores is cut so that no padded slot holds more numbers than this (4 MB as float32).
+# A batch of scores is cut so that no padded slot holds more numbers than this (4 MB as float32); images on a GPU may be
+# more.
 _SCORING_NUMBERS = 1_000_000
 # Narrower steps count as this wide, since the layers behind them are.
 _NARROWEST = 64
@@ -186,12 +187,14 @@ def scoring_batches(packed: Packed, min_steps: int = 1) -> Iterator[Tensor]:
     """All clips once, sorted by length, cut so that a padded batch stays small in memory whatever the lengths."""
     longest = torch.stack(list(packed.length.values())).amax(0)
     width = max(_NARROWEST, *(math.prod(values.shape) for values in packed.values.values()))
+    images = packed.device.type == "cuda" and all(values.dtype == torch.uint8 for values in packed.values.values())
+    most = memory.image_numbers(packed.device) if images else _SCORING_NUMBERS
     order = longest.argsort(stable=True)
     steps = longest[order].clamp(min=min_steps).tolist()
     first = 0
     while first < len(order):
         last = first + 1
-        while last < len(order) and (last + 1 - first) * steps[last] * width <= _SCORING_NUMBERS:
+        while last < len(order) and (last + 1 - first) * steps[last] * width <= most:
             last += 1
         yield order[first:last]
         first = last

@@ -1,5 +1,7 @@
 """The backbones on stills against the papers' numbers; big networks are built without memory (device meta)."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -180,5 +182,13 @@ def test_small_or_oblong_faces_are_refused(name, shape, message):
         family.build({**family.published[0]}, Context(CLASSES, {"faces": shape})).fit(still, None, epochs=1)
 
 
-def test_large_images_go_through_in_small_numbers():
-    assert (frames_at_once((48, 48)), frames_at_once((224, 224, 3)), frames_at_once((3000, 3000))) == (256, 16, 1)
+def test_large_images_go_through_in_small_numbers_and_in_larger_ones_on_a_large_gpu(monkeypatch):
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    shapes = (48, 48), (224, 224, 3), (3000, 3000)
+    assert [frames_at_once(shape, cpu) for shape in shapes] == [256, 16, 1]
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=16 * 2**30))
+    assert [frames_at_once(shape, gpu) for shape in shapes] == [512, 33, 1]
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=140 * 2**30))
+    assert [frames_at_once(shape, gpu) for shape in shapes] == [2048, 132, 2]
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=4 * 2**30))
+    assert [frames_at_once(shape, gpu) for shape in shapes] == [256, 16, 1]

@@ -1,5 +1,8 @@
 """Packing clips of different lengths and cutting them into batches."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from features.errors import EmofuseError
 from models.examples import Examples
 from models.family import Input
 from models.training.batches import epoch_batches, pack, scoring_batches
+from models.training.rows import InMemory
 
 FRAMES = Input("frames", "frame", 1, "short_term")
 
@@ -60,6 +64,20 @@ def test_scoring_batches_stay_small_in_memory():
     assert [sorted(b.tolist()) for b in batches] == [[0, 1, 2, 4, 5], [3]]
     narrow = packed([200] * 100, width=1)
     assert max(map(len, scoring_batches(narrow))) * 200 <= 15_625, "a network's own layers are wider than one number"
+
+
+def test_more_images_are_scored_at_once_on_a_large_gpu(monkeypatch):
+    def stills(dtype, device):
+        rows = InMemory(torch.empty(200, 150_000, dtype=dtype, device="meta"))
+        return replace(packed([1] * 200), values={"frames": rows}, device=torch.device(device))
+
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=140 * 2**30))
+
+    def most(dtype, device):
+        return max(map(len, scoring_batches(stills(dtype, device))))
+
+    assert most(torch.uint8, "cpu") == most(torch.float32, "cuda") == 6
+    assert most(torch.uint8, "cuda") == 133
 
 
 def test_little_is_padded_and_batches_differ_between_epochs():
