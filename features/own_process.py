@@ -19,13 +19,13 @@ class _Process(SpawnProcess):
     @staticmethod
     def _Popen(process_obj: process.BaseProcess) -> Any:  # noqa: N802  multiprocessing's name
         with _without_script():
-            return SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+            return SpawnProcess._Popen(process_obj)
 
 
 class ScriptlessContext(SpawnContext):
     """Spawned, not forked: a fork of a process with threads (Arrow, OpenCV, torch) can hang."""
 
-    Process = _Process  # type: ignore[assignment]
+    Process = _Process
 
 
 @contextmanager

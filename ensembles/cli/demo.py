@@ -147,7 +147,7 @@ def _summary(out: Path, run: Path, right: int, new: int, seconds: float) -> None
     ]
     table = Table(box=None, header_style="dim", pad_edge=False)
     for heading, side in (("on untouched test clips", "left"), ("accuracy", "right"), ("", "left")):
-        table.add_column(heading, justify=side)  # type: ignore[arg-type]
+        table.add_column(heading, justify=side)
     for entry, accuracy in sorted(singles, key=lambda row: -row[1]):
         table.add_row(entry, f"{100 * accuracy:.1f} %", "")
     how: How = "test_refit"

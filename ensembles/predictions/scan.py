@@ -5,7 +5,7 @@ once for all trials that share them.
 """
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,7 +187,7 @@ def _selected(
     return found[order], places[order]
 
 
-def _clips(all_rows, role: str, split: str | None) -> Mapping[str, tuple[str, str | None]]:
+def _clips(all_rows: Iterable[Rows], role: str, split: str | None) -> Mapping[str, tuple[str, str | None]]:
     clips: dict[str, tuple[str, str | None]] = {}
     for rows in {id(rows): rows for rows in all_rows}.values():
         for n in rows.places(role, split):

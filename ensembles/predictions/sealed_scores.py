@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -119,10 +120,12 @@ class TestScores:
             raise ValueError(f"Expected test probabilities of shape {expected}, but got {probabilities.shape}.")
 
 
-def _seal(labels: Sequence[str | None], groups: Sequence[str], classes: tuple[str, ...]):
+def _seal(
+    labels: Sequence[str | None], groups: Sequence[str], classes: tuple[str, ...]
+) -> tuple[Callable[..., Any], ...]:
     number = {name: c for c, name in enumerate(classes)}
     rows = np.array([n for n, label in enumerate(labels) if label is not None], dtype=int)
-    y = np.array([number[labels[n]] for n in rows], dtype=int)  # type: ignore[index]
+    y = np.array([number[str(labels[n])] for n in rows], dtype=int)
     labelled_groups = [groups[n] for n in rows]
 
     def right(probabilities: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -148,7 +149,7 @@ def members_of(
     return members, left_out
 
 
-def _add(found: dict, key, trial: Trial) -> None:
+def _add(found: dict[Any, Trial], key: Any, trial: Trial) -> None:
     if key in found:
         raise EmofuseError(
             f"{found[key].path} and {trial.path} are the same configuration on the same partition "

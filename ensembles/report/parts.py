@@ -18,7 +18,7 @@ _LABEL_WIDTH, _PLOT_WIDTH, _ROW_HEIGHT = 300, 660, 26
 def final(ensemble: Ensemble) -> How | None:
     """Which look at the test clips an ensemble has: by refitted members if there is one."""
     known = ensemble.scores["ensemble"]
-    return next((how for how in ("test_refit", "test") if how in known), None)  # type: ignore[return-value]
+    return next((how for how in ("test_refit", "test") if how in known), None)
 
 
 def tiles(board: Leaderboard) -> list[dict[str, Any]]:
@@ -93,7 +93,7 @@ def ensemble_section(ensemble: Ensemble, *, leads: bool) -> dict[str, Any]:
     how = final(ensemble)
     confusions = []
     for which, title in (("nested", "Confusion on held-out clips"), (how, "Confusion on test clips")):
-        measured = ensemble.scores["ensemble"].get(which) if which else None  # type: ignore[call-overload]
+        measured = ensemble.scores["ensemble"].get(which) if which else None
         if measured:
             confusions.append({"title": title, "note": f"Rows are true classes, shades their shares; {measured.rows}.",
                                "grid": _confusion(measured, ensemble.classes)})

@@ -76,9 +76,9 @@ class Npz:
 
     def _form(self, data: memoryview) -> tuple[_Form, int]:
         """Shape, order and type as the header says, and where it ends; equal headers are parsed once."""
-        wide = 2 if data[6:7] == b"\1" else 4
+        wide = 2 if bytes(data[6:7]) == b"\1" else 4
         length = int.from_bytes(data[8 : 8 + wide], "little")
-        if data[:6] != _MAGIC or length > _MAX_HEADER:
+        if bytes(data[:6]) != _MAGIC or length > _MAX_HEADER:
             raise ValueError("it is no array of numpy's")
         offset = 8 + wide + length
         head = bytes(data[:offset])

@@ -42,7 +42,7 @@ def test_many_values_are_refused_by_the_footer(rows):
 def test_the_limit_can_be_raised(rows, monkeypatch):
     path = rows("x" * 1000, 1000)
     monkeypatch.setenv("EMOFUSE_MAX_GB", "0.0005")
-    with pytest.raises(WrongUse, match="but 0.0005 are allowed"):
+    with pytest.raises(WrongUse, match=r"but 0\.0005 are allowed"):
         read_parquet(path)
     assert len(read_parquet(path, max_gb=1)) == 1000
     monkeypatch.setenv("EMOFUSE_MAX_GB", "1")
