@@ -93,7 +93,7 @@ def shape(params: Mapping[str, Value]) -> tuple[int, ...]:
 
 SET = FeatureSet(
     name="motion_blocks",
-    version=1,
+    version=2,
     level="frame",
     summary="cubes of 16x16 pixels x 10 frames from the full grey picture, a row for each (Kahou)",
     extract=extract,

@@ -20,7 +20,7 @@ from features.set_parts import Entry, Parts
 from features.sets import FeatureArray, Value
 from features.stored_set import CLIPS_SCHEMA, INDEX, OK, SetInfo, StoredSet
 
-_LIBRARIES = ("numpy", "av", "opencv-python", "librosa", "scipy", "torch", "opensmile", "dlib-bin")
+_LIBRARIES = ("numpy", "av", "pillow", "opencv-python", "librosa", "scipy", "torch", "opensmile", "dlib-bin")
 
 
 @dataclass(frozen=True)

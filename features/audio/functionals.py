@@ -106,7 +106,7 @@ def shape(params: Mapping[str, Value]) -> tuple[int, ...]:
 
 SET = FeatureSet(
     name="functionals",
-    version=1,
+    version=2,
     level="clip",
     summary="921 statistics of spectrum, energy, pitch, timing and rhythm (librosa; permissive)",
     extract=extract,

@@ -50,7 +50,7 @@ def shape(params: Mapping[str, Value]) -> tuple[int, ...]:
 
 SET = FeatureSet(
     name="is10",
-    version=1,
+    version=2,
     level="clip",
     summary="openSMILE's INTERSPEECH 2010 set, 1582 numbers (non-commercial)",
     extract=extract,

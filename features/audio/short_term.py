@@ -122,7 +122,7 @@ def shape(params: Mapping[str, Value]) -> tuple[int, ...]:
 
 SET = FeatureSet(
     name="short_term",
-    version=1,
+    version=2,
     level="frame",
     summary="34 short-term features per 100 ms window, 50 % overlap (Guo; pyAudioAnalysis' definitions)",
     extract=extract,

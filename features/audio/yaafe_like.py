@@ -94,7 +94,7 @@ def shape(params: Mapping[str, Value]) -> tuple[int, ...]:
 
 SET = FeatureSet(
     name="yaafe_like",
-    version=1,
+    version=2,
     level="frame",
     summary="27 YAAFE features and four transforms of MFCC per 64 ms, 1017 numbers (Chao: 939)",
     extract=extract,

@@ -20,7 +20,7 @@ _FPS = 25
 _CLIP = re.compile(r"\d{9}")
 _SPLIT = re.compile(r"(?:^|_)(val|test)(?:_|$)", re.IGNORECASE)
 _EXPECTED = "aligned faces such as AlignedFaces_LBPTOP_Points/Faces/000046280/1.jpg"
-_VERSION = 1
+_VERSION = 2
 
 
 def bring_in_faces(root: Path, table: ClipTable, store: Path, size: int, colour: bool) -> None:
@@ -75,13 +75,16 @@ def _number(path: Path) -> tuple[int, str]:
 
 
 def _faces(paths: list[Path], size: int, colour: bool) -> FeatureArray | ClipFailure:
-    import cv2
-
+    from features.decode.stills import read_still
     from features.faces.crops import middle_square
 
     pictures, numbers = [], []
     for path in paths:
-        picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB if colour else cv2.IMREAD_GRAYSCALE)
+        try:
+            picture = read_still(path, gray=not colour)
+        except ClipFailure as failure:
+            warn(f"{path} is {failure.reason} and is left out")
+            continue
         if picture is None:
             warn(f"{path} can't be read as a picture and is left out")
             continue

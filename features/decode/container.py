@@ -1,6 +1,6 @@
 """Opening a media file and decoding one of its streams, with every failure told as a ClipFailure."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -34,8 +34,13 @@ def opened(media: Media) -> Iterator[InputContainer]:
         yield container
 
 
-def decoded(container: InputContainer, stream: Any) -> Iterator[Any]:
-    """The frames of one video or audio stream; broken packets are skipped, and a file that breaks off ends them."""
+def decoded(
+    container: InputContainer, stream: Any, see: Callable[[Any], None] = lambda packet: None
+) -> Iterator[Any]:
+    """The frames of one video or audio stream; broken packets are skipped, and a file that breaks off ends them.
+
+    `see` is shown each packet before it is decoded.
+    """
     if stream.codec_context is None:  # decoding without one would end the whole process
         raise ClipFailure("unreadable", f"the {stream.type} stream's codec is unknown or its header is cut off")
     packets = container.demux(stream)
@@ -45,6 +50,8 @@ def decoded(container: InputContainer, stream: Any) -> Iterator[Any]:
         except av.error.FFmpegError:
             packet = None
         frames = []
+        if packet is not None:
+            see(packet)
         with suppress(av.error.FFmpegError):
             frames = stream.decode(packet)
         yield from frames

@@ -10,6 +10,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from features.decode.container import decoded, opened, origin_s, seek_before
+from features.decode.orientation import orientation_of, shown
+from features.decode.stamps import PacketStart, stamped
+from features.decode.stills import read_still
 from features.errors import ClipFailure
 from features.sets import Media
 
@@ -20,7 +23,10 @@ _SLACK_S = 1e-6
 # 8-bit formats whose first plane is the luma, taken as it is: FFmpeg's conversion to grey costs as much as decoding.
 _LUMA_FIRST = frozenset(f"yuv{j}{n}p" for j in ("", "j") for n in ("420", "422", "444", "440")) | {"nv12", "gray"}
 _FULL_RANGE = 2
-_TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+# Black and the span up to white of limited-range luma.
+_BLACK, _SPAN = np.uint8(16), 219
+# No camera has pixels so wide or tall: a damaged header has.
+_MOST_ASPECT = 8
 
 
 def video_frames(
@@ -29,18 +35,25 @@ def video_frames(
     """Yield (time_s, image) for the clip's frames: seconds from the clip's start, uint8 RGB (H, W, 3).
 
     With `gray` the images are full-range luma (H, W), which is much cheaper. `every_s` keeps the frames nearest to the
-    multiples of that step (never more than one for each); skipped frames are decoded but not converted. `max_side`
-    shrinks larger pictures. Stamps always grow; a missing one is estimated from the frame rate. A rotation that the
-    file asks for (phones) is applied. A still image is one frame at 0 s.
+    multiples of that step (never more than one for each); skipped frames are decoded but not converted. Pixels are
+    square: where the file's aren't, the width is scaled (FFmpeg's `scale=iw*sar:ih`). Then `max_side` shrinks larger
+    pictures, and they are turned and mirrored as the file asks (phones). Stamps always grow; where the file's don't,
+    they come from the decoding order, a missing one from the frame rate. A still image is one frame at 0 s.
 
     A file that is cut off yields the frames that decode. Raises ClipFailure (on the first `next`): `missing`,
     `unreadable` when nothing decodes, `no_video`, `too_short` when no frame lies between start_s and end_s.
 
     One thread decodes: extraction runs a process per core, and more threads only add work (measured: 10 % at 720p).
     """
+    still = read_still(media.path, gray=gray, max_side=max_side) if media.path.is_file() else None
+    if still is not None:
+        if media.start_s > 0:
+            raise ClipFailure("too_short", f"a still picture has no frame from {media.start_s:g} s on")
+        yield 0.0, still
+        return
     end_s = np.inf if media.end_s is None else media.end_s - media.start_s - _SLACK_S
     due_s, seen, kept = 0.0, 0, 0
-    for time_s, frame, step in _timed(media):
+    for time_s, frame, step, aspect in _timed(media):
         seen += 1
         if time_s >= end_s:
             break
@@ -49,7 +62,7 @@ def video_frames(
         if every_s:
             due_s = (np.floor((time_s + step / 2) / every_s) + 1) * every_s
         kept += 1
-        yield max(time_s, 0.0), _image(frame, max_side, gray)
+        yield max(time_s, 0.0), _image(frame, aspect, max_side, gray)
     if not seen:
         raise ClipFailure("unreadable", "none of the video's frames can be decoded")
     if not kept:
@@ -57,29 +70,31 @@ def video_frames(
         raise ClipFailure("too_short", f"the video has no frame between {media.start_s:g} s and {stop}")
 
 
-def _timed(media: Media) -> Iterator[tuple[float, VideoFrame, float]]:
-    """(seconds from the clip's start, frame, seconds between frames), from somewhere before the clip's start on."""
+def _timed(media: Media) -> Iterator[tuple[float, VideoFrame, float, float]]:
+    """(seconds from the clip's start, frame, seconds between frames, width of a pixel by its height).
+
+    They begin somewhere before the clip's start.
+    """
     for seek in (True, False) if media.start_s > 0 else (False,):
         with opened(media) as container:
             stream = _stream(container)
             if seek:
                 seek_before(container, media)
-            origin, last_s = origin_s(container, media), None
             step = 1 / float(stream.average_rate or stream.guessed_rate or _FALLBACK_RATE)
-            for frame in decoded(container, stream):
-                stamp = frame.pts if frame.pts is not None else frame.dts
-                if stamp is not None and frame.time_base:
-                    time_s = float(stamp * frame.time_base) - origin
-                else:
-                    time_s = -origin if last_s is None else last_s + step
-                if last_s is None and seek and time_s > step / 2:
+            aspect, begun, first = _pixel_aspect(stream), PacketStart(), True
+            frames = decoded(container, stream, begun.see)
+            for time_s, frame in stamped(frames, begun, container.format.name, origin_s(container, media), step):
+                if first and seek and time_s > step / 2:
                     break  # the seek went too far: decode from the beginning instead
-                if last_s is not None and time_s <= last_s:
-                    time_s = last_s + step
-                last_s = time_s
-                yield time_s, frame, step
-            if last_s is not None:
+                first = False
+                yield time_s, frame, step, aspect
+            if not first:
                 return
+
+
+def _pixel_aspect(stream: VideoStream) -> float:
+    aspect = float(stream.sample_aspect_ratio or 1)
+    return aspect if 1 / _MOST_ASPECT <= aspect <= _MOST_ASPECT else 1.0
 
 
 def _stream(container: InputContainer) -> VideoStream:
@@ -94,18 +109,19 @@ def _stream(container: InputContainer) -> VideoStream:
     return stream
 
 
-def _image(frame: VideoFrame, max_side: int | None, gray: bool) -> np.ndarray:
-    turn = _TURNS.get(frame.rotation % 360)
-    scale = min(1.0, max_side / max(frame.width, frame.height)) if max_side else 1.0
+def _image(frame: VideoFrame, aspect: float, max_side: int | None, gray: bool) -> np.ndarray:
+    width, height = max(1, int(frame.width * aspect)), frame.height
+    scale = min(1.0, max_side / max(width, height)) if max_side else 1.0
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    enlarged = size[0] > frame.width or size[1] > frame.height
     if gray and frame.format.name in _LUMA_FIRST:
         image = _luma(frame)
-        if scale < 1:
-            image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        if size != (frame.width, frame.height):
+            image = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR if enlarged else cv2.INTER_AREA)
     else:
-        width, height = round(frame.width * scale), round(frame.height * scale)
-        frame = frame.reformat(width, height, "gray" if gray else "rgb24", interpolation="AREA")
-        image = frame.to_ndarray()
-    return image if turn is None else cv2.rotate(image, turn)
+        how = "BILINEAR" if enlarged else "AREA"
+        image = frame.reformat(*size, "gray" if gray else "rgb24", interpolation=how).to_ndarray()
+    return shown(image, orientation_of(frame))
 
 
 def _luma(frame: VideoFrame) -> np.ndarray:
@@ -113,4 +129,5 @@ def _luma(frame: VideoFrame) -> np.ndarray:
     luma = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
     if frame.color_range == _FULL_RANGE or frame.format.name.startswith(("yuvj", "gray")):
         return luma.copy()
-    return cv2.convertScaleAbs(luma, alpha=255 / 219, beta=-16 * 255 / 219)
+    # What is blacker than black is black: the conversion takes the absolute value, and cuts off at white only.
+    return cv2.convertScaleAbs(np.maximum(luma, _BLACK), alpha=255 / _SPAN, beta=-int(_BLACK) * 255 / _SPAN)

@@ -77,7 +77,7 @@ def _equalised(crop: np.ndarray) -> np.ndarray:
 
 SET = FeatureSet(
     name="faces",
-    version=2,
+    version=3,
     level="frame",
     summary="aligned crops of one face per clip (Viola-Jones, a CNN for clips where that finds none)",
     extract=extract,

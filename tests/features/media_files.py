@@ -14,7 +14,7 @@ def write_video(path, images, times_s=None, *, codec="libx264", rate=25, audio=N
         video = container.add_stream(codec, rate=rate, options=options or {})
         video.height, video.width = images[0].shape[:2]
         video.pix_fmt = "yuv420p"
-        base = Fraction(1, rate if codec == "mpeg1video" else 1000)
+        base = Fraction(1, rate if codec == "mpeg1video" or str(path).endswith(".avi") else 1000)
         video.time_base = video.codec_context.time_base = base
         sound = container.add_stream("mp2" if codec == "mpeg1video" else "aac", rate=audio_rate, layout="mono") \
             if audio is not None else None
