@@ -2,14 +2,17 @@
 
     python benchmarks/extraction.py faces CLIP...    # video files, or a folder of them
     python benchmarks/extraction.py is10 [SOUND...]  # sound files, or a folder; none: noise is written
+    python benchmarks/extraction.py memory           # reading long sound; --minutes 20
 
 `faces` counts CPU time, so that a busy machine doesn't matter, of every frame decoded and of the whole extraction, for
 each clip and in all. `is10` counts the wall clock of the program's own pool of processes, started and warm, the two
 sizes taking turns; on a busy machine only the CPU time that the files took tells something: two idle cores can be at
-most twice the ratio of these times faster.
+most twice the ratio of these times faster. `memory` writes minutes of 48 kHz stereo and prints how much the process
+grows at most while it reads them, beside the size of the result.
 """
 
 import argparse
+import resource
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,7 +22,7 @@ import numpy as np
 import soundfile
 
 from features.clip_processes import run_all
-from features.decode import video_frames
+from features.decode import read_audio, video_frames
 from features.errors import ClipFailure
 from features.extract import default_workers
 from features.sets import Media, SetSpec, get_set, parse_spec
@@ -106,15 +109,39 @@ def is10(files: Sequence[Path], turns: int) -> None:
     print(f"best of each: ratio {one_s / two_s:.2f}; of CPU time {one_cpu_s / two_cpu_s:.2f}")
 
 
+def peak_mb() -> float:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def memory(minutes: float) -> None:
+    """Print what reading so many minutes of stereo at 48 kHz takes."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, rng = Path(folder) / "long.wav", np.random.default_rng(0)
+        with soundfile.SoundFile(path, "w", 48_000, 2) as file:
+            for _ in range(round(60 * minutes)):
+                file.write(rng.normal(size=(48_000, 2)).astype(np.float32) / 8)
+        read_audio(Media(path, 0.0, 2.0), 16_000)
+        before, started = peak_mb(), time.perf_counter()
+        audio = read_audio(Media(path), 16_000)
+        print(f"{minutes:g} minutes of 48 kHz stereo ({path.stat().st_size / 2**20:.0f} MB): a result of "
+              f"{audio.nbytes / 2**20:.0f} MB, {peak_mb() - before:.0f} MB more memory, {peak_mb():.0f} MB in all, "
+              f"{time.perf_counter() - started:.1f} s")
+
+
 def main() -> None:
-    """Run one of the two comparisons."""
+    """Run one of the comparisons."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("faces", "is10"))
+    parser.add_argument("what", choices=("faces", "is10", "memory"))
     parser.add_argument("paths", type=Path, nargs="*", metavar="FILE")
     parser.add_argument("--spec", default="faces", help="the set of faces, such as faces:detector=viola_jones")
     parser.add_argument("--least-side", type=int, default=1280, help="pixels of a clip's longer side")
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=20.0)
     given = parser.parse_args()
+    if given.what == "memory":
+        memory(given.minutes)
+        return
     files = files_in(given.paths)
     if given.what == "faces":
         faces(files, parse_spec(given.spec), given.least_side)

@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import Any
 
 import av
 from av.container import InputContainer
 
 from features.errors import ClipFailure
+from features.progress import say
 from features.sets import Media
 
 # Seeks may land after the place asked for (MPEG program streams have no index), and sound needs a little run-up.
 _SEEK_MARGIN_S = 1.0
+# Tracks of a whole file may differ so much in length.
+_CUT_OFF_S, _CUT_OFF_SHARE, _RIFF_SLACK = 1.0, 0.02, 1024
 
 
 @contextmanager
@@ -69,6 +73,35 @@ def seek_before(container: InputContainer, media: Media) -> None:
     target_s = origin_s(container, media) - _SEEK_MARGIN_S
     with suppress(av.error.FFmpegError):  # a format without seeking is decoded from where it stands
         container.seek(int(target_s * av.time_base))
+
+
+def tell_cut_off(container: InputContainer, stream: Any, media: Media, reached_s: float) -> None:
+    """Say once where a file ends before the place that its header tells of.
+
+    `reached_s` is how far it could be decoded, from the clip's start; what was decoded is used.
+    """
+    length_s = (container.duration or 0) / av.time_base
+    if stream.duration:
+        length_s = float(stream.duration * stream.time_base)
+    ends_s = media.start_s + reached_s
+    if length_s - ends_s > max(_CUT_OFF_S, _CUT_OFF_SHARE * length_s):
+        _say_once(f"{media.path}: the file breaks off after {ends_s:.1f} s, its header tells of {length_s:.1f} s")
+    elif (expected := _riff_size(media)) > (size := media.path.stat().st_size):
+        _say_once(f"{media.path}: the file breaks off after {size} bytes, its header tells of {expected}")
+
+
+def _riff_size(media: Media) -> int:
+    """How long a WAV or AVI is by its header; 0 where it doesn't tell."""
+    with media.path.open("rb") as file:
+        head = file.read(8)
+    size = int.from_bytes(head[4:], "little")
+    # What is written into a pipe has one of the two, and sizes are often rounded.
+    return size - _RIFF_SLACK if head[:4] == b"RIFF" and size not in (0, 0xFFFFFFFF) else 0
+
+
+@lru_cache(maxsize=1000)
+def _say_once(text: str) -> None:
+    say(f"warning: {text}; what there is is used")
 
 
 def said(error: Exception) -> str:

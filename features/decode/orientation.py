@@ -1,5 +1,7 @@
 """How a picture is to be shown: a display matrix as one of the eight ways to turn and mirror a rectangle."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
@@ -13,7 +15,7 @@ _BY_ANGLE = {0: UPRIGHT, 90: (True, False, True), 180: (False, True, True), 270:
 def orientation_of(frame: VideoFrame) -> Orientation:
     """The orientation that the frame's display matrix asks for; of other angles the nearest quarter turn."""
     try:
-        data = frame.side_data.get("DISPLAYMATRIX")
+        data: Any = frame.side_data.get("DISPLAYMATRIX")
     except ValueError:  # PyAV knows not all of FFmpeg's side data; the angle it gives doesn't tell mirrored ones apart
         return _BY_ANGLE[round(frame.rotation / 90) % 4 * 90]
     return UPRIGHT if data is None else from_matrix(np.frombuffer(memoryview(data), np.int32))

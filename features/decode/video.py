@@ -9,7 +9,7 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from features.decode.container import decoded, opened, origin_s, seek_before
+from features.decode.container import decoded, opened, origin_s, seek_before, tell_cut_off
 from features.decode.orientation import orientation_of, shown
 from features.decode.stamps import PacketStart, stamped
 from features.decode.stills import read_still
@@ -89,6 +89,7 @@ def _timed(media: Media) -> Iterator[tuple[float, VideoFrame, float, float]]:
                 first = False
                 yield time_s, frame, step, aspect
             if not first:
+                tell_cut_off(container, stream, media, time_s + step)
                 return
 
 

@@ -93,10 +93,15 @@ def test_a_still_is_one_frame(tmp_path, ending):
     assert indices(Media(path)) == [3] and stamps(Media(path)) == [0.0]
 
 
-def test_a_truncated_file_gives_the_frames_that_decode(tmp_path):
-    path = write_video(tmp_path / "a.mkv", noise(50), options={"g": "5"})
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert 10 < len(stamps(Media(path))) < 40
+@pytest.mark.parametrize(("ending", "said"), [
+    ("mkv", "the file breaks off after 1.0 s, its header tells of 2.6 s"), ("avi", "the file breaks off after"),
+])
+def test_a_truncated_file_gives_the_frames_that_decode_and_says_so(tmp_path, capsys, ending, said):
+    path = write_video(tmp_path / f"a.{ending}", noise(65), options={"g": "5", "bf": "0"})
+    assert len(stamps(Media(path))) == 65 and capsys.readouterr().err == ""
+    path.write_bytes(path.read_bytes()[: round(path.stat().st_size * 0.4)])
+    assert 15 < len(stamps(Media(path))) < 40
+    assert said in (err := capsys.readouterr().err) and "what there is is used" in err
 
 
 def test_broken_bytes_in_the_middle_do_not_end_the_clip(tmp_path):
