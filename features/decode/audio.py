@@ -98,7 +98,7 @@ class _Heard:
         more = max(0, len(samples) - len(self.peaks))
         self.peaks, self.energies = (np.pad(known, (0, more)) for known in (self.peaks, self.energies))
         channels = slice(0, len(samples))
-        peaks = np.maximum(samples.max(axis=1), -samples.min(axis=1))
+        peaks = np.abs(samples).max(axis=1)
         self.peaks[channels] = np.maximum(self.peaks[channels], peaks)
         self.energies[channels] += np.einsum("cn,cn->c", samples, samples)
         mixed = samples.sum(axis=0)
