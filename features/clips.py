@@ -22,6 +22,7 @@ from features.sets import Media
 
 SCHEMA_VERSION = 1
 SPLITS = ("train", "val", "test")
+MOST_CLASSES = 500
 SCHEMA = pa.schema([
     ("clip_id", pa.string()),
     ("path", pa.string()),
@@ -144,6 +145,7 @@ def check_clips(table: ClipTable, *, media: bool = True) -> None:
             "clips of the splits train and val need a label", lambda c: c.label)
     if table.annotations:
         table.annotations.check([clip.clip_id for clip in clips])
+    refuse_many_classes("The clip table", len(table.classes))
     trained = {clip.label for clip in clips if clip.split == "train"}
     if not trained:
         raise EmofuseError(f"The split 'train' is empty: all {len(clips)} clips are val or test.")
@@ -154,6 +156,14 @@ def check_clips(table: ClipTable, *, media: bool = True) -> None:
         local = {clip.path for clip in clips if clip.path and not is_uri(clip.path)}
         gone = {path for path in local if not (table.root / path).is_file()}
         _refuse(clips, lambda c: c.path in gone, "its media file must exist", lambda c: str(table.root / str(c.path)))
+
+
+def refuse_many_classes(where: Path | str, classes: int) -> None:
+    """Refuse more classes than `MOST_CLASSES`: every score keeps a matrix of classes by classes."""
+    if classes > MOST_CLASSES:
+        raise EmofuseError(
+            f"{where}: expected at most {MOST_CLASSES} classes, but got {classes}; is the label an id or a number?"
+        )
 
 
 def check_ids(table: ClipTable) -> None:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from features.clips import refuse_many_classes
 from features.errors import EmofuseError, WrongUse
 from features.files import replacing
 from features.names import unknown_name
@@ -65,6 +66,7 @@ def read_long(path: Path, max_gb: float | None = None) -> LongTable:
             f"{path}: expected the columns {', '.join(_KEYS)} and p_<class> for two classes or more, but it has "
             f"{', '.join(table.column_names)}."
         )
+    refuse_many_classes(path, len(classes))
     if not table.num_rows:
         raise EmofuseError(f"{path}: expected predictions, but the table has no rows.")
     texts = {name: _texts(table, name, path) for name in (*_KEYS, "group_id") if name in table.column_names}

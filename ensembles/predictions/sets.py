@@ -14,6 +14,7 @@ import numpy as np
 
 from ensembles.predictions.scan import Pooled, Trial, pool, scan
 from ensembles.predictions.sealed_scores import Member, TestScores
+from features.clips import refuse_many_classes
 from features.errors import EmofuseError, WrongUse
 from search.run.predictions import Footer
 
@@ -71,6 +72,7 @@ def read_run(run: Path, partitions: Sequence[str] | None = None, split: str | No
     if not trials:
         raise EmofuseError(f"{run}: there are predictions of refits or backbones only, so an ensemble has no members.")
     _check_same(trials)
+    refuse_many_classes(run, len(trials[0].footer.classes))
     if split is not None:
         distinct = {id(trial.rows): trial.rows for trial in trials}
         holding = {key for key, rows in distinct.items() if len(rows.places("held_out", split))}

@@ -194,3 +194,10 @@ def test_no_cell_of_a_csv_is_run_by_a_spreadsheet(write_run, csv, tmp_path, raw)
     if not raw:
         assert read_run(again).held_out.ids == first.held_out.ids
         assert read_run(again).held_out.classes == first.held_out.classes == ("=a", "b")
+
+
+def test_ids_as_classes_are_refused(csv, tmp_path):
+    names = [f"p_c{i}" for i in range(501)]
+    path = csv("a,val,,one," + ",".join(["1"] * 501) + "\n", "sample_id,split,label,model," + ",".join(names) + "\n")
+    with pytest.raises(EmofuseError, match="expected at most 500 classes, but got 501; is the label an id or a number"):
+        import_long(path, tmp_path / "run")
