@@ -42,7 +42,7 @@ def write(folder: Path, gb: float) -> list[str]:
 
 def status(name: str) -> float:
     """A line of this process' memory, in MB."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
     return int(lines[name].split()[0]) / 1000
 
 

@@ -68,7 +68,7 @@ def _changed_ns(path: Path) -> int:
 
 def _machine() -> str:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:
         return socket.gethostname()
 
@@ -86,7 +86,7 @@ def _note(place: Path, beat: Callable[[], None]) -> Iterator[IO[str] | None]:
     # By machine: a home folder may be shared by many.
     name = hashlib.sha256(f"{_machine()} {os.path.realpath(place)}".encode()).hexdigest()[:40]
     try:
-        file = (folder / name).open("a+", errors="replace") if folder else None
+        file = (folder / name).open("a+", encoding="utf-8", errors="replace") if folder else None
     except OSError:
         file = None
     if file is None:

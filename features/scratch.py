@@ -39,7 +39,7 @@ def session_folder(root: Path = ROOT) -> Iterator[Path]:
 @contextmanager
 def unfinished(folder: Path) -> Iterator[None]:
     """A process that is killed in here leaves a `folder` (`emofuse-...`) that `clear_left_behind` removes."""
-    with (folder / _LOCK).open("w") as lock:
+    with (folder / _LOCK).open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             yield
@@ -88,7 +88,7 @@ def _mine(folder: Path) -> bool:
 
 def _abandoned(folder: Path) -> bool:
     try:
-        with (folder / _LOCK).open() as lock:
+        with (folder / _LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False

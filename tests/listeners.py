@@ -65,5 +65,5 @@ def _address(text: str) -> str:
 
 def _read(path: Path) -> str:
     with suppress(OSError):
-        return path.read_text(errors="replace")
+        return path.read_text(encoding="utf-8", errors="replace")
     return ""

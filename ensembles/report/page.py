@@ -102,7 +102,7 @@ def _provenance(run: Path) -> tuple[str, str, str]:
         "git revision": footer.git_revision,
         "versions": dict(footer.versions),
     }
-    text = recipe.read_text() if recipe.is_file() else "No recipe: the predictions were imported."
+    text = recipe.read_text(encoding="utf-8", errors="replace") if recipe.is_file() else "No recipe: the predictions were imported."
     if (told := changed_copy(recipe)) is not None:
         text = f"# {told}\n{text}"
     return name, text, json.dumps(facts, indent=2)

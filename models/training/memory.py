@@ -41,7 +41,7 @@ def available_bytes() -> int:
 
 def _machine() -> int:
     try:
-        lines = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines())
+        lines = dict(line.split(":", 1) for line in _MEMINFO.read_text(encoding="utf-8").splitlines())
         return int(lines["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError):  # not Linux
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
@@ -49,10 +49,10 @@ def _machine() -> int:
 
 def _control_group() -> int:
     try:
-        limit = int((_CGROUP / "memory.max").read_text())
-        used = int((_CGROUP / "memory.current").read_text())
+        limit = int((_CGROUP / "memory.max").read_text(encoding="utf-8"))
+        used = int((_CGROUP / "memory.current").read_text(encoding="utf-8"))
         # Pages of files are given up when memory is needed.
-        cache = dict(line.split() for line in (_CGROUP / "memory.stat").read_text().splitlines())["inactive_file"]
+        cache = dict(line.split() for line in (_CGROUP / "memory.stat").read_text(encoding="utf-8").splitlines())["inactive_file"]
     except (OSError, ValueError, KeyError):  # no control group, or one without a limit ("max")
         return 2**63
     return max(0, limit - used + int(cache))

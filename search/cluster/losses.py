@@ -39,13 +39,15 @@ class LossCallback(NotStored, Callback):
 
 def _told_of_memory(trial: Any) -> bool:
     """Whether Ray's monitor ended the trial's process; its words for any other kill are a guess at memory too."""
-    return trial.error_file is not None and "running low on memory" in Path(trial.error_file).read_text()
+    if trial.error_file is None:
+        return False
+    return "running low on memory" in Path(trial.error_file).read_text(encoding="utf-8", errors="replace")
 
 
 def killed_for_memory(vmstat: Path = Path("/proc/vmstat")) -> int:
     """How many processes of this machine were killed for lack of memory since it started; 0 where that isn't told."""
     try:
-        lines = vmstat.read_text().splitlines()
+        lines = vmstat.read_text(encoding="utf-8").splitlines()
     except OSError:
         return 0
     return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), 0)

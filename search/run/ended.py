@@ -162,7 +162,7 @@ def _read(run: Path, name: str, stamp: _Stamp) -> Ended | None:
 
 def _read_lines(run: Path) -> dict[str, _Line]:
     try:
-        whole = (run / _NAME).read_text(errors="replace")
+        whole = (run / _NAME).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}
     found: dict[str, _Line] = {}

@@ -11,7 +11,7 @@ from features.errors import EmofuseError
 def is_locked(run: Path) -> bool:
     """Whether a process of a machine that shares this file system's locks works on the run."""
     try:
-        with (run / ".lock").open() as file:
+        with (run / ".lock").open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -23,7 +23,7 @@ def is_locked(run: Path) -> bool:
 @contextmanager
 def exclusive(run: Path) -> Iterator[None]:
     """Hold the run's lock, EmofuseError if another holds it."""
-    with (run / ".lock").open("a") as file:
+    with (run / ".lock").open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

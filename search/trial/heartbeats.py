@@ -4,17 +4,20 @@
 the run. A file that is no longer written belongs to a process that died.
 """
 
+import math
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from features.errors import EmofuseError
 from features.files import write_bytes
+from features.schema import parse
 from features.sealed import open_line, sealed_line
 from search.run.lock import is_locked
 from search.run.remote import remote_of
@@ -28,6 +31,7 @@ FOLDER, SEARCH = "running", "search.json"
 EVERY_S = 5.0
 _REMOTE_EVERY_S = 20.0  # an object store is slower, and may ask money for each write
 STALE_S = 60.0  # clocks of machines differ, and storage may be slow
+_LOOK_S = 3 * EVERY_S  # what was not written again for so long, whatever its time of change, belongs to nobody
 _FIRST_S = 1.0  # a trial that is over by then leaves no file
 
 
@@ -68,6 +72,7 @@ class SearchBeat:
 
 
 T = TypeVar("T", Heartbeat, SearchBeat)
+_seen: dict[Path, tuple[int, float]] = {}  # the time of change of a file from the future, and when it was seen to be so
 
 
 @contextmanager
@@ -113,14 +118,15 @@ def searching(
 def read_running(run: Path) -> list[Heartbeat]:
     """The trials that run now, the oldest first."""
     paths = [path for path in (run / FOLDER).glob("[!.]*.json") if path.name != SEARCH]
-    found = [beat for path in paths if (beat := _read(path, Heartbeat)) is not None]
-    found = [replace(beat, curve=tuple(beat.curve), usage=Usage.of(beat.usage)) for beat in found]
+    found = _living({path: beat for path in paths if (beat := _read(path, Heartbeat)) is not None})
     return sorted(found, key=lambda beat: (beat.started_s, beat.trial_key))
 
 
 def read_search(run: Path) -> SearchBeat | None:
     """The driver that works on the run now."""
-    return _read(run / FOLDER / SEARCH, SearchBeat)
+    path = run / FOLDER / SEARCH
+    beat = _read(path, SearchBeat)
+    return next(iter(_living({path: beat})), None) if beat is not None else None
 
 
 @contextmanager
@@ -153,17 +159,53 @@ def _written(path: Path, now: Callable[[], Heartbeat | SearchBeat], first_s: flo
 
 def _read(path: Path, kind: type[T]) -> T | None:
     try:
-        age_s = time.time() - path.stat().st_mtime
-        data = open_line(path.read_text(errors="replace"))
-        if data is None:
-            return None
-        known = {f.name for f in fields(kind)}
-        beat = kind(**{name: value for name, value in data.items() if name in known})
-    except (OSError, ValueError, TypeError, AttributeError):
+        return parse(kind, open_line(path.read_text(encoding="utf-8", errors="replace")), path)
+    except (OSError, EmofuseError):
         return None  # it ended just now, or another release wrote it
-    if age_s > STALE_S or (beat.host == socket.gethostname() and not _lives(beat.pid)):
-        return None
-    return beat
+
+
+def _living(beats: Mapping[Path, T]) -> list[T]:
+    """Those whose process lives: here by its number, elsewhere because its file was written lately.
+
+    A file whose time of change lies ahead of this clock tells nothing by it: whether it is written again is looked at,
+    for as long as a few signs of life take.
+    """
+    here = {path for path, beat in beats.items() if beat.host == socket.gethostname()}
+    alive = {path for path in here if _lives(beats[path].pid)}
+    age_s = {path: time.time() - changed / 1e9 for path in beats.keys() - here if (changed := _changed_ns(path))}
+    alive |= {path for path, age in age_s.items() if -STALE_S <= age <= STALE_S}
+    alive |= _written_again([path for path, age in age_s.items() if age < -STALE_S])
+    return [beat for path, beat in beats.items() if path in alive]
+
+
+def _written_again(paths: Sequence[Path]) -> set[Path]:
+    """Those that changed of late, as this process saw it; one that it sees for the first time is watched a while."""
+    new = {path for path in paths if path not in _seen}
+    first = {path: _changed_ns(path) for path in new}
+    alive = {path for path in set(paths) - new if _quiet_s(path) <= _LOOK_S}
+    until = time.monotonic() + _LOOK_S
+    while new and time.monotonic() < until:
+        time.sleep(0.1)
+        changed = {path for path in new if _quiet_s(path) == 0.0 and _seen[path][0] not in (0, first[path])}
+        alive, new = alive | changed, new - changed
+    _seen.update({path: (_seen[path][0], -math.inf) for path in new})  # dead until it changes
+    return alive
+
+
+def _quiet_s(path: Path) -> float:
+    """For how many seconds this process knows the file to be as it is."""
+    changed = _changed_ns(path)
+    if path not in _seen or _seen[path][0] != changed:
+        _seen[path] = changed, time.monotonic()
+        return 0.0
+    return time.monotonic() - _seen[path][1]
+
+
+def _changed_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _lives(pid: int) -> bool:

@@ -3,11 +3,9 @@
 import os
 import resource
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -26,12 +24,6 @@ class Usage:
     gpu_used_mb: float = 0.0
     gpu_total_mb: float = 0.0
     gpu_busy: float | None = None
-
-    @classmethod
-    def of(cls, data: Any) -> "Usage":
-        """The usage in plain data; what is unknown there is left out."""
-        known = {f.name for f in fields(cls)}
-        return cls(**{k: v for k, v in data.items() if k in known}) if isinstance(data, Mapping) else cls()
 
 
 def read_usage() -> Usage:
@@ -58,7 +50,7 @@ def read_usage() -> Usage:
 
 def _memory_mb() -> float:
     try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[1])
         return pages * resource.getpagesize() / 2**20
     except (OSError, IndexError, ValueError):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # the peak: no /proc here

@@ -62,7 +62,7 @@ def found_hung(spec: TrialSpec) -> str | None:
     """The traceback that faulthandler's timer left of an earlier attempt; None when there is none."""
     path = _backstop(spec)
     with suppress(FileNotFoundError):
-        return path.read_text() or None
+        return path.read_text(encoding="utf-8", errors="replace") or None
     return None
 
 
@@ -84,7 +84,7 @@ def clear_hung(run: Path) -> list[str]:
     layout, cleared = Layout(run), []
     for path in (run / "trials").glob(".*.hung"):
         key = path.name[1 : -len(".hung")]
-        with suppress(OSError), path.open() as file:
+        with suppress(OSError), path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # held by a watchdog that lives
             found = path.stat()
             told = found.st_size and layout.outcome(key) is None and key not in layout.finished()
@@ -137,7 +137,7 @@ class _Watchdog:
     def _open(self) -> IO[str]:
         path = _backstop(self._spec)
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
+        file = path.open("w", encoding="utf-8")
         with suppress(OSError):  # not every file system has locks
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return file
@@ -170,7 +170,7 @@ class _Watchdog:
         timer.daemon = True
         timer.start()
         faulthandler.cancel_dump_traceback_later()
-        with tempfile.TemporaryFile("w+") as file:
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
             faulthandler.dump_traceback(file)
             file.seek(0)
             outcome = record_hung(self._spec, file.read(), what)

@@ -99,7 +99,7 @@ def serve_curves(folder: Path, host: str, port: int, token: str) -> str:
 @contextmanager
 def _alone(run: Path) -> Iterator[bool]:
     """Whether this is the only dashboard on the run here; a second one shows the curves that the first one keeps."""
-    with (run / ".dashboard.lock").open("a") as file:
+    with (run / ".dashboard.lock").open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

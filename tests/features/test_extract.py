@@ -206,7 +206,7 @@ def test_a_killed_extraction_resumes_and_leaves_no_process(tmp_path):
     deadline = time.monotonic() + 60
     while len(list(parts.glob("*.parts/*.npz"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="utf-8").split()
     assert children
     process.kill()
     process.wait()

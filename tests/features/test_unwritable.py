@@ -65,7 +65,7 @@ def test_what_is_not_foreseen_is_told_too():
 @pytest.mark.parametrize(
     "write",
     [
-        lambda: Path("/dev/full").write_text("x" * 100_000),
+        lambda: Path("/dev/full").write_text("x" * 100_000, encoding="utf-8"),
         lambda: pa_csv.write_csv(TABLE, "/dev/full"),
         lambda: (_ for _ in ()).throw(shutil.Error([("/a", "/b/c", "[Errno 28] No space left on device: '/b/c'")])),
     ],

@@ -81,7 +81,8 @@ class Host:
             stdin=subprocess.DEVNULL,
         )
         _until(lambda: (self.own / ".booted").exists() or self.process.poll() is not None, f"{self.name} boots")
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        told = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        children = told.read_text(encoding="utf-8").split()
         self.init = int(children[0])
         self.token_file.parent.mkdir(parents=True, exist_ok=True)
         self.token_file.write_text(self.lab.token)

@@ -260,7 +260,7 @@ def _wait_for(condition, process, limit_s=120):
 
 def _descendants(pid):
     children = [int(c) for task in Path(f"/proc/{pid}/task").glob("*/children") for c in task.read_text().split()]
-    return {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in children} | {
+    return {pid: Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8") for pid in children} | {
         pid: line for child in children for pid, line in _descendants(child).items()
     }
 

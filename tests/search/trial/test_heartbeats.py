@@ -1,11 +1,13 @@
 import json
 import os
 import socket
+import threading
 import time
 
 import pytest
 
 from search.run.spec import TrialSpec
+from search.trial import heartbeats
 from search.trial.heartbeats import STALE_S, beating, read_running, read_search, searching
 
 
@@ -65,6 +67,22 @@ def test_what_is_no_longer_written_does_not_run(spec, tmp_path):
     _leave(tmp_path, spec, host=socket.gethostname(), pid=2**22 + 1)
     assert not read_running(tmp_path)
     _leave(tmp_path, spec).write_text("{")
+    assert not read_running(tmp_path)
+
+
+def test_a_clock_that_is_ahead_keeps_nobody_alive(spec, tmp_path, monkeypatch):
+    monkeypatch.setattr(heartbeats, "_LOOK_S", 0.4)
+    path = _leave(tmp_path, spec)
+    ahead = time.time() + 3600
+    os.utime(path, (ahead, ahead))
+    assert not read_running(tmp_path)
+    assert not read_running(tmp_path)
+    beats = threading.Timer(0.1, lambda: os.utime(path, (ahead + 5, ahead + 5)))
+    heartbeats._seen.clear()
+    beats.start()
+    assert read_running(tmp_path)  # its driver lives, whatever its clock says
+    beats.join()
+    time.sleep(0.5)
     assert not read_running(tmp_path)
 
 
