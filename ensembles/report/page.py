@@ -102,7 +102,9 @@ def _provenance(run: Path) -> tuple[str, str, str]:
         "git revision": footer.git_revision,
         "versions": dict(footer.versions),
     }
-    text = recipe.read_text(encoding="utf-8", errors="replace") if recipe.is_file() else "No recipe: the predictions were imported."
+    text = "No recipe: the predictions were imported."
+    if recipe.is_file():
+        text = recipe.read_text(encoding="utf-8", errors="replace")
     if (told := changed_copy(recipe)) is not None:
         text = f"# {told}\n{text}"
     return name, text, json.dumps(facts, indent=2)

@@ -52,7 +52,8 @@ def _control_group() -> int:
         limit = int((_CGROUP / "memory.max").read_text(encoding="utf-8"))
         used = int((_CGROUP / "memory.current").read_text(encoding="utf-8"))
         # Pages of files are given up when memory is needed.
-        cache = dict(line.split() for line in (_CGROUP / "memory.stat").read_text(encoding="utf-8").splitlines())["inactive_file"]
+        stat = (_CGROUP / "memory.stat").read_text(encoding="utf-8")
+        cache = dict(line.split() for line in stat.splitlines())["inactive_file"]
     except (OSError, ValueError, KeyError):  # no control group, or one without a limit ("max")
         return 2**63
     return max(0, limit - used + int(cache))
