@@ -5,14 +5,17 @@ from collections.abc import Hashable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from reprlib import Repr
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import StringConstraints, TypeAdapter, ValidationError
 
 from features.errors import DamagedFile, EmofuseError
 from features.files import read_json
 
 T = TypeVar("T")
+
+# A name that goes into sentences: one line, of a length that can be read.
+Word = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 _SHOWN = 80  # characters of a wrong value
 # The plain repr of nested aliases or of a table of numbers may be longer than memory.

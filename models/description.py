@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 from features.errors import EmofuseError
 from features.files import read_json
 from features.readable import Readable
-from features.schema import parse
+from features.schema import Word, parse, shown
 from models.family import Context
 from models.registry import get_family
 from models.space import Scalar, check_stored
@@ -26,14 +26,14 @@ _Size = Annotated[int, Field(gt=0, lt=2**31)]
 class Description:
     """The fields of `model.json`. `columns` names the numbers of an input, `temperature` is an SVM's."""
 
-    family: str
-    hyperparameters: dict[str, Scalar]
-    classes: tuple[str, ...]
+    family: Word
+    hyperparameters: dict[Word, Scalar]
+    classes: tuple[Word, ...]
     seed: Annotated[int, Field(ge=0, lt=2**64)]
-    shapes: dict[str, tuple[_Size, ...]]
-    dimensions: tuple[str, ...] = ()
+    shapes: dict[Word, tuple[_Size, ...]]
+    dimensions: tuple[Word, ...] = ()
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-    columns: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    columns: dict[Word, tuple[Word, ...]] = Field(default_factory=dict)
 
     def build(
         self, build: Callable[[Mapping[str, Any], Context], Built], device: str, folder: Readable
@@ -81,18 +81,18 @@ def read_description(folder: Readable) -> Description:
     if task not in family.tasks or bool(found.dimensions) == bool(found.classes):
         raise EmofuseError(
             f"{file}: expected classes or dimensions for a {family.name} model ({' or '.join(family.tasks)}), but got "
-            f"the classes {list(found.classes)} and the dimensions {list(found.dimensions)}."
+            f"the classes {shown(found.classes)} and the dimensions {shown(found.dimensions)}."
         )
     expected = sorted(slot.slot for slot in family.slots(found.shapes))
     if not expected or sorted(found.shapes) != expected:
         raise EmofuseError(
             f"{file}: expected shapes of the inputs {', '.join(expected) or 'that it has'} of a {family.name} model, "
-            f"but got those of {', '.join(found.shapes) or 'none'}."
+            f"but got those of {shown(list(found.shapes))}."
         )
     for slot in family.slots(found.shapes):
         if len(found.shapes[slot.slot]) != slot.rank:
             raise EmofuseError(
                 f"{file}: expected a shape of {slot.rank} axes for the input {slot.slot!r}, but got "
-                f"{found.shapes[slot.slot]}."
+                f"{shown(found.shapes[slot.slot])}."
             )
     return found

@@ -19,6 +19,7 @@ from sklearn.pipeline import Pipeline
 
 from features.errors import EmofuseError
 from features.readable import Readable
+from features.schema import shown
 from models.description import blaming
 
 _OURS = ["models.svm.Chi2SVM", "models.svm.RbfSVM", "numpy.clip"]
@@ -54,9 +55,10 @@ def read_pipeline(file: Readable, family: str, like: Pipeline) -> tuple[Pipeline
         text = " ".join(f"{error}".split())[:200] or type(error).__name__
         raise EmofuseError(f"{file}: expected a saved {family} model, but it can't be read ({text}).") from None
     if foreign:
+        names = ", ".join(shown(name)[1:-1] for name in sorted(foreign)[:3])
         raise EmofuseError(
-            f"{file}: refused, because it holds types that no {family} model has ({', '.join(sorted(foreign)[:3])}); "
-            "take the file from the run that made it."
+            f"{file}: refused, because it holds types that no {family} model has ({names}); take the file from the run "
+            "that made it."
         )
     with blaming(file, f"a saved {family} model"):
         _check_steps(file, family, pipeline, like)
@@ -73,11 +75,10 @@ def _check_steps(file: Readable, family: str, pipeline: Any, like: Pipeline) -> 
     for name, step in pipeline.steps:
         for attribute, value in vars(step).items():
             if hasattr(type(step), attribute):
-                raise EmofuseError(f"{file}: refused, because step {name!r} has its {attribute!r} replaced.")
+                raise EmofuseError(f"{file}: refused, because step {shown(name)} has its {shown(attribute)} replaced.")
             if not _finite(value):
-                raise EmofuseError(
-                    f"{file}: expected finite numbers, but {attribute!r} of step {name!r} holds NaN or infinity."
-                )
+                place = f"{shown(attribute)} of step {shown(name)}"
+                raise EmofuseError(f"{file}: expected finite numbers, but {place} holds NaN or infinity.")
 
 
 def _foreign(data: bytes) -> set[str]:
@@ -129,7 +130,7 @@ def _kinds(pipeline: Pipeline) -> list[tuple[str, type]]:
 def _told(found: Any) -> str:
     if not isinstance(found, Pipeline):
         return f"a {type(found).__name__}"
-    return " and ".join(f"{name} ({type(step).__name__})" for name, step in found.steps)
+    return " and ".join(f"{shown(name)[1:-1]} ({type(step).__name__})" for name, step in found.steps[:5])
 
 
 def _finite(value: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from features.errors import EmofuseError, WrongUse
 from features.names import unknown_name
+from features.schema import shown
 
 Scalar = int | float | str | bool
 
@@ -93,12 +94,12 @@ def check_stored(space: Space, point: Mapping[str, Any], place: str) -> None:
     """
     if set(point) != set(space):
         raise EmofuseError(
-            f"{place}s: expected {', '.join(sorted(space)) or 'none'}, but got {', '.join(sorted(point)) or 'none'}."
+            f"{place}s: expected {', '.join(sorted(space)) or 'none'}, but got {shown(sorted(point))}."
         )
     for name, value in point.items():
         expected = _stored(space[name], value)
         if expected:
-            raise EmofuseError(f"{place} {name!r}: expected {expected}, but got {value!r}.")
+            raise EmofuseError(f"{place} {name!r}: expected {expected}, but got {shown(value)}.")
 
 
 def _stored(parameter: Parameter, value: Any) -> str | None:

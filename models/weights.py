@@ -7,6 +7,7 @@ import numpy as np
 
 from features.errors import EmofuseError
 from features.readable import Readable
+from features.schema import shown
 
 Array = TypeVar("Array")
 
@@ -47,5 +48,5 @@ def _read(
         raise EmofuseError(f"{file}: expected {what}, but it can't be read ({text}).") from None
     for name, array in found.items():
         if not finite(array):
-            raise EmofuseError(f"{file}: expected {what}, but {name!r} holds NaN or infinity.")
+            raise EmofuseError(f"{file}: expected {what}, but {shown(name)} holds NaN or infinity.")
     return found

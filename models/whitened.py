@@ -11,6 +11,7 @@ from safetensors.numpy import save
 from features.errors import EmofuseError
 from features.files import write_bytes
 from features.readable import Readable
+from features.schema import shown
 from models.examples import Examples
 from models.family import Context, ContinuousModel, Family, FitResult, Model, Report
 from models.weights import read_arrays
@@ -153,7 +154,7 @@ def read_projections(folder: Readable, shapes: Mapping[str, tuple[int, ...]]) ->
             told = {name: array.shape for name, array in arrays.items()}
             raise EmofuseError(
                 f"{file}: expected the whitening of a saved model, a mean (F,) and a matrix (F, components) for inputs "
-                f"of the shapes {dict(shapes)}, but got {told} for {slot!r}."
+                f"of the shapes {shown(dict(shapes))}, but got {shown(told)} for {shown(slot)}."
             )
     return {slot: Projection(**arrays) for slot, arrays in parts.items()}
 

@@ -21,7 +21,7 @@ from ensembles.bundle.stranger import StrangersFile, StrangersFolder, opened_fil
 from ensembles.fitting.ensemble import Ensemble, read_ensemble
 from features.errors import EmofuseError
 from features.files import read_json
-from features.schema import check_version, parse
+from features.schema import Word, check_version, parse, shown
 
 SCHEMA_VERSION = 1
 DIGESTS, CONTENTS = "sha256.json", "bundle.json"
@@ -60,11 +60,11 @@ class _Contents:
     """What lies in bundle.json."""
 
     members: tuple[BundleMember, ...]
-    backbones: dict[str, BundleBackbone]
-    feature_versions: dict[str, int]
-    versions: dict[str, str]
-    encoders: dict[str, BundleMember] = field(default_factory=dict)
-    selections: dict[str, tuple[Annotated[int, Field(ge=0)], ...]] = field(default_factory=dict)
+    backbones: dict[Word, BundleBackbone]
+    feature_versions: dict[Word, int]
+    versions: dict[Word, Word]
+    encoders: dict[Word, BundleMember] = field(default_factory=dict)
+    selections: dict[Word, tuple[Annotated[int, Field(ge=0)], ...]] = field(default_factory=dict)
 
 
 def open_bundle(folder: Path) -> Bundle:
@@ -117,13 +117,13 @@ def _check_members(bundle: Bundle) -> None:
     listed, fitted = [m.entry for m in bundle.members], [m.entry for m in bundle.ensemble.members]
     if listed != fitted:
         raise EmofuseError(
-            f"{place}: expected the members of ensemble.json ({', '.join(fitted)}), but got {', '.join(listed)}; "
+            f"{place}: expected the members of ensemble.json ({shown(fitted)}), but got {shown(listed)}; "
             f"{_EXPORT}."
         )
     left = dict(bundle.encoders)
     while left:
         ready = [name for name, encoder in left.items() if not left.keys() & set(encoder.inputs.values())]
         if not ready:
-            raise EmofuseError(f"{place}: the encoders {', '.join(left)} read each other in a circle; {_EXPORT}.")
+            raise EmofuseError(f"{place}: the encoders {shown(list(left))} read each other in a circle; {_EXPORT}.")
         for name in ready:
             del left[name]

@@ -6,6 +6,7 @@ from typing import cast
 from ensembles.bundle.bundle import CONTENTS, Bundle
 from ensembles.bundle.parts import BundleMember
 from features.errors import EmofuseError
+from features.schema import shown
 from features.sets import get_set, parse_spec
 from models.family import Backbone, Model
 from models.io import Saved, load_saved
@@ -32,7 +33,7 @@ def load_models(bundle: Bundle, device: str) -> tuple[list[Model], dict[str, Mod
         classes = found[member.folder].description.classes
         if classes != bundle.ensemble.classes:
             raise _unfit(
-                bundle, f"the classes {', '.join(bundle.ensemble.classes)} of {member.entry}", ", ".join(classes)
+                bundle, f"the classes {shown(bundle.ensemble.classes)} of {member.entry}", shown(classes)
             )
     return (
         [found[member.folder].model for member in bundle.members],
@@ -67,7 +68,7 @@ def _check_backbone(bundle: Bundle, name: str, images: str, saved: Saved) -> Non
 
 def _check_inputs(bundle: Bundle, member: BundleMember, saved: Saved, backbones: Mapping[str, Saved]) -> None:
     if set(member.inputs) != set(saved.reads):
-        raise _unfit(bundle, f"the inputs {', '.join(saved.reads)} of {member.entry}", ", ".join(member.inputs))
+        raise _unfit(bundle, f"the inputs {', '.join(saved.reads)} of {member.entry}", shown(list(member.inputs)))
     for slot, spec in member.inputs.items():
         if spec in bundle.encoders:
             continue  # how wide a clip's vector is, the first clip tells
@@ -96,7 +97,7 @@ def _layer_shape(bundle: Bundle, spec: str, layer: str, saved: Saved) -> tuple[i
 
 def _set_shape(bundle: Bundle, spec: str) -> tuple[int, ...]:
     if spec not in bundle.feature_versions:
-        known = ", ".join((*bundle.feature_versions, *bundle.encoders)) or "none"
+        known = shown([*bundle.feature_versions, *bundle.encoders])
         raise _unfit(bundle, f"inputs among what the bundle computes ({known})", spec)
     parsed = parse_spec(spec)
     return tuple(get_set(parsed.name).shape(parsed.params))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import StringConstraints
 
 from features.errors import EmofuseError
+from features.schema import Word
 
 if TYPE_CHECKING:
     from search.run.folder import RunFolder
@@ -21,19 +22,19 @@ _Place = Annotated[str, StringConstraints(pattern=r"^(members|backbones|encoders
 class BundleMember:
     """One model: its folder in the bundle and, by slot, what it reads: a set, `<backbone>.<layer>` or an encoder."""
 
-    entry: str
-    family: str
+    entry: Word
+    family: Word
     folder: _Place
-    inputs: dict[str, str]
+    inputs: dict[Word, Word]
 
 
 @dataclass(frozen=True)
 class BundleBackbone:
     """A backbone: its folder in the bundle and the feature set (images) that it reads."""
 
-    family: str
+    family: Word
     folder: _Place
-    images: str
+    images: Word
 
 
 class Collector:

@@ -189,7 +189,7 @@ def read_ensemble(path: Readable) -> Ensemble:
     if not stored.members or len(set(stored.classes)) != len(stored.classes) or len(stored.classes) < 2:
         raise EmofuseError(
             f"{path}: expected one or more members and two or more different classes, but got {len(stored.members)} "
-            f"members and the classes {', '.join(stored.classes)}; fit it again."
+            f"members and the classes {shown(stored.classes)}; fit it again."
         )
     if not _are_weights(stored.weights, *expected):
         raise EmofuseError(
@@ -202,7 +202,7 @@ def read_ensemble(path: Readable) -> Ensemble:
     ):
         raise EmofuseError(
             f"{path}: expected {expected[0]} temperatures above 0, one per member, but got "
-            f"{list(stored.temperatures)}; fit it again."
+            f"{shown(stored.temperatures)}; fit it again."
         )
     if stored.log_pool is not None and not _fits(stored.log_pool, *expected):
         M, C = expected

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from features.errors import EmofuseError
 from features.files import content_key, write_json
 from features.readable import Readable
+from features.schema import shown
 from models.description import FILE, blaming, read_description
 from models.examples import Examples
 from models.family import Context, Family, FitResult, Report
@@ -101,7 +102,7 @@ class TorchModel:
                      for tensor in (expected.get(name), given.get(name))]
             if sizes[0] != sizes[1]:
                 raise EmofuseError(
-                    f"{file}: expected {what}, but there is a size mismatch of {name!r}: {sizes[0]} by its "
+                    f"{file}: expected {what}, but there is a size mismatch of {shown(name)}: {sizes[0]} by its "
                     f"hyperparameters, {sizes[1]} in the file."
                 )
         network = self._build()

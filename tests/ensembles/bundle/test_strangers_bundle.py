@@ -155,7 +155,7 @@ def test_the_folder_itself_may_be_a_link_of_the_user(bundle, tmp_path):
 
 
 UNFIT = {
-    "other members": (lambda d: d["members"].pop(), "the members of ensemble.json (svm, pooling, faces, fused)"),
+    "other members": (lambda d: d["members"].pop(), "members of ensemble.json (['svm', 'pooling', 'faces', 'fused'])"),
     "another family": (lambda d: d["members"][0].update(family="pooled_svm"), "a model of the family pooled_svm"),
     "another backbone": (lambda d: d["backbones"][_cnn()].update(folder="members/00-svm", family="audio_svm"),
                          "expected a backbone as"),
@@ -173,7 +173,7 @@ UNFIT = {
     "a circle": (lambda d: d["encoders"].update(
         a={"entry": "a", "family": "audio_svm", "folder": "members/00-svm", "inputs": {"audio": "b"}},
         b={"entry": "b", "family": "audio_svm", "folder": "members/00-svm", "inputs": {"audio": "a"}}),
-        "the encoders a, b read each other in a circle"),
+        "the encoders ['a', 'b'] read each other in a circle"),
     "another release": (lambda d: d.update(schema_version=2), "bundle of schema version 2, but this emofuse"),
 }
 
@@ -191,7 +191,7 @@ def test_parts_that_do_not_fit_are_told(bundle, name):
 
 def test_a_model_of_other_classes_is_told(bundle):
     edited(bundle / "members/00-svm/model.json", lambda data: data.update(classes=["happy", "angry"]))
-    assert "the classes angry, happy of svm, but got happy, angry" in refusal(digested(bundle), Predictor)
+    assert "the classes ('angry', 'happy') of svm, but got ('happy', 'angry')" in refusal(digested(bundle), Predictor)
 
 
 def test_a_rebuilt_digest_is_all_that_a_plain_change_needs(bundle):
