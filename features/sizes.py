@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.errors import WrongUse
+from features.parquet_header import declared
 
 MAX_GB = 2.0
 VARIABLE = "EMOFUSE_MAX_GB"
@@ -78,8 +79,5 @@ def _text_bytes(chunk: pa.Array) -> int:
 
 def refuse_parquet(path: Path, file: pq.ParquetFile, max_gb: float | None = None) -> None:
     """Refuse a Parquet file whose footer declares more values, or more unpacked bytes, than are allowed."""
-    metadata = file.metadata
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    columns = [group.column(c) for group in groups for c in range(group.num_columns)]
-    declared = sum(max(column.num_values * _VALUE_BYTES, column.total_uncompressed_size) for column in columns)
-    refuse_size(path, max(declared, metadata.num_rows * _VALUE_BYTES), max_gb)
+    size = sum(max(values * _VALUE_BYTES, unpacked) for values, unpacked in declared(path))
+    refuse_size(path, max(size, file.metadata.num_rows * _VALUE_BYTES), max_gb)

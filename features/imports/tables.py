@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from features.data_file import BATCH_BYTES
 from features.errors import EmofuseError
 from features.imports.request import Request, Source, block, refuse_steps
+from features.parquet_header import declared
 from features.set_writer import Block
 from features.user_tables import column_names, ids_of, is_number, read_csv
 
@@ -107,13 +108,13 @@ def _csv_values(path: Path) -> int:
 def _parquet_columns(request: Request) -> _Columns:
     file = pq.ParquetFile(request.source, read_dictionary=["clip_id"], page_checksum_verification=True)
     names = _number_names(request.source, file.schema_arrow)
-    groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
-    request.refuse_size(4 * sum(g.column(c).num_values for g in groups for c in range(g.num_columns)))
+    total = sum(values for values, _ in declared(request.source))
+    request.refuse_size(4 * total)
     rows = file.metadata.num_rows
     if not rows:
         raise EmofuseError(f"{request.source}: expected at least one clip, but the file is empty.")
     wanted = [name for name in file.schema_arrow.names if name in {"clip_id", "time_s", *names}]
-    width = sum(g.column(c).num_values for g in groups for c in range(g.num_columns)) // rows
+    width = total // rows
     values: np.ndarray | None = None
     ids, times, at = [], [], 0
     for piece in file.iter_batches(max(1, _PIECE_BYTES // (8 * max(1, width))), columns=wanted):

@@ -92,5 +92,5 @@ def test_other_files_are_told(tmp_path):
     with pytest.raises(EmofuseError, match="expected rows with the columns clip_id, time_s and one for each dimension"):
         load_annotations(tmp_path / "other.parquet")
     (tmp_path / "broken.parquet").write_bytes((tmp_path / "good.parquet").read_bytes()[:-9])
-    with pytest.raises(EmofuseError, match=r"broken.parquet: expected annotations, but it can't be read"):
+    with pytest.raises(EmofuseError, match=r"broken.parquet: expected annotations, but its bytes are not those"):
         read_annotations(tmp_path / "broken.parquet")
