@@ -24,20 +24,32 @@ def _read(media, params):
     return FeatureArray(np.array([media.path.read_text().split()], np.float32), np.zeros(1))
 
 
-@pytest.fixture(scope="package")
-def world(tmp_path_factory):
+def _put_in_place(patch):
+    patch.setitem(small_world.SETS, "vec", replace(small_world.SETS["vec"], extract=_read))
+    small_world.put_in_place(patch)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
     """The folder that holds it, with two media files a.mp4 and b.mp4; runs/first has the ensembles best and greedy."""
     folder = tmp_path_factory.mktemp("api")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(small_world.SETS, "vec", replace(small_world.SETS["vec"], extract=_read))
-        small_world.put_in_place(patch)
+        _put_in_place(patch)
         patch.chdir(folder)
         small_world.corpus(folder)
-        (folder / "a.mp4").write_text("1 1 1 1")
-        (folder / "b.mp4").write_text("0 0 0 0")
+        (folder / "a.mp4").write_text("1 1 1 1", encoding="utf-8")
+        (folder / "b.mp4").write_text("0 0 0 0", encoding="utf-8")
         run = ef.search(
             small_world.recipe_file(folder), clips="clips.parquet", features="store", out="runs/first", in_process=True
         )
         run.fit("uniform", name="best")
         run.fit("greedy")
-        yield SimpleNamespace(folder=folder, run=run)
+    return SimpleNamespace(folder=folder, run=run)
+
+
+@pytest.fixture
+def world(finished, monkeypatch):
+    """The same, while the small world is in place of the real sets and families, and its folder is the working one."""
+    _put_in_place(monkeypatch)
+    monkeypatch.chdir(finished.folder)
+    return finished
