@@ -41,11 +41,16 @@ class Input:
         return self.rank > 1 and not self.is_map
 
 
+# Main memory that CUDA's libraries and its context take in a process that opens a GPU (docs/gpu.md, section host).
+CUDA_MB = 1250
+
+
 @dataclass(frozen=True)
 class Resources:
     """What one trial asks of a node: CPU cores, a fraction of a GPU (used where there is one), main memory, and time.
 
-    A trial in which no batch, fold or epoch ends for `stall_s` hangs; `time_limit_s` bounds each of its processes.
+    `memory_mb` is what it takes on a CPU. A trial in which no batch, fold or epoch ends for `stall_s` hangs;
+    `time_limit_s` bounds each of its processes.
     """
 
     cpu: float = 1.0
@@ -53,6 +58,11 @@ class Resources:
     memory_mb: int = 1000
     stall_s: float = 1800.0
     time_limit_s: float | None = None
+
+    @property
+    def main_mb(self) -> int:
+        """All main memory that it asks for: a trial with a part of a GPU has CUDA in its process."""
+        return self.memory_mb + (CUDA_MB if self.gpu else 0)
 
 
 @dataclass(frozen=True)

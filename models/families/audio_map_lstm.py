@@ -72,6 +72,6 @@ FAMILY = Family(
     load=partial(load_torch, build),
     # 10,000 batches of 16 are 208 epochs of EmotiW 2017's 773 training clips.
     max_epochs=240,
-    resources=Resources(cpu=1.0, gpu=0.5, memory_mb=3000),
+    resources=Resources(cpu=1.0, gpu=0.25, memory_mb=3000),
     smoke={"width": 0.125, "single_epochs": 1},
 )

@@ -51,5 +51,5 @@ FAMILY = Family(
     published=({"C": 3.0, "gamma": 0.25, "class_weight": "none"},),
     build=build,
     load=partial(load_sklearn, build),
-    resources=Resources(cpu=1.0, memory_mb=500, stall_s=14400.0),
+    resources=Resources(cpu=1.0, memory_mb=600, stall_s=14400.0),
 )

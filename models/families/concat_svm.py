@@ -87,5 +87,5 @@ FAMILY = Family(
     build=ConcatSVM,
     load=partial(load_sklearn, ConcatSVM),
     stage="fusion",
-    resources=Resources(cpu=1.0, memory_mb=500),
+    resources=Resources(cpu=1.0, memory_mb=600),
 )

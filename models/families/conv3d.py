@@ -80,6 +80,6 @@ FAMILY = Family(
     load=partial(load_torch, build),
     max_epochs=100,
     tasks=("regression", "classification"),
-    resources=Resources(cpu=1.0, gpu=1.0, memory_mb=4000),
+    resources=Resources(cpu=1.0, gpu=0.5, memory_mb=4000),
     smoke={"filters": 4, "hidden": 64},
 )

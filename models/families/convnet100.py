@@ -78,6 +78,6 @@ FAMILY = Family(
     max_epochs=60,
     stage="backbone",
     weights=True,
-    resources=Resources(cpu=1.0, gpu=1.0, memory_mb=6000),
+    resources=Resources(cpu=1.0, gpu=0.5, memory_mb=6000),
     smoke={"hidden": 512},
 )

@@ -119,5 +119,5 @@ FAMILY = Family(
     max_epochs=60,
     stage="backbone",
     weights=True,
-    resources=Resources(cpu=1.0, gpu=0.5, memory_mb=2500),
+    resources=Resources(cpu=1.0, gpu=0.25, memory_mb=2500),
 )

@@ -124,6 +124,6 @@ FAMILY = Family(
     published=({},),
     build=FrameAverage,
     load=load,
-    resources=Resources(cpu=1.0, memory_mb=300),
+    resources=Resources(cpu=1.0, memory_mb=600),
     version=2,
 )

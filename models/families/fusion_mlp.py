@@ -126,5 +126,5 @@ FAMILY = Family(
     # The paper's figure 5 counts epochs, but its axis is not stated; the stable rate needs hundreds.
     max_epochs=1000,
     stage="fusion",
-    resources=Resources(cpu=1.0, memory_mb=500),
+    resources=Resources(cpu=1.0, memory_mb=600),
 )

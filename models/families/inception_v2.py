@@ -113,6 +113,6 @@ FAMILY = Family(
     max_epochs=60,
     stage="backbone",
     weights=True,
-    resources=Resources(cpu=1.0, gpu=1.0, memory_mb=6000),
+    resources=Resources(cpu=1.0, gpu=0.25, memory_mb=3000),
     smoke={"width": 0.25},
 )

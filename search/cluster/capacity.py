@@ -19,11 +19,11 @@ class Node:
 
     def fits(self, request: Resources) -> bool:
         """Whether a trial with this request can ever run here."""
-        return request.cpu <= self.cpus and request.gpu <= self.gpus and request.memory_mb <= self.memory_mb
+        return request.cpu <= self.cpus and request.gpu <= self.gpus and request.main_mb <= self.memory_mb
 
     def slots(self, request: Resources) -> int:
         """How many trials with this request run here at the same time; several share a GPU by its fractions."""
-        slots = [have / ask for have, ask in ((self.cpus, request.cpu), (self.memory_mb, request.memory_mb)) if ask]
+        slots = [have / ask for have, ask in ((self.cpus, request.cpu), (self.memory_mb, request.main_mb)) if ask]
         if request.gpu:
             # A part of a GPU is never put together from two.
             slots.append(self.gpus * (1 // request.gpu) if request.gpu < 1 else self.gpus / request.gpu)
@@ -68,7 +68,8 @@ class Capacity:
         if not self.own:
             return request
         cpu = min(request.cpu, max(node.cpus for node in self.nodes))
-        memory_mb = min(request.memory_mb, int(max(node.memory_mb for node in self.nodes)))
+        most = int(max(node.memory_mb for node in self.nodes)) - (request.main_mb - request.memory_mb)
+        memory_mb = max(0, min(request.memory_mb, most))
         return replace(request, cpu=cpu, memory_mb=memory_mb)
 
     def with_request(self, spec: TrialSpec) -> TrialSpec:
@@ -99,7 +100,7 @@ class Capacity:
         asked = self.trimmed(request)
         largest = max(self.nodes, key=lambda node: (node.gpus >= asked.gpu, node.cpus >= asked.cpu, node.memory_mb))
         return (
-            f"each trial asks for {_amounts(asked.cpu, asked.gpu, asked.memory_mb)}, which none of {len(self.nodes)} "
+            f"each trial asks for {_amounts(asked.cpu, asked.gpu, asked.main_mb)}, which none of {len(self.nodes)} "
             f"nodes has (the nearest is {largest})"
         )
 

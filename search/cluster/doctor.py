@@ -117,7 +117,7 @@ def _marker(place: str, token: str) -> Iterator[str]:
 def _requests(recipe: Recipe, capacity: Capacity) -> Iterator[Finding]:
     for _, entry in recipe.all_entries():
         request = capacity.trimmed(entry.request())
-        asked = f"{entry.name}: {request.cpu:g} CPU, {request.gpu:g} GPU, {request.memory_mb} MB a trial"
+        asked = f"{entry.name}: {request.cpu:g} CPU, {request.gpu:g} GPU, {request.main_mb} MB a trial"
         if capacity.fits(request):
             yield Finding("ok", "requests", f"{asked}; {capacity.at_once(request)} at a time")
         elif capacity.grows:

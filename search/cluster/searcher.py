@@ -12,6 +12,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from features.unwritable import Unwritable
+from models.family import Resources
 from search.cluster.jobs import Job, JobQueue
 from search.recipe.recipe import Asha
 from search.run.ending import Ending
@@ -66,12 +67,13 @@ class JobSearcher(NotStored, Searcher):
             return Searcher.FINISHED if source.stopping() or (source.exhausted and not jobs) else None
         jobs[trial_id] = job
         spec = job.spec
+        asked = Resources(spec.cpu, spec.gpu, spec.memory_mb)
         return {
             "name": str(spec).replace(" ", "-"),
             "spec": json.dumps(spec.to_dict()),
             # Only what ASHA looks at is reported: each report costs a round trip.
             "rungs": rungs(self.asha, self.max_epochs[spec.entry]),
-            "request": {"CPU": spec.cpu, "GPU": spec.gpu, "memory": spec.memory_mb * 2**20},
+            "request": {"CPU": spec.cpu, "GPU": spec.gpu, "memory": asked.main_mb * 2**20},
             "remote": self.remote,
         }
 

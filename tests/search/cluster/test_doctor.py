@@ -86,7 +86,7 @@ def test_requests_against_nodes(patient):
     def told(**capacity):
         return _told(doctor._requests(patient.recipe, Capacity(**capacity)))
 
-    assert told(nodes=(Node("a", 8, 1, 9000),)) == [("ok", "centroid: 1 CPU, 0.25 GPU, 1000 MB a trial; 4 at a time")]
+    assert told(nodes=(Node("a", 8, 1, 9000),)) == [("ok", "centroid: 1 CPU, 0.25 GPU, 2250 MB a trial; 4 at a time")]
     assert told(nodes=(Node("a", 0, 1, 9000),))[0][0] == "problem"
     (level, text) = told(nodes=(Node("a", 0, 0, 9000),), grows=True)[0]
     assert level == "warning" and "wait until the autoscaler brings a node" in text

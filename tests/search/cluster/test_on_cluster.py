@@ -94,7 +94,7 @@ def _finish(process):
 def test_the_doctor_looks_at_every_node(cluster, data, tmp_path):
     code, said, _ = _finish(_start(cluster, [*_words(data, tmp_path / "run", "doctor", trials=4), "--json"]))
     found = {(finding["level"], finding["about"]): finding["text"] for finding in json.loads(said)["findings"]}
-    assert found["ok", "requests"] == "pool: 1 CPU, 0.5 GPU, 1000 MB a trial; 2 at a time"
+    assert found["ok", "requests"] == "pool: 1 CPU, 0.5 GPU, 2250 MB a trial; 2 at a time"
     assert found["ok", "storage"] == f"{tmp_path / 'run'} is read and written by all 2 nodes"
     assert found["ok", "features"] == "voice: the same fingerprints on all 2 nodes"
     assert "and the same source files on all 2 nodes" in found["ok", "versions"]
