@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from features.clip_processes import run_all
 from features.decode import read_audio, video_frames
 from features.errors import ClipFailure
 from features.extract import default_workers
 from features.sets import Media, SetSpec, get_set, parse_spec
+from features.workers.clip_processes import run_all
 
 SECONDS, FILES = 4.0, 60
 

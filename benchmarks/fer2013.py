@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from features.clips import read_clips
-from features.store import open_set
+from features.store.store import open_set
 from models.examples import Examples
 from models.family import Context
 from models.registry import get_family

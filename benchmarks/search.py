@@ -50,7 +50,7 @@ _BARE = """
 import json, os, sys, time
 from pathlib import Path
 os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = "2"
-from features.ray_session import ray_session
+from features.workers.ray_session import ray_session
 ends = []
 def train(config):
     from ray import tune
@@ -73,7 +73,7 @@ def make_data(folder: Path, steps: int) -> None:
     """A clip table of 660 clips and a set `vector` (one step) or `frames` (`steps` steps) of 16 features."""
     from features.clips import Clip, ClipTable, write_clips
     from features.sets import FeatureArray
-    from features.store import SetWriter
+    from features.store.store import SetWriter
 
     rng = np.random.default_rng(0)
     clips = [

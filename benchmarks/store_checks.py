@@ -26,8 +26,8 @@ CLASSES = tuple("abcdefg")
 
 def write(folder: Path, gb: float) -> list[str]:
     """A set of random vectors of about `gb` gigabytes; its clips."""
-    from features.set_writer import SetWriter
     from features.sets import FeatureArray
+    from features.store.set_writer import SetWriter
 
     ids = [f"c{i}" for i in range(round(gb * 1e9 / (4 * WIDTH * STEPS)))]
     rng = np.random.default_rng(0)
@@ -47,8 +47,8 @@ def drop(path: Path) -> None:
 
 def timed(folder: Path, work: str, answer: Any) -> None:
     """Wall and CPU seconds of the first array of the set, of a pass without notes, or of one epoch."""
-    from features import intact
-    from features.stored_set import StoredSet
+    from features.disk import intact
+    from features.store.stored_set import StoredSet
 
     stored = StoredSet(folder / "big" / "k")
     step: Callable[[], Any] = {

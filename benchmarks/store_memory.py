@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from features.set_writer import SetWriter
 from features.sets import FeatureArray
-from features.stored_set import StoredSet
+from features.store.set_writer import SetWriter
+from features.store.stored_set import StoredSet
 from models.examples import Examples
 from models.family import Context
 from models.registry import get_family

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from features.disk.sealed_tables import read_table, write_table
 from features.errors import EmofuseError
-from features.sealed_tables import read_table, write_table
-from features.user_tables import id_texts, read_user_table
+from features.tables.user_tables import id_texts, read_user_table
 
 SCHEMA_VERSION = 1
 FILE_NAME = "annotations.parquet"

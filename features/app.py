@@ -11,8 +11,8 @@ from features.clips import SPLITS, ClipTable, read_clips
 from features.datasets import Adapter, Option, dataset_names, get_adapter, make_clip_table
 from features.errors import EmofuseError
 from features.progress import say
-from features.ray_access import AllowOpen
 from features.terminal import Table, console
+from features.workers.ray_access import AllowOpen
 
 clips_app = typer.Typer(
     help="Make a clip table from a data set's folders.", no_args_is_help=True, add_completion=False
@@ -137,7 +137,7 @@ def register_command(
     Example: emofuse features register tfd.parquet -s faces:detector=none -o st --reference f.parquet --reference-set f
     """
     from features.faces.register import registered_spec
-    from features.store import open_set
+    from features.store.store import open_set
 
     table, other = read_clips(clips), read_clips(reference)
     measure = open_set(store, reference_set, other)
@@ -150,7 +150,7 @@ def ls_command(store: Annotated[Path, typer.Argument(help="Folder of the feature
 
     Example: emofuse features ls store
     """
-    from features.store import StoredSet, set_folders
+    from features.store.store import StoredSet, set_folders
 
     if not store.is_dir():
         raise EmofuseError(f"{store}: no such folder, expected a feature store; `emofuse features extract` makes one.")

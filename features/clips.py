@@ -14,10 +14,10 @@ from typing import Any
 import pyarrow as pa
 
 from features.annotations import Annotations, annotations_path, read_annotations, write_annotations
+from features.disk.sealed_tables import read_table, write_table
 from features.errors import ClipFailure, DamagedFile, EmofuseError
 from features.files import content_key, file_sha256
 from features.progress import progress
-from features.sealed_tables import read_table, write_table
 from features.sets import Media
 
 SCHEMA_VERSION = 1

@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from features.clip_processes import ProcessDied, run_all
 from features.clips import ClipTable, check_ids
-from features.cluster_extract import Run, cluster
 from features.errors import ClipFailure, EmofuseError, WrongUse
 from features.progress import progress, say
-from features.set_writer import SetWriter
 from features.sets import FeatureArray, Media, SetSpec, get_set, parse_spec
-from features.store import StoredSet, set_writer
+from features.store.set_writer import SetWriter
+from features.store.store import StoredSet, set_writer
 from features.unwritable import refused
+from features.workers.clip_processes import ProcessDied, run_all
+from features.workers.cluster_extract import Run, cluster
 
 _SHOWN_REASONS = 3
 

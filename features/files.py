@@ -2,7 +2,7 @@
 
 Every write goes to a temporary name that starts with a dot, onto the disk, and is renamed: a reader never sees half a
 file, and two writers of the same content are harmless. JSON carries a digest of itself, so that a changed byte is
-noticed; `features.sealed` does the same for other kinds of files.
+noticed; `features.disk.sealed` does the same for other kinds of files.
 """
 
 import errno
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from features.errors import DamagedFile, EmofuseError
-from features.readable import Readable
+from features.tables.readable import Readable
 
 __all__ = [
     "DamagedFile", "canonical_json", "content_key", "file_sha256", "read_json", "replacing", "replacing_folder",

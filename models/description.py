@@ -10,8 +10,8 @@ from pydantic.dataclasses import dataclass
 
 from features.errors import EmofuseError
 from features.files import read_json
-from features.readable import Readable
 from features.schema import Word, parse, shown
+from features.tables.readable import Readable
 from models.family import Context
 from models.registry import get_family
 from models.space import Scalar, check_stored

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from features.readable import Readable
+from features.tables.readable import Readable
 from models.examples import Examples
 from models.space import Space, check_point
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from features.readable import Readable
+from features.tables.readable import Readable
 from models.description import Description, read_description
 from models.family import Model
 from models.registry import get_family

@@ -18,8 +18,8 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
 from features.errors import EmofuseError
-from features.readable import Readable
 from features.schema import shown
+from features.tables.readable import Readable
 from models.description import blaming
 
 _OURS = ["models.svm.Chi2SVM", "models.svm.RbfSVM", "numpy.clip"]

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from features.errors import EmofuseError
 from features.files import write_bytes, write_json
-from features.readable import Readable
+from features.tables.readable import Readable
 from models.calibration import decisions, learn_temperature
 from models.description import FILE, Description, blaming, read_description
 from models.examples import Examples

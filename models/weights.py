@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from features.errors import EmofuseError
-from features.readable import Readable
 from features.schema import shown
+from features.tables.readable import Readable
 
 Array = TypeVar("Array")
 

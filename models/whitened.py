@@ -10,8 +10,8 @@ from safetensors.numpy import save
 
 from features.errors import EmofuseError
 from features.files import write_bytes
-from features.readable import Readable
 from features.schema import shown
+from features.tables.readable import Readable
 from models.examples import Examples
 from models.family import Context, ContinuousModel, Family, FitResult, Model, Report
 from models.weights import read_arrays

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from features.ray_access import changed_environment, own_access
-from features.scratch import session_folder
+from features.disk.scratch import session_folder
+from features.workers.ray_access import changed_environment, own_access
 
 MEMORY = {"object_store_memory": 80 * 2**20}
 

@@ -11,7 +11,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = ("features", "models", "search", "ensembles")
 RAY_MODULES = {
-    "features/ray_access.py", "features/ray_session.py", "features/cluster_extract.py", "search/cluster/tune.py",
+    "features/workers/ray_access.py", "features/workers/ray_session.py", "features/workers/cluster_extract.py",
+    "search/cluster/tune.py",
     "search/cluster/nodes.py", "search/cluster/ray_process.py", "search/cluster/submit.py",
 }
 
@@ -119,7 +120,7 @@ def _dotted(file: str) -> str:
 
 
 LIGHT = (
-    "features.clips features.store features.sets search.run.predictions "
+    "features.clips features.store.store features.sets search.run.predictions "
     "ensembles.cli.app ensembles.predictions.sets ensembles.fitting.ensemble ensembles.report"
 )
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import emofuse
-from features.sealed import seal_folder
+from features.disk.sealed import seal_folder
 
 RECIPE = {
     "name": "small",

@@ -65,7 +65,8 @@ def test_processes_need_no_guard_and_do_not_take_them_for_ours(tmp_path):
     (tmp_path / "features").mkdir()
     (tmp_path / "script.py").write_text(
         "import emofuse\nemofuse.EmofuseError\nprint('once')\n"
-        "from math import sqrt\nfrom features.clip_processes import run_all\nprint(list(run_all(sqrt, [4.0], 1)))\n"
+        "from math import sqrt\nfrom features.workers.clip_processes import run_all\n"
+        "print(list(run_all(sqrt, [4.0], 1)))\n"
     )
     done = _python(tmp_path, "script.py")
     assert done.stdout.splitlines() == ["once", "[(4.0, 2.0)]"], done.stderr

@@ -61,7 +61,7 @@ def opened_file(folder: Path, name: str) -> Iterator[BinaryIO]:
 
 
 class StrangersFile:
-    """A file or folder in a `folder` of digests; a `features.readable.Readable`."""
+    """A file or folder in a `folder` of digests; a `features.tables.readable.Readable`."""
 
     def __init__(self, folder: "StrangersFolder", name: str):
         self._folder, self._name = folder, name

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from features.progress import say
-from features.ray_access import AllowOpen
 from features.terminal import command
+from features.workers.ray_access import AllowOpen
 from search.run.remote import run_path, shown
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ensembles.continuous.recordings import Recordings, gather
 from features.datasets.avec_labels import Gold, read_gold, read_labels
 from features.errors import EmofuseError
-from features.user_tables import id_texts, label_texts, read_user_table
+from features.tables.user_tables import id_texts, label_texts, read_user_table
 
 __all__ = ["read_gold", "read_labels", "read_recordings"]
 

@@ -15,8 +15,8 @@ from features.errors import EmofuseError, WrongUse
 from features.files import read_json, write_json
 from features.names import unknown_name
 from features.progress import say_once
-from features.readable import Readable
 from features.schema import check_version, parse, shown
+from features.tables.readable import Readable
 
 SCHEMA_VERSION = 1
 _ROUNDING = 1e-6  # of a class's weights in sum

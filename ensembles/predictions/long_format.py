@@ -17,8 +17,8 @@ from features.clips import refuse_many_classes
 from features.errors import EmofuseError, WrongUse
 from features.files import replacing
 from features.names import unknown_name
-from features.spreadsheets import quoted
-from features.user_tables import id_texts, label_texts, read_user_table
+from features.tables.spreadsheets import quoted
+from features.tables.user_tables import id_texts, label_texts, read_user_table
 
 _KEYS = ("sample_id", "split", "label", "model")
 # How tools name their splits: (the clip table's split, the role that the rows play).
@@ -56,7 +56,7 @@ class LongTable:
 def read_long(path: Path, max_gb: float | None = None) -> LongTable:
     """Read and check a long table. Errors name the column, or the model and sample, that are wrong.
 
-    One that takes more than `max_gb` of memory is refused (default: features.sizes).
+    One that takes more than `max_gb` of memory is refused (default: features.disk.sizes).
     """
     table = _read_table(path, max_gb)
     lacking = set(_KEYS) - set(table.column_names)

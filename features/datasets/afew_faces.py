@@ -28,7 +28,7 @@ def bring_in_faces(root: Path, table: ClipTable, store: Path, size: int, colour:
 
     A face's middle square is taken; its time follows from its number. Clips without a folder fail with `no_face`.
     """
-    from features.store import SetWriter
+    from features.store.store import SetWriter
 
     if size < 16:
         raise WrongUse(f"The faces' size is at least 16 pixels, but got {size}.")

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from features.disk.sizes import refuse_size
 from features.errors import EmofuseError, WrongUse
-from features.sizes import refuse_size
 
 DIMENSIONS = ("arousal", "valence", "liking")
 _HEAD = ("session", "time_s")

@@ -11,8 +11,8 @@ from features.clips import Clip, ClipTable
 from features.datasets import Adapter
 from features.datasets.folders import warn
 from features.datasets.pictures import OPTIONS, picture_table
+from features.disk.sizes import refuse_size
 from features.errors import EmofuseError
-from features.sizes import refuse_size
 
 # The class of each code; the names are those of AFEW.
 CLASSES = ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral")

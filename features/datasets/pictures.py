@@ -101,7 +101,7 @@ class _Form:
 
 
 def _bring_in(table: ClipTable, faces: Iterable[np.ndarray], store: Path, name: str, form: _Form) -> None:
-    from features.store import SetWriter, stored_sets
+    from features.store.store import SetWriter, stored_sets
 
     if form.size < 1:
         raise WrongUse(f"The faces' size is at least 1 pixel, but got {form.size}.")

@@ -9,10 +9,10 @@ from features.annotations import load_annotations
 from features.clips import SCHEMA, Clip, ClipTable
 from features.datasets import Adapter, Option
 from features.datasets.folders import warn
+from features.disk.sizes import MAX_GB
 from features.errors import EmofuseError
 from features.names import unknown_name
-from features.sizes import MAX_GB
-from features.user_tables import id_texts, label_texts, read_user_table
+from features.tables.user_tables import id_texts, label_texts, read_user_table
 
 REQUIRED = ("clip_id", "split", "path")
 

@@ -18,7 +18,7 @@ from features.faces.landmarks import LOWER, SMALLER, points_of
 from features.faces.similarity import similarity_between
 from features.progress import progress
 from features.sets import SetSpec
-from features.stored_set import StoredSet
+from features.store.stored_set import StoredSet
 
 # Left eye, right eye (as the picture shows them), tip of the nose, corners of the mouth.
 FIVE = (range(36, 42), range(42, 48), range(30, 31), range(48, 49), range(54, 55))

@@ -10,10 +10,10 @@ from features.files import content_key, file_sha256
 from features.imports.arrays import open_npz
 from features.imports.request import UNREADABLE, Request, Source
 from features.imports.tables import open_table
-from features.set_writer import SetWriter, ids_fingerprint
 from features.sets import set_names
-from features.store import StoredSet, stored_sets
-from features.user_tables import one_line
+from features.store.set_writer import SetWriter, ids_fingerprint
+from features.store.store import StoredSet, stored_sets
+from features.tables.user_tables import one_line
 
 VERSION = 1
 # Larger arrays are meant to be asked for: a small file may unpack into more memory than there is.

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from features.data_file import BATCH_BYTES
 from features.errors import EmofuseError
 from features.imports.npz import Npz
 from features.imports.request import UNREADABLE, Request, Source, block, stored, stored_type, with_steps
-from features.set_writer import Block
-from features.user_tables import one_line
+from features.store.data_file import BATCH_BYTES
+from features.store.set_writer import Block
+from features.tables.user_tables import one_line
 
 
 def open_npz(request: Request) -> Source:

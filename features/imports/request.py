@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from features.errors import ClipFailure, EmofuseError, WrongUse
-from features.set_writer import Block
+from features.store.set_writer import Block
 
 MISSING = ClipFailure("missing", "the imported file has no array for it")
 # What the libraries raise for files that are not what they should be.

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from features.data_file import BATCH_BYTES
+from features.disk.parquet_header import declared
 from features.errors import EmofuseError
 from features.imports.request import Request, Source, block, refuse_steps
-from features.parquet_header import declared
-from features.set_writer import Block
-from features.user_tables import column_names, ids_of, is_number, read_csv
+from features.store.data_file import BATCH_BYTES
+from features.store.set_writer import Block
+from features.tables.user_tables import column_names, ids_of, is_number, read_csv
 
 # A value of a CSV as it is read (float64) and as it is kept (float32).
 _CSV_VALUE_BYTES = 12

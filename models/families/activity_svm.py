@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 
 from features.errors import EmofuseError
 from features.files import write_bytes
-from features.readable import Readable
+from features.tables.readable import Readable
 from models.blocks.synchrony import train_synchrony
 from models.description import Description, blaming
 from models.examples import Examples

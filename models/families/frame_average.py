@@ -9,7 +9,7 @@ import torch
 
 from features.errors import EmofuseError, WrongUse
 from features.files import write_json
-from features.readable import Readable
+from features.tables.readable import Readable
 from models.description import FILE, read_description
 from models.examples import Examples
 from models.family import Context, Family, FitResult, Input, Report, Resources

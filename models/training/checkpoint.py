@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
+from features.disk.sealed import check_sealed, sealing
 from features.errors import DamagedFile
 from features.progress import say
-from features.sealed import check_sealed, sealing
 
 _NAME = "training.pt"
 

@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 
 from features.errors import EmofuseError
 from features.files import content_key, write_json
-from features.readable import Readable
 from features.schema import shown
+from features.tables.readable import Readable
 from models.description import FILE, blaming, read_description
 from models.examples import Examples
 from models.family import Context, Family, FitResult, Report

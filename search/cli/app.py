@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from features.ray_access import AllowOpen
+from features.workers.ray_access import AllowOpen
 from search.cli.doctor import doctor
 from search.cli.replay import replay
 from search.cli.retry import retry
@@ -97,7 +97,7 @@ def _try_out(recipe: Path, out: Path | None, workers: "Workers") -> None:
     import tempfile
     from contextlib import nullcontext
 
-    from features.scratch import clear_left_behind, unfinished
+    from features.disk.scratch import clear_left_behind, unfinished
     from search.smoke import read_smoke_recipe, run_smoke
     from search.watch.status_view import table
 

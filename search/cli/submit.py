@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from features.ray_access import AllowOpen
+from features.workers.ray_access import AllowOpen
 
 
 def submit(

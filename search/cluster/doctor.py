@@ -11,8 +11,8 @@ from typing import Literal
 from features.clips import read_clips
 from features.errors import EmofuseError
 from features.masking import masked
-from features.ray_access import asks_for_token
-from features.ray_session import ray_session
+from features.workers.ray_access import asks_for_token
+from features.workers.ray_session import ray_session
 from search.cluster.capacity import Capacity
 from search.cluster.nodes import ask_every_node, cluster_address, read_capacity
 from search.cluster.probe import MARKER, Answer, Question, probe

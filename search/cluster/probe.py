@@ -12,7 +12,7 @@ from pathlib import Path
 
 from features.clips import read_clips
 from features.errors import EmofuseError
-from features.store import open_set
+from features.store.store import open_set
 from search.trial.versions import library_versions
 
 # The packages whose code decides what a trial computes.

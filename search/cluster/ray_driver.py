@@ -10,9 +10,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from features.disk.scratch import clear_left_behind
 from features.errors import EmofuseError
 from features.progress import say
-from features.scratch import clear_left_behind
 from search.cluster.capacity import Capacity
 from search.cluster.jobs import Job, Source
 from search.cluster.ray_process import REASONS, Order, Start

@@ -17,7 +17,7 @@ from typing import Any, Protocol, cast
 
 from features.errors import EmofuseError, WrongUse
 from features.masking import has_credentials
-from features.ray_access import has_token, open_cluster, page_asks_for_token
+from features.workers.ray_access import has_token, open_cluster, page_asks_for_token
 from search.trial.versions import REVISION_VARIABLE, git_revision, library_versions
 
 # Ray's own cap is 512 MiB; the program itself is far below a megabyte, so more than this is data by mistake.

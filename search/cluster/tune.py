@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.ray_session import ray_session
 from features.unwritable import Unwritable
+from features.workers.ray_session import ray_session
 from models.metrics import search_value
 from models.pulse import Stopped
 from search.cluster.capacity import Capacity

@@ -7,7 +7,7 @@ from typing import Protocol, cast, runtime_checkable
 
 from features.clips import ClipTable
 from features.sets import get_set, parse_spec, set_names
-from features.store import open_set
+from features.store.store import open_set
 from models.family import Backbone, Context, Model
 from search.recipe.inputs import selected, source, split_layer, whitening
 from search.recipe.recipe import Entry, Recipe

@@ -8,7 +8,7 @@ from typing import cast
 from features.errors import WrongUse
 from features.names import unknown_name
 from features.sets import get_set, parse_spec, set_names
-from features.store import stored_sets
+from features.store.store import stored_sets
 from models.family import Backbone, Context, Family, Input
 from models.whitened import Whitening
 

@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from features.disk.sealed import open_line, sealed_line
 from features.errors import DamagedFile
 from features.files import write_bytes
 from features.progress import say
-from features.sealed import open_line, sealed_line
 from models.metrics import search_value
 from search.run.continuous_predictions import checked_footer
 from search.run.layout import read_outcome

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from features.errors import DamagedFile, EmofuseError
 from features.progress import say, say_once
-from features.stored_set import read_info
+from features.store.stored_set import read_info
 from models.metrics import search_value
 from search.run.folder import RunFolder
 from search.run.predictions import Footer, prediction_files, read_footer

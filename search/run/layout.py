@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from features.disk.sealed import check_folder
 from features.errors import DamagedFile
 from features.files import write_bytes, write_json
 from features.masking import masked
 from features.progress import say_once
 from features.schema import read_as
-from features.sealed import check_folder
 from search.run.failures import Kind
 from search.run.predictions import prediction_files, prediction_path
 

@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from features.disk.sealed import open_line, sealed_line
 from features.errors import EmofuseError
 from features.progress import say
-from features.sealed import open_line, sealed_line
 
 # How often the holder writes; one that has not written three times in a row is taken for dead.
 BEAT_S = 10.0

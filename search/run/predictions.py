@@ -1,8 +1,8 @@
 """The prediction files: one small immutable Parquet per trial, the contract between training and ensembling.
 
 `<run>/predictions/family=<entry>/<trial_key>.parquet` holds one row per clip and, in its footer, all that is known of
-the trial. Classes are columns with names, never positions. Files are sealed (features.sealed_parquet), those of the
-older version 1 are not; both are held against the same checks, whoever reads them.
+the trial. Classes are columns with names, never positions. Files are sealed
+(features.disk.sealed_parquet), those of the older version 1 are not; both are held against the same checks, whoever reads them.
 """
 
 import json
@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from features.disk.sealed_parquet import Opened, open_sealed, sealed
 from features.errors import DamagedFile, EmofuseError
 from features.files import write_bytes
 from features.schema import check_version, parse
-from features.sealed_parquet import Opened, open_sealed, sealed
 
 SCHEMA_VERSION = 2
 _UNSEALED = 1  # the version of files without a seal

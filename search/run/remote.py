@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
+from features.disk.scratch import private_folder
 from features.errors import WrongUse
 from features.files import content_key, replacing
 from features.masking import masked
 from features.progress import say
-from features.scratch import private_folder
 from search.run import lease
 
 if TYPE_CHECKING:

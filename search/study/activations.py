@@ -9,8 +9,8 @@ from features.files import content_key
 from features.names import unknown_name
 from features.progress import progress, say
 from features.sets import FeatureArray, set_names
-from features.store import SetWriter, StoredSet, open_set
-from features.stored_set import read_info
+from features.store.store import SetWriter, StoredSet, open_set
+from features.store.stored_set import read_info
 from models.family import Backbone
 from models.pulse import beat
 from models.registry import get_family

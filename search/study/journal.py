@@ -11,9 +11,9 @@ from typing import Any
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from features.disk.sealed import open_line, sealed_line
 from features.files import replacing, write_bytes
 from features.progress import say
-from features.sealed import open_line, sealed_line
 
 
 class _Journal(JournalFileBackend):

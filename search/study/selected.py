@@ -7,7 +7,7 @@ import numpy as np
 
 from features.errors import WrongUse
 from features.progress import progress
-from features.store import open_set
+from features.store.store import open_set
 from models.family import Backbone
 from search.recipe.inputs import source
 from search.run.folder import RunFolder

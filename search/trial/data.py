@@ -10,7 +10,7 @@ from features.annotations import annotations_path
 from features.clips import ClipTable, read_clips
 from features.errors import EmofuseError
 from features.files import file_sha256
-from features.store import StoredSet, open_set
+from features.store.store import StoredSet, open_set
 from models.examples import Examples
 from models.family import Input
 from models.pulse import beat

@@ -11,7 +11,7 @@ import numpy as np
 from features.errors import ClipFailure, DamagedFile
 from features.progress import say
 from features.sets import FeatureArray
-from features.store import SetWriter, StoredSet
+from features.store.store import SetWriter, StoredSet
 from models.family import Model
 from search.run.layout import Layout
 from search.run.spec import TrialSpec

@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from features.disk.sealed import open_line, sealed_line
 from features.errors import EmofuseError
 from features.files import write_bytes
 from features.schema import parse
-from features.sealed import open_line, sealed_line
 from search.run.lock import is_locked
 from search.run.remote import remote_of
 from search.trial.usage import Usage, read_usage

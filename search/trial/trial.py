@@ -10,10 +10,10 @@ from typing import Literal, cast
 
 import numpy as np
 
+from features.disk.sealed import seal_folder
 from features.errors import DamagedFile, EmofuseError
 from features.files import replacing_folder
 from features.progress import say
-from features.sealed import seal_folder
 from models.family import Context, ContinuousModel, Family, FitResult, Model, Report
 from models.metrics import held_out_metrics, search_value
 from models.registry import get_family

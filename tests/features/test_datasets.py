@@ -11,7 +11,7 @@ from features.clips import ClipTable, check_clips, hash_media
 from features.datasets import dataset_names, get_adapter, read_dataset
 from features.errors import EmofuseError, WrongUse
 from features.extract import extract
-from features.store import open_set
+from features.store.store import open_set
 
 
 def touch(root: Path, *names: str) -> Path:

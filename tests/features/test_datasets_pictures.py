@@ -10,7 +10,7 @@ from features.app import clips_app
 from features.clips import check_clips, read_clips
 from features.datasets import read_dataset
 from features.errors import EmofuseError, WrongUse
-from features.store import open_set
+from features.store.store import open_set
 from search.run.partitions import make_partition
 
 RNG = np.random.default_rng(0)

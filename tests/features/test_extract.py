@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 from features import extract as extraction
 from features.app import features_app
-from features.clip_processes import ProcessDied, run_all
 from features.clips import Clip, ClipTable, hash_media, read_clips, write_clips
 from features.errors import ClipFailure, DamagedFile, EmofuseError
 from features.extract import extract
 from features.sets import FeatureArray, FeatureSet
-from features.store import open_set, stored_sets
+from features.store.store import open_set, stored_sets
+from features.workers.clip_processes import ProcessDied, run_all
 
 BAD = {"face": ClipFailure("no_face", "none in 40 frames"), "bug": ZeroDivisionError("division by zero")}
 

@@ -9,7 +9,7 @@ from features.errors import ClipFailure, EmofuseError, WrongUse
 from features.faces import follow
 from features.faces.crops import SET
 from features.sets import Media, parse_spec
-from features.store import feature_key, open_set, set_writer
+from features.store.store import feature_key, open_set, set_writer
 
 FAST = "detector=viola_jones"
 

@@ -11,7 +11,7 @@ from features.faces import crops, register
 from features.faces.register import five_points, mean_shape, registered_spec
 from features.faces.similarity import Similarity, cut, parse_similarity, similarity_between
 from features.sets import FeatureArray, Media, parse_spec
-from features.store import set_writer
+from features.store.store import set_writer
 
 MEAN = np.array([[0.32, 0.40], [0.68, 0.40], [0.5, 0.6], [0.34, 0.77], [0.67, 0.77]])
 

@@ -8,7 +8,7 @@ from features.app import clips_app, features_app
 from features.clips import read_clips
 from features.errors import EmofuseError
 from features.sets import FeatureArray, FeatureSet
-from features.store import open_set
+from features.store.store import open_set
 
 SET = FeatureSet(
     "size", 1, "clip", "the length of the file",

@@ -9,15 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from features import data_file
 from features.app import features_app
 from features.clips import Clip, ClipTable, read_clips, write_clips
 from features.errors import ClipFailure, DamagedFile, EmofuseError, WrongUse
 from features.files import read_json, write_json
 from features.imports import arrays, import_arrays, tables
-from features.set_writer import SetWriter
 from features.sets import FeatureArray
-from features.store import StoredSet, open_set
+from features.store import data_file
+from features.store.set_writer import SetWriter
+from features.store.store import StoredSet, open_set
 
 IDS = ("a", "b", "c")
 TABLE = ClipTable(tuple(Clip(i, None, "train", "x", "g") for i in IDS), Path("/"))

@@ -3,7 +3,7 @@
 import pytest
 
 from features.errors import EmofuseError
-from features.shadows import refuse_shadows
+from features.workers.shadows import refuse_shadows
 
 
 @pytest.mark.parametrize("place", ["models/__init__.py", "search.py"])

@@ -13,7 +13,7 @@ from lab import SHARED, Lab, why_impossible
 
 from features.clips import Clip, ClipTable, write_clips
 from features.sets import FeatureArray
-from features.store import SetWriter
+from features.store.store import SetWriter
 
 CLASSES = ("angry", "happy", "sad")
 # Time steps of the sets: a trial on `voice` takes a few seconds, one on `drone` that looks at each step half a minute.

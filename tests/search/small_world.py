@@ -14,7 +14,7 @@ from features.clips import Clip, ClipTable, write_clips
 from features.errors import ClipFailure, EmofuseError
 from features.files import write_json
 from features.sets import FeatureArray, FeatureSet, parse_spec
-from features.store import set_writer
+from features.store.store import set_writer
 from models.family import Family, FitResult, Input, Resources
 from models.metrics import held_out_metrics
 from models.pulse import Stopped, asked_to_stop

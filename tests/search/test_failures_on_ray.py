@@ -16,7 +16,7 @@ from listeners import command, family
 
 from features.clips import Clip, ClipTable, write_clips
 from features.sets import FeatureArray
-from features.store import SetWriter
+from features.store.store import SetWriter
 from search.run.layout import Layout
 from search.run.predictions import prediction_files, read_footer, read_predictions
 

@@ -16,7 +16,7 @@ import yaml
 from features.clips import Clip, ClipTable, write_clips
 from features.errors import EmofuseError, WrongUse
 from features.sets import FeatureArray
-from features.store import SetWriter
+from features.store.store import SetWriter
 from search.cluster.workers import Workers
 from search.recipe.reading import read_recipe
 from search.run.folder import RunFolder

@@ -25,8 +25,8 @@ from features.datasets.synthetic.scene import FRAME_RATE, film, photograph
 from features.datasets.synthetic.voice import SAMPLE_RATE, Timbre, draw_timbre, speak
 from features.errors import EmofuseError, WrongUse
 from features.files import file_sha256
-from features.own_process import ScriptlessContext
 from features.progress import progress
+from features.workers.own_process import ScriptlessContext
 
 _Shot = TypeVar("_Shot")
 _Made = TypeVar("_Made")

@@ -13,7 +13,7 @@ import numpy as np
 from pathlib import Path
 from features.clips import Clip, ClipTable, write_clips
 from features.sets import FeatureArray
-from features.store import SetWriter
+from features.store.store import SetWriter
 
 folder = Path("data")
 clips = [Clip(f"{split}{n}", None, split, "ab"[n % 2], f"{split}{n // 2}") for split, count in

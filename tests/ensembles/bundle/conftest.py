@@ -11,7 +11,7 @@ from ensembles.bundle.export import export_bundle
 from ensembles.fitting.ensemble import Ensemble, EnsembleMember
 from features.files import write_json
 from features.sets import FeatureArray, get_set
-from features.stored_set import SetInfo
+from features.store.stored_set import SetInfo
 from models.examples import Examples
 from models.family import Context
 from models.registry import get_family

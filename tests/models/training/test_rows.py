@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from features.clips import Clip, ClipTable
 from features.errors import EmofuseError
 from features.sets import FeatureArray
-from features.store import SetWriter
-from features.stored_set import StoredSet
+from features.store.store import SetWriter
+from features.store.stored_set import StoredSet
 from models.examples import Examples
 from models.family import Context, Input
 from models.registry import get_family

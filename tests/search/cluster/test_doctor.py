@@ -8,7 +8,7 @@ from small_world import corpus, recipe_file
 
 from features.clips import Clip, ClipTable
 from features.sets import FeatureArray, parse_spec
-from features.store import set_writer
+from features.store.store import set_writer
 from search.cluster import doctor
 from search.cluster.capacity import Capacity, Node
 from search.cluster.doctor import Patient

@@ -16,9 +16,9 @@ import yaml
 from own_cluster import MEMORY, own_cluster
 
 from features.clips import Clip, ClipTable, write_clips
-from features.ray_access import changed_environment
 from features.sets import FeatureArray
-from features.store import SetWriter
+from features.store.store import SetWriter
+from features.workers.ray_access import changed_environment
 from search.run.layout import Layout
 from search.run.predictions import prediction_files, read_footer
 

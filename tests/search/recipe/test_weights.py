@@ -8,7 +8,7 @@ from small_world import CENTROID, CLASSES
 from features.clips import Clip, ClipTable, write_clips
 from features.errors import EmofuseError, WrongUse
 from features.sets import FeatureArray
-from features.store import SetWriter
+from features.store.store import SetWriter
 from models import registry
 from search.recipe.reading import read_recipe
 from search.recipe.weights import parse_weights

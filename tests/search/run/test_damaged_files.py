@@ -21,12 +21,12 @@ from ensembles.fitting.fit import FitOptions, fit_ensemble
 from ensembles.fitting.leaderboard import leaderboard
 from features.annotations import Annotations, annotations_path, read_annotations, write_annotations
 from features.clips import read_clips
+from features.disk.sealed import sealed_line
+from features.disk.sealed_parquet import SEAL
 from features.errors import DamagedFile, Diverged, EmofuseError
 from features.files import write_bytes
 from features.progress import say_once
-from features.sealed import sealed_line
-from features.sealed_parquet import SEAL
-from features.store import StoredSet
+from features.store.store import StoredSet
 from models.training.checkpoint import Checkpoint
 from search.cluster.workers import Workers
 from search.recipe.reading import read_recipe

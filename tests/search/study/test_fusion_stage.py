@@ -8,7 +8,7 @@ import yaml
 from small_world import corpus, message, recipe_file
 
 from features.errors import EmofuseError, WrongUse
-from features.store import StoredSet
+from features.store.store import StoredSet
 from search.cluster.workers import Workers
 from search.recipe.reading import read_recipe
 from search.run.folder import RunFolder

@@ -15,8 +15,8 @@ import pytest
 from listeners import command, family, listeners
 
 from features.errors import EmofuseError
-from features.ray_access import asks_for_token, page_asks_for_token
-from features.ray_session import ray_session
+from features.workers.ray_access import asks_for_token, page_asks_for_token
+from features.workers.ray_session import ray_session
 
 NOBODY = 65534
 # A call of each of Ray's services; an empty message is enough to be let in, or turned away before it is looked at.

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features.parquet_header import declared
-from features.sizes import read_parquet
+from features.disk.parquet_header import declared
+from features.disk.sizes import read_parquet
 
 TABLE = pa.table({
     "clip_id": [f"c{n}" for n in range(40)], "yes": [True, False] * 20, "x": [0.5] * 40,
@@ -54,7 +54,7 @@ _READ = """
 import sys
 from pathlib import Path
 import pyarrow as pa
-from features.sizes import read_parquet
+from features.disk.sizes import read_parquet
 folder, told = Path(sys.argv[1]), 0
 for path in sorted(folder.glob("*.parquet")):
     try:

@@ -3,7 +3,7 @@
 `data.arrow` (Arrow IPC, uncompressed) has one row per time step: `x`, a tensor of fixed shape, and `time_s`. A clip
 never spans two record batches, so its array is a view of the file. `clips.parquet` says where each clip lies, or why it
 failed. Nothing is read of a set whose bytes are not those that were written: its clips' checksums are compared before
-the first array leaves it, once per machine (features/intact.py).
+the first array leaves it, once per machine (features/disk/intact.py).
 """
 
 from bisect import bisect_right
@@ -17,13 +17,13 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from features.data_file import DTYPES, checksums, open_batches, views
+from features.disk.intact import check_once
+from features.disk.sealed_tables import read_table
 from features.errors import ClipFailure, DamagedFile, EmofuseError
 from features.files import read_json
-from features.intact import check_once
 from features.schema import check_version, parse
-from features.sealed_tables import read_table
 from features.sets import Value
+from features.store.data_file import DTYPES, checksums, open_batches, views
 
 SCHEMA_VERSION = 1
 OK = "ok"

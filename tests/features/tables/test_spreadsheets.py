@@ -4,8 +4,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from features.spreadsheets import quoted, unquoted
-from features.user_tables import read_csv
+from features.tables.spreadsheets import quoted, unquoted
+from features.tables.user_tables import read_csv
 
 DANGEROUS = "=+-@\t\r\n"
 

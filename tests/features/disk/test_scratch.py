@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from features.disk.scratch import clear_left_behind, private_folder, refuse_shared, session_folder, unfinished
 from features.errors import EmofuseError
-from features.scratch import clear_left_behind, private_folder, refuse_shared, session_folder, unfinished
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
 

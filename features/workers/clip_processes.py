@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from features.errors import EmofuseError
-from features.own_process import ScriptlessContext
+from features.workers.own_process import ScriptlessContext
 
 Task = TypeVar("Task")
 

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from features import data_file, set_parts, store
 from features.clips import Clip, ClipTable
 from features.errors import ClipFailure, EmofuseError
 from features.files import read_json, write_json
 from features.sets import FeatureArray, FeatureSet, parse_spec
-from features.store import SetWriter, StoredSet, open_set, stored_sets
+from features.store import data_file, set_parts, store
+from features.store.store import SetWriter, StoredSet, open_set, stored_sets
 
 SET = FeatureSet("fake", 1, "frame", "for tests", lambda media, params: None, lambda p: (int(p["size"]),), {"size": 3})
 

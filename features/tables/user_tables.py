@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from features.disk.sizes import read_parquet, refuse_size
 from features.errors import EmofuseError, WrongUse
-from features.sizes import read_parquet, refuse_size
-from features.spreadsheets import unquoted
+from features.tables.spreadsheets import unquoted
 
 # What pandas calls an index that it writes beside the columns of a Parquet file, and an unnamed column that it read.
 _INDEX = re.compile(r"__index_level_\d+__")
@@ -29,7 +29,7 @@ def read_user_table(
     """The columns of the file, `types` being those of text columns and the like in a CSV; `what` is what is expected.
 
     Strings that look like numbers stay text where `types` says so. Refused: other kinds of files, a column without a
-    name, two of one name, what takes more memory than `max_gb` (features.sizes). An index of pandas' is left out.
+    name, two of one name, what takes more memory than `max_gb` (features.disk.sizes). An index of pandas' is left out.
     """
     suffix = path.suffix.lower()
     if suffix not in (".parquet", *_SEPARATORS):
@@ -49,7 +49,7 @@ def read_user_table(
 def read_csv(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
     """The CSV or TSV file as it is, with `types` for some columns; only an empty field is null.
 
-    What a CSV of ours has against spreadsheets (features.spreadsheets) is taken away.
+    What a CSV of ours has against spreadsheets (features.tables.spreadsheets) is taken away.
     """
     convert = pyarrow.csv.ConvertOptions(column_types=dict(types), null_values=[""], strings_can_be_null=True)
     parse = pyarrow.csv.ParseOptions(delimiter=_SEPARATORS.get(path.suffix.lower(), ","))

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from features import intact, stored_set
+from features.disk import intact
 from features.errors import ClipFailure, DamagedFile, EmofuseError
-from features.set_writer import SetWriter
 from features.sets import FeatureArray
-from features.stored_set import StoredSet
+from features.store import stored_set
+from features.store.set_writer import SetWriter
+from features.store.stored_set import StoredSet
 
 KEY = "k" * 64
 IDS = ("a", "b", "c")

@@ -4,9 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from features.disk.sealed import check_folder, check_sealed, open_line, seal_folder, sealed_line, sealing
+from features.disk.sealed_tables import read_table, write_table
 from features.errors import DamagedFile
-from features.sealed import check_folder, check_sealed, open_line, seal_folder, sealed_line, sealing
-from features.sealed_tables import read_table, write_table
 
 
 def told(check, *arguments) -> str:

@@ -12,13 +12,13 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from features.data_file import DataFile, checksums
+from features.disk.sealed_tables import write_table
 from features.errors import ClipFailure, EmofuseError
 from features.files import content_key, replacing_folder, write_json
-from features.sealed_tables import write_table
-from features.set_parts import Entry, Parts
 from features.sets import FeatureArray, Value
-from features.stored_set import CLIPS_SCHEMA, INDEX, OK, SetInfo, StoredSet
+from features.store.data_file import DataFile, checksums
+from features.store.set_parts import Entry, Parts
+from features.store.stored_set import CLIPS_SCHEMA, INDEX, OK, SetInfo, StoredSet
 
 _LIBRARIES = ("numpy", "av", "pillow", "opencv-python", "librosa", "scipy", "torch", "opensmile", "dlib-bin")
 

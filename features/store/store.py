@@ -8,9 +8,9 @@ from features.clips import ClipTable
 from features.errors import EmofuseError
 from features.files import content_key
 from features.names import unknown_name
-from features.set_writer import SetWriter, ids_fingerprint
 from features.sets import SetSpec, Value, get_set, parse_spec, set_names
-from features.stored_set import SetInfo, StoredSet, read_info
+from features.store.set_writer import SetWriter, ids_fingerprint
+from features.store.stored_set import SetInfo, StoredSet, read_info
 
 __all__ = ["SetInfo", "SetWriter", "StoredSet", "feature_key", "open_set", "set_writer", "stored_sets"]
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from features.clip_processes import ONE_THREAD, ProcessDied, Task
 from features.errors import EmofuseError
-from features.ray_session import ray_session
+from features.workers.clip_processes import ONE_THREAD, ProcessDied, Task
+from features.workers.ray_session import ray_session
 
 # Clips that travel together: enough that a task's round trip is lost among them.
 _SHARD = 8

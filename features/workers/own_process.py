@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 # Where the four packages lie; a folder `features` of the working directory must not come before it.
-_HOME = str(Path(__file__).resolve().parents[1])
+_HOME = str(Path(__file__).resolve().parents[2])
 
 
 class _Process(SpawnProcess):

@@ -16,7 +16,7 @@ from features.clips import Clip, ClipTable, hash_media, write_clips
 from features.errors import ClipFailure, EmofuseError
 from features.extract import extract
 from features.sets import FeatureArray, FeatureSet
-from features.store import open_set
+from features.store.store import open_set
 
 
 def read(media, params) -> FeatureArray:
@@ -108,8 +108,8 @@ def test_done_clips_are_not_read_again_and_errors_of_the_set_end_the_run(nodes, 
 
 
 def test_a_store_that_is_not_shared_is_told(nodes, tmp_path, monkeypatch):
-    monkeypatch.setattr("features.cluster_extract._PATIENCE_S", 0)
-    monkeypatch.setattr("features.set_writer.SetWriter.written", lambda self, clip_id: False)
+    monkeypatch.setattr("features.workers.cluster_extract._PATIENCE_S", 0)
+    monkeypatch.setattr("features.store.set_writer.SetWriter.written", lambda self, clip_id: False)
     with pytest.raises(EmofuseError, match="the store must lie on storage that all nodes share, at the same path"):
         extract(clips(tmp_path, {"a": "good"}), ["fake"], tmp_path / "store", address=nodes.address)
 

@@ -8,7 +8,7 @@ import pytest
 from features.annotations import load_annotations
 from features.datasets import read_dataset
 from features.errors import EmofuseError
-from features.user_tables import column_names, id_texts, label_texts
+from features.tables.user_tables import column_names, id_texts, label_texts
 
 WORDS = ["NA", "null", "None", "nan", "N/A", "NULL"]
 PATH = Path("t.csv")

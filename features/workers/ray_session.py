@@ -9,10 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from features.disk.scratch import clear_left_behind, session_folder
 from features.errors import EmofuseError
-from features.ray_access import LOOPBACK, asks_for_token, changed_environment, cluster_access, open_cluster, own_access
-from features.scratch import clear_left_behind, session_folder
-from features.shadows import refuse_shadows
+from features.workers.ray_access import (
+    LOOPBACK,
+    asks_for_token,
+    changed_environment,
+    cluster_access,
+    open_cluster,
+    own_access,
+)
+from features.workers.shadows import refuse_shadows
 
 # Ray reads these when it is imported and when its processes start.
 ENVIRONMENT = {

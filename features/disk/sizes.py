@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from features.disk.parquet_header import declared
 from features.errors import WrongUse
-from features.parquet_header import declared
 
 MAX_GB = 2.0
 VARIABLE = "EMOFUSE_MAX_GB"

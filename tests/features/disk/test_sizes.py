@@ -7,9 +7,9 @@ import pytest
 
 from features.clips import read_clips
 from features.datasets import read_dataset
+from features.disk.sizes import allowed_bytes, read_parquet
 from features.errors import DamagedFile, EmofuseError, WrongUse
-from features.sizes import allowed_bytes, read_parquet
-from features.user_tables import read_user_table
+from features.tables.user_tables import read_user_table
 
 
 @pytest.fixture

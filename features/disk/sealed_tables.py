@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from features.disk.sealed_parquet import open_sealed, sealed
+from features.disk.sizes import read_parquet, refuse_size
 from features.errors import DamagedFile
 from features.files import write_bytes
-from features.sealed_parquet import open_sealed, sealed
-from features.sizes import read_parquet, refuse_size
 
 _FOOTER = b"emofuse"
 
@@ -25,7 +25,7 @@ def read_table(path: Path, what: str, damaged: str) -> tuple[pa.Table, dict[str,
 
     DamagedFile, with `damaged` as what to do, for a file that isn't what was written and for one that can't be read as
     Parquet. Files of earlier releases have no seal. WrongUse for one that takes more memory than is allowed, see
-    `features.sizes`.
+    `features.disk.sizes`.
     """
     try:
         refuse_size(path, path.stat().st_size)

@@ -1,0 +1,1 @@
+"""The feature store: sets on disk, written part by part, read memory-mapped."""

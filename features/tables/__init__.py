@@ -1,0 +1,1 @@
+"""Tables that users bring, and CSV that they take away."""
