@@ -1,8 +1,8 @@
 """The prediction files: one small immutable Parquet per trial, the contract between training and ensembling.
 
 `<run>/predictions/family=<entry>/<trial_key>.parquet` holds one row per clip and, in its footer, all that is known of
-the trial. Classes are columns with names, never positions. Files are sealed
-(features.disk.sealed_parquet), those of the older version 1 are not; both are held against the same checks, whoever reads them.
+the trial. Classes are columns with names, never positions. Files are sealed (features.disk.sealed_parquet), those of
+the older version 1 are not; both are held against the same checks, whoever reads them.
 """
 
 import json
