@@ -21,6 +21,7 @@ test-cluster: $(VENV)/.test
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 
 format: $(VENV)/.test
 	$(BIN)/ruff format .

@@ -61,8 +61,10 @@ def faces(clips: Sequence[Path], spec: SetSpec, least_side: int) -> None:
         spent = time.process_time() - started
         totals[crops > 0][0] += plain
         totals[crops > 0][1] += spent
-        print(f"{clip.name:28} {frames:4} frames {crops:4} crops   decode {1000 * plain / frames:5.2f} ms/frame   "
-              f"extract {1000 * spent / frames:6.2f} ms/frame   ratio {plain / spent:.2f}")
+        print(
+            f"{clip.name:28} {frames:4} frames {crops:4} crops   decode {1000 * plain / frames:5.2f} ms/frame   "
+            f"extract {1000 * spent / frames:6.2f} ms/frame   ratio {plain / spent:.2f}"
+        )
     for found, (plain, spent) in totals.items():
         if spent:
             print(f"all clips {'with' if found else 'without'} a face: ratio {plain / spent:.2f}")
@@ -103,8 +105,12 @@ def is10(files: Sequence[Path], turns: int) -> None:
     for _ in range(turns):
         for workers, spent in runs.items():
             spent.append(pool_s(files, workers))
-        print("   ".join(f"{workers} process{'es' * (workers > 1)} {spent[-1][0]:.2f} s ({spent[-1][1]:.2f} s of CPU)"
-                         for workers, spent in runs.items()))
+        print(
+            "   ".join(
+                f"{workers} process{'es' * (workers > 1)} {spent[-1][0]:.2f} s ({spent[-1][1]:.2f} s of CPU)"
+                for workers, spent in runs.items()
+            )
+        )
     (one_s, one_cpu_s), (two_s, two_cpu_s) = (map(min, zip(*spent, strict=True)) for spent in runs.values())
     print(f"best of each: ratio {one_s / two_s:.2f}; of CPU time {one_cpu_s / two_cpu_s:.2f}")
 
@@ -124,9 +130,11 @@ def memory(minutes: float) -> None:
         read_audio(Media(path, 0.0, 2.0), 16_000)
         before, started = peak_mb(), time.perf_counter()
         audio = read_audio(Media(path), 16_000)
-        print(f"{minutes:g} minutes of 48 kHz stereo ({path.stat().st_size / 2**20:.0f} MB): a result of "
-              f"{audio.nbytes / 2**20:.0f} MB, {peak_mb() - before:.0f} MB more memory, {peak_mb():.0f} MB in all, "
-              f"{time.perf_counter() - started:.1f} s")
+        print(
+            f"{minutes:g} minutes of 48 kHz stereo ({path.stat().st_size / 2**20:.0f} MB): a result of "
+            f"{audio.nbytes / 2**20:.0f} MB, {peak_mb() - before:.0f} MB more memory, {peak_mb():.0f} MB in all, "
+            f"{time.perf_counter() - started:.1f} s"
+        )
 
 
 def main() -> None:

@@ -56,7 +56,8 @@ def main() -> None:
         now = time.perf_counter()
         print(
             f"epoch {epoch:2}   loss {metrics['loss']:.3f}   PublicTest accuracy {metrics['accuracy']:.4f}   "
-            f"log loss {metrics['log_loss']:.3f}   {now - last:5.1f} s", flush=True,
+            f"log loss {metrics['log_loss']:.3f}   {now - last:5.1f} s",
+            flush=True,
         )
         last = now
 

@@ -34,9 +34,12 @@ SECTIONS = {
 }
 _LOST = 17  # exit status of a section whose card no longer answers; it is started again behind the item that broke it
 _TESTS = (
-    "tests/models/blocks/test_blocks_on_gpu.py", "tests/models/training/test_training.py",
-    "tests/models/training/test_rows.py", "tests/search/trial/test_hygiene.py",
-    "tests/ensembles/fusion/test_torch_screen.py", "tests/models/families/test_on_gpu.py",
+    "tests/models/blocks/test_blocks_on_gpu.py",
+    "tests/models/training/test_training.py",
+    "tests/models/training/test_rows.py",
+    "tests/search/trial/test_hygiene.py",
+    "tests/ensembles/fusion/test_torch_screen.py",
+    "tests/models/families/test_on_gpu.py",
 )
 
 Row = dict[str, Any]
@@ -107,16 +110,20 @@ def _given() -> argparse.Namespace:
 
 def _section(section: str, given: argparse.Namespace, book: Book, seconds: float) -> None:
     command = [sys.executable, __file__, "--child", section, "--out", given.out, "--families", given.families]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1",
-                   "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+    environment = {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
+    }
     ends, began = time.monotonic() + seconds, time.monotonic()
     said = "ended"
     while True:
         with book.log.open("a") as log:
             log.write(f"== {section}\n")
             log.flush()
-            process = subprocess.Popen(command + ["--tiny"] * given.tiny, stdout=log, stderr=log, env=environment,
-                                       start_new_session=True)
+            process = subprocess.Popen(
+                command + ["--tiny"] * given.tiny, stdout=log, stderr=log, env=environment, start_new_session=True
+            )
         try:
             status = process.wait(max(1.0, ends - time.monotonic()))
         except subprocess.TimeoutExpired:
@@ -162,8 +169,10 @@ def _rows(section: str, told: Any, done: set[str], book: Book) -> Iterator[tuple
         work, items = {
             "families": (measures.family_row, told.wanted(measures.ORDER)),
             "fusion": (measures.fusion_row, ["5x383x7", "20x2000x8"]),
-            "extract": (measures.extract_row, told.wanted(["face_cnn", "vgg16", "alexnet_face", "convnet100",
-                                                           "inception_v2"])),
+            "extract": (
+                measures.extract_row,
+                told.wanted(["face_cnn", "vgg16", "alexnet_face", "convnet100", "inception_v2"]),
+            ),
             "cpu": (measures.cpu_row, told.wanted(measures.ORDER)),
         }[section]
         for item in items:
@@ -188,8 +197,19 @@ def _test_rows(told: Any, book: Book) -> Iterator[tuple[str, Row]]:
     tests = list(_TESTS)
     if told.device == "cpu":
         environment["EMOFUSE_GPU"], tests = "cpu", tests[:1]
-    command = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "--tb=short",
-               f"--junitxml={report}", *(["-n", "4"] if told.device == "cuda" else []), *tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-m",
+        "gpu",
+        "-p",
+        "no:cacheprovider",
+        "--tb=short",
+        f"--junitxml={report}",
+        *(["-n", "4"] if told.device == "cuda" else []),
+        *tests,
+    ]
     status = subprocess.run(command, cwd=ROOT, env=environment).returncode
     cases = list(ElementTree.parse(report).iter("testcase")) if report.exists() else []
     report.unlink(missing_ok=True)
@@ -197,22 +217,49 @@ def _test_rows(told: Any, book: Book) -> Iterator[tuple[str, Row]]:
     for case in cases:
         for kind in ("failure", "error"):
             if (found := case.find(kind)) is not None:
-                bad[f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"] = (
-                    " ".join((found.get("message") or "").split())[:300]
-                )
+                bad[f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name')}"] = " ".join(
+                    (found.get("message") or "").split()
+                )[:300]
     skipped = sum(case.find("skipped") is not None for case in cases)
-    yield "pytest", {"passed": len(cases) - len(bad) - skipped, "skipped": skipped, "exit": status, "bad": bad,
-                     **({"failed": f"{len(bad)} tests"} if bad or status else {})}
+    yield (
+        "pytest",
+        {
+            "passed": len(cases) - len(bad) - skipped,
+            "skipped": skipped,
+            "exit": status,
+            "bad": bad,
+            **({"failed": f"{len(bad)} tests"} if bad or status else {}),
+        },
+    )
 
 
 # The columns of each section's table.
 _COLUMNS = {
-    "families": ("float32_per_s", "auto_per_s", "plain_per_s", "score_per_s", "busy", "kernels_per_batch", "bound_by",
-                 "auto_mb", "float32_mb", "asks_gpu", "off", "within_noise"),
+    "families": (
+        "float32_per_s",
+        "auto_per_s",
+        "plain_per_s",
+        "score_per_s",
+        "busy",
+        "kernels_per_batch",
+        "bound_by",
+        "auto_mb",
+        "float32_mb",
+        "asks_gpu",
+        "off",
+        "within_noise",
+    ),
     "fusion": ("compiled_draws_per_s", "cuda_draws_per_s", "same_weights", "same_draws"),
     "share": ("1_per_s", "2_per_s", "4_per_s"),
-    "extract": ("layer", "at_once", "cpu_per_s", "gpu_per_s", "gpu_per_s_as_many_as_on_a_cpu",
-                "gpu_per_s_4_times_as_many", "off"),
+    "extract": (
+        "layer",
+        "at_once",
+        "cpu_per_s",
+        "gpu_per_s",
+        "gpu_per_s_as_many_as_on_a_cpu",
+        "gpu_per_s_4_times_as_many",
+        "off",
+    ),
     "cpu": ("cpu_per_s", "warm"),
     "host": ("imported_mb", "card_opened_mb", "peak_mb", "data_mb", "asks_mb"),
     "tests": ("passed", "skipped", "exit"),
@@ -230,8 +277,9 @@ def table(rows: list[Row]) -> str:
         lines.append(f"\n{section}: {SECTIONS[section][1]}")
         cells = [["", *columns], *([row["item"], *(_cell(row.get(c)) for c in columns)] for row in own)]
         widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
-        lines += ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-                  for line in cells]
+        lines += [
+            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
+        ]
         for row in own:
             lines += [f"  ! {row['item']} {key}: {value}" for key, value in row.items() if key.endswith("failed")]
             lines += [f"  ! {name}: {message}" for name, message in row.get("bad", {}).items()]

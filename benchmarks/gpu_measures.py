@@ -52,8 +52,22 @@ class Given:
 BLOCKS = "activity_svm"
 # The networks that gain most by a card come first, those that are measured longest last.
 ORDER = [
-    "lstm_encoder", "face_cnn", "vgg16", "vgg_lstm", "cnn_irnn", "inception_v2", "audio_lstm", "alexnet_face",
-    "convnet100", "temporal_pooling", "fusion_mlp", BLOCKS, "conv3d", "audio_map_lstm", "attention_lstm", "convlstm",
+    "lstm_encoder",
+    "face_cnn",
+    "vgg16",
+    "vgg_lstm",
+    "cnn_irnn",
+    "inception_v2",
+    "audio_lstm",
+    "alexnet_face",
+    "convnet100",
+    "temporal_pooling",
+    "fusion_mlp",
+    BLOCKS,
+    "conv3d",
+    "audio_map_lstm",
+    "attention_lstm",
+    "convlstm",
 ]
 
 
@@ -178,9 +192,13 @@ def _where_time_goes(world: World, given: Given) -> Row:
     bound = "computing" if busy > 0.8 else "copying" if copying > 0.3 else "launching"
     slowest = sorted(host, key=host.__getitem__, reverse=True)[:4]
     return {
-        "epoch_ms": 1e3 * wall_s, "busy": busy, "copying": copying, "kernels_per_batch": launches / batches,
+        "epoch_ms": 1e3 * wall_s,
+        "busy": busy,
+        "copying": copying,
+        "kernels_per_batch": launches / batches,
         "us_per_kernel": 1e6 * wall_s / launches if launches else None,
-        "bound_by": bound if launches else None, "host": {key: round(host[key], 4) for key in slowest},
+        "bound_by": bound if launches else None,
+        "host": {key: round(host[key], 4) for key in slowest},
     }
 
 
@@ -194,8 +212,12 @@ def _learning(world: World, given: Given) -> Row:
     name = "ccc" if world.regression else "accuracy"
     p, n = found["float32"][name], len(world.held_out)
     noise = 0.05 if world.regression else 2 * (2 * max(p * (1 - p), 0.01) / n) ** 0.5
-    return {"learnt": found, "off": found["mixed"][name] - p, "noise": noise,
-            "within_noise": abs(found["mixed"][name] - p) <= noise}
+    return {
+        "learnt": found,
+        "off": found["mixed"][name] - p,
+        "noise": noise,
+        "within_noise": abs(found["mixed"][name] - p) <= noise,
+    }
 
 
 def cpu_row(name: str, given: Given) -> Row:
@@ -217,8 +239,7 @@ def cpu_row(name: str, given: Given) -> Row:
     share = world.count(few) / world.count(examples)
     if world.regression:
         share = sum(map(len, few.inputs["faces"])) / sum(map(len, examples.inputs["faces"]))
-    return {"cpu_per_s": share * len(examples) / (ends[-1] - ends[-2]), "cores": os.cpu_count(),
-            "warm": len(ends) > 2}
+    return {"cpu_per_s": share * len(examples) / (ends[-1] - ends[-2]), "cores": os.cpu_count(), "warm": len(ends) > 2}
 
 
 def fusion_row(name: str, given: Given) -> Row:
@@ -241,14 +262,20 @@ def fusion_row(name: str, given: Given) -> Row:
         fitted[device] = DecisionFusion(draws=draws, device=device).fit(P, y)
         row[f"{device or 'compiled'}_draws_per_s"] = fitted[device].n_draws_ / (time.perf_counter() - started)
     one, other = fitted[None], fitted[given.device]
-    row |= {"same_weights": bool((one.weights_ == other.weights_).all()), "same_draws": one.trace_ == other.trace_,
-            "draws": one.n_draws_}
+    row |= {
+        "same_weights": bool((one.weights_ == other.weights_).all()),
+        "same_draws": one.trace_ == other.trace_,
+        "draws": one.n_draws_,
+    }
     return row
 
 
 _READ = {
-    "face_cnn": ("conv3", 4096), "inception_v2": ("global_pool", 2048), "convnet100": ("logits", 1024),
-    "alexnet_face": ("pool5", 512), "vgg16": ("fc6", 256),
+    "face_cnn": ("conv3", 4096),
+    "inception_v2": ("global_pool", 2048),
+    "convnet100": ("logits", 1024),
+    "alexnet_face": ("pool5", 512),
+    "vgg16": ("fc6", 256),
 }
 
 
@@ -277,11 +304,16 @@ def extract_row(name: str, given: Given) -> Row:
     row["cpu_per_s"], ours = per_s("cpu", images[: max(4, len(images) // 8)])
     row["gpu_per_s"], theirs = per_s(given.device, images)
     row["off"] = float(abs(theirs[: len(ours)] - ours).max() / max(abs(ours).max(), 1e-9))
-    as_many = {"as_many_as_on_a_cpu": stills.frames_at_once(images.shape[1:], torch.device("cpu")),
-               "4_times_as_many": 4 * row["at_once"]}
+    as_many = {
+        "as_many_as_on_a_cpu": stills.frames_at_once(images.shape[1:], torch.device("cpu")),
+        "4_times_as_many": 4 * row["at_once"],
+    }
     for name, count in as_many.items():
-        with (_part(row, name), _peak(given.device) as peak,
-              patch.object(stills, "frames_at_once", lambda *_, count=count: count)):
+        with (
+            _part(row, name),
+            _peak(given.device) as peak,
+            patch.object(stills, "frames_at_once", lambda *_, count=count: count),
+        ):
             row[f"gpu_per_s_{name}"] = per_s(given.device, images)[0]
         row[f"mb_{name}"] = peak[0]
     return row
@@ -298,8 +330,10 @@ def share_rows(given: Given) -> Iterator[tuple[str, Row]]:
     counts = (1, 2) if given.tiny else (1, 2, 4)
     barrier, answers = context.Barrier(max(counts)), context.Queue()
     wanted = given.wanted(SHARED)
-    workers = [context.Process(target=_share, args=(k, wanted, counts, given, barrier, answers), daemon=True)
-               for k in range(max(counts))]
+    workers = [
+        context.Process(target=_share, args=(k, wanted, counts, given, barrier, answers), daemon=True)
+        for k in range(max(counts))
+    ]
     for worker in workers:
         worker.start()
     try:
@@ -365,6 +399,7 @@ def host_rows(given: Given) -> Iterator[tuple[str, Row]]:
 
 def _host_row(name: str, tiny: bool, device: str) -> Row:
     """Resident memory of this process: with the program, with a card opened, and at most."""
+
     def peak_mb() -> float:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -377,19 +412,34 @@ def _host_row(name: str, tiny: bool, device: str) -> Row:
     model = world.model(device)
     model.fit(world.train, None, epochs=1)
     model.predict_steps(world.train) if world.regression else model.predict(world.train)  # type: ignore[attr-defined]
-    return {"imported_mb": imported, "card_opened_mb": opened, "peak_mb": peak_mb(), "data_mb": data,
-            "asks_mb": world.family.resources.memory_mb}
+    return {
+        "imported_mb": imported,
+        "card_opened_mb": opened,
+        "peak_mb": peak_mb(),
+        "data_mb": data,
+        "asks_mb": world.family.resources.memory_mb,
+    }
 
 
 def card() -> Row:
     """What was measured on."""
-    row: Row = {"torch": torch.__version__, "python": sys.version.split()[0], "cores": os.cpu_count(),
-                "numpy": np.__version__, "classes": len(CLASSES)}
+    row: Row = {
+        "torch": torch.__version__,
+        "python": sys.version.split()[0],
+        "cores": os.cpu_count(),
+        "numpy": np.__version__,
+        "classes": len(CLASSES),
+    }
     if torch.cuda.is_available():
         found = torch.cuda.get_device_properties(0)
-        row |= {"card": found.name, "memory_mb": found.total_memory / 2**20, "cuda": torch.version.cuda,
-                "cudnn": torch.backends.cudnn.version(), "bfloat16": torch.cuda.is_bf16_supported(),
-                "workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG")}
+        row |= {
+            "card": found.name,
+            "memory_mb": found.total_memory / 2**20,
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "bfloat16": torch.cuda.is_bf16_supported(),
+            "workspace": os.environ.get("CUBLAS_WORKSPACE_CONFIG"),
+        }
     return row
 
 

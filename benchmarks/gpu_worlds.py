@@ -75,8 +75,13 @@ _TIMED: dict[str, dict[str, Any]] = {"vgg_lstm": {"single_epochs": 0}, "audio_ma
 _SHAPES = {1: (7,), 2: (48, 48), 3: (224, 224, 3)}
 _SIDES = {"convnet100": (100, 100), "audio_map_lstm": (34, 34), "conv3d": (112, 112), "convlstm": (112, 112)}
 _SMALL = {
-    "alexnet_face": (40, 40, 3), "audio_map_lstm": (34, 34), "conv3d": (16, 16), "convlstm": (16, 16),
-    "convnet100": (32, 32), "vgg16": (32, 32, 3), "vgg_lstm": (32, 32, 3),
+    "alexnet_face": (40, 40, 3),
+    "audio_map_lstm": (34, 34),
+    "conv3d": (16, 16),
+    "convlstm": (16, 16),
+    "convnet100": (32, 32),
+    "vgg16": (32, 32, 3),
+    "vgg_lstm": (32, 32, 3),
 }
 _MEMBERS = {"members_1": (105,), "members_2": (10,), "members_3": (200,)}
 
@@ -97,8 +102,9 @@ class World:
         """The same clips every time."""
         family, size = get_family(name), TINY if tiny else SIZES[name]
         shapes = _shapes(family, tiny)
-        fit, held_out = (_examples(family, shapes, n, size.steps, seed) for seed, n in ((0, size.clips),
-                                                                                        (1, size.held_out)))
+        fit, held_out = (
+            _examples(family, shapes, n, size.steps, seed) for seed, n in ((0, size.clips), (1, size.held_out))
+        )
         return cls(family, size, shapes, tiny, fit, held_out)
 
     @property
@@ -132,7 +138,8 @@ class World:
             return some
         assert some.targets is not None
         return replace(
-            some, inputs={slot: [a[:600] for a in arrays] for slot, arrays in some.inputs.items()},
+            some,
+            inputs={slot: [a[:600] for a in arrays] for slot, arrays in some.inputs.items()},
             targets=[t[:600] for t in some.targets],
         )
 
@@ -176,8 +183,9 @@ def _examples(
                 for c, a, m in zip(y, noise, moving, strict=True)
             ]
             continue
-        drawn = [rng.standard_normal((t, *shape), dtype=np.float32) + kinds[c] / 2
-                 for c, t in zip(y, lengths, strict=True)]
+        drawn = [
+            rng.standard_normal((t, *shape), dtype=np.float32) + kinds[c] / 2 for c, t in zip(y, lengths, strict=True)
+        ]
         inputs[slot.slot] = [a[0] for a in drawn] if slot.level == "clip" else drawn
     ids = tuple(f"c{i}" for i in range(n))
     if "regression" in family.tasks:

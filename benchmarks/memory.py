@@ -54,8 +54,17 @@ def train_one(family: str, frames: int, hyperparameters: dict) -> dict[str, floa
 
 def measured(family: str, frames: int, **hyperparameters) -> dict[str, float]:
     """`train_one` in a process of its own."""
-    command = [sys.executable, __file__, "--here", "--family", family, "--frames", str(frames),
-               "--set", json.dumps(hyperparameters)]
+    command = [
+        sys.executable,
+        __file__,
+        "--here",
+        "--family",
+        family,
+        "--frames",
+        str(frames),
+        "--set",
+        json.dumps(hyperparameters),
+    ]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 

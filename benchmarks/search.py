@@ -78,7 +78,8 @@ def make_data(folder: Path, steps: int) -> None:
     rng = np.random.default_rng(0)
     clips = [
         Clip(f"{split}-{n:03d}", None, split, CLASSES[n % 7], f"{split}-{n // 7}")
-        for split, count in (("train", 280), ("val", 280), ("test", 100)) for n in range(count)
+        for split, count in (("train", 280), ("val", 280), ("test", 100))
+        for n in range(count)
     ]
     write_clips(ClipTable(tuple(clips), folder), folder / "clips.parquet")
     ids = tuple(clip.clip_id for clip in clips)
@@ -94,7 +95,11 @@ def make_data(folder: Path, steps: int) -> None:
 def write_recipe(folder: Path, **entry: object) -> None:
     """A recipe of one entry on one partition."""
     data = {
-        "name": "benchmark", "seed": 1, "partitions": ["train"], "asha": None, "sampler": "random",
+        "name": "benchmark",
+        "seed": 1,
+        "partitions": ["train"],
+        "asha": None,
+        "sampler": "random",
         "stages": [{"stage": "clips", "entries": {"entry": entry}}],
     }
     (folder / "recipe.yaml").write_text(yaml.safe_dump(data))
@@ -105,7 +110,9 @@ def run_part(code: str, folder: Path, *arguments: object) -> dict:
     (folder / "sitecustomize.py").write_text(_SITE)
     path = os.pathsep.join([str(folder), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
-        [sys.executable, "-c", code, str(folder), *map(str, arguments)], capture_output=True, text=True,
+        [sys.executable, "-c", code, str(folder), *map(str, arguments)],
+        capture_output=True,
+        text=True,
         env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
     )
     if done.returncode:
@@ -139,8 +146,11 @@ def throughput(trials: int) -> None:
             f"to {trials} (to {told['rss'][1]:.0f} MB)",
             flush=True,
         )
-    print(f"throughput: at best ours {max(ours):.1f}/s, bare {max(bare):.1f}/s, ratio of the means "
-          f"{sum(ours) / sum(bare):.2f}", flush=True)
+    print(
+        f"throughput: at best ours {max(ours):.1f}/s, bare {max(bare):.1f}/s, ratio of the means "
+        f"{sum(ours) / sum(bare):.2f}",
+        flush=True,
+    )
 
 
 def gap(trials: int) -> None:
@@ -151,8 +161,13 @@ def gap(trials: int) -> None:
         folder = Path(name)
         make_data(folder, steps=20)
         write_recipe(
-            folder, family="temporal_pooling", trials=trials, max_epochs=20, published=False,
-            inputs={"frames": "vector"}, fixed={"hidden": 64},
+            folder,
+            family="temporal_pooling",
+            trials=trials,
+            max_epochs=20,
+            published=False,
+            inputs={"frames": "vector"},
+            fixed={"hidden": 64},
         )
         run_part(_OURS, folder, trials)
         footers = [read_footer(path) for path in prediction_files(folder / "run")]
@@ -161,8 +176,11 @@ def gap(trials: int) -> None:
         by_worker.setdefault(footer.worker, []).append((footer.started_s, footer.started_s + footer.wall_s))
     gaps = [then[0] - now[1] for spans in by_worker.values() for now, then in pairwise(sorted(spans))]
     seconds = np.median([footer.wall_s for footer in footers])
-    print(f"gap: {np.median(gaps):.3f} s at the median, {np.quantile(gaps, 0.9):.3f} s at the 90th percentile, between "
-          f"{len(footers)} trials of {seconds:.1f} s in {len(by_worker)} processes", flush=True)
+    print(
+        f"gap: {np.median(gaps):.3f} s at the median, {np.quantile(gaps, 0.9):.3f} s at the 90th percentile, between "
+        f"{len(footers)} trials of {seconds:.1f} s in {len(by_worker)} processes",
+        flush=True,
+    )
 
 
 def status(many: int) -> None:
@@ -183,8 +201,21 @@ def status(many: int) -> None:
         curve = tuple({"epoch": e, "loss": 1.0 / e, "lr": 0.1, "accuracy": 0.5, "log_loss": 1.5} for e in range(1, 31))
         for n in range(many):
             key = f"{n:064x}"
-            footer = Footer(key, key, "audio_svm", "entry", {"C": 1.0}, "train", CLASSES, 0, 30, 20,
-                            {"accuracy": n / many}, curve=curve, wall_s=1.0)
+            footer = Footer(
+                key,
+                key,
+                "audio_svm",
+                "entry",
+                {"C": 1.0},
+                "train",
+                CLASSES,
+                0,
+                30,
+                20,
+                {"accuracy": n / many},
+                curve=curve,
+                wall_s=1.0,
+            )
             write_predictions(run.path, Predictions(footer, *rows))
         for what in ("first time", "again"):
             start, before = time.perf_counter(), os.times()
@@ -192,8 +223,10 @@ def status(many: int) -> None:
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=HERE.parent)
             cpu_s = sum(os.times()[2:4]) - sum(before[2:4])
             assert f" {many} " in done.stdout
-            print(f"status over {many:,} trials, {what}: {time.perf_counter() - start:.2f} s ({cpu_s:.2f} s of CPU)",
-                  flush=True)
+            print(
+                f"status over {many:,} trials, {what}: {time.perf_counter() - start:.2f} s ({cpu_s:.2f} s of CPU)",
+                flush=True,
+            )
 
 
 def main() -> None:

@@ -14,9 +14,7 @@ from features.progress import say
 from features.terminal import Table, console
 from features.workers.ray_access import AllowOpen
 
-clips_app = typer.Typer(
-    help="Make a clip table from a data set's folders.", no_args_is_help=True, add_completion=False
-)
+clips_app = typer.Typer(help="Make a clip table from a data set's folders.", no_args_is_help=True, add_completion=False)
 features_app = typer.Typer(
     help="Extract features, import your own, list a store.", no_args_is_help=True, add_completion=False
 )

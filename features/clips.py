@@ -23,17 +23,19 @@ from features.sets import Media
 SCHEMA_VERSION = 1
 SPLITS = ("train", "val", "test")
 MOST_CLASSES = 500
-SCHEMA = pa.schema([
-    ("clip_id", pa.string()),
-    ("path", pa.string()),
-    ("split", pa.string()),
-    ("label", pa.string()),
-    ("group_id", pa.string()),
-    ("start_s", pa.float64()),
-    ("end_s", pa.float64()),
-    ("dataset", pa.string()),
-    ("media_sha256", pa.string()),
-])
+SCHEMA = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("path", pa.string()),
+        ("split", pa.string()),
+        ("label", pa.string()),
+        ("group_id", pa.string()),
+        ("start_s", pa.float64()),
+        ("end_s", pa.float64()),
+        ("dataset", pa.string()),
+        ("media_sha256", pa.string()),
+    ]
+)
 _KIND = "clips"
 _AGAIN = "make it again with `emofuse clips`"
 
@@ -94,16 +96,19 @@ class ClipTable:
     @cached_property
     def fingerprint(self) -> str:
         """sha256 (hex) over all rows in order: ids, splits, labels, groups, times, media; part of every trial's key."""
-        return content_key([
-            [c.clip_id, c.split, c.label, c.group_id, c.start_s, c.end_s, _media_identity(c)] for c in self.clips
-        ])
+        return content_key(
+            [[c.clip_id, c.split, c.label, c.group_id, c.start_s, c.end_s, _media_identity(c)] for c in self.clips]
+        )
 
     @cached_property
     def media_fingerprint(self) -> str:
         """sha256 (hex) over ids, times and media only, whatever the order: new labels or splits keep the features."""
-        return content_key(sorted(
-            [c.clip_id, _media_identity(c) or "", c.start_s, -1.0 if c.end_s is None else c.end_s] for c in self.clips
-        ))
+        return content_key(
+            sorted(
+                [c.clip_id, _media_identity(c) or "", c.start_s, -1.0 if c.end_s is None else c.end_s]
+                for c in self.clips
+            )
+        )
 
     def media(self, clip: Clip) -> Media:
         """What an extractor reads for `clip`, its path absolute; ClipFailure where the table names no local file."""
@@ -136,22 +141,37 @@ def check_clips(table: ClipTable, *, media: bool = True) -> None:
     _refuse(clips, lambda c: c.split not in SPLITS, f"a split is one of {', '.join(SPLITS)}", lambda c: c.split)
     _refuse(clips, lambda c: not c.group_id, "every clip needs a group_id (a speaker, a film)", lambda c: c.group_id)
     _refuse(clips, lambda c: c.label == "", "a label is a class name, or null when unknown", lambda c: c.label)
-    _refuse(clips, lambda c: not (math.isfinite(c.start_s) and c.start_s >= 0),
-            "start_s is in seconds and not negative", lambda c: c.start_s)
-    _refuse(clips, lambda c: c.end_s is not None and not c.start_s < c.end_s < math.inf,
-            "end_s must be later than start_s (or null: to the end)", lambda c: (c.start_s, c.end_s))
+    _refuse(
+        clips,
+        lambda c: not (math.isfinite(c.start_s) and c.start_s >= 0),
+        "start_s is in seconds and not negative",
+        lambda c: c.start_s,
+    )
+    _refuse(
+        clips,
+        lambda c: c.end_s is not None and not c.start_s < c.end_s < math.inf,
+        "end_s must be later than start_s (or null: to the end)",
+        lambda c: (c.start_s, c.end_s),
+    )
     annotated = table.annotations.series if table.annotations else {}
-    _refuse(clips, lambda c: c.split != "test" and c.label is None and c.clip_id not in annotated,
-            "clips of the splits train and val need a label", lambda c: c.label)
+    _refuse(
+        clips,
+        lambda c: c.split != "test" and c.label is None and c.clip_id not in annotated,
+        "clips of the splits train and val need a label",
+        lambda c: c.label,
+    )
     if table.annotations:
         table.annotations.check([clip.clip_id for clip in clips])
     refuse_many_classes("The clip table", len(table.classes))
     trained = {clip.label for clip in clips if clip.split == "train"}
     if not trained:
         raise EmofuseError(f"The split 'train' is empty: all {len(clips)} clips are val or test.")
-    _refuse(clips, lambda c: c.label is not None and c.label not in trained,
-            f"every class needs a training clip, and the classes in train are {', '.join(sorted(map(str, trained)))}",
-            lambda c: c.label)
+    _refuse(
+        clips,
+        lambda c: c.label is not None and c.label not in trained,
+        f"every class needs a training clip, and the classes in train are {', '.join(sorted(map(str, trained)))}",
+        lambda c: c.label,
+    )
     if media:
         local = {clip.path for clip in clips if clip.path and not is_uri(clip.path)}
         gone = {path for path in local if not (table.root / path).is_file()}

@@ -1,6 +1,5 @@
 """The errors that a user can act on: printed as one sentence, never as a traceback."""
 
-
 from features.masking import masked
 
 

@@ -20,8 +20,15 @@ from features.errors import DamagedFile, EmofuseError
 from features.tables.readable import Readable
 
 __all__ = [
-    "DamagedFile", "canonical_json", "content_key", "file_sha256", "read_json", "replacing", "replacing_folder",
-    "write_bytes", "write_json",
+    "DamagedFile",
+    "canonical_json",
+    "content_key",
+    "file_sha256",
+    "read_json",
+    "replacing",
+    "replacing_folder",
+    "write_bytes",
+    "write_json",
 ]
 
 # The field of a JSON file that is the digest of all others. Files of earlier releases lack it.

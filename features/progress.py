@@ -52,7 +52,12 @@ def progress(what: str, total: int, every_s: float = 10.0) -> Iterator[Counter]:
     if not sys.stderr.isatty():
         yield Counter(what, total, None, every_s)
         return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-               TextColumn("{task.fields[note]}", markup=False))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
     with Progress(*columns, console=console) as bar:
         yield Counter(what, total, bar, every_s)

@@ -35,9 +35,7 @@ class Description:
     temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
     columns: dict[Word, tuple[Word, ...]] = Field(default_factory=dict)
 
-    def build(
-        self, build: Callable[[Mapping[str, Any], Context], Built], device: str, folder: Readable
-    ) -> Built:
+    def build(self, build: Callable[[Mapping[str, Any], Context], Built], device: str, folder: Readable) -> Built:
         """What a family's `build` makes of it. EmofuseError where it can't be built, in one sentence."""
         context = Context(
             self.classes, self.shapes, self.seed, device, columns=self.columns, dimensions=self.dimensions

@@ -24,17 +24,28 @@ from models.description import blaming
 
 _OURS = ["models.svm.Chi2SVM", "models.svm.RbfSVM", "numpy.clip"]
 # (how skops makes it, what it makes): all that `models.svm.svm_pipeline` and the families' own pipelines consist of.
-_KNOWN = frozenset([
-    ("DictNode", "builtins.dict"), ("ListNode", "builtins.list"), ("TupleNode", "builtins.tuple"),
-    ("JsonNode", "builtins.str"), ("TypeNode", "builtins.str"), ("FunctionNode", "numpy.clip"),
-    ("NdArrayNode", "numpy.ndarray"), ("NdArrayNode", "numpy.float64"), ("NdArrayNode", "numpy.int64"),
-    ("NdArrayNode", "numpy.float32"), ("NdArrayNode", "numpy.int32"),
-    ("ObjectNode", "models.svm.Chi2SVM"), ("ObjectNode", "models.svm.RbfSVM"),
-    ("ObjectNode", "sklearn.decomposition._pca.PCA"), ("ObjectNode", "sklearn.pipeline.Pipeline"),
-    ("ObjectNode", "sklearn.preprocessing._data.StandardScaler"),
-    ("ObjectNode", "sklearn.preprocessing._function_transformer.FunctionTransformer"),
-    ("ObjectNode", "sklearn.svm._classes.LinearSVC"),
-])
+_KNOWN = frozenset(
+    [
+        ("DictNode", "builtins.dict"),
+        ("ListNode", "builtins.list"),
+        ("TupleNode", "builtins.tuple"),
+        ("JsonNode", "builtins.str"),
+        ("TypeNode", "builtins.str"),
+        ("FunctionNode", "numpy.clip"),
+        ("NdArrayNode", "numpy.ndarray"),
+        ("NdArrayNode", "numpy.float64"),
+        ("NdArrayNode", "numpy.int64"),
+        ("NdArrayNode", "numpy.float32"),
+        ("NdArrayNode", "numpy.int32"),
+        ("ObjectNode", "models.svm.Chi2SVM"),
+        ("ObjectNode", "models.svm.RbfSVM"),
+        ("ObjectNode", "sklearn.decomposition._pca.PCA"),
+        ("ObjectNode", "sklearn.pipeline.Pipeline"),
+        ("ObjectNode", "sklearn.preprocessing._data.StandardScaler"),
+        ("ObjectNode", "sklearn.preprocessing._function_transformer.FunctionTransformer"),
+        ("ObjectNode", "sklearn.svm._classes.LinearSVC"),
+    ]
+)
 _SCHEMA = "schema.json"
 # Ten times and three times what real files have.
 _LARGEST_SCHEMA, _DEEPEST = 1 << 19, 40

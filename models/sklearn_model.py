@@ -98,11 +98,18 @@ class SklearnModel:
     def save(self, folder: Path) -> None:
         """Write `pipeline.skops` and `model.json` into `folder`."""
         write_bytes(folder / _PIPELINE, skops.io.dumps(self.pipeline))
-        write_json(folder / FILE, {
-            "family": self.family.name, "version": self.family.version, "hyperparameters": self.hyperparameters,
-            "classes": list(self.context.classes), "seed": self.context.seed, "temperature": self._temperature,
-            "shapes": {slot: list(shape) for slot, shape in self.context.shapes.items()},
-        })
+        write_json(
+            folder / FILE,
+            {
+                "family": self.family.name,
+                "version": self.family.version,
+                "hyperparameters": self.hyperparameters,
+                "classes": list(self.context.classes),
+                "seed": self.context.seed,
+                "temperature": self._temperature,
+                "shapes": {slot: list(shape) for slot, shape in self.context.shapes.items()},
+            },
+        )
 
     def restore(self, folder: Readable, description: Description) -> Self:
         """Take the pipeline that `save` wrote into `folder`, after it has scored a clip of zeros."""

@@ -93,9 +93,7 @@ def check_stored(space: Space, point: Mapping[str, Any], place: str) -> None:
     A number may lie outside the family's range, as recipes can move it, but only up to a hundred times its largest.
     """
     if set(point) != set(space):
-        raise EmofuseError(
-            f"{place}s: expected {', '.join(sorted(space)) or 'none'}, but got {shown(sorted(point))}."
-        )
+        raise EmofuseError(f"{place}s: expected {', '.join(sorted(space)) or 'none'}, but got {shown(sorted(point))}.")
     for name, value in point.items():
         expected = _stored(space[name], value)
         if expected:

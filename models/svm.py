@@ -77,9 +77,7 @@ def svm_pipeline(
     if kernel == "linear":
         # The same machine as on features divided by sqrt(inputs), whose rows have a length of about 1.
         bias = float(np.sqrt(inputs))
-        machine = LinearSVC(
-            C=C / inputs, intercept_scaling=bias, class_weight=weight, random_state=seed, max_iter=3000
-        )
+        machine = LinearSVC(C=C / inputs, intercept_scaling=bias, class_weight=weight, random_state=seed, max_iter=3000)
     else:
         machine = RbfSVM(C=C, gamma=gamma / inputs, class_weight=weight)
     limit = {"a_min": -_LARGEST_DEVIATION, "a_max": _LARGEST_DEVIATION}

@@ -104,16 +104,21 @@ class WhitenedModel:
 
     def save(self, folder: Path) -> None:
         """Write `whitening.safetensors` besides what the inner model writes."""
-        arrays = {f"{slot}.{name}": np.ascontiguousarray(array)
-                  for slot, projection in self._known.items() for name, array in vars(projection).items()}
+        arrays = {
+            f"{slot}.{name}": np.ascontiguousarray(array)
+            for slot, projection in self._known.items()
+            for name, array in vars(projection).items()
+        }
         write_bytes(folder / _FILE, save(arrays))
         self.model.save(folder)
 
     def _whitened(self, examples: Examples) -> Examples:
         inputs = dict(examples.inputs)
         for slot, projection in self._known.items():
-            inputs[slot] = [projection.apply(self._fitting(slot, clip_id, array, projection))
-                            for clip_id, array in zip(examples.ids, inputs[slot], strict=True)]
+            inputs[slot] = [
+                projection.apply(self._fitting(slot, clip_id, array, projection))
+                for clip_id, array in zip(examples.ids, inputs[slot], strict=True)
+            ]
         return replace(examples, inputs=inputs)
 
     def _fitting(self, slot: str, clip_id: str, array: np.ndarray, projection: Projection) -> np.ndarray:
@@ -125,8 +130,9 @@ class WhitenedModel:
         return array
 
 
-def build_whitened(family: Family, hyperparameters: Mapping[str, Any], context: Context,
-                   how: Mapping[str, Whitening]) -> Model:
+def build_whitened(
+    family: Family, hyperparameters: Mapping[str, Any], context: Context, how: Mapping[str, Whitening]
+) -> Model:
     """The family's model for `context`, with the inputs `how` whitened first."""
     if not how:
         return family.build(hyperparameters, context)

@@ -63,14 +63,16 @@ def _small(stage: StageName, entry: Entry) -> Entry:
         slot: default[slot] if isinstance(spec, str) and _is_imported(stage, spec) else spec
         for slot, spec in entry.inputs.items()
     }
-    return entry.model_copy(update={
-        "trials": 1,
-        "max_epochs": min(EPOCHS, entry.max_epochs or family.max_epochs),
-        "fixed": fixed,
-        "space": {name: change for name, change in entry.space.items() if name not in fixed},
-        "inputs": inputs,
-        "weights": None,
-    })
+    return entry.model_copy(
+        update={
+            "trials": 1,
+            "max_epochs": min(EPOCHS, entry.max_epochs or family.max_epochs),
+            "fixed": fixed,
+            "space": {name: change for name, change in entry.space.items() if name not in fixed},
+            "inputs": inputs,
+            "weights": None,
+        }
+    )
 
 
 def _is_imported(stage: StageName, spec: str) -> bool:

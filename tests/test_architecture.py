@@ -11,9 +11,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = ("features", "models", "search", "ensembles")
 RAY_MODULES = {
-    "features/workers/ray_access.py", "features/workers/ray_session.py", "features/workers/cluster_extract.py",
+    "features/workers/ray_access.py",
+    "features/workers/ray_session.py",
+    "features/workers/cluster_extract.py",
     "search/cluster/tune.py",
-    "search/cluster/nodes.py", "search/cluster/ray_process.py", "search/cluster/submit.py",
+    "search/cluster/nodes.py",
+    "search/cluster/ray_process.py",
+    "search/cluster/submit.py",
 }
 
 
@@ -83,8 +87,9 @@ def test_rooms_import_in_one_direction(package):
         here = _room(module, package, rooms)
         assert here in rooms, f"{module} lies in no room"
         above = {
-            name for name in imported if name.startswith(f"{package}.")
-            and rooms.index(_room(name, package, rooms)) > rooms.index(here)
+            name
+            for name in imported
+            if name.startswith(f"{package}.") and rooms.index(_room(name, package, rooms)) > rooms.index(here)
         }
         assert not above, f"{module} imports {above} of a room above its own"
 

@@ -80,13 +80,26 @@ def test_rows_before_a_cut_off_line_are_kept_and_failures_stand_in_the_table(ben
 @pytest.mark.slow
 def test_without_a_card_the_whole_script_runs_in_tiny_sizes(tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OUT": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, ROOT / "benchmarks" / "gpu.py", "--families", "face_cnn,lstm_encoder,activity_svm",
-               "--budget-s", "1000"]
+    command = [
+        sys.executable,
+        ROOT / "benchmarks" / "gpu.py",
+        "--families",
+        "face_cnn,lstm_encoder,activity_svm",
+        "--budget-s",
+        "1000",
+    ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1000)
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "gpu.json").read_text())
     assert {row["section"] for row in rows} == {
-        "card", "tests", "families", "fusion", "share", "extract", "cpu", "host",
+        "card",
+        "tests",
+        "families",
+        "fusion",
+        "share",
+        "extract",
+        "cpu",
+        "host",
     }
     assert not [row for row in rows for key in row if key.endswith("failed")], done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gpu.json", "gpu.jsonl", "gpu.log"]

@@ -25,8 +25,17 @@ def folder(tmp_path):
         P = rng.dirichlet([1.0] * 3, 60)
         P[np.arange(60), y] += 0.7
         footer = Footer(
-            trial_key=f"{entry}-{partition}", config_key=entry, family=entry, entry=entry, hyperparameters={"lr": 0.1},
-            partition=partition, classes=CLASSES, seed=0, epochs=3, best_epoch=2, metrics={"accuracy": 0.5},
+            trial_key=f"{entry}-{partition}",
+            config_key=entry,
+            family=entry,
+            entry=entry,
+            hyperparameters={"lr": 0.1},
+            partition=partition,
+            classes=CLASSES,
+            seed=0,
+            epochs=3,
+            best_epoch=2,
+            metrics={"accuracy": 0.5},
         )
         fitted = "train" if partition == "train" else "val"
         roles = tuple("test" if s == "test" else "fit" if s == fitted else "held_out" for s in splits)

@@ -46,10 +46,19 @@ def test_chao(entries):
     assert whitening(audio.input_specs()["frames"]).components == 50
     assert (first_point(audio)["hidden"], first_point(audio)["pool"]) == (128, "max")
     table = {(p["pool"], p["pool_at"], p["hidden"]) for p in found["pooling_pool5"].published_points()}
-    assert table >= {("mean", "hidden", 64), ("max", "hidden", 64), ("max", "hidden", 256), ("max", "input", 64),
-                     ("mean", "input", 64)}, "table 1"
+    assert table >= {
+        ("mean", "hidden", 64),
+        ("max", "hidden", 64),
+        ("max", "hidden", 256),
+        ("max", "input", 64),
+        ("mean", "input", 64),
+    }, "table 1"
     assert list(found["concat_lstm"].input_specs().values()) == [
-        "lstm_pool5", "lstm_conv4", "lstm_conv3", "lstm_landmarks", "max_audio",
+        "lstm_pool5",
+        "lstm_conv4",
+        "lstm_conv3",
+        "lstm_landmarks",
+        "max_audio",
     ]
     assert found["alexnet_face"].fixed == {"frozen": True}
 
@@ -60,5 +69,6 @@ def test_zheng(entries):
     assert found["attention_lstm"].input_specs() == {"frames": "convnet100.logits"}
     points = found["attention_lstm"].published_points()
     assert [(p["attention"], p["lr"], p["decay"], p["l1"]) for p in points] == [
-        (True, 0.005, 0.99, 0.0001), (False, 0.005, 0.99, 0.0001),
+        (True, 0.005, 0.99, 0.0001),
+        (False, 0.005, 0.99, 0.0001),
     ]

@@ -14,9 +14,7 @@ RECIPES = [*sorted((ROOT / "recipes").glob("*.yaml")), ROOT / "ensembles" / "cli
 # Recipes that take a while even at their smallest, or whose entries all stand in another one.
 SLOW = {"chao2016", "demo_recipe", "guo2019"}
 # The sets that the recipes' comments say to import.
-IMPORTED = frozenset(
-    {"afew_faces_224_colour", "convnet", "fer2013_100", "fer2013_224_colour", "fer2013_equalised"}
-)
+IMPORTED = frozenset({"afew_faces_224_colour", "convnet", "fer2013_100", "fer2013_224_colour", "fer2013_equalised"})
 # It reads somebody's outputs alone, and nothing can be made up in their place.
 NOT_MADE_UP = {"afew_frames"}
 # One package of each extra that feature sets need.

@@ -86,7 +86,5 @@ def fit(
     held_out = held_out_of_arrays(
         np.asarray(P), np.asarray(y), groups=groups, valid=valid, classes=classes, members=members
     )
-    options = FitOptions(
-        chosen, params=its_params, selection=NO_SELECTION, folds=folds, repeats=repeats, seed=seed
-    )
+    options = FitOptions(chosen, params=its_params, selection=NO_SELECTION, folds=folds, repeats=repeats, seed=seed)
     return Ensemble(fit_on(held_out, options))

@@ -113,8 +113,13 @@ class Bundle:
                 probabilities = {f"p_{name}": found.probabilities.get(name, float("nan")) for name in self.classes}
                 left_out = "; ".join(f"{member}: {reason}" for member, reason in found.left_out.items())
                 rows.append(
-                    {"path": found.path, "label": found.label, **probabilities, "reason": found.reason,
-                     "left_out": left_out or None}
+                    {
+                        "path": found.path,
+                        "label": found.label,
+                        **probabilities,
+                        "reason": found.reason,
+                        "left_out": left_out or None,
+                    }
                 )
         columns = ["path", "label", *(f"p_{name}" for name in self.classes), "reason", "left_out"]
         table = pd.DataFrame(rows, columns=columns).set_index("path")

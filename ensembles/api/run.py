@@ -158,9 +158,7 @@ class Run:
 
         return trials_frame(self.path)
 
-    def predictions(
-        self, split: str | None = None, partitions: Sequence[str] | None = None
-    ) -> "pd.DataFrame":
+    def predictions(self, split: str | None = None, partitions: Sequence[str] | None = None) -> "pd.DataFrame":
         """Give the stored probabilities of all members as one long table, as `emofuse ensemble dump` writes it.
 
         Parameters

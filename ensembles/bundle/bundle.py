@@ -1,12 +1,12 @@
 """The bundle: what `export` writes and `predict` reads. No pickle anywhere: a bundle from a stranger can't run code.
 
-    ensemble.json     members, classes, weights and scores of the ensemble
-    bundle.json       schema version, members with their inputs, backbones, the feature recipe with versions
-    members/NN-ENTRY/ one refitted model each: safetensors or skops, with its JSON config
-    backbones/NAME/   the backbones whose layers a member reads
-    encoders/NAME/    models whose encodings a member of the stage fusion reads, unless they are members themselves
-    MODEL_CARD.md     what it is, what it reached, what it is not for
-    sha256.json       the digest of every other file
+ensemble.json     members, classes, weights and scores of the ensemble
+bundle.json       schema version, members with their inputs, backbones, the feature recipe with versions
+members/NN-ENTRY/ one refitted model each: safetensors or skops, with its JSON config
+backbones/NAME/   the backbones whose layers a member reads
+encoders/NAME/    models whose encodings a member of the stage fusion reads, unless they are members themselves
+MODEL_CARD.md     what it is, what it reached, what it is not for
+sha256.json       the digest of every other file
 """
 
 from collections.abc import Mapping, Sequence
@@ -79,8 +79,9 @@ def open_bundle(folder: Path) -> Bundle:
     for name, size in found.items():
         if name.endswith(".json") and size > _LARGEST_JSON:
             raise EmofuseError(f"{folder}: {name} is too large for a bundle ({size} bytes).")
-    digests = parse(dict[str, _Digest], read_json(_Unlisted(folder), "the digests of a bundle's files"),
-                    folder / DIGESTS, _EXPORT)
+    digests = parse(
+        dict[str, _Digest], read_json(_Unlisted(folder), "the digests of a bundle's files"), folder / DIGESTS, _EXPORT
+    )
     files = StrangersFolder(folder, digests)
     files.check({name: size for name, size in found.items() if name != DIGESTS})
     data = read_json(files / CONTENTS, "a bundle's contents")
@@ -117,8 +118,7 @@ def _check_members(bundle: Bundle) -> None:
     listed, fitted = [m.entry for m in bundle.members], [m.entry for m in bundle.ensemble.members]
     if listed != fitted:
         raise EmofuseError(
-            f"{place}: expected the members of ensemble.json ({shown(fitted)}), but got {shown(listed)}; "
-            f"{_EXPORT}."
+            f"{place}: expected the members of ensemble.json ({shown(fitted)}), but got {shown(listed)}; {_EXPORT}."
         )
     left = dict(bundle.encoders)
     while left:

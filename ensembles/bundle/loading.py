@@ -32,9 +32,7 @@ def load_models(bundle: Bundle, device: str) -> tuple[list[Model], dict[str, Mod
     for member in bundle.members:
         classes = found[member.folder].description.classes
         if classes != bundle.ensemble.classes:
-            raise _unfit(
-                bundle, f"the classes {shown(bundle.ensemble.classes)} of {member.entry}", shown(classes)
-            )
+            raise _unfit(bundle, f"the classes {shown(bundle.ensemble.classes)} of {member.entry}", shown(classes))
     return (
         [found[member.folder].model for member in bundle.members],
         {name: found[encoder.folder].model for name, encoder in bundle.encoders.items()},

@@ -27,38 +27,41 @@ def model_card(ensemble: Ensemble, contents: Mapping[str, Any]) -> str:
         for who in WHO
         if (measured := ensemble.scores.get(who, {}).get(how)) is not None  # type: ignore[call-overload]
     ]
-    return "\n".join([
-        f"# {ensemble.name}",
-        "",
-        f"An ensemble of {len(ensemble.members)} models for emotion recognition in video, fused by the method "
-        f"`{ensemble.method}` with one weight per model and class. It gives a probability for each of "
-        f"{len(ensemble.classes)} classes: {', '.join(ensemble.classes)}.",
-        "",
-        "## Members",
-        "",
-        "| model | family | reads | mean weight |",
-        "|---|---|---|---|",
-        *members,
-        "",
-        "## What it reached",
-        "",
-        "Accuracy in percent, with a 95 % bootstrap interval over groups (speakers, subjects or films).",
-        "",
-        "| who | measured on | accuracy | unweighted | rows |",
-        "|---|---|---|---|---|",
-        *scores,
-        "",
-        "## Limits",
-        "",
-        "It learnt how the people of one corpus showed emotions and how annotators named them; other people, cultures,",
-        "cameras and languages will fare worse, and a shown emotion is not a felt one. It is for research, not for",
-        "decisions about people.",
-        "",
-        "## Use",
-        "",
-        "    emofuse predict THIS_FOLDER clip.mp4",
-        "",
-        "Every file's sha256 stands in sha256.json; there is no pickle among them. Written with "
-        + ", ".join(f"{name} {version}" for name, version in sorted(contents["versions"].items())) + ".",
-        "",
-    ])
+    return "\n".join(
+        [
+            f"# {ensemble.name}",
+            "",
+            f"An ensemble of {len(ensemble.members)} models for emotion recognition in video, fused by the method "
+            f"`{ensemble.method}` with one weight per model and class. It gives a probability for each of "
+            f"{len(ensemble.classes)} classes: {', '.join(ensemble.classes)}.",
+            "",
+            "## Members",
+            "",
+            "| model | family | reads | mean weight |",
+            "|---|---|---|---|",
+            *members,
+            "",
+            "## What it reached",
+            "",
+            "Accuracy in percent, with a 95 % bootstrap interval over groups (speakers, subjects or films).",
+            "",
+            "| who | measured on | accuracy | unweighted | rows |",
+            "|---|---|---|---|---|",
+            *scores,
+            "",
+            "## Limits",
+            "",
+            "It learnt how the people of one corpus showed emotions and how annotators named them; other people,",
+            "cultures, cameras and languages will fare worse, and a shown emotion is not a felt one. It is for",
+            "research, not for decisions about people.",
+            "",
+            "## Use",
+            "",
+            "    emofuse predict THIS_FOLDER clip.mp4",
+            "",
+            "Every file's sha256 stands in sha256.json; there is no pickle among them. Written with "
+            + ", ".join(f"{name} {version}" for name, version in sorted(contents["versions"].items()))
+            + ".",
+            "",
+        ]
+    )

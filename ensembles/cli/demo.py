@@ -63,8 +63,20 @@ def demo(
     _run("features", "extract", tables["stills"], "-s", FACES, "-o", folders["store"], *workers)
 
     _title(3, "Search hyperparameters of every family, on both partitions of train and val")
-    _run("search", "run", recipe, "--clips", tables["clips"], "--features", folders["store"], "--stills",
-         tables["stills"], "-o", folders["run"], *use)
+    _run(
+        "search",
+        "run",
+        recipe,
+        "--clips",
+        tables["clips"],
+        "--features",
+        folders["store"],
+        "--stills",
+        tables["stills"],
+        "-o",
+        folders["run"],
+        *use,
+    )
 
     _title(4, "Decision fusion: one weight per model and class, searched on held-out predictions")
     _run("ensemble", "fit", folders["run"], "--name", NAME, *FIT)
@@ -154,9 +166,7 @@ def _summary(out: Path, run: Path, right: int, new: int, seconds: float) -> None
     average = ensemble.scores["uniform_average"][how]
     table.add_row("plain average of them", f"{100 * average.accuracy:.1f} %", "")
     own = ensemble.scores["ensemble"][how]
-    table.add_row(
-        Text("the ensemble", style="bold"), Text(f"{100 * own.accuracy:.1f} %", style="bold"), _interval(own)
-    )
+    table.add_row(Text("the ensemble", style="bold"), Text(f"{100 * own.accuracy:.1f} %", style="bold"), _interval(own))
     shown = console(wide=None)
     shown.print()
     shown.print(Panel(table, title="What it reached", title_align="left", expand=False))
@@ -191,5 +201,3 @@ def _interval(measured: Measured) -> str:
         return ""
     low, high = 100 * measured.interval.low, 100 * measured.interval.high
     return f"95 % interval {low:.0f} to {high:.0f} %, {measured.n_clips} clips"
-
-

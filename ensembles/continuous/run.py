@@ -47,8 +47,15 @@ class ContinuousRun:
     def as_data(self) -> dict[str, Any]:
         """The members as JSON-ready data."""
         rows = [
-            {"name": m.name, "entry": m.footer.entry, "family": m.footer.family, "metrics": dict(m.metrics),
-             "test": dict(m.test), "coverage": m.coverage, "hyperparameters": dict(m.footer.hyperparameters)}
+            {
+                "name": m.name,
+                "entry": m.footer.entry,
+                "family": m.footer.family,
+                "metrics": dict(m.metrics),
+                "test": dict(m.test),
+                "coverage": m.coverage,
+                "hyperparameters": dict(m.footer.hyperparameters),
+            }
             for m in self.members
         ]
         return {"dimensions": list(self.dimensions), "partitions": list(self.partitions), "members": rows}
@@ -95,8 +102,11 @@ def read_continuous_run(run: Path, partitions: Sequence[str] | None = None, test
     whole = {name: own for name, own in sorted(grouped.items()) if set(own) >= set(wanted)}
     if not whole:
         raise EmofuseError(f"{run}: no member has a trial on every one of the partitions {', '.join(wanted)}.")
-    left_out = {name: f"no trial on partition {', '.join(sorted(set(wanted) - set(own)))}"
-                for name, own in grouped.items() if name not in whole}
+    left_out = {
+        name: f"no trial on partition {', '.join(sorted(set(wanted) - set(own)))}"
+        for name, own in grouped.items()
+        if name not in whole
+    }
     members = [_member(name, [own[p] for p in wanted], test) for name, own in whole.items()]
     return ContinuousRun(
         first.dimensions,

@@ -8,9 +8,7 @@ import numpy as np
 from features.errors import EmofuseError
 
 
-def group_folds(
-    y: np.ndarray, groups: Sequence[str], folds: int, seed: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def group_folds(y: np.ndarray, groups: Sequence[str], folds: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(fit rows, scored rows) of each fold: grouped, and stratified by class as far as groups allow."""
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 

@@ -114,16 +114,12 @@ def _unscored(
     )
 
 
-def _estimated(
-    make: Callable[[], Selected], held_out: HeldOut, options: FitOptions
-) -> tuple[OutOfFold | None, str]:
+def _estimated(make: Callable[[], Selected], held_out: HeldOut, options: FitOptions) -> tuple[OutOfFold | None, str]:
     """The out-of-fold predictions, and a note on what is missing of them."""
     planned = options.repeats * min(options.folds, len(set(held_out.groups)))
     with progress(f"estimating {options.method}", planned) as counter:
         try:
-            nested = out_of_fold(
-                make, held_out, options.folds, options.repeats, options.seed, counter.advance
-            )
+            nested = out_of_fold(make, held_out, options.folds, options.repeats, options.seed, counter.advance)
         except KeyboardInterrupt:
             return None, "Ctrl-C ended the nested estimate in its first fold: there is none."
     if not nested.interrupted:

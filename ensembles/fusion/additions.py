@@ -94,9 +94,7 @@ def _sort(
 
 
 @compiled
-def _right_counts(
-    start: int, stop: int, P: np.ndarray, sums: np.ndarray, edges: np.ndarray, right: np.ndarray
-) -> None:
+def _right_counts(start: int, stop: int, P: np.ndarray, sums: np.ndarray, edges: np.ndarray, right: np.ndarray) -> None:
     """Write right (M, C): clips of each true class that the sums (C, N) with each of the members get right."""
     C, N = sums.shape
     own, lost = np.empty(_CLIPS), np.empty(_CLIPS, np.int64)

@@ -81,8 +81,16 @@ def screen(weights: Floats, clips: Clips, gains: Ints, best: Ints, threshold: in
 
 @compiled
 def _screen_in_full(
-    weights: Floats, draws: Ints, shape: Shape, clips: Clips, gains: Ints, best: Ints, threshold: int, shared: Floats,
-    counts: Counts, scores: Ints,
+    weights: Floats,
+    draws: Ints,
+    shape: Shape,
+    clips: Clips,
+    gains: Ints,
+    best: Ints,
+    threshold: int,
+    shared: Floats,
+    counts: Counts,
+    scores: Ints,
 ) -> None:
     """Write the scores of some draws again, each clip tried against all classes."""
     C, M = shape
@@ -158,7 +166,12 @@ def _count_maybe_right(
 
 @compiled
 def _share(
-    weights: Floats, start: int, chunks: int, shape: Shape, present: NDArray[np.bool_], equal: np.float32,
+    weights: Floats,
+    start: int,
+    chunks: int,
+    shape: Shape,
+    present: NDArray[np.bool_],
+    equal: np.float32,
     shared: Floats,
 ) -> None:
     """Write to `shared` the chunks' weights with those of absent members given to the present ones.
@@ -249,8 +262,13 @@ def _leads(
 
 @compiled
 def _decide(
-    leads: tuple[Floats, Floats, Counts], edges: Ints, margin: np.float32, certain: Counts, opened: Ints,
-    open_clips: Ints, rivals: Ints,
+    leads: tuple[Floats, Floats, Counts],
+    edges: Ints,
+    margin: np.float32,
+    certain: Counts,
+    opened: Ints,
+    open_clips: Ints,
+    rivals: Ints,
 ) -> None:
     """Count the clips of each class that all draws get right (`certain`), and list those that neither all nor none do.
 
@@ -272,7 +290,12 @@ def _decide(
 
 @compiled(contract=True)
 def _add_right(
-    weights: Floats, start: int, shape: Shape, clips: tuple[Floats, Ints, Ints, int], margin: np.float32, leads: Floats,
+    weights: Floats,
+    start: int,
+    shape: Shape,
+    clips: tuple[Floats, Ints, Ints, int],
+    margin: np.float32,
+    leads: Floats,
     counts: Counts,
 ) -> None:
     """Add to counts (LANES,) how many clips' true class each draw of a chunk may score above the clip's rival."""
@@ -291,8 +314,13 @@ def _add_right(
 
 @compiled(contract=True)
 def _add_right_of_all(
-    weights: Floats, start: int, shape: Shape, clips: tuple[Floats, Ints, Ints, int], margin: np.float32,
-    scratch: Floats, counts: Counts,
+    weights: Floats,
+    start: int,
+    shape: Shape,
+    clips: tuple[Floats, Ints, Ints, int],
+    margin: np.float32,
+    scratch: Floats,
+    counts: Counts,
 ) -> None:
     """`_add_right` against all other classes."""
     rows, numbers, _, label = clips

@@ -88,7 +88,14 @@ class Noise:
 
 @compiled
 def _fill(
-    kind: int, key_0: np.uint64, key_1: np.uint64, round_: int, attempt: int, first: int, first_quad: int, out: Floats,
+    kind: int,
+    key_0: np.uint64,
+    key_1: np.uint64,
+    round_: int,
+    attempt: int,
+    first: int,
+    first_quad: int,
+    out: Floats,
     bits: Words,
 ) -> None:
     """Fill `out` (4 Q, W) with numbers first_quad * 4 ... of W draws; `bits` (4, W) uint32 is scratch.
@@ -115,9 +122,7 @@ def _mix(
 
 
 @compiled
-def _philox(
-    first: int, quad: int, round_: int, attempt: int, key_0: np.uint64, key_1: np.uint64, bits: Words
-) -> None:
+def _philox(first: int, quad: int, round_: int, attempt: int, key_0: np.uint64, key_1: np.uint64, bits: Words) -> None:
     """Four words for each of W draws, from the counter (draw, quad, round, attempt)."""
     keys_0, keys_1 = np.empty(10, np.uint64), np.empty(10, np.uint64)
     for r in range(10):
@@ -172,7 +177,13 @@ def _gaussian(bits_0: Words, bits_1: Words, out_0: Floats, out_1: Floats) -> Non
 
 @compiled
 def _propose(
-    kind: int, key_0: np.uint64, key_1: np.uint64, round_: int, first: int, centre: np.ndarray, sigma: float,
+    kind: int,
+    key_0: np.uint64,
+    key_1: np.uint64,
+    round_: int,
+    first: int,
+    centre: np.ndarray,
+    sigma: float,
     weights: Floats,
 ) -> None:
     """`Noise.propose`, with the centre as (C, M). A weight is cut to 0 exactly where `weights_of` cuts it."""
@@ -206,8 +217,16 @@ def _propose(
 
 @compiled
 def _draw_again(
-    kind: int, key_0: np.uint64, key_1: np.uint64, round_: int, draw: int, c: int, centre: np.ndarray, sigma: float,
-    wide: np.ndarray, lane: int,
+    kind: int,
+    key_0: np.uint64,
+    key_1: np.uint64,
+    round_: int,
+    draw: int,
+    c: int,
+    centre: np.ndarray,
+    sigma: float,
+    wide: np.ndarray,
+    lane: int,
 ) -> float:
     """Draw one class of one draw until a weight is above 0; returns the sum of its weights."""
     M = len(wide)

@@ -123,7 +123,15 @@ def write_cache(run: Path, contents: Mapping[str, tuple[Stamp, Content]]) -> boo
                 new_rows = None if id(content.rows) in numbers else _serialized(content.rows)
                 rows = numbers.setdefault(id(content.rows), len(numbers))
                 row = (
-                    name, *at, content.digest, content.footer, rows, new_rows, content.accuracy, file.tell(), *P.shape,
+                    name,
+                    *at,
+                    content.digest,
+                    content.footer,
+                    rows,
+                    new_rows,
+                    content.accuracy,
+                    file.tell(),
+                    *P.shape,
                     zlib.crc32(blob),
                 )
                 for column, value in zip(columns.values(), row, strict=True):

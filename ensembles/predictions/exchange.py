@@ -27,9 +27,7 @@ class Imported:
     missing: int
 
 
-def import_long(
-    file: Path, run: Path, roles: Mapping[str, str] | None = None, max_gb: float | None = None
-) -> Imported:
+def import_long(file: Path, run: Path, roles: Mapping[str, str] | None = None, max_gb: float | None = None) -> Imported:
     """Write each model of a long table as a prediction file of the run folder, which is made where absent.
 
     Rows of the split validation (val, dev, oof) become held out, train rows fit, test rows test; `roles` overrides,
@@ -68,9 +66,7 @@ def _groups(long: LongTable, run: Path) -> np.ndarray:
     return np.array([known.get(sample, sample) for sample in long.sample_id], dtype=object)
 
 
-def _trial(
-    long: LongTable, model: str, places: Mapping[str, tuple[str, str]], groups: np.ndarray
-) -> Predictions:
+def _trial(long: LongTable, model: str, places: Mapping[str, tuple[str, str]], groups: np.ndarray) -> Predictions:
     rows = np.flatnonzero(long.model == model)
     rows = rows[np.argsort(long.sample_id[rows], kind="stable")]
     entry = re.sub(r"[^\w.+-]+", "_", model).lstrip(".") or "model"

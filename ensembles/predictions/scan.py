@@ -177,9 +177,7 @@ def pool(members: Sequence[Sequence[Trial]], role: str, split: str | None = None
     return Pooled(ids, tuple(clips[i][0] for i in ids), tuple(clips[i][1] for i in ids), P, valid)
 
 
-def _selected(
-    rows: Rows, role: str, split: str | None, place: Mapping[str, int]
-) -> tuple[np.ndarray, np.ndarray]:
+def _selected(rows: Rows, role: str, split: str | None, place: Mapping[str, int]) -> tuple[np.ndarray, np.ndarray]:
     """The rows of a role and their places among the pooled clips, in the order of the places."""
     found = rows.places(role, split)
     places = np.array([place[rows.ids[row]] for row in found], dtype=int)

@@ -51,8 +51,18 @@ class TestScores:
 
     __test__ = False
     __slots__ = (
-        "P", "_accuracies", "_compare", "_interval", "_intervals", "_score", "classes", "groups", "ids", "labelled",
-        "members", "valid",
+        "P",
+        "_accuracies",
+        "_compare",
+        "_interval",
+        "_intervals",
+        "_score",
+        "classes",
+        "groups",
+        "ids",
+        "labelled",
+        "members",
+        "valid",
     )
 
     _accuracies: Callable[[np.ndarray], np.ndarray]

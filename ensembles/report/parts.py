@@ -63,14 +63,16 @@ def dots(board: Leaderboard) -> dict[str, Any]:
     drawn = []
     for number, row in enumerate(rows):
         bounds = row["bounds"]
-        drawn.append({
-            "name": _shortened(row["name"]),
-            "ensemble": row["ensemble"],
-            "y": 38 + number * _ROW_HEIGHT,
-            "low": x(bounds[0]) if bounds else None,
-            "high": x(bounds[1]) if bounds else None,
-            "marks": [{"kind": kind, "x": x(value), "text": text} for kind, value, text in row["marks"]],
-        })
+        drawn.append(
+            {
+                "name": _shortened(row["name"]),
+                "ensemble": row["ensemble"],
+                "y": 38 + number * _ROW_HEIGHT,
+                "low": x(bounds[0]) if bounds else None,
+                "high": x(bounds[1]) if bounds else None,
+                "marks": [{"kind": kind, "x": x(value), "text": text} for kind, value, text in row["marks"]],
+            }
+        )
     hidden = len(board.members) - _MOST_MEMBERS
     note = f"Accuracy on {board.n_clips} held-out clips of {board.n_groups} groups."
     if hidden > 0:
@@ -95,8 +97,13 @@ def ensemble_section(ensemble: Ensemble, *, leads: bool) -> dict[str, Any]:
     for which, title in (("nested", "Confusion on held-out clips"), (how, "Confusion on test clips")):
         measured = ensemble.scores["ensemble"].get(which) if which else None
         if measured:
-            confusions.append({"title": title, "note": f"Rows are true classes, shades their shares; {measured.rows}.",
-                               "grid": _confusion(measured, ensemble.classes)})
+            confusions.append(
+                {
+                    "title": title,
+                    "note": f"Rows are true classes, shades their shares; {measured.rows}.",
+                    "grid": _confusion(measured, ensemble.classes),
+                }
+            )
     count = f"{len(ensemble.members)} of {ensemble.n_candidates} models"
     note = f"Method {ensemble.method}, {count}. {ensemble.verdict if not leads else ''}"
     if len(ensemble.members) > _MOST_WEIGHTS:
@@ -108,8 +115,13 @@ def leaderboard_section(board: Leaderboard) -> dict[str, Any]:
     """The table of ensembles and members; an ensemble's fitted score never stands without its nested estimate."""
     test = any(row.test_accuracy is not None for row in board.members)
     columns = [
-        ("model", False), ("held-out", True), ("unweighted", True), ("log-loss", True),
-        *([("test", True)] if test else []), ("epochs", True), ("seconds", True),
+        ("model", False),
+        ("held-out", True),
+        ("unweighted", True),
+        ("log-loss", True),
+        *([("test", True)] if test else []),
+        ("epochs", True),
+        ("seconds", True),
     ]
     rows = [{"ensemble": True, "cells": _ensemble_cells(ensemble, test)} for ensemble in board.ensembles]
     rows += [{"ensemble": False, "cells": _member_cells(row, test)} for row in board.members[:_MOST_ROWS]]
@@ -212,8 +224,12 @@ def _ensemble_cells(ensemble: Ensemble, test: bool) -> list[str]:
     best = nested or own["fit"]
     fitted = own["fit"]
     held_out = f"{percent(nested)} (fitted {100 * fitted.accuracy:.1f})" if nested else f"fitted {percent(fitted)}"
-    cells = [f"ensemble {ensemble.name}", held_out, f"{100 * best.metrics['unweighted_accuracy']:.1f}",
-             f"{best.metrics['log_loss']:.3f}"]
+    cells = [
+        f"ensemble {ensemble.name}",
+        held_out,
+        f"{100 * best.metrics['unweighted_accuracy']:.1f}",
+        f"{best.metrics['log_loss']:.3f}",
+    ]
     if test:
         cells.append(percent(own[how]) if how else "-")
     return [*cells, "", "", f"{ensemble.method}, {len(ensemble.members)} members"]

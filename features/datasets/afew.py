@@ -93,8 +93,10 @@ def _compare(clips: list[Clip]) -> None:
     """Warn where the corpus is not as published."""
     own = sum(clip.group_id == clip.clip_id for clip in clips)
     if own:
-        warn(f"the film of {own} of {len(clips)} clips is unknown (no XML file with MovieTitle names them): each is "
-             "its own group, so clips of one film may fall on both sides of a partition")
+        warn(
+            f"the film of {own} of {len(clips)} clips is unknown (no XML file with MovieTitle names them): each is "
+            "its own group, so clips of one film may fall on both sides of a partition"
+        )
     others = sorted({clip.label for clip in clips if clip.label is not None} - set(CLASSES))
     if others:
         warn(f"class folders that AFEW does not have: {', '.join(others)}")

@@ -46,6 +46,7 @@ def bring_in_faces(root: Path, table: ClipTable, store: Path, size: int, colour:
     stored = writer.finished()
     if stored is None or stored.verify():
         with progress(f"faces of {NAME}", len(ids)) as counter:
+
             def arrays() -> Iterator[tuple[str, FeatureArray | ClipFailure]]:
                 for clip_id in ids:
                     yield clip_id, _faces(found.get(clip_id, []), size, colour)

@@ -36,7 +36,7 @@ def read_gold(path: Path) -> Gold:
         first = path.read_text(encoding="utf-8-sig").split("\n", 1)[0]
         head = [cell.strip().strip("'\"") for cell in first.split(";")]
         titled = len(head) > len(_HEAD) and not _is_number(head[1])
-        columns = [*_HEAD, *(head[len(_HEAD):] if titled else DIMENSIONS)]
+        columns = [*_HEAD, *(head[len(_HEAD) :] if titled else DIMENSIONS)]
         table = pa_csv.read_csv(
             path,
             pa_csv.ReadOptions(column_names=columns, skip_rows=int(titled)),
@@ -57,7 +57,7 @@ def read_gold(path: Path) -> Gold:
             f"{int((~np.isfinite(numbers)).sum())} numbers are not finite."
         )
     order = np.argsort(numbers[:, 0], kind="stable")
-    return Gold(names.pop(), tuple(columns[len(_HEAD):]), numbers[order, 0], numbers[order, 1:])
+    return Gold(names.pop(), tuple(columns[len(_HEAD) :]), numbers[order, 0], numbers[order, 1:])
 
 
 def read_labels(folder: Path) -> dict[str, Gold]:

@@ -91,8 +91,10 @@ def _compare(clips: list[Clip]) -> None:
         splits.setdefault(clip.group_id, set()).add(clip.split)
     shared = sorted(group for group, where in splits.items() if len(where) > 1)
     if shared:
-        warn(f"{len(shared)} speakers lie in more than one split, {shared[0]} and others: a partition of the official "
-             "splits then needs `allow_shared_groups: true` in the recipe")
+        warn(
+            f"{len(shared)} speakers lie in more than one split, {shared[0]} and others: a partition of the official "
+            "splits then needs `allow_shared_groups: true` in the recipe"
+        )
 
 
 ADAPTER = Adapter(

@@ -39,8 +39,10 @@ def read(root: Path, **options: Any) -> ClipTable:
         clips.append(Clip(f"{usage}_{row:05d}", None, SPLITS[usage], CLASSES[emotion], ""))
     counts = {split: sum(clip.split == split for clip in clips) for split in OFFICIAL_COUNTS}
     if counts != OFFICIAL_COUNTS:
-        warn("{train} Training, {val} PublicTest and {test} PrivateTest faces; published were 28709, 3589 and 3589"
-             .format(**counts))
+        warn(
+            f"{counts['train']} Training, {counts['val']} PublicTest and {counts['test']} PrivateTest faces; "
+            "published were 28709, 3589 and 3589"
+        )
     return picture_table(clips, faces, dataset="fer2013", **options)
 
 

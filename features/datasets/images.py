@@ -11,9 +11,16 @@ from features.datasets.folders import IMAGES, files_below, warn
 from features.errors import EmofuseError, WrongUse
 
 SPLIT_FOLDERS = {
-    "train": "train", "training": "train",
-    "val": "val", "valid": "val", "validation": "val", "dev": "val", "publictest": "val",
-    "test": "test", "testing": "test", "privatetest": "test",
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "publictest": "val",
+    "test": "test",
+    "testing": "test",
+    "privatetest": "test",
 }
 _EXPECTED = "images in one folder per class, such as train/happy/1.png or happy/1.png"
 
@@ -34,14 +41,16 @@ def read(root: Path, *, val_share: float, group: str) -> ClipTable:
         if len(place.parts) < 2:
             raise EmofuseError(f"{path}: expected {_EXPECTED}, but this image is in no class folder.")
         splits = [SPLIT_FOLDERS[part.lower()] for part in place.parts[:-1] if part.lower() in SPLIT_FOLDERS]
-        clips.append(Clip(
-            clip_id=str(place.with_suffix("")),
-            path=str(place),
-            split=splits[-1] if splits else "train",
-            label=place.parts[-2].lower(),
-            group_id=_group(pattern, path) if pattern else "",
-            dataset="images",
-        ))
+        clips.append(
+            Clip(
+                clip_id=str(place.with_suffix("")),
+                path=str(place),
+                split=splits[-1] if splits else "train",
+                label=place.parts[-2].lower(),
+                group_id=_group(pattern, path) if pattern else "",
+                dataset="images",
+            )
+        )
     table = _unlabelled_test(hash_media(ClipTable(tuple(clips), root.resolve())))
     clips = [clip if clip.group_id else replace(clip, group_id=f"image-{clip.media_sha256}") for clip in table.clips]
     if not any(clip.split == "val" for clip in clips):

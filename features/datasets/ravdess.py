@@ -12,8 +12,14 @@ from features.errors import EmofuseError, WrongUse
 MODALITIES = {"full": "01", "video": "02", "audio": "03"}
 CHANNELS = {"speech": "01", "song": "02"}
 EMOTIONS = {
-    "01": "neutral", "02": "calm", "03": "happy", "04": "sad",
-    "05": "angry", "06": "fearful", "07": "disgust", "08": "surprised",
+    "01": "neutral",
+    "02": "calm",
+    "03": "happy",
+    "04": "sad",
+    "05": "angry",
+    "06": "fearful",
+    "07": "disgust",
+    "08": "surprised",
 }
 # Clips of each actor in one modality, by channel.
 OFFICIAL_COUNT = {"01": 60, "02": 44}
@@ -119,8 +125,11 @@ ADAPTER = Adapter(
     root="the folder with Actor_01, ... or Video_Speech_Actor_01, ..., at any depth",
     example="ravdess RAVDESS -o clips.parquet --modality audio --train 1-12 --test 13-16",
     options={
-        "modality": Option("auto", "Which files to take; auto: full where there are any, else audio, else video.",
-                           ("auto", "full", "video", "audio")),
+        "modality": Option(
+            "auto",
+            "Which files to take; auto: full where there are any, else audio, else video.",
+            ("auto", "full", "video", "audio"),
+        ),
         "channel": Option("speech", "Spoken or sung clips.", ("speech", "song", "all")),
         "train": Option("", "Actors of the split train, e.g. 1-12 or 1-8,10."),
         "val": Option("", "Actors of the split val."),

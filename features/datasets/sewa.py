@@ -36,8 +36,14 @@ def read(root: Path, *, media: str, tune: int) -> ClipTable:
     names = sorted({*labelled, *files, *_with_features(root)})
     _warn_of_counts(names)
     clips = [
-        Clip(name, str(files[name].relative_to(root)) if name in files else None, SPLITS[name.partition("_")[0]], None,
-             name, dataset="sewa")
+        Clip(
+            name,
+            str(files[name].relative_to(root)) if name in files else None,
+            SPLITS[name.partition("_")[0]],
+            None,
+            name,
+            dataset="sewa",
+        )
         for name in names
     ]
     first = next(iter(labelled.values()))

@@ -32,8 +32,13 @@ def read(root: Path, *, fold: int, **options: Any) -> ClipTable:
     if len(rows) < len(images):
         say(f"{len(images) - len(rows)} of {len(images)} faces are left out: unlabelled, or in no part of fold {fold}")
     clips = [
-        Clip(f"tfd_{row:06d}", None, SPLITS[int(splits[row])], CLASSES[int(labels[row]) - 1],
-             f"person_{people[row]}" if people[row] > 0 else "")
+        Clip(
+            f"tfd_{row:06d}",
+            None,
+            SPLITS[int(splits[row])],
+            CLASSES[int(labels[row]) - 1],
+            f"person_{people[row]}" if people[row] > 0 else "",
+        )
         for row in rows
     ]
     return picture_table(clips, images[rows], dataset="tfd", **options)
@@ -52,8 +57,10 @@ def _load(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     shapes = {name: array.shape for name, array in found.items()}
     n = len(found["images"]) if "images" in found else 0
     square = len(shapes.get("images", ())) == 3 and shapes["images"][1] == shapes["images"][2]
-    if not square or any(found[name].size != n for name in shapes if name.startswith("labs")) or (
-        len(found) < 4 or shapes["folds"] != (n, 5)
+    if (
+        not square
+        or any(found[name].size != n for name in shapes if name.startswith("labs"))
+        or (len(found) < 4 or shapes["folds"] != (n, 5))
     ):
         came = ", ".join(f"{name} {shape}" for name, shape in shapes.items()) or "none of them"
         raise EmofuseError(f"{path}: expected {_EXPECTED}, but got {came}.")

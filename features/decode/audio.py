@@ -51,8 +51,11 @@ def _track(file: SoundFile, track: int, sample_rate: int) -> np.ndarray:
     media = file.media
     if not heard.count:
         end = "its end" if media.end_s is None else f"{media.end_s:g} s"
-        raise ClipFailure("no_audio", f"the audio track holds no sound between {media.start_s:g} s and {end}, "
-                                      f"it ends at {max(heard.end_s + media.start_s, 0):.3g} s")
+        raise ClipFailure(
+            "no_audio",
+            f"the audio track holds no sound between {media.start_s:g} s and {end}, "
+            f"it ends at {max(heard.end_s + media.start_s, 0):.3g} s",
+        )
     peak = heard.peaks.max()
     if not peak > _SILENT_PEAK:
         raise ClipFailure("no_audio", f"the audio track is digitally silent (peak {peak:.0e} of full scale)")

@@ -38,9 +38,7 @@ def opened(media: Media) -> Iterator[InputContainer]:
         yield container
 
 
-def decoded(
-    container: InputContainer, stream: Any, see: Callable[[Any], None] = lambda packet: None
-) -> Iterator[Any]:
+def decoded(container: InputContainer, stream: Any, see: Callable[[Any], None] = lambda packet: None) -> Iterator[Any]:
     """The frames of one video or audio stream; broken packets are skipped, and a file that breaks off ends them.
 
     `see` is shown each packet before it is decoded.

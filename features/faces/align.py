@@ -67,10 +67,15 @@ def _eyes_at(track: Track, times: np.ndarray) -> np.ndarray:
 def find_eyes(patch: Patch, x: float, y: float, side: float) -> np.ndarray:
     """The eyes (2, 2) of a face as shares of its box; NaN for an eye that isn't found."""
     zoom = EYE_FACE_PX / (side * patch.scale)
-    matrix = np.array([[zoom, 0, -zoom * (x - side / 2 - patch.left) * patch.scale],
-                       [0, zoom, -zoom * (y - 0.35 * side - patch.top) * patch.scale]])
-    upper = cv2.warpAffine(patch.pixels, matrix, (EYE_FACE_PX, round(0.45 * EYE_FACE_PX)),
-                           borderMode=cv2.BORDER_REPLICATE)
+    matrix = np.array(
+        [
+            [zoom, 0, -zoom * (x - side / 2 - patch.left) * patch.scale],
+            [0, zoom, -zoom * (y - 0.35 * side - patch.top) * patch.scale],
+        ]
+    )
+    upper = cv2.warpAffine(
+        patch.pixels, matrix, (EYE_FACE_PX, round(0.45 * EYE_FACE_PX)), borderMode=cv2.BORDER_REPLICATE
+    )
     if upper.ndim == 3:
         upper = cv2.cvtColor(upper, cv2.COLOR_RGB2GRAY)
     half = round(0.55 * EYE_FACE_PX)

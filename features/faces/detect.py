@@ -71,8 +71,10 @@ class ViolaJones:
         found = cascade("frontalface_alt2").detectMultiScale(
             gray, step, neighbours, minSize=(smallest, smallest), maxSize=(largest, largest)
         )
-        return sorted((Box(x + w / 2, y + h / 2, w) for x, y, w, h in np.reshape(found, (-1, 4)).tolist()),
-                      key=lambda box: (-box.side, box.x, box.y))
+        return sorted(
+            (Box(x + w / 2, y + h / 2, w) for x, y, w, h in np.reshape(found, (-1, 4)).tolist()),
+            key=lambda box: (-box.side, box.x, box.y),
+        )
 
 
 class Cnn:

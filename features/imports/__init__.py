@@ -61,8 +61,18 @@ def import_arrays(
     request = Request(source, ids, level, step_s, max_gb * 1e9)
     opened = _open(request)
     writer = SetWriter(
-        store, name, key, ids, "clip" if level == "clip" else "frame", opened.shape, table.media_fingerprint, name, {},
-        VERSION, imported=True, columns=opened.columns,
+        store,
+        name,
+        key,
+        ids,
+        "clip" if level == "clip" else "frame",
+        opened.shape,
+        table.media_fingerprint,
+        name,
+        {},
+        VERSION,
+        imported=True,
+        columns=opened.columns,
         remake=_command(table, name, source, level, store, step_s, max_gb),
     )
     stored = writer.finished()
@@ -82,9 +92,7 @@ def _open(request: Request) -> Source:
         raise EmofuseError(f"{request.source}: can't be read as {suffix[1:]} ({one_line(error)}).") from None
 
 
-def _command(
-    table: ClipTable, name: str, source: Path, level: str, store: Path, step_s: float, max_gb: float
-) -> str:
+def _command(table: ClipTable, name: str, source: Path, level: str, store: Path, step_s: float, max_gb: float) -> str:
     """The command that imports the set again; empty where the clip table lies in no file."""
     if table.file is None:
         return ""

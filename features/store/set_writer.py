@@ -141,9 +141,20 @@ class SetWriter:
                     data.append(first_id, block.values, block.time_s, block.lengths)
         index.write(folder / "clips.parquet")
         info = SetInfo(
-            self.name, self.key, self.spec or self.name, self.level, self.shape, str(data.dtype), dict(self.params),
-            self.version, self.media_fingerprint, ids_fingerprint(self.clip_ids), self.imported, self.columns,
-            _library_versions(), self.remake,
+            self.name,
+            self.key,
+            self.spec or self.name,
+            self.level,
+            self.shape,
+            str(data.dtype),
+            dict(self.params),
+            self.version,
+            self.media_fingerprint,
+            ids_fingerprint(self.clip_ids),
+            self.imported,
+            self.columns,
+            _library_versions(),
+            self.remake,
         )
         write_json(folder / "set.json", info.as_json())
 

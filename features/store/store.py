@@ -18,20 +18,29 @@ __all__ = ["SetInfo", "SetWriter", "StoredSet", "feature_key", "open_set", "set_
 def feature_key(spec: SetSpec, table: ClipTable) -> str:
     """sha256 (hex) of extractor, version, parameters and the table's media: the same key holds the same numbers."""
     feature_set = get_set(spec.name)
-    return content_key({
-        "set": spec.name,
-        "version": feature_set.version,
-        "params": dict(feature_set.concrete(spec.params)),
-        "media": table.media_fingerprint,
-    })
+    return content_key(
+        {
+            "set": spec.name,
+            "version": feature_set.version,
+            "params": dict(feature_set.concrete(spec.params)),
+            "media": table.media_fingerprint,
+        }
+    )
 
 
 def set_writer(store: Path, spec: SetSpec, table: ClipTable) -> SetWriter:
     """The writer for the features that `spec` gives for the clips of `table`."""
     feature_set = get_set(spec.name)
     return SetWriter(
-        store, spec.name, feature_key(spec, table), tuple(clip.clip_id for clip in table.clips), feature_set.level,
-        tuple(feature_set.shape(spec.params)), table.media_fingerprint, str(spec), feature_set.concrete(spec.params),
+        store,
+        spec.name,
+        feature_key(spec, table),
+        tuple(clip.clip_id for clip in table.clips),
+        feature_set.level,
+        tuple(feature_set.shape(spec.params)),
+        table.media_fingerprint,
+        str(spec),
+        feature_set.concrete(spec.params),
         feature_set.version,
     )
 

@@ -30,14 +30,16 @@ OK = "ok"
 INDEX = "the clips of a feature set"
 # Below this many bytes a check takes no longer than to find out that it was done.
 _SMALL = 8_000_000
-CLIPS_SCHEMA = pa.schema([
-    ("clip_id", pa.string()),
-    ("start", pa.int64()),
-    ("length", pa.int64()),
-    ("status", pa.string()),
-    ("reason", pa.string()),
-    ("crc32", pa.uint32()),
-])
+CLIPS_SCHEMA = pa.schema(
+    [
+        ("clip_id", pa.string()),
+        ("start", pa.int64()),
+        ("length", pa.int64()),
+        ("status", pa.string()),
+        ("reason", pa.string()),
+        ("crc32", pa.uint32()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,9 @@ class StoredSet:
         ends = np.cumsum(lengths)
         batch = np.searchsorted(self._first_row, starts, "right") - 1
         return bool(
-            (lengths > 0).all() and not self._lengths[~there].any() and (starts == ends - lengths).all()
+            (lengths > 0).all()
+            and not self._lengths[~there].any()
+            and (starts == ends - lengths).all()
             and (ends <= np.asarray(self._first_row)[batch + 1]).all()
         )
 
@@ -202,7 +206,7 @@ class StoredSet:
         batch = bisect_right(self._first_row, row["start"]) - 1
         values, time_s = self._view(batch)
         start = row["start"] - self._first_row[batch]
-        return values[start:start + row["length"]], time_s[start:start + row["length"]]
+        return values[start : start + row["length"]], time_s[start : start + row["length"]]
 
     def _view(self, batch: int) -> tuple[np.ndarray, np.ndarray]:
         if batch not in self._views:

@@ -23,9 +23,7 @@ _WHOLE = re.compile(r"[+-]?\d+\.0*")
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
-def read_user_table(
-    path: Path, types: Mapping[str, pa.DataType], what: str, max_gb: float | None = None
-) -> pa.Table:
+def read_user_table(path: Path, types: Mapping[str, pa.DataType], what: str, max_gb: float | None = None) -> pa.Table:
     """The columns of the file, `types` being those of text columns and the like in a CSV; `what` is what is expected.
 
     Strings that look like numbers stay text where `types` says so. Refused: other kinds of files, a column without a

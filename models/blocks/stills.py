@@ -176,8 +176,16 @@ class StillModel(TorchModel):
     ):
         hp = hyperparameters
         settings = Settings(
-            "sgd", hp["lr"], hp["batch_size"], family.max_epochs, patience=10, momentum=0.9, clip=1.0,
-            weight_decay=hp["weight_decay"], decay=hp["decay"], class_weight=hp["class_weight"],
+            "sgd",
+            hp["lr"],
+            hp["batch_size"],
+            family.max_epochs,
+            patience=10,
+            momentum=0.9,
+            clip=1.0,
+            weight_decay=hp["weight_decay"],
+            decay=hp["decay"],
+            class_weight=hp["class_weight"],
         )
         super().__init__(family, hp, context, make, settings)
         self._namings = namings

@@ -40,8 +40,9 @@ class VolumeNetwork(StepNetwork):
     and labels are first averaged over `window` steps. Outputs at a pooled step are repeated to full length.
     """
 
-    def __init__(self, shape: tuple[int, ...], filters: int, hidden: int, outputs: int, pooling: str, window: int,
-                 dropout: float):
+    def __init__(
+        self, shape: tuple[int, ...], filters: int, hidden: int, outputs: int, pooling: str, window: int, dropout: float
+    ):
         super().__init__({"faces": shape})
         self.window = window if pooling in AVERAGED else 1
         self.kernels = KERNELS[pooling]

@@ -27,8 +27,16 @@ class WindowLSTM(StagedNetwork):
 
     step_by_step = False
 
-    def __init__(self, cnn: StagedNetwork, layer: str, hidden: int, classes: int, dropout: float, window: Window,
-                 new_lr: float = 1.0):
+    def __init__(
+        self,
+        cnn: StagedNetwork,
+        layer: str,
+        hidden: int,
+        classes: int,
+        dropout: float,
+        window: Window,
+        new_lr: float = 1.0,
+    ):
         super().__init__(cnn.shape, cnn.slot)
         self.cut_into: Window = window
         self.new_lr = new_lr
@@ -114,15 +122,27 @@ class TwoStepModel(TorchModel):
         first = FitResult(0, 0, {})
         if single:
             first = training.train(
-                cnn, *rows, self._first, seed=self.context.seed, epochs=single, report=report,
-                resume=resume and resume / "single", identity=f"{identity} single {single}", keep_checkpoint=True,
+                cnn,
+                *rows,
+                self._first,
+                seed=self.context.seed,
+                epochs=single,
+                report=report,
+                resume=resume and resume / "single",
+                identity=f"{identity} single {single}",
+                keep_checkpoint=True,
             )
         cast(WindowLSTM, network).begin_with(cast(StagedNetwork, cnn))
         del cnn
         second = training.train(
-            network, *rows, replace(self.settings, max_epochs=last - single), seed=self.context.seed,
-            epochs=None if epochs is None else epochs - single, report=report and _later(report, single),
-            resume=resume and resume / "windows", identity=f"{identity} windows after {single}",
+            network,
+            *rows,
+            replace(self.settings, max_epochs=last - single),
+            seed=self.context.seed,
+            epochs=None if epochs is None else epochs - single,
+            report=report and _later(report, single),
+            resume=resume and resume / "windows",
+            identity=f"{identity} windows after {single}",
         )
         curve = tuple({**row, "epoch": row["epoch"] + single} for row in second.curve)
         return FitResult(single + second.epochs, single + second.best_epoch, second.metrics, (*first.curve, *curve))

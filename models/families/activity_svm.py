@@ -101,8 +101,10 @@ def whiten(rows: np.ndarray, variance: float) -> tuple[np.ndarray, np.ndarray, n
     rows = rows.astype(np.float64)
     mean, deviation = rows.mean(axis=0), rows.std(axis=0)
     if not deviation.any():
-        raise EmofuseError("activity_svm expects blocks that differ, but those of all training clips are alike; "
-                           "extract motion_blocks from videos in which something moves.")
+        raise EmofuseError(
+            "activity_svm expects blocks that differ, but those of all training clips are alike; "
+            "extract motion_blocks from videos in which something moves."
+        )
     deviation[deviation == 0] = 1.0
     rows -= mean
     rows /= deviation
@@ -120,7 +122,11 @@ def learn_words(clips: Sequence[np.ndarray], hyperparameters: Mapping[str, Any],
     whitened = ((rows - mean) / deviation @ whitening).astype(np.float32)
     autoencoder, _ = train_synchrony(
         torch.from_numpy(whitened).to(context.device),
-        units=hp["units"], weight=hp["contraction"], lr=hp["lr"], epochs=hp["sae_epochs"], seed=context.seed,
+        units=hp["units"],
+        weight=hp["contraction"],
+        lr=hp["lr"],
+        epochs=hp["sae_epochs"],
+        seed=context.seed,
     )
     filters = whitening @ autoencoder.W.detach().cpu().numpy()
     mean, deviation, filters = (array.astype(np.float32) for array in (mean, deviation, filters))
@@ -201,10 +207,19 @@ FAMILY = Family(
     },
     # The weight of the contraction, the learning rate, the epochs and gamma aren't stated anywhere. Words become fewer
     # where the fit clips have fewer than ten blocks for each.
-    published=({
-        "variance": 0.99999, "units": 300, "contraction": 0.5, "lr": 1e-3, "sae_epochs": 10, "words": 3000,
-        "C": 100.0, "gamma": 1.0, "class_weight": "none",
-    },),
+    published=(
+        {
+            "variance": 0.99999,
+            "units": 300,
+            "contraction": 0.5,
+            "lr": 1e-3,
+            "sae_epochs": 10,
+            "words": 3000,
+            "C": 100.0,
+            "gamma": 1.0,
+            "class_weight": "none",
+        },
+    ),
     build=ActivitySVM,
     load=partial(load_sklearn, ActivitySVM),
     resources=Resources(cpu=1.0, gpu=0.25, memory_mb=4000, stall_s=14400.0),

@@ -26,9 +26,14 @@ _CONVOLUTIONS = {
 NAMINGS = (
     Naming(
         "Caffe",
-        {**{f"stages.{name}.0": name for name in _CONVOLUTIONS},
-         "stages.fc6.1": "fc6", "stages.fc7.1": "fc7", "head": "fc8"},
-        (122.679, 116.669, 104.008), bgr=True,
+        {
+            **{f"stages.{name}.0": name for name in _CONVOLUTIONS},
+            "stages.fc6.1": "fc6",
+            "stages.fc7.1": "fc7",
+            "head": "fc8",
+        },
+        (122.679, 116.669, 104.008),
+        bgr=True,
     ),
 )
 
@@ -39,8 +44,9 @@ class AlexNet(StagedNetwork):
     Where it has no batch normalisation, pooled layers are normalised over neighbouring filters, as in 2012.
     """
 
-    def __init__(self, shape: tuple[int, ...], width: float, classes: int, dropout: float, batch_norm: bool,
-                 frozen: bool = False):
+    def __init__(
+        self, shape: tuple[int, ...], width: float, classes: int, dropout: float, batch_norm: bool, frozen: bool = False
+    ):
         super().__init__(shape, frozen=frozen)
         before, side = self.channels, shape[0]
         for name, (filters, size, stride, padding, groups) in _CONVOLUTIONS.items():
@@ -60,9 +66,7 @@ class AlexNet(StagedNetwork):
             raise WrongUse(f"alexnet_face expects faces of 39x39 pixels or more, but got {'x'.join(map(str, shape))}.")
         hidden = int(4096 * width)
         for name, inputs in (("fc6", before * side * side), ("fc7", hidden)):
-            self.stages[name] = nn.Sequential(
-                nn.Flatten(), nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(dropout)
-            )
+            self.stages[name] = nn.Sequential(nn.Flatten(), nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(dropout))
         self.finish(hidden, classes)
 
 
@@ -94,8 +98,17 @@ FAMILY = Family(
     ),
     # The paper states the architecture only; these numbers are Krizhevsky's, but for the decay.
     published=(
-        {"width": 1.0, "dropout": 0.5, "batch_norm": False, "frozen": False, "lr": 0.01, "decay": 0.95,
-         "weight_decay": 0.0005, "batch_size": 128, "class_weight": "none"},
+        {
+            "width": 1.0,
+            "dropout": 0.5,
+            "batch_norm": False,
+            "frozen": False,
+            "lr": 0.01,
+            "decay": 0.95,
+            "weight_decay": 0.0005,
+            "batch_size": 128,
+            "class_weight": "none",
+        },
     ),
     build=build,
     load=partial(load_torch, build),

@@ -18,7 +18,7 @@ from models.training.torch_model import TorchModel, load_torch
 class Attention(nn.Module):
     """Equations 2 and 3: from all states (B, T, H) to one vector (B, H) of each clip.
 
-        M = tanh(W_h H),  a = softmax(w^T M),  r = H a^T,  h* = tanh(W_p r + W_x h_N)
+    M = tanh(W_h H),  a = softmax(w^T M),  r = H a^T,  h* = tanh(W_p r + W_x h_N)
     """
 
     def __init__(self, hidden: int):
@@ -60,11 +60,20 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> TorchModel:
     hp = hyperparameters
     (features,) = context.shapes["frames"]
     settings = Settings(
-        "adam", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=20, l1=hp["l1"], clip=1.0, decay=hp["decay"],
+        "adam",
+        hp["lr"],
+        hp["batch_size"],
+        FAMILY.max_epochs,
+        patience=20,
+        l1=hp["l1"],
+        clip=1.0,
+        decay=hp["decay"],
         class_weight=hp["class_weight"],
     )
     return TorchModel(
-        FAMILY, hp, context,
+        FAMILY,
+        hp,
+        context,
         lambda: AttentionLSTM(features, hp["hidden"], len(context.classes), hp["attention"], hp["dropout"]),
         settings,
     )
@@ -73,8 +82,16 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> TorchModel:
 def _point(attention: bool) -> dict[str, Any]:
     # Learning rate, its decay (here after every epoch), L1 and early stopping are stated. Optimiser (Adam), hidden
     # units, batch size and the gradient's limit (1) are not.
-    return {"attention": attention, "hidden": 128, "lr": 0.005, "decay": 0.99, "l1": 0.0001, "dropout": 0.0,
-            "batch_size": 32, "class_weight": "none"}
+    return {
+        "attention": attention,
+        "hidden": 128,
+        "lr": 0.005,
+        "decay": 0.99,
+        "l1": 0.0001,
+        "dropout": 0.0,
+        "batch_size": 32,
+        "class_weight": "none",
+    }
 
 
 FAMILY = Family(

@@ -39,8 +39,16 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> TorchModel:
     hp = hyperparameters
     (features,) = context.shapes["audio"]
     settings = Settings(
-        "adam", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=10, weight_decay=hp["weight_decay"], clip=1.0,
-        decay=0.1, decay_iterations=3000, class_weight=hp["class_weight"],
+        "adam",
+        hp["lr"],
+        hp["batch_size"],
+        FAMILY.max_epochs,
+        patience=10,
+        weight_decay=hp["weight_decay"],
+        clip=1.0,
+        decay=0.1,
+        decay_iterations=3000,
+        class_weight=hp["class_weight"],
     )
     return TorchModel(
         FAMILY, hp, context, lambda: AudioLSTM(features, hp["hidden"], len(context.classes), hp["dropout"]), settings

@@ -19,13 +19,30 @@ _WINDOW = Window(steps=8)
 def build(hyperparameters: Mapping[str, Any], context: Context) -> TwoStepModel:
     hp = hyperparameters
     first = Settings(
-        "sgd", hp["single_lr"], 32, hp["single_epochs"], patience=hp["single_epochs"], momentum=0.9, clip=1.0,
-        weight_decay=hp["single_weight_decay"], decay=hp["single_decay"], class_weight=hp["class_weight"],
+        "sgd",
+        hp["single_lr"],
+        32,
+        hp["single_epochs"],
+        patience=hp["single_epochs"],
+        momentum=0.9,
+        clip=1.0,
+        weight_decay=hp["single_weight_decay"],
+        decay=hp["single_decay"],
+        class_weight=hp["class_weight"],
     )
     second = Settings(
-        hp["optimiser"], hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=20, clip=1.0,
-        momentum=0.9 if hp["optimiser"] == "sgd" else 0.0, weight_decay=hp["weight_decay"], decay=0.1,
-        decay_iterations=3000, max_iterations=10_000, class_weight=hp["class_weight"],
+        hp["optimiser"],
+        hp["lr"],
+        hp["batch_size"],
+        FAMILY.max_epochs,
+        patience=20,
+        clip=1.0,
+        momentum=0.9 if hp["optimiser"] == "sgd" else 0.0,
+        weight_decay=hp["weight_decay"],
+        decay=0.1,
+        decay_iterations=3000,
+        max_iterations=10_000,
+        class_weight=hp["class_weight"],
     )
     shape, classes = context.shapes["maps"], len(context.classes)
 
@@ -42,9 +59,20 @@ def _point(optimiser: str) -> dict[str, Any]:
     # First step: the rates of Inception-v2 on ImageNet, as stated: 0.045, times 0.94 every two epochs, weight decay
     # 0.00004; the number of epochs is not stated. Second step: 128 units, learning rate, batch size and weight decay
     # are stated, like its schedule above; the optimiser is not.
-    return {"width": 1.0, "dropout": 0.2, "single_epochs": 30, "single_lr": 0.045, "single_decay": 0.97,
-            "single_weight_decay": 0.00004, "hidden": 128, "optimiser": optimiser, "lr": 0.001, "weight_decay": 0.002,
-            "batch_size": 16, "class_weight": "none"}
+    return {
+        "width": 1.0,
+        "dropout": 0.2,
+        "single_epochs": 30,
+        "single_lr": 0.045,
+        "single_decay": 0.97,
+        "single_weight_decay": 0.00004,
+        "hidden": 128,
+        "optimiser": optimiser,
+        "lr": 0.001,
+        "weight_decay": 0.002,
+        "batch_size": 16,
+        "class_weight": "none",
+    }
 
 
 FAMILY = Family(

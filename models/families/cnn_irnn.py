@@ -41,7 +41,13 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> TorchModel:
     hp = hyperparameters
     (features,) = context.shapes["frames"]
     settings = Settings(
-        "sgd", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=20, momentum=hp["momentum"], clip=hp["clip"],
+        "sgd",
+        hp["lr"],
+        hp["batch_size"],
+        FAMILY.max_epochs,
+        patience=20,
+        momentum=hp["momentum"],
+        clip=hp["clip"],
         class_weight=hp["class_weight"],
     )
     return TorchModel(
@@ -66,8 +72,15 @@ FAMILY = Family(
     },
     # "Scaled variations of the identity": the scale is not stated; 1 is that of the paper it cites.
     published=(
-        {"hidden": 200, "scale": 1.0, "lr": 0.005, "momentum": 0.0, "clip": 1.0, "batch_size": 64,
-         "class_weight": "none"},
+        {
+            "hidden": 200,
+            "scale": 1.0,
+            "lr": 0.005,
+            "momentum": 0.0,
+            "clip": 1.0,
+            "batch_size": 64,
+            "class_weight": "none",
+        },
     ),
     build=build,
     load=partial(load_torch, build),

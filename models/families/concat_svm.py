@@ -32,8 +32,13 @@ class ConcatSVM(SklearnModel):
     def __init__(self, hyperparameters: Mapping[str, Any], context: Context):
         slots = tuple(slot.slot for slot in FAMILY.slots(context.shapes))
         self._width = sum(context.shapes[slot][0] for slot in slots)
-        super().__init__(FAMILY, hyperparameters, context, self._machine(1.0, hyperparameters, context),
-                         partial(vectorise, slots=slots))
+        super().__init__(
+            FAMILY,
+            hyperparameters,
+            context,
+            self._machine(1.0, hyperparameters, context),
+            partial(vectorise, slots=slots),
+        )
 
     def fit(
         self,

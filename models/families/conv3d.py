@@ -33,9 +33,7 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> StepModel:
     shape = context.shapes["faces"]
 
     def make() -> Conv3D:
-        return Conv3D(
-            shape, hp["filters"], hp["hidden"], context.outputs, hp["pooling"], hp["window"], hp["dropout"]
-        )
+        return Conv3D(shape, hp["filters"], hp["hidden"], context.outputs, hp["pooling"], hp["window"], hp["dropout"])
 
     return StepModel(FAMILY, hp, context, make, settings, hp["loss"])
 
@@ -46,8 +44,16 @@ def published_point(pooling: str, window: int) -> dict[str, Any]:
     Not stated are numbers of filters and units (Figure 1), learning rate (here RMSprop's usual one), batch size, and
     the loss: the squared error that a network of "inner product layers" had in Caffe.
     """
-    return {"pooling": pooling, "window": window, "filters": 16, "hidden": 256, "dropout": 0.5, "lr": 0.001,
-            "batch_size": 1, "loss": "mse"}
+    return {
+        "pooling": pooling,
+        "window": window,
+        "filters": 16,
+        "hidden": 256,
+        "dropout": 0.5,
+        "lr": 0.001,
+        "batch_size": 1,
+        "loss": "mse",
+    }
 
 
 SPACE: Space = {
@@ -64,8 +70,12 @@ SPACE: Space = {
 # Table 1, in the order of its rows. The window is .8 s for arousal and .6 s for valence, with max pooling .4 s and
 # .2 s; without averaging it means nothing.
 PUBLISHED = (
-    published_point("original", 8), published_point("max_pooling", 8), published_point("temporal_pooling", 8),
-    published_point("temporal_pooling", 6), published_point("both", 4), published_point("both", 2),
+    published_point("original", 8),
+    published_point("max_pooling", 8),
+    published_point("temporal_pooling", 8),
+    published_point("temporal_pooling", 6),
+    published_point("both", 4),
+    published_point("both", 2),
 )
 
 FAMILY = Family(

@@ -20,8 +20,9 @@ _FILTERS = (96, 256, 384, 384, 256)
 class ConvNet(StagedNetwork):
     """Five convolutions, three of them pooled, and two dense layers before the softmax."""
 
-    def __init__(self, shape: tuple[int, ...], hidden: int, classes: int, dropout: float, batch_norm: bool,
-                 frozen: bool):
+    def __init__(
+        self, shape: tuple[int, ...], hidden: int, classes: int, dropout: float, batch_norm: bool, frozen: bool
+    ):
         super().__init__(shape, frozen=frozen)
         before, side = self.channels, shape[0]
         for number, filters in enumerate(_FILTERS, 1):
@@ -70,8 +71,17 @@ FAMILY = Family(
     ),
     # The paper states none of these; AlexNet's dense layers and dropout, and the learning rate of its LSTM.
     published=(
-        {"hidden": 4096, "dropout": 0.5, "batch_norm": False, "frozen": False, "lr": 0.005, "decay": 0.99,
-         "weight_decay": 0.0005, "batch_size": 64, "class_weight": "none"},
+        {
+            "hidden": 4096,
+            "dropout": 0.5,
+            "batch_norm": False,
+            "frozen": False,
+            "lr": 0.005,
+            "decay": 0.99,
+            "weight_decay": 0.0005,
+            "batch_size": 64,
+            "class_weight": "none",
+        },
     ),
     build=build,
     load=partial(load_torch, build),

@@ -86,15 +86,26 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> StillModel:
     hp = hyperparameters
     shape, classes = context.shapes["faces"], len(context.classes)
     return StillModel(
-        FAMILY, hp, context, lambda: FaceCNN(shape, hp["structure"], classes, hp["dropout"], hp["batch_norm"]),
+        FAMILY,
+        hp,
+        context,
+        lambda: FaceCNN(shape, hp["structure"], classes, hp["dropout"], hp["batch_norm"]),
         LAYERS,
     )
 
 
 def _point(structure: str) -> dict[str, Any]:
     # Structure, dropout and augmentation are stated; the optimiser and its numbers are not.
-    return {"structure": structure, "dropout": 0.25, "batch_norm": False, "lr": 0.02, "decay": 0.95,
-            "weight_decay": 0.0005, "batch_size": 64, "class_weight": "none"}
+    return {
+        "structure": structure,
+        "dropout": 0.25,
+        "batch_norm": False,
+        "lr": 0.02,
+        "decay": 0.95,
+        "weight_decay": 0.0005,
+        "batch_size": 64,
+        "class_weight": "none",
+    }
 
 
 FAMILY = Family(

@@ -84,12 +84,18 @@ class FrameAverage:
 
     def save(self, folder: Path) -> None:
         """Write `model.json` into `folder`; there is nothing else to keep."""
-        write_json(folder / FILE, {
-            "family": FAMILY.name, "version": FAMILY.version, "hyperparameters": {}, "seed": self.context.seed,
-            "classes": list(self.context.classes),
-            "shapes": {slot: list(shape) for slot, shape in self.context.shapes.items()},
-            "columns": {slot: list(names) for slot, names in self.context.columns.items()},
-        })
+        write_json(
+            folder / FILE,
+            {
+                "family": FAMILY.name,
+                "version": FAMILY.version,
+                "hyperparameters": {},
+                "seed": self.context.seed,
+                "classes": list(self.context.classes),
+                "shapes": {slot: list(shape) for slot, shape in self.context.shapes.items()},
+                "columns": {slot: list(names) for slot, names in self.context.columns.items()},
+            },
+        )
 
 
 def class_order(classes: Sequence[str], columns: Sequence[str]) -> list[int]:

@@ -28,8 +28,15 @@ class FusionMLP(ClipNetwork):
     """
 
     def __init__(
-        self, shapes: Mapping[str, tuple[int, ...]], widths: Mapping[str, int], common: int, classes: int,
-        activation: str, dropout: float, shared: float, own: float,
+        self,
+        shapes: Mapping[str, tuple[int, ...]],
+        widths: Mapping[str, int],
+        common: int,
+        classes: int,
+        activation: str,
+        dropout: float,
+        shared: float,
+        own: float,
     ):
         super().__init__(shapes)
         self.modalities = nn.ModuleDict({slot: nn.Linear(shapes[slot][0], width) for slot, width in widths.items()})
@@ -46,8 +53,10 @@ class FusionMLP(ClipNetwork):
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         behind = [*self.common.parameters(), *self.head.parameters()]
-        return [{"params": list(self.modalities.parameters()), "weight_decay": 0.0},
-                {"params": behind, "weight_decay": weight_decay}]
+        return [
+            {"params": list(self.modalities.parameters()), "weight_decay": 0.0},
+            {"params": behind, "weight_decay": weight_decay},
+        ]
 
     def penalty(self) -> Tensor:
         weights = [cast(nn.Linear, layer).weight for layer in self.modalities.values()]
@@ -77,13 +86,28 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> TorchModel:
     # Further modalities are as wide as the third.
     widths = {slot: hp[WIDTHS[min(m, len(WIDTHS) - 1)]] for m, slot in enumerate(slots)}
     settings = Settings(
-        "sgd", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=100, momentum=hp["momentum"], clip=10.0,
-        weight_decay=hp["weight_decay"], class_weight=hp["class_weight"],
+        "sgd",
+        hp["lr"],
+        hp["batch_size"],
+        FAMILY.max_epochs,
+        patience=100,
+        momentum=hp["momentum"],
+        clip=10.0,
+        weight_decay=hp["weight_decay"],
+        class_weight=hp["class_weight"],
     )
     return TorchModel(
-        FAMILY, hp, context,
+        FAMILY,
+        hp,
+        context,
         lambda: FusionMLP(
-            context.shapes, widths, hp["common"], len(context.classes), hp["activation"], hp["dropout"], hp["shared"],
+            context.shapes,
+            widths,
+            hp["common"],
+            len(context.classes),
+            hp["activation"],
+            hp["dropout"],
+            hp["shared"],
             hp["own"],
         ),
         settings,
@@ -94,9 +118,21 @@ def _point(activation: str, *, stable: bool) -> dict[str, Any]:
     # Stated: the four widths (5.1), the rate of 0.1 and clipping at 10 (5.1), rate and momentum of the stable setting
     # (6.2), the activations (6.2). The regulariser's weights and the weight decay are near those of Wu et al.; batches
     # are those of the paper's RNN.
-    return {"hidden_1": 100, "hidden_2": 10, "hidden_3": 50, "common": 70, "activation": activation, "dropout": 0.0,
-            "lr": 0.001 if stable else 0.1, "momentum": 0.9 if stable else 0.0, "shared": 3e-5, "own": 3e-5,
-            "weight_decay": 3e-5, "batch_size": 64, "class_weight": "none"}
+    return {
+        "hidden_1": 100,
+        "hidden_2": 10,
+        "hidden_3": 50,
+        "common": 70,
+        "activation": activation,
+        "dropout": 0.0,
+        "lr": 0.001 if stable else 0.1,
+        "momentum": 0.9 if stable else 0.0,
+        "shared": 3e-5,
+        "own": 3e-5,
+        "weight_decay": 3e-5,
+        "batch_size": 64,
+        "class_weight": "none",
+    }
 
 
 _WIDTH = Choice((5, 10, 25, 50, 100, 200))

@@ -64,8 +64,9 @@ class Inception(StagedNetwork):
         self.stages["pool2"] = nn.MaxPool2d(3, 2, 1)
         channels = second
         for name, (one, three, double, pool, project) in _BLOCKS.items():
-            block = Block(channels, int(one * width), _scaled(three, width), _scaled(double, width), pool,
-                          int(project * width))
+            block = Block(
+                channels, int(one * width), _scaled(three, width), _scaled(double, width), pool, int(project * width)
+            )
             self.stages[f"mixed{name}"], channels = block, block.channels
         self.stages["global_pool"] = nn.Sequential(nn.AdaptiveAvgPool2d(1), self.dropout)
         self.finish(channels, classes)
@@ -84,9 +85,7 @@ def _scaled(filters: tuple[int, int], width: float) -> tuple[int, int]:
 def build(hyperparameters: Mapping[str, Any], context: Context) -> StillModel:
     hp = hyperparameters
     shape, classes = context.shapes["faces"], len(context.classes)
-    return StillModel(
-        FAMILY, hp, context, lambda: Inception(shape, hp["width"], classes, hp["dropout"]), LAYERS
-    )
+    return StillModel(FAMILY, hp, context, lambda: Inception(shape, hp["width"], classes, hp["dropout"]), LAYERS)
 
 
 FAMILY = Family(
@@ -105,8 +104,15 @@ FAMILY = Family(
     ),
     # The paper refers to Inception-v2 on ImageNet: 0.045, times 0.94 every two epochs, weight decay 0.00004.
     published=(
-        {"width": 1.0, "dropout": 0.2, "lr": 0.045, "decay": 0.97, "weight_decay": 0.00004, "batch_size": 32,
-         "class_weight": "none"},
+        {
+            "width": 1.0,
+            "dropout": 0.2,
+            "lr": 0.045,
+            "decay": 0.97,
+            "weight_decay": 0.00004,
+            "batch_size": 32,
+            "class_weight": "none",
+        },
     ),
     build=build,
     load=partial(load_torch, build),

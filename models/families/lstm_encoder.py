@@ -45,11 +45,19 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> TorchModel:
     hp = hyperparameters
     (features,) = context.shapes["frames"]
     settings = Settings(
-        "adam", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=20, weight_decay=hp["weight_decay"], clip=1.0,
+        "adam",
+        hp["lr"],
+        hp["batch_size"],
+        FAMILY.max_epochs,
+        patience=20,
+        weight_decay=hp["weight_decay"],
+        clip=1.0,
         class_weight=hp["class_weight"],
     )
     return TorchModel(
-        FAMILY, hp, context,
+        FAMILY,
+        hp,
+        context,
         lambda: LSTMEncoder(features, hp["hidden"], hp["cells"], len(context.classes), hp["pool"], hp["dropout"]),
         settings,
     )

@@ -45,14 +45,19 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> TorchModel:
     hp = hyperparameters
     (features,) = context.shapes["frames"]
     settings = Settings(
-        "adam", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=20, weight_decay=hp["weight_decay"],
+        "adam",
+        hp["lr"],
+        hp["batch_size"],
+        FAMILY.max_epochs,
+        patience=20,
+        weight_decay=hp["weight_decay"],
         class_weight=hp["class_weight"],
     )
     return TorchModel(
-        FAMILY, hp, context,
-        lambda: TemporalPooling(
-            features, hp["hidden"], len(context.classes), hp["pool"], hp["pool_at"], hp["dropout"]
-        ),
+        FAMILY,
+        hp,
+        context,
+        lambda: TemporalPooling(features, hp["hidden"], len(context.classes), hp["pool"], hp["pool_at"], hp["dropout"]),
         settings,
     )
 
@@ -75,7 +80,11 @@ FAMILY = Family(
     },
     # Table 1 in the order of its accuracies, with the audio network's 128 units (section 4.1) second.
     published=(
-        _point(256, "max"), _point(128, "max"), _point(64, "max"), _point(64, "mean"), _point(64, "mean", "input"),
+        _point(256, "max"),
+        _point(128, "max"),
+        _point(64, "max"),
+        _point(64, "mean"),
+        _point(64, "mean", "input"),
         _point(64, "max", "input"),
     ),
     build=build,

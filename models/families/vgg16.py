@@ -16,23 +16,35 @@ from models.training.torch_model import load_torch
 # Filters of the 3x3 convolutions of each block; a block ends in pooling.
 _BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 LAYERS = (
-    *(f"conv{b}_{c}" if c <= len(block) else f"pool{b}"
-      for b, block in enumerate(_BLOCKS, 1) for c in range(1, len(block) + 2)),
-    "fc6", "fc7",
+    *(
+        f"conv{b}_{c}" if c <= len(block) else f"pool{b}"
+        for b, block in enumerate(_BLOCKS, 1)
+        for c in range(1, len(block) + 2)
+    ),
+    "fc6",
+    "fc7",
 )
 
 _IMAGENET = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 # torchvision numbers all layers of a row, rectification and pooling among them.
 _TORCHVISION = {
-    **{f"stages.{name}.0": f"features.{number}" for name, number in zip(
-        (name for name in LAYERS if name.startswith("conv")), (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
-        strict=True,
-    )},
-    "stages.fc6.1": "classifier.0", "stages.fc7.1": "classifier.3", "head": "classifier.6",
+    **{
+        f"stages.{name}.0": f"features.{number}"
+        for name, number in zip(
+            (name for name in LAYERS if name.startswith("conv")),
+            (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
+            strict=True,
+        )
+    },
+    "stages.fc6.1": "classifier.0",
+    "stages.fc7.1": "classifier.3",
+    "head": "classifier.6",
 }
 _VGG_FACE = {
     **{f"stages.{name}.0": name for name in LAYERS if name.startswith("conv")},
-    "stages.fc6.1": "fc6", "stages.fc7.1": "fc7", "head": "fc8",
+    "stages.fc6.1": "fc6",
+    "stages.fc7.1": "fc7",
+    "head": "fc8",
 }
 NAMINGS = (
     Naming("VGG-Face (converted from MatConvNet)", _VGG_FACE, (129.1863, 104.7624, 93.5940)),
@@ -46,8 +58,9 @@ class VGG16(StagedNetwork):
     The softmax layer learns `head_lr` times as fast as the others.
     """
 
-    def __init__(self, shape: tuple[int, ...], width: float, classes: int, dropout: float, batch_norm: bool,
-                 head_lr: float):
+    def __init__(
+        self, shape: tuple[int, ...], width: float, classes: int, dropout: float, batch_norm: bool, head_lr: float
+    ):
         super().__init__(shape)
         self.head_lr = head_lr
         before, side = self.channels, shape[0]
@@ -63,9 +76,7 @@ class VGG16(StagedNetwork):
             raise WrongUse(f"vgg16 expects faces of 32x32 pixels or more, but got {'x'.join(map(str, shape))}.")
         hidden = int(4096 * width)
         for name, inputs in (("fc6", before * side * side), ("fc7", hidden)):
-            self.stages[name] = nn.Sequential(
-                nn.Flatten(), nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(dropout)
-            )
+            self.stages[name] = nn.Sequential(nn.Flatten(), nn.Linear(inputs, hidden), nn.ReLU(), nn.Dropout(dropout))
         self.finish(hidden, classes)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
@@ -105,8 +116,17 @@ FAMILY = Family(
     # The tenfold rate of the last layer and its deviation of 0.01 are stated; the others are VGG-16's own, the learning
     # rate a tenth of it, as for fine-tuning.
     published=(
-        {"width": 1.0, "dropout": 0.5, "batch_norm": False, "head_lr": 10.0, "lr": 0.001, "decay": 0.95,
-         "weight_decay": 0.0005, "batch_size": 32, "class_weight": "none"},
+        {
+            "width": 1.0,
+            "dropout": 0.5,
+            "batch_norm": False,
+            "head_lr": 10.0,
+            "lr": 0.001,
+            "decay": 0.95,
+            "weight_decay": 0.0005,
+            "batch_size": 32,
+            "class_weight": "none",
+        },
     ),
     build=build,
     load=partial(load_torch, build),

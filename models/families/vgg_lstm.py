@@ -19,12 +19,28 @@ _STEPS = 16
 def build(hyperparameters: Mapping[str, Any], context: Context) -> TwoStepModel:
     hp = hyperparameters
     first = Settings(
-        "sgd", hp["single_lr"], hp["single_batch_size"], hp["single_epochs"], patience=hp["single_epochs"],
-        momentum=0.9, clip=1.0, weight_decay=hp["weight_decay"], class_weight=hp["class_weight"],
+        "sgd",
+        hp["single_lr"],
+        hp["single_batch_size"],
+        hp["single_epochs"],
+        patience=hp["single_epochs"],
+        momentum=0.9,
+        clip=1.0,
+        weight_decay=hp["weight_decay"],
+        class_weight=hp["class_weight"],
     )
     second = Settings(
-        "sgd", hp["lr"], hp["batch_size"], FAMILY.max_epochs, patience=20, momentum=0.9, clip=1.0,
-        weight_decay=hp["weight_decay"], decay=0.1, decay_iterations=3000, max_iterations=10_000,
+        "sgd",
+        hp["lr"],
+        hp["batch_size"],
+        FAMILY.max_epochs,
+        patience=20,
+        momentum=0.9,
+        clip=1.0,
+        weight_decay=hp["weight_decay"],
+        decay=0.1,
+        decay_iterations=3000,
+        max_iterations=10_000,
         class_weight=hp["class_weight"],
     )
     shape, classes = context.shapes["faces"], len(context.classes)
@@ -63,9 +79,21 @@ FAMILY = Family(
     # The learning rate is not; that of the sequences, its schedule, batch size and limit of batches are those of the
     # paper's other network of this kind (section 2.4). Weight decay and dropout are VGG-16's own.
     published=(
-        {"width": 1.0, "dropout": 0.5, "batch_norm": False, "head_lr": 10.0, "single_epochs": 10, "single_lr": 0.001,
-         "single_batch_size": 32, "gap": 8, "hidden": 128, "lr": 0.001, "weight_decay": 0.0005, "batch_size": 16,
-         "class_weight": "none"},
+        {
+            "width": 1.0,
+            "dropout": 0.5,
+            "batch_norm": False,
+            "head_lr": 10.0,
+            "single_epochs": 10,
+            "single_lr": 0.001,
+            "single_batch_size": 32,
+            "gap": 8,
+            "hidden": 128,
+            "lr": 0.001,
+            "weight_decay": 0.0005,
+            "batch_size": 16,
+            "class_weight": "none",
+        },
     ),
     build=build,
     load=partial(load_torch, build),

@@ -85,8 +85,12 @@ class Packed:
         number = torch.arange(len(clip)) - (count.cumsum(0) - count)[clip]
         first = torch.minimum(number * window.steps, beyond[clip])  # the last window ends with the clip
         return replace(
-            self, start={slot: self.start[slot][clip] + window.gap * first}, stride=window.gap, clip=clip,
-            length={slot: steps[clip].clamp(max=window.steps)}, y=None if self.y is None else self.y[clip],
+            self,
+            start={slot: self.start[slot][clip] + window.gap * first},
+            stride=window.gap,
+            clip=clip,
+            length={slot: steps[clip].clamp(max=window.steps)},
+            y=None if self.y is None else self.y[clip],
         )
 
     def batch(self, clips: Tensor, min_steps: int = 1) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

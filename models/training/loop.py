@@ -201,10 +201,18 @@ class _Run:
         """Everything that the rest of the training depends on."""
         cuda = torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
         return {
-            "network": self.network.state_dict(), "optimiser": self.optimiser.state_dict(),
-            "scaler": self.scaler.state_dict(), "order": self.order.get_state(), "random": torch.get_rng_state(),
-            "cuda_random": cuda, "epoch": self.epoch, "iteration": self.iteration, "best": self.best,
-            "best_epoch": self.best_epoch, "best_metrics": self.best_metrics, "curve": self.curve,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "order": self.order.get_state(),
+            "random": torch.get_rng_state(),
+            "cuda_random": cuda,
+            "epoch": self.epoch,
+            "iteration": self.iteration,
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "best_metrics": self.best_metrics,
+            "curve": self.curve,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:

@@ -44,7 +44,12 @@ class Regression:
     """The labels of each step as the aim (a `Goal`); the best epoch has the highest mean held-out CCC."""
 
     def __init__(
-        self, loss: Loss, window: int, dimensions: tuple[str, ...], targets: Sequence[np.ndarray], device: str,
+        self,
+        loss: Loss,
+        window: int,
+        dimensions: tuple[str, ...],
+        targets: Sequence[np.ndarray],
+        device: str,
         held_out: tuple[Packed, Sequence[np.ndarray]] | None,
     ):
         self._loss, self._window, self._dimensions, self._held_out = loss, window, dimensions, held_out

@@ -63,8 +63,16 @@ class TorchModel:
         network = self._network = self._build()
         self._prepare(network, fit_rows, held_out_rows)
         return training.train(
-            network, fit_rows, held_out_rows, self.settings, goal=self._goal(train, held_out, held_out_rows),
-            seed=self.context.seed, epochs=epochs, max_epochs=max_epochs, report=report, resume=resume,
+            network,
+            fit_rows,
+            held_out_rows,
+            self.settings,
+            goal=self._goal(train, held_out, held_out_rows),
+            seed=self.context.seed,
+            epochs=epochs,
+            max_epochs=max_epochs,
+            report=report,
+            resume=resume,
             identity=self._identity(train, held_out),
         )
 
@@ -84,12 +92,18 @@ class TorchModel:
         """Write `model.safetensors` and `model.json` into `folder`."""
         state = {name: value.detach().cpu().contiguous() for name, value in self.network.state_dict().items()}
         save_file(state, folder / WEIGHTS_FILE)
-        write_json(folder / FILE, {
-            "family": self.family.name, "version": self.family.version, "hyperparameters": self.hyperparameters,
-            "classes": list(self.context.classes), "seed": self.context.seed,
-            "shapes": {slot: list(shape) for slot, shape in self.context.shapes.items()},
-            **({"dimensions": list(self.context.dimensions)} if self.context.dimensions else {}),
-        })
+        write_json(
+            folder / FILE,
+            {
+                "family": self.family.name,
+                "version": self.family.version,
+                "hyperparameters": self.hyperparameters,
+                "classes": list(self.context.classes),
+                "seed": self.context.seed,
+                "shapes": {slot: list(shape) for slot, shape in self.context.shapes.items()},
+                **({"dimensions": list(self.context.dimensions)} if self.context.dimensions else {}),
+            },
+        )
 
     def load_weights(self, folder: Readable) -> Self:
         """Take the weights that `save` wrote; refused before memory is taken where they are of other sizes."""
@@ -98,8 +112,10 @@ class TorchModel:
         with blaming(folder / FILE, f"a {self.family.name} model that can be built"):
             expected = self._outline().state_dict()
         for name in sorted({*expected, *given}):
-            sizes = [f"{tensor.dtype} {tuple(tensor.shape)}" if tensor is not None else "none"
-                     for tensor in (expected.get(name), given.get(name))]
+            sizes = [
+                f"{tensor.dtype} {tuple(tensor.shape)}" if tensor is not None else "none"
+                for tensor in (expected.get(name), given.get(name))
+            ]
             if sizes[0] != sizes[1]:
                 raise EmofuseError(
                     f"{file}: expected {what}, but there is a size mismatch of {shown(name)}: {sizes[0]} by its "
@@ -149,11 +165,17 @@ class TorchModel:
     def _identity(self, train: Examples, held_out: Examples | None) -> str:
         """What a checkpoint must agree with to be continued from."""
         sides = [[list(side.ids), side.answers()] for side in (train, held_out) if side is not None]
-        return content_key([
-            self.family.name, self.family.version, self.hyperparameters, self.context.seed,
-            list(self.context.dimensions or self.context.classes),
-            {slot: list(shape) for slot, shape in self.context.shapes.items()}, sides,
-        ])
+        return content_key(
+            [
+                self.family.name,
+                self.family.version,
+                self.hyperparameters,
+                self.context.seed,
+                list(self.context.dimensions or self.context.classes),
+                {slot: list(shape) for slot, shape in self.context.shapes.items()},
+                sides,
+            ]
+        )
 
 
 def load_torch(build: Callable[[Mapping[str, Any], Context], TorchModel], folder: Readable, device: str) -> TorchModel:

@@ -122,18 +122,21 @@ def _requests(recipe: Recipe, capacity: Capacity) -> Iterator[Finding]:
             yield Finding("ok", "requests", f"{asked}; {capacity.at_once(request)} at a time")
         elif capacity.grows:
             yield Finding(
-                "warning", "requests",
+                "warning",
+                "requests",
                 f"{entry.name}: {capacity.unmet(request)}; its trials wait until the autoscaler brings a node that "
                 "has it, so see that a node type does.",
             )
         else:
             yield Finding(
-                "problem", "requests",
+                "problem",
+                "requests",
                 f"{entry.name}: {capacity.unmet(request)}; lower its `resources` in the recipe, or add such a node.",
             )
         if (request.cpu, request.memory_mb) != (entry.request().cpu, entry.request().memory_mb):
             yield Finding(
-                "warning", "requests",
+                "warning",
+                "requests",
                 f"{entry.name} wants {entry.request().cpu:g} CPU and {entry.request().memory_mb} MB, more than this "
                 "machine has; its trials run one at a time with what there is.",
             )
@@ -150,7 +153,8 @@ def _storage(patient: Patient, answers: Mapping[str, Answer]) -> Iterator[Findin
     apart = {name: answer.marker for name, answer in answers.items() if answer.marker}
     for name, why in apart.items():
         yield Finding(
-            "problem", "storage",
+            "problem",
+            "storage",
             f"{name}: {patient.run} is not shared, {why}; mount the same storage at this path on every node.",
         )
     if not is_uri(patient.run) and is_running(Path(patient.run)):
@@ -193,7 +197,8 @@ def _features(patient: Patient, here: Answer, answers: Mapping[str, Answer]) -> 
             wrong = True
             why = dict(answer.errors).get(spec, "it holds other content there than here")
             yield Finding(
-                "problem", "features",
+                "problem",
+                "features",
                 f"{name}: {spec!r} for {table}: {why.rstrip('.')}; put clips and store where every node reaches them.",
             )
     if not bad and not wrong:
@@ -208,21 +213,21 @@ def _gpus(recipe: Recipe, capacity: Capacity, answers: Mapping[str, Answer]) -> 
         logical = believed.get(name.partition("/")[0], 0.0)
         if logical > len(answer.gpus):
             yield Finding(
-                "problem", "gpu",
+                "problem",
+                "gpu",
                 f"{name}: Ray was told of {logical:g} GPUs, but its driver knows {len(answer.gpus)}, so trials would "
                 "train on CPUs; start Ray there with --num-gpus as many as there are.",
             )
         elif answer.gpus and not answer.torch_gpu:
-            yield Finding(
-                "problem", "gpu", f"{name}: torch is built for CPUs alone; install the build for its GPUs."
-            )
+            yield Finding("problem", "gpu", f"{name}: torch is built for CPUs alone; install the build for its GPUs.")
         for entry in wishes if answer.gpus else ():
             smallest = min(answer.gpus, key=lambda gpu: gpu.total_mb)
             request = entry.request()
             if request.gpu * smallest.total_mb < request.memory_mb:
                 enough = min(1.0, -(-request.memory_mb * 100 // smallest.total_mb) / 100)
                 yield Finding(
-                    "warning", "gpu",
+                    "warning",
+                    "gpu",
                     f"{entry.name} on {name}: {request.gpu:g} of a GPU is {request.gpu * smallest.total_mb:.0f} MB of "
                     f"{smallest.name}, but a trial may need {request.memory_mb} MB; ask for gpu: {enough:g} under its "
                     "`resources` in the recipe.",
@@ -237,7 +242,8 @@ def _access() -> Finding:
     if asks_for_token(address):
         return Finding("ok", "access", f"{address} turns away whoever has no token")
     return Finding(
-        "warning", "access",
+        "warning",
+        "access",
         f"an open cluster: whoever reaches {address} can run code on every node; start Ray on all of them with "
         "RAY_AUTH_MODE=token and the same RAY_AUTH_TOKEN_PATH (`ray get-auth-token --generate` makes a token). "
         "Commands refuse to join it unless they are given --allow-open-cluster.",

@@ -91,8 +91,10 @@ class Interrupts:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self._deferred and not self.stopping:
             self._requested = number
-            say("Stopping when the running epochs are done; the same command goes on where this one stopped. Once more "
-                "stops at once.")
+            say(
+                "Stopping when the running epochs are done; the same command goes on where this one stopped. Once more "
+                "stops at once."
+            )
             self._stop(130 if number == signal.SIGINT else 1, "Left in the middle of an epoch.")
             return
         self._raise(number)

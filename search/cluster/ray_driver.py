@@ -98,7 +98,8 @@ class RayDriver:
         ours, theirs = Pipe()
         self._process = subprocess.Popen(
             [sys.executable, "-c", _CODE, str(theirs.fileno())],
-            pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
             stdout=2,  # Ray tells of dead nodes on stdout, which is for results
         )
         theirs.close()

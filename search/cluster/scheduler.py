@@ -31,8 +31,9 @@ class AshaByEntry(NotStored, FIFOScheduler):
         if self.running.source.pruned(self.running.jobs[trial.trial_id]):
             return str(TrialScheduler.STOP)
         scheduler = self._scheduler(trial)
-        return str(TrialScheduler.CONTINUE if scheduler is None else
-                   scheduler.on_trial_result(tune_controller, trial, result))
+        return str(
+            TrialScheduler.CONTINUE if scheduler is None else scheduler.on_trial_result(tune_controller, trial, result)
+        )
 
     def _scheduler(self, trial: Any) -> AsyncHyperBandScheduler | None:
         spec = self.running.jobs[trial.trial_id].spec

@@ -147,8 +147,11 @@ def submit(jobs: Jobs, order: Order, name: str, root: Path) -> str:
         submission_id=submission_id(name, order.out),
         runtime_env={"working_dir": str(root), "env_vars": job_environment()},
         metadata={
-            "run": order.out, "recipe": name, "emofuse": library_versions().get("emofuse", ""),
-            "git_revision": git_revision(), "command": entrypoint,
+            "run": order.out,
+            "recipe": name,
+            "emofuse": library_versions().get("emofuse", ""),
+            "git_revision": git_revision(),
+            "command": entrypoint,
         },
     )
 
@@ -201,7 +204,8 @@ def _ended(jobs: Jobs, job: str, patience_s: float) -> str:
 def _largest(root: Path) -> str:
     sizes = {
         path.name: sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
-        for path in root.iterdir() if path.name not in (".git", ".venv")
+        for path in root.iterdir()
+        if path.name not in (".git", ".venv")
     }
     top = sorted(sizes, key=lambda name: -sizes[name])[:3]
     return "largest are " + ", ".join(f"{name} ({sizes[name] / 1e6:.0f} MB)" for name in top)

@@ -44,8 +44,10 @@ def described(family: Family) -> str:
     lines.append("  published (tried first):")
     for point in data["published"]:
         lines.append("    " + (", ".join(f"{name}={value}" for name, value in point.items()) or "nothing to set"))
-    lines.append(f"  at most {family.max_epochs} epochs; {family.resources.cpu:g} CPU, {family.resources.gpu:g} GPU, "
-                 f"about {family.resources.memory_mb} MB")
+    lines.append(
+        f"  at most {family.max_epochs} epochs; {family.resources.cpu:g} CPU, {family.resources.gpu:g} GPU, "
+        f"about {family.resources.memory_mb} MB"
+    )
     return "\n".join(lines)
 
 

@@ -84,9 +84,7 @@ def _model(entry: Entry, store: Path, table: ClipTable, widths: Mapping[str, int
     return entry.record().build(entry.record().published[0], Context(table.classes, shapes, dimensions=dimensions))
 
 
-def _input_shape(
-    entry: Entry, text: str, store: Path, table: ClipTable, widths: Mapping[str, int]
-) -> tuple[int, ...]:
+def _input_shape(entry: Entry, text: str, store: Path, table: ClipTable, widths: Mapping[str, int]) -> tuple[int, ...]:
     spec, whitened = source(text), whitening(text)
     if whitened:
         return (whitened.components,)

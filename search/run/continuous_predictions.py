@@ -119,8 +119,14 @@ def read_continuous_predictions(path: Path) -> ContinuousPredictions:
     time_s = table["time_s"].to_numpy()
     tracks = tuple(
         Track(
-            texts["clip_id"][start], texts["group_id"][start], texts["split"][start], texts["role"][start],
-            texts["valid"][start], time_s[start:end], numbers["y"][start:end], numbers["p"][start:end],
+            texts["clip_id"][start],
+            texts["group_id"][start],
+            texts["split"][start],
+            texts["role"][start],
+            texts["valid"][start],
+            time_s[start:end],
+            numbers["y"][start:end],
+            numbers["p"][start:end],
         )
         for start, end in pairwise(edges)
     )

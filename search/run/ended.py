@@ -150,13 +150,29 @@ def _read(run: Path, name: str, stamp: _Stamp) -> Ended | None:
             return None
         outcome = read_outcome(path)
         return Ended(
-            outcome.trial_key, outcome.config_key, outcome.entry, outcome.partition, outcome.status, outcome.value,
-            outcome.epochs, outcome.wall_s, outcome.reason, at_s,
+            outcome.trial_key,
+            outcome.config_key,
+            outcome.entry,
+            outcome.partition,
+            outcome.status,
+            outcome.value,
+            outcome.epochs,
+            outcome.wall_s,
+            outcome.reason,
+            at_s,
         )
     footer = read_footer(path)
     return Ended(
-        footer.trial_key, footer.config_key, footer.entry, footer.partition, "finished",
-        search_value(footer.metrics), footer.epochs, footer.wall_s, "", at_s,
+        footer.trial_key,
+        footer.config_key,
+        footer.entry,
+        footer.partition,
+        "finished",
+        search_value(footer.metrics),
+        footer.epochs,
+        footer.wall_s,
+        "",
+        at_s,
     )
 
 

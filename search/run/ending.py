@@ -29,7 +29,17 @@ def ended_outcome(spec: TrialSpec, ending: Ending) -> Outcome:
     if ending.status == "finished":
         raise ValueError("A finished trial's record are its predictions.")
     return Outcome(
-        spec.trial_key, spec.config_key, ending.status, ending.reason, spec.entry, spec.family, spec.partition,
-        spec.hyperparameters, ending.epochs, ending.value, ending.kind, batch_size=spec.used_batch,
+        spec.trial_key,
+        spec.config_key,
+        ending.status,
+        ending.reason,
+        spec.entry,
+        spec.family,
+        spec.partition,
+        spec.hyperparameters,
+        ending.epochs,
+        ending.value,
+        ending.kind,
+        batch_size=spec.used_batch,
         wall_s=ending.wall_s,
     )

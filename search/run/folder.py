@@ -61,8 +61,13 @@ class RunFolder(Layout):
         if has_backbone and stills is None:
             raise WrongUse(f"Recipe {recipe.name!r} has a backbone stage, so expected a table of stills (--stills).")
         run = cls(
-            path.resolve(), recipe, clips.resolve(), store.resolve(), stills.resolve() if stills else None,
-            _checked(clips, recipe, "clips"), _checked(stills, recipe, "backbone") if stills else None,
+            path.resolve(),
+            recipe,
+            clips.resolve(),
+            store.resolve(),
+            stills.resolve() if stills else None,
+            _checked(clips, recipe, "clips"),
+            _checked(stills, recipe, "backbone") if stills else None,
         )
         if earlier is not None:
             _refuse_other_data(earlier, run)
@@ -78,7 +83,10 @@ class RunFolder(Layout):
         file = path / "run.json"
         data = read_json(file, WHAT, missing=MISSING, damaged=REMEDY)
         check_version(
-            data, SCHEMA_VERSION, file, "run",
+            data,
+            SCHEMA_VERSION,
+            file,
+            "run",
             "continue it with the release that wrote it, or start one in another folder",
         )
         stored = parse(_Stored, data, file, REMEDY, DamagedFile)
@@ -111,9 +119,7 @@ class RunFolder(Layout):
     def plan(self) -> tuple[Planned, ...]:
         """What the recipe asks for, entry by entry."""
         return tuple(
-            Planned(
-                stage, entry.name, entry.family, entry.budget, self.recipe.partition_names(stage), entry.continuous
-            )
+            Planned(stage, entry.name, entry.family, entry.budget, self.recipe.partition_names(stage), entry.continuous)
             for stage, entry in self.recipe.all_entries()
         )
 

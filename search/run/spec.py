@@ -76,29 +76,33 @@ class TrialSpec:
 
         The entry's name is part of it: two entries of one family never claim each other's predictions.
         """
-        return content_key({
-            "entry": self.entry,
-            "family": self.family,
-            "version": self.family_version,
-            "hyperparameters": dict(self.hyperparameters),
-            "features": dict(self.feature_keys),
-            "clips": self.clips_fingerprint,
-            "seed": self.recipe_seed,
-            "max_epochs": self.max_epochs,
-            **({"weights": self.weights_sha256} if self.weights_sha256 else {}),
-            **({"annotations": self.annotations} if self.annotations else {}),
-            **({"whitened": whitened} if (whitened := self._whitened) else {}),
-        })
+        return content_key(
+            {
+                "entry": self.entry,
+                "family": self.family,
+                "version": self.family_version,
+                "hyperparameters": dict(self.hyperparameters),
+                "features": dict(self.feature_keys),
+                "clips": self.clips_fingerprint,
+                "seed": self.recipe_seed,
+                "max_epochs": self.max_epochs,
+                **({"weights": self.weights_sha256} if self.weights_sha256 else {}),
+                **({"annotations": self.annotations} if self.annotations else {}),
+                **({"whitened": whitened} if (whitened := self._whitened) else {}),
+            }
+        )
 
     @property
     def trial_key(self) -> str:
         """The key of this work: equal specs on equal data have equal keys."""
-        return content_key({
-            "config": self.config_key,
-            "partition": self.partition,
-            "epochs": self.epochs,
-            **({"encoders": encoder_keys} if (encoder_keys := self.encoder_keys) else {}),
-        })
+        return content_key(
+            {
+                "config": self.config_key,
+                "partition": self.partition,
+                "epochs": self.epochs,
+                **({"encoders": encoder_keys} if (encoder_keys := self.encoder_keys) else {}),
+            }
+        )
 
     @property
     def encoder_keys(self) -> dict[str, str]:

@@ -141,7 +141,15 @@ def _compute(
         names = tuple(names[column] for column in columns) if names else ()
     width = len(columns) or backbone.activations(images[with_faces[0]][:1], source.layer).shape[1]
     writer = SetWriter(
-        run.activations, layer_name(spec), key, tuple(ids), "frame", (width,), table.media_fingerprint, spec, params,
+        run.activations,
+        layer_name(spec),
+        key,
+        tuple(ids),
+        "frame",
+        (width,),
+        table.media_fingerprint,
+        spec,
+        params,
         columns=names,
     )
     done = writer.done_ids()

@@ -20,7 +20,9 @@ def encoder_specs(base: TrialSpec, trials: Mapping[str, Footer]) -> list[TrialSp
     """The same `trials` again, their models and encodings kept; equal seeds make equal models."""
     return [
         replace(
-            base.at(footer.hyperparameters, partition), keep_model=True, keep_encodings=True,
+            base.at(footer.hyperparameters, partition),
+            keep_model=True,
+            keep_encodings=True,
             batch_size=footer.batch_size,
         )
         for partition, footer in trials.items()

@@ -143,11 +143,20 @@ def _compared(spec: TrialSpec, stored: Predictions | None, again: Predictions) -
     old = stored.footer
     order = [again.clip_id.index(clip_id) for clip_id in stored.clip_id]
     p, q = stored.probabilities, again.probabilities[order]
-    changes = [f"{name} was {old.versions[name]}, is {new.versions.get(name, 'absent')}" for name in old.versions
-               if old.versions[name] != new.versions.get(name)]
-    changes += [f"{name} was {was}, is {now}" for name, was, now in (
-        ("device", old.device, new.device), ("threads", old.cpu, new.cpu), ("batch", old.batch_size, new.batch_size),
-    ) if was != now]
+    changes = [
+        f"{name} was {old.versions[name]}, is {new.versions.get(name, 'absent')}"
+        for name in old.versions
+        if old.versions[name] != new.versions.get(name)
+    ]
+    changes += [
+        f"{name} was {was}, is {now}"
+        for name, was, now in (
+            ("device", old.device, new.device),
+            ("threads", old.cpu, new.cpu),
+            ("batch", old.batch_size, new.batch_size),
+        )
+        if was != now
+    ]
     return replace(
         found,
         stored_accuracy=old.metrics.get("accuracy"),

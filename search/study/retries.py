@@ -20,8 +20,14 @@ MIN_KEY = 6
 def entry_study(run: RunFolder, entry: Entry, journal: JournalStorage) -> EntryStudy:
     """The entry's study."""
     return EntryStudy(
-        journal, entry.name, entry.effective_space(), budget=entry.budget, seed=run.recipe.seed,
-        published=entry.published_points(), sampler=run.recipe.sampler, identity=entry.record().version,
+        journal,
+        entry.name,
+        entry.effective_space(),
+        budget=entry.budget,
+        seed=run.recipe.seed,
+        published=entry.published_points(),
+        sampler=run.recipe.sampler,
+        identity=entry.record().version,
     )
 
 

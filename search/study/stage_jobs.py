@@ -39,8 +39,12 @@ class StageJobs(RunSource):
         self._total = sum(entry.budget for entry in stage.entries.values()) * len(self._partitions)
         self._ended = 0
         self._best: dict[tuple[str, str], float] = {}
-        self._queue = Queue([entry_study(run, entry, journal) for entry in stage.entries.values()],
-                            self._trials, self._known, self._record)
+        self._queue = Queue(
+            [entry_study(run, entry, journal) for entry in stage.entries.values()],
+            self._trials,
+            self._known,
+            self._record,
+        )
 
     @property
     def exhausted(self) -> bool:
@@ -61,7 +65,7 @@ class StageJobs(RunSource):
     def requests(self) -> dict[str, Resources]:
         """What each trial of an entry asks of a node, in this stage and the later ones."""
         stages = self.run.recipe.stages
-        later = stages[stages.index(self.stage):]
+        later = stages[stages.index(self.stage) :]
         return {name: entry.request() for stage in later for name, entry in stage.entries.items()}
 
     def next(self) -> Job | None:
@@ -122,10 +126,20 @@ class StageJobs(RunSource):
             self.run.drop_checkpoint(job.key)
             if remote := remote_of(self.run.path):
                 remote.delete(f"checkpoints/{job.key}")
-        note_ended(self.run.path, Ended(
-            job.key, job.spec.config_key, job.spec.entry, job.spec.partition, ending.status, ending.value,
-            ending.epochs, ending.wall_s, ending.reason,
-        ))
+        note_ended(
+            self.run.path,
+            Ended(
+                job.key,
+                job.spec.config_key,
+                job.spec.entry,
+                job.spec.partition,
+                ending.status,
+                ending.value,
+                ending.epochs,
+                ending.wall_s,
+                ending.reason,
+            ),
+        )
         self._ended += 1
         best = self._best_so_far(job.spec, ending)
         # A job's log is nothing but these lines, without times of its own.

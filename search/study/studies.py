@@ -85,7 +85,11 @@ def _frozen(
         if ending.status == "pruned" and ending.value is not None:
             intermediate = {ending.epochs: ending.value}
     return create_trial(
-        state=state, value=value, params=dict(point), distributions=dict(found), intermediate_values=intermediate,
+        state=state,
+        value=value,
+        params=dict(point),
+        distributions=dict(found),
+        intermediate_values=intermediate,
         user_attrs=dict(attributes or {}),
     )
 

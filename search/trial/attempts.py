@@ -94,8 +94,14 @@ def _after_loss(spec: TrialSpec, out_of_memory: bool) -> str:
 def failed_result(spec: TrialSpec, outcome: Outcome) -> TrialResult:
     """The result that tells of a recorded failure."""
     return TrialResult(
-        spec.trial_key, spec.config_key, spec.entry, spec.partition, "failed", reason=outcome.reason,
-        epochs=outcome.epochs, kind=outcome.kind,
+        spec.trial_key,
+        spec.config_key,
+        spec.entry,
+        spec.partition,
+        "failed",
+        reason=outcome.reason,
+        epochs=outcome.epochs,
+        kind=outcome.kind,
     )
 
 

@@ -111,7 +111,10 @@ def read_data(spec: TrialSpec) -> TrialData:
             f"{spec.clips_fingerprint[:12]}; use the table that the run was started with."
         )
     partition = make_partition(
-        table, spec.partition, seed=spec.recipe_seed, allow_shared_groups=spec.allow_shared_groups,
+        table,
+        spec.partition,
+        seed=spec.recipe_seed,
+        allow_shared_groups=spec.allow_shared_groups,
         continuous=bool(spec.annotations),
     )
     inputs = slots(get_family(spec.family), spec.inputs)

@@ -26,8 +26,15 @@ def write_encodings(layout: Layout, spec: TrialSpec, model: Model, data: TrialDa
     folder = layout.encodings(spec.entry, spec.trial_key)
     ids = tuple(clip.clip_id for clip in data.table.clips)
     writer = SetWriter(
-        folder.parent.parent, spec.entry, spec.trial_key, ids, "clip", (width,), data.table.media_fingerprint,
-        spec.entry, {"trial": spec.trial_key},
+        folder.parent.parent,
+        spec.entry,
+        spec.trial_key,
+        ids,
+        "clip",
+        (width,),
+        data.table.media_fingerprint,
+        spec.entry,
+        {"trial": spec.trial_key},
     )
     moments = np.zeros(1, np.float32)
     return writer.write(

@@ -80,8 +80,15 @@ def beating(spec: "TrialSpec", report: "Report | None", every_s: float = EVERY_S
     """While a trial is trained its file is kept up to date; yields the `report` to train with, which passes all on."""
     curve: list[dict[str, float]] = []
     first = Heartbeat(
-        spec.trial_key, spec.config_key, spec.entry, spec.partition, socket.gethostname(), os.getpid(), time.time(),
-        spec.epochs or spec.max_epochs, dict(spec.hyperparameters),
+        spec.trial_key,
+        spec.config_key,
+        spec.entry,
+        spec.partition,
+        socket.gethostname(),
+        os.getpid(),
+        time.time(),
+        spec.epochs or spec.max_epochs,
+        dict(spec.hyperparameters),
     )
 
     def hear(epoch: int, metrics: dict[str, float]) -> None:

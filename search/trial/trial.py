@@ -306,7 +306,15 @@ def _rows(footer: Footer, data: TrialData, predictions: Mapping[str, np.ndarray]
 
 def _result(footer: Footer, path: Path) -> TrialResult:
     return TrialResult(
-        footer.trial_key, footer.config_key, footer.entry, footer.partition, "finished",
-        value=search_value(footer.metrics), metrics=footer.metrics, epochs=footer.epochs,
-        best_epoch=footer.best_epoch, wall_s=footer.wall_s, path=path,
+        footer.trial_key,
+        footer.config_key,
+        footer.entry,
+        footer.partition,
+        "finished",
+        value=search_value(footer.metrics),
+        metrics=footer.metrics,
+        epochs=footer.epochs,
+        best_epoch=footer.best_epoch,
+        wall_s=footer.wall_s,
+        path=path,
     )

@@ -43,8 +43,13 @@ def read_usage() -> Usage:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     number = visible[device] if device < len(visible) and visible[device] else str(device)
     return Usage(
-        memory_mb, f"{number} ({properties.name})", str(properties.uuid),
-        torch.cuda.memory_reserved(device) / 2**20, (total - free) / 2**20, total / 2**20, busy,
+        memory_mb,
+        f"{number} ({properties.name})",
+        str(properties.uuid),
+        torch.cuda.memory_reserved(device) / 2**20,
+        (total - free) / 2**20,
+        total / 2**20,
+        busy,
     )
 
 

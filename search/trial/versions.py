@@ -10,8 +10,20 @@ from pathlib import Path
 # Tells a job on a cluster, which runs from a packed tree without .git, what it was packed from.
 REVISION_VARIABLE = "EMOFUSE_GIT_REVISION"
 
-_LIBRARIES = ("emofuse", "torch", "numpy", "scipy", "scikit-learn", "pyarrow", "librosa", "opencv-python", "av",
-              "opensmile", "optuna", "ray")
+_LIBRARIES = (
+    "emofuse",
+    "torch",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pyarrow",
+    "librosa",
+    "opencv-python",
+    "av",
+    "opensmile",
+    "optuna",
+    "ray",
+)
 
 
 @cache

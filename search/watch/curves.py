@@ -108,8 +108,9 @@ class Curves:
         if key in self._written:
             return
         # A configuration's partitions are one row of the HParams tab, with their mean.
-        told = hparams_pb({"entry": entry, **hyperparameters}, trial_id=f"{entry} {config_key[:8]}",
-                          start_time_secs=started_s)
+        told = hparams_pb(
+            {"entry": entry, **hyperparameters}, trial_id=f"{entry} {config_key[:8]}", start_time_secs=started_s
+        )
         write_bytes(path, _records(_start(), _event(started_s, summary=told)), sync=False)
         self._written[key] = _Written()
 
@@ -119,9 +120,10 @@ class Curves:
         # When each epoch ended isn't stored; they take about the same time.
         last = max((int(row["epoch"]) for row in curve), default=1)
         new = [row for row in curve if row["epoch"] > written.epoch]
-        _append(path, [
-            _event(from_s + (to_s - from_s) * row["epoch"] / last, int(row["epoch"]), _scalars(row)) for row in new
-        ])
+        _append(
+            path,
+            [_event(from_s + (to_s - from_s) * row["epoch"] / last, int(row["epoch"]), _scalars(row)) for row in new],
+        )
         written.epoch = max([written.epoch, *(int(row["epoch"]) for row in new)])
 
     def _file(self, entry: str, key: str, partition: str) -> Path:

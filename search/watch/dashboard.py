@@ -87,8 +87,19 @@ def serve_curves(folder: Path, host: str, port: int, token: str) -> str:
     board = program.TensorBoard(default.get_plugins(), server_class=server)
     # The fast loader is a process of its own, which would outlive this one when it is killed.
     board.configure(
-        argv=["tensorboard", "--logdir", str(folder), "--host", host, "--port", str(port), "--load_fast", "false",
-              "--reload_interval", str(int(_EVERY_S))]
+        argv=[
+            "tensorboard",
+            "--logdir",
+            str(folder),
+            "--host",
+            host,
+            "--port",
+            str(port),
+            "--load_fast",
+            "false",
+            "--reload_interval",
+            str(int(_EVERY_S)),
+        ]
     )
     try:
         return with_token(board.launch(), token)

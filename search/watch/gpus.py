@@ -28,8 +28,14 @@ def gpu_use(beats: Iterable[Heartbeat]) -> tuple[GpuUse, ...]:
     uses = []
     for (host, gpu, _), group in sorted(found.items()):
         busy = [beat.usage.gpu_busy for beat in group if beat.usage.gpu_busy is not None]
-        uses.append(GpuUse(
-            host, gpu, len(group), max(beat.usage.gpu_used_mb for beat in group), group[0].usage.gpu_total_mb,
-            sum(busy) / len(busy) if busy else None,
-        ))
+        uses.append(
+            GpuUse(
+                host,
+                gpu,
+                len(group),
+                max(beat.usage.gpu_used_mb for beat in group),
+                group[0].usage.gpu_total_mb,
+                sum(busy) / len(busy) if busy else None,
+            )
+        )
     return tuple(uses)

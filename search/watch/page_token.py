@@ -22,12 +22,15 @@ def guarded(app: Application, token: str) -> Application:
         if _same(shown, token):
             rest = urlencode([(name, value) for name, value in query if name != "token"])
             place = (environ.get("PATH_INFO") or "/") + (f"?{rest}" if rest else "")
-            start_response("303 See Other", [
-                # One slash alone: two would name another host.
-                ("Location", "/" + place.lstrip("/")),
-                ("Set-Cookie", f"{cookie}={token}; Path=/; HttpOnly; SameSite=Strict"),
-                ("Referrer-Policy", "no-referrer"),
-            ])
+            start_response(
+                "303 See Other",
+                [
+                    # One slash alone: two would name another host.
+                    ("Location", "/" + place.lstrip("/")),
+                    ("Set-Cookie", f"{cookie}={token}; Path=/; HttpOnly; SameSite=Strict"),
+                    ("Referrer-Policy", "no-referrer"),
+                ],
+            )
             return []
         if not _same(_cookie(environ.get("HTTP_COOKIE", ""), cookie), token):
             start_response("403 Forbidden", [("Content-Type", "text/plain")])

@@ -14,9 +14,7 @@ from search.watch.status import Status
 _SILENT_S = 60.0
 _SHOWN = 20  # trials that run now
 _SHOWN_DAMAGED = 3
-_HEAD = (
-    "stage", "entry", "family", "trials", "finished", "running", "pruned", "failed", "left", "best held out"
-)
+_HEAD = ("stage", "entry", "family", "trials", "finished", "running", "pruned", "failed", "left", "best held out")
 
 
 def table(status: Status) -> str:
@@ -65,10 +63,18 @@ def _now(beats: Sequence[Heartbeat]) -> Iterable[str]:
         memory = f"{beat.usage.memory_mb / 1000:.1f} GB"
         if beat.usage.gpu:
             memory += f", {beat.usage.gpu_own_mb / 1000:.1f} GB of GPU"
-        rows.append((
-            f"{beat.entry} {beat.trial_key[:8]}", beat.partition, f"{beat.epoch}{of}", _number(last.get("loss")),
-            _number(search_value(last)), duration(time.time() - beat.started_s), memory, f"{beat.host}:{beat.pid}",
-        ))
+        rows.append(
+            (
+                f"{beat.entry} {beat.trial_key[:8]}",
+                beat.partition,
+                f"{beat.epoch}{of}",
+                _number(last.get("loss")),
+                _number(search_value(last)),
+                duration(time.time() - beat.started_s),
+                memory,
+                f"{beat.host}:{beat.pid}",
+            )
+        )
     yield from _aligned(rows, 2)
     if len(beats) > _SHOWN:
         yield f"... and {len(beats) - _SHOWN} more"

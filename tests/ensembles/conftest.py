@@ -67,9 +67,7 @@ def write_run(tmp_path, simulate, write_trial):
             for partition in partitions:
                 fitted = {"train": ("train",), "swap": ("val",), "full": ("train", "val")}[partition]
                 role = ["test" if side == "test" else "fit" if side in fitted else "held_out" for side in split]
-                rows = [
-                    (f"clip{n:03d}", f"{split[n]}{n % 20}", split[n], role[n], names[s.y[n]]) for n in range(N)
-                ]
+                rows = [(f"clip{n:03d}", f"{split[n]}{n % 20}", split[n], role[n], names[s.y[n]]) for n in range(N)]
                 write_trial(
                     rows,
                     s.P[m],

@@ -16,8 +16,11 @@ def write_video(path, images, times_s=None, *, codec="libx264", rate=25, audio=N
         video.pix_fmt = "yuv420p"
         base = Fraction(1, rate if codec == "mpeg1video" or str(path).endswith(".avi") else 1000)
         video.time_base = video.codec_context.time_base = base
-        sound = container.add_stream("mp2" if codec == "mpeg1video" else "aac", rate=audio_rate, layout="mono") \
-            if audio is not None else None
+        sound = (
+            container.add_stream("mp2" if codec == "mpeg1video" else "aac", rate=audio_rate, layout="mono")
+            if audio is not None
+            else None
+        )
         for image, time_s in zip(images, times_s, strict=True):
             frame = VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts, frame.time_base = round(time_s / base), base

@@ -54,10 +54,12 @@ def test_pauses_and_silence_around_the_words():
 def test_functionals_against_scipy():
     x = np.random.default_rng(0).gamma(2, size=(3, 200))
     s, k = scipy.stats.skew(x, axis=1), scipy.stats.kurtosis(x, axis=1, fisher=False)
-    expected = np.column_stack([
-        *(x.mean(1), x.std(1), np.sign(s) * np.log1p(abs(s)), np.log(k + 1e-3)),
-        *np.percentile(x, [5, 25, 50, 75, 95], axis=1),
-    ])
+    expected = np.column_stack(
+        [
+            *(x.mean(1), x.std(1), np.sign(s) * np.log1p(abs(s)), np.log(k + 1e-3)),
+            *np.percentile(x, [5, 25, 50, 75, 95], axis=1),
+        ]
+    )
     assert len(FUNCTIONALS) == 10
     np.testing.assert_allclose(functionals(x)[:, :9], expected, rtol=1e-4)
     rising = np.linspace(0, 6, 500)[None]

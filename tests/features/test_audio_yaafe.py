@@ -146,8 +146,11 @@ def test_peaks_of_the_autocorrelation():
     assert not peaks[:, 6:].any()
 
 
-@given(kind=st.sampled_from(["noise", "zeros", "click", "tone", "dc", "start"]), length=st.integers(1600, 6000),
-       loud=st.sampled_from([1e-38, 1e-20, 1e-4, 1.0, 1e4]))
+@given(
+    kind=st.sampled_from(["noise", "zeros", "click", "tone", "dc", "start"]),
+    length=st.integers(1600, 6000),
+    loud=st.sampled_from([1e-38, 1e-20, 1e-4, 1.0, 1e4]),
+)
 @settings(max_examples=40, deadline=None)
 def test_never_nan(kind, length, loud):
     signal = {

@@ -55,19 +55,22 @@ def test_a_folder_that_moves_as_a_whole_keeps_its_media(tmp_path):
     check_clips(read_clips(tmp_path / "b" / "clips.parquet"))
 
 
-@pytest.mark.parametrize(("i", "values", "message"), [
-    (1, {"clip_id": "c0"}, r"Clip 'c0': a clip_id is unique, but got 2 rows\."),
-    (1, {"clip_id": ""}, "every clip needs a clip_id"),
-    (1, {"split": "training"}, "Clip 'c1': a split is one of train, val, test, but got training"),
-    (1, {"group_id": None}, "Clip 'c1': every clip needs a group_id .* but got None"),
-    (1, {"group_id": ""}, "every clip needs a group_id"),
-    (1, {"label": None}, "Clip 'c1': clips of the splits train and val need a label"),
-    (5, {"label": "joy"}, "every class needs a training clip, and the classes in train are a, b, but got joy"),
-    (1, {"path": "media/none.wav"}, r"its media file must exist, but got .*media/none\.wav"),
-    (1, {"start_s": 2.0, "end_s": 2.0}, r"end_s must be later than start_s .* but got \(2.0, 2.0\)"),
-    (1, {"start_s": -1.0}, "start_s is in seconds and not negative, but got -1.0"),
-    (1, {"start_s": float("nan")}, "start_s is in seconds"),
-])
+@pytest.mark.parametrize(
+    ("i", "values", "message"),
+    [
+        (1, {"clip_id": "c0"}, r"Clip 'c0': a clip_id is unique, but got 2 rows\."),
+        (1, {"clip_id": ""}, "every clip needs a clip_id"),
+        (1, {"split": "training"}, "Clip 'c1': a split is one of train, val, test, but got training"),
+        (1, {"group_id": None}, "Clip 'c1': every clip needs a group_id .* but got None"),
+        (1, {"group_id": ""}, "every clip needs a group_id"),
+        (1, {"label": None}, "Clip 'c1': clips of the splits train and val need a label"),
+        (5, {"label": "joy"}, "every class needs a training clip, and the classes in train are a, b, but got joy"),
+        (1, {"path": "media/none.wav"}, r"its media file must exist, but got .*media/none\.wav"),
+        (1, {"start_s": 2.0, "end_s": 2.0}, r"end_s must be later than start_s .* but got \(2.0, 2.0\)"),
+        (1, {"start_s": -1.0}, "start_s is in seconds and not negative, but got -1.0"),
+        (1, {"start_s": float("nan")}, "start_s is in seconds"),
+    ],
+)
 def test_bad_rows_are_named(tmp_path, i, values, message):
     table = make(tmp_path)
     check_clips(table)

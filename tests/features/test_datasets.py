@@ -24,7 +24,9 @@ def touch(root: Path, *names: str) -> Path:
 def ravdess(root: Path, actors, modality: str = "03", suffix: str = "wav", channel: str = "01") -> Path:
     names = [
         f"Actor_{a:02d}/{modality}-{channel}-{e:02d}-01-01-{r:02d}-{a:02d}.{suffix}"
-        for a in actors for e in range(1, 9) for r in (1, 2)
+        for a in actors
+        for e in range(1, 9)
+        for r in (1, 2)
     ]
     return touch(root, *names)
 
@@ -102,11 +104,14 @@ def test_ravdess_of_wrong_folders(tmp_path):
 AFEW = ["Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise"]
 
 
-@pytest.mark.parametrize(("train", "val", "test"), [
-    ("Train", "Val", "Test/Test_vid_Distribute"),
-    ("Train_AFEW/Train_AFEW", "Val_AFEW", "Test_vid_Distribute"),
-    ("AFEW_4_0/Train", "AFEW_4_0/Val/Val", "Test_Vid_Distr/Data"),
-])
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        ("Train", "Val", "Test/Test_vid_Distribute"),
+        ("Train_AFEW/Train_AFEW", "Val_AFEW", "Test_vid_Distribute"),
+        ("AFEW_4_0/Train", "AFEW_4_0/Val/Val", "Test_Vid_Distr/Data"),
+    ],
+)
 def test_afew_layouts(tmp_path, capsys, train, val, test):
     touch(tmp_path, *(f"{train}/{c}/00000000{i}.avi" for i, c in enumerate(AFEW)))
     touch(tmp_path, *(f"{val}/{c.lower()}/00000000{i}.avi" for i, c in enumerate(AFEW)))
@@ -161,8 +166,14 @@ def test_table_from_csv(tmp_path, capsys):
 
 def test_table_from_parquet_and_another_media_folder(tmp_path):
     touch(tmp_path, "media/1.mp4")
-    columns = {"clip_id": [1], "split": ["train"], "path": ["1.mp4"], "label": ["x"], "group_id": ["g"],
-               "__index_level_0__": [0]}
+    columns = {
+        "clip_id": [1],
+        "split": ["train"],
+        "path": ["1.mp4"],
+        "label": ["x"],
+        "group_id": ["g"],
+        "__index_level_0__": [0],
+    }
     pq.write_table(pa.table(columns), tmp_path / "my.parquet")
     table = read_dataset("table", tmp_path / "my.parquet", media_root=str(tmp_path / "media"))
     assert table.clips[0].clip_id == "1"
@@ -178,12 +189,15 @@ def test_table_without_media(tmp_path):
     assert table.clips[0].path is None
 
 
-@pytest.mark.parametrize(("text", "message"), [
-    ("clip_id,split,pth\n", "Unknown column in .*my.csv 'pth': .* Did you mean 'path'"),
-    ("clip_id,path\n", "expected the columns clip_id, split, path, but there is no split"),
-    ("clip_id,split,path,start_s\na,train,x,soon\n", "can't be read as CSV .*soon"),
-    ("clip_id,split,path\na,train,\n", "1 clips have no path, the first is 'a'; give --no-media"),
-])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("clip_id,split,pth\n", "Unknown column in .*my.csv 'pth': .* Did you mean 'path'"),
+        ("clip_id,path\n", "expected the columns clip_id, split, path, but there is no split"),
+        ("clip_id,split,path,start_s\na,train,x,soon\n", "can't be read as CSV .*soon"),
+        ("clip_id,split,path\na,train,\n", "1 clips have no path, the first is 'a'; give --no-media"),
+    ],
+)
 def test_bad_tables(tmp_path, text, message):
     (tmp_path / "my.csv").write_text(text)
     with pytest.raises(EmofuseError, match=message):
@@ -206,8 +220,10 @@ def test_images_in_split_folders(tmp_path, capsys):
     table = read_dataset("images", tmp_path)
     check_clips(table)
     assert [(c.clip_id, c.split, c.label) for c in table.clips] == [
-        ("Validation/happy/3", "val", "happy"), ("test/Test_Aligned/4", "test", None),
-        ("train/Sad/2", "train", "sad"), ("train/happy/1", "train", "happy"),
+        ("Validation/happy/3", "val", "happy"),
+        ("test/Test_Aligned/4", "test", None),
+        ("train/Sad/2", "train", "sad"),
+        ("train/happy/1", "train", "happy"),
     ]
     assert "test images in test_aligned are unlabelled: train has no such class" in capsys.readouterr().err
 
@@ -260,8 +276,11 @@ def test_real_ravdess(real_data, tmp_path, capsys):
 def afew_with_faces(root):
     touch(root, "Train/Sad/000046280.avi", "Train/Sad/000046290.avi", "Val/Sad/000046280.avi", "Test/000000001.avi")
     picture = np.zeros((40, 30, 3), np.uint8)
-    places = {"Train/AlignedFaces_LBPTOP_Points": "000046280", "AlignedFaces_LBPTOP_Points_Val": "000046280",
-              "Test_2017_Faces_Distribute": "000000001"}
+    places = {
+        "Train/AlignedFaces_LBPTOP_Points": "000046280",
+        "AlignedFaces_LBPTOP_Points_Val": "000046280",
+        "Test_2017_Faces_Distribute": "000000001",
+    }
     for n, (folder, clip) in enumerate(places.items()):
         for frame in (9, 10, 1):
             path = root / folder / "Faces" / clip / f"{clip}-{frame}.jpg"
@@ -271,9 +290,13 @@ def afew_with_faces(root):
     return root
 
 
-@pytest.mark.parametrize(("options", "name", "shape"), [
-    ({}, "afew_faces", (48, 48)), ({"faces_size": 24, "faces_colour": True}, "afew_faces_24_colour", (24, 24, 3)),
-])
+@pytest.mark.parametrize(
+    ("options", "name", "shape"),
+    [
+        ({}, "afew_faces", (48, 48)),
+        ({"faces_size": 24, "faces_colour": True}, "afew_faces_24_colour", (24, 24, 3)),
+    ],
+)
 def test_afews_own_faces(tmp_path, capsys, options, name, shape):
     root, store = afew_with_faces(tmp_path / "afew"), tmp_path / "store"
     table = read_dataset("afew", root, store=str(store), **options)

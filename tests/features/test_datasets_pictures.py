@@ -92,13 +92,16 @@ def test_another_set_of_the_same_name_is_not_overwritten(tmp_path):
         read_dataset("fer2013", source, store=store, set_name="faces")
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"header": "emotion,pixels,split"}, "with the columns emotion, pixels, Usage, but there is no Usage"),
-    ({"emotions": [7, *EMOTIONS[1:]]}, "row 0: expected an emotion from 0 to 6 and a Usage of .*, but got 7"),
-    ({"usage": ["Test", *USAGE[1:]]}, "row 0: .* but got 0 and 'Test'"),
-    ({"faces": FACES[:, 1:]}, "row 0: expected 2304 pixels from 0 to 255, .* but got 2256 values"),
-    ({"faces": FACES.astype(int) + 1}, "row 0: expected 2304 pixels from 0 to 255"),
-])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"header": "emotion,pixels,split"}, "with the columns emotion, pixels, Usage, but there is no Usage"),
+        ({"emotions": [7, *EMOTIONS[1:]]}, "row 0: expected an emotion from 0 to 6 and a Usage of .*, but got 7"),
+        ({"usage": ["Test", *USAGE[1:]]}, "row 0: .* but got 0 and 'Test'"),
+        ({"faces": FACES[:, 1:]}, "row 0: expected 2304 pixels from 0 to 255, .* but got 2256 values"),
+        ({"faces": FACES.astype(int) + 1}, "row 0: expected 2304 pixels from 0 to 255"),
+    ],
+)
 def test_other_files_are_refused(tmp_path, change, message):
     with pytest.raises(EmofuseError, match=message):
         read_dataset("fer2013", csv(tmp_path / "f.csv", **change))
@@ -109,8 +112,12 @@ def test_other_files_are_refused(tmp_path, change, message):
 def mat(path, **changes):
     folds = np.tile([[1, 1, 2, 3]], 3).T[:, [0]].repeat(5, axis=1)
     folds[0, 1] = 2
-    values = {"images": FACES, "labs_ex": np.array([[1, 2, 1, 1, 2, 3, 4, 5, 1, -1, 7, 2]]).T,
-              "labs_id": np.array([[1, 1, 2, 3, -1, -1, 4, 4, 5, 6, 7, 7]]).T, "folds": folds}
+    values = {
+        "images": FACES,
+        "labs_ex": np.array([[1, 2, 1, 1, 2, 3, 4, 5, 1, -1, 7, 2]]).T,
+        "labs_id": np.array([[1, 1, 2, 3, -1, -1, 4, 4, 5, 6, 7, 7]]).T,
+        "folds": folds,
+    }
     savemat(path, {name: value for name, value in {**values, **changes}.items() if value is not None})
     return path
 
@@ -141,6 +148,8 @@ def test_other_tfd_files_are_refused(tmp_path):
 def test_real_fer2013(real_data, tmp_path):
     table = read_dataset("fer2013", real_data / "fer2013" / "fer2013.csv.gz")
     assert {split: len(table.split(split)) for split in ("train", "val", "test")} == {
-        "train": 28709 - 351, "val": 3589, "test": 0
+        "train": 28709 - 351,
+        "val": 3589,
+        "test": 0,
     }
     make_partition(table, "stills", seed=0)

@@ -10,8 +10,9 @@ from features.errors import EmofuseError, WrongUse
 
 def challenge(root, train=3, devel=2, media="video", language="", header=False):
     (root / "labels").mkdir(parents=True)
-    names = [f"{part}_{language}{n:02d}" for part, count in (("Train", train), ("Devel", devel)) for n in
-             range(1, count + 1)]
+    names = [
+        f"{part}_{language}{n:02d}" for part, count in (("Train", train), ("Devel", devel)) for n in range(1, count + 1)
+    ]
     for name in names:
         rows = ["name;timestamp;arousal;valence;liking"] * header
         rows += [f"'{name}';{t / 10:.6f};{t / 100:.6f};0.5;-0.25" for t in range(20)]

@@ -21,8 +21,17 @@ def stamps(media, **options):
     return [time_s for time_s, _ in video_frames(media, **options)]
 
 
-@pytest.mark.parametrize(("codec", "ending"), [("libx264", "mp4"), ("mpeg1video", "mpg"), ("libx265", "mov"),
-                                               ("libvpx", "webm"), ("mpeg4", "avi"), ("libx264", "mkv")])
+@pytest.mark.parametrize(
+    ("codec", "ending"),
+    [
+        ("libx264", "mp4"),
+        ("mpeg1video", "mpg"),
+        ("libx265", "mov"),
+        ("libvpx", "webm"),
+        ("mpeg4", "avi"),
+        ("libx264", "mkv"),
+    ],
+)
 def test_every_frame_of_every_codec_comes_with_its_time(tmp_path, codec, ending):
     options = {"x265-params": "log-level=none"} if codec == "libx265" else {}
     path = write_video(tmp_path / f"a.{ending}", grey_steps(12), codec=codec, options=options)
@@ -93,9 +102,13 @@ def test_a_still_is_one_frame(tmp_path, ending):
     assert indices(Media(path)) == [3] and stamps(Media(path)) == [0.0]
 
 
-@pytest.mark.parametrize(("ending", "said"), [
-    ("mkv", "the file breaks off after 1.0 s, its header tells of 2.6 s"), ("avi", "the file breaks off after"),
-])
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ("mkv", "the file breaks off after 1.0 s, its header tells of 2.6 s"),
+        ("avi", "the file breaks off after"),
+    ],
+)
 def test_a_truncated_file_gives_the_frames_that_decode_and_says_so(tmp_path, capsys, ending, said):
     path = write_video(tmp_path / f"a.{ending}", noise(65), options={"g": "5", "bf": "0"})
     assert len(stamps(Media(path))) == 65 and capsys.readouterr().err == ""
@@ -123,8 +136,9 @@ def test_sound_is_resampled_and_in_step(tmp_path):
     np.testing.assert_allclose(part[200:-200], tone(1.0)[4200:7800], atol=2e-3)
 
 
-@pytest.mark.parametrize("ending, subtype", [("wav", "PCM_U8"), ("wav", "PCM_24"), ("wav", "FLOAT"), ("flac", "PCM_16"),
-                                             ("ogg", "VORBIS")])
+@pytest.mark.parametrize(
+    "ending, subtype", [("wav", "PCM_U8"), ("wav", "PCM_24"), ("wav", "FLOAT"), ("flac", "PCM_16"), ("ogg", "VORBIS")]
+)
 def test_every_sample_format_has_the_same_scale(tmp_path, ending, subtype):
     path = tmp_path / f"a.{ending}"
     soundfile.write(path, np.stack([tone(0.5), 0 * tone(0.5)], axis=1), 16000, subtype=subtype)
@@ -154,12 +168,15 @@ def test_a_hole_in_the_sound_becomes_silence(tmp_path):
     assert np.abs(audio[7000:8500]).max() < 1e-3 and np.abs(audio[11000:]).max() > 0.4
 
 
-@pytest.mark.parametrize("content, status, said", [
-    (None, "missing", "doesn't exist"),
-    (b"", "unreadable", "a file of 0 bytes that isn't a media file"),
-    (bytes(range(256)) * 20, "unreadable", "a file of 5120 bytes that isn't a media file"),
-    (b"hello world\n" * 50, "unreadable", "a file of 600 bytes of text, expected a media file"),
-])
+@pytest.mark.parametrize(
+    "content, status, said",
+    [
+        (None, "missing", "doesn't exist"),
+        (b"", "unreadable", "a file of 0 bytes that isn't a media file"),
+        (bytes(range(256)) * 20, "unreadable", "a file of 5120 bytes that isn't a media file"),
+        (b"hello world\n" * 50, "unreadable", "a file of 600 bytes of text, expected a media file"),
+    ],
+)
 def test_what_is_no_media_file_is_told(tmp_path, content, status, said):
     path = tmp_path / "a.txt"
     if content is not None:
@@ -208,8 +225,10 @@ def test_decoding_broken_files_says_nothing_on_the_terminal(tmp_path):
     data = bytearray(path.read_bytes())
     data[2000:9000] = bytes(7000)
     path.write_bytes(data)
-    code = ("import sys; from pathlib import Path; from features.decode import video_frames; from features.sets import "
-            "Media; list(video_frames(Media(Path(sys.argv[1]))))")
+    code = (
+        "import sys; from pathlib import Path; from features.decode import video_frames; from features.sets import "
+        "Media; list(video_frames(Media(Path(sys.argv[1]))))"
+    )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("", "")
 

@@ -45,11 +45,17 @@ def test_samples_that_are_no_number_are_damage_not_silence(tmp_path, value, chan
     assert len(read_audio(Media(tmp_path / "a.wav", 0.5), RATE)) == 8000  # the damage lies before the clip
 
 
-@pytest.mark.parametrize(("channels", "expected"), [
-    ([1.0, -1.0], 1.0),  # opposite phase: the first of the loudest
-    ([0.5, -0.55], -0.55),  # hardly anything is left of the mean
-    ([1.0, 1.0], 1.0), ([1.0, 0.0], 0.5), ([0, 0, 1.0, 0, 0, 0], 1 / 6), ([1.0, 0.2], 0.6),
-])
+@pytest.mark.parametrize(
+    ("channels", "expected"),
+    [
+        ([1.0, -1.0], 1.0),  # opposite phase: the first of the loudest
+        ([0.5, -0.55], -0.55),  # hardly anything is left of the mean
+        ([1.0, 1.0], 1.0),
+        ([1.0, 0.0], 0.5),
+        ([0, 0, 1.0, 0, 0, 0], 1 / 6),
+        ([1.0, 0.2], 0.6),
+    ],
+)
 @pytest.mark.parametrize("rate", [RATE, 44100])
 def test_channels_that_cancel_give_the_loudest_one(tmp_path, capsys, channels, expected, rate):
     signals = np.stack([c * tone(1.0, rate) for c in channels], axis=1)
@@ -109,11 +115,23 @@ def test_a_big_endian_wav_is_read_as_soundfile_does(tmp_path, subtype, channels)
         read_audio(Media(path, 5.0), RATE)
 
 
-@pytest.mark.parametrize(("kind", "subtype"), [
-    ("WAV", "PCM_U8"), ("WAV", "IMA_ADPCM"), ("WAV", "G721_32"), ("WAV", "NMS_ADPCM_16"), ("AU", "G721_32"),
-    ("AU", "G723_24"),
-    ("AIFF", "PCM_16"), ("AIFF", "FLOAT"), ("RF64", "PCM_16"), ("W64", "PCM_24"), ("CAF", "PCM_16"), ("AU", "PCM_16"),
-])
+@pytest.mark.parametrize(
+    ("kind", "subtype"),
+    [
+        ("WAV", "PCM_U8"),
+        ("WAV", "IMA_ADPCM"),
+        ("WAV", "G721_32"),
+        ("WAV", "NMS_ADPCM_16"),
+        ("AU", "G721_32"),
+        ("AU", "G723_24"),
+        ("AIFF", "PCM_16"),
+        ("AIFF", "FLOAT"),
+        ("RF64", "PCM_16"),
+        ("W64", "PCM_24"),
+        ("CAF", "PCM_16"),
+        ("AU", "PCM_16"),
+    ],
+)
 def test_every_coding_of_samples_is_read_as_soundfile_does(tmp_path, kind, subtype):
     path = tmp_path / "a"
     soundfile.write(path, tone(0.5), RATE, format=kind, subtype=subtype)
@@ -153,10 +171,14 @@ print(audio.nbytes, peaks[1] - peaks[0])
     assert peak * unit < 1.5 * result + 10e6  # the file itself has three times as many samples, twice
 
 
-@pytest.mark.parametrize(("ending", "said"), [
-    ("wav", r"breaks off after 160022 bytes, its header tells of 3\d+; what there is is used"),
-    ("flac", r"breaks off after [45]\.\d s, its header tells of 10\.0 s"), ("aiff", "breaks off after 5.0 s"),
-])
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ("wav", r"breaks off after 160022 bytes, its header tells of 3\d+; what there is is used"),
+        ("flac", r"breaks off after [45]\.\d s, its header tells of 10\.0 s"),
+        ("aiff", "breaks off after 5.0 s"),
+    ],
+)
 def test_sound_that_is_cut_off_is_said_and_read(tmp_path, capsys, ending, said):
     path = tmp_path / f"a.{ending}"
     soundfile.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 10 * RATE), RATE)

@@ -20,9 +20,14 @@ from features.sets import Media
 
 # Display matrices (a, b, c, d) and the filters by which FFmpeg shows a picture that has one.
 MATRICES = {
-    (1, 0, 0, 1): "null", (-1, 0, 0, 1): "hflip", (1, 0, 0, -1): "vflip", (-1, 0, 0, -1): "hflip,vflip",
-    (0, 1, -1, 0): "transpose=clock", (0, -1, 1, 0): "transpose=cclock",
-    (0, 1, 1, 0): "transpose=cclock_flip", (0, -1, -1, 0): "transpose=clock_flip",
+    (1, 0, 0, 1): "null",
+    (-1, 0, 0, 1): "hflip",
+    (1, 0, 0, -1): "vflip",
+    (-1, 0, 0, -1): "hflip,vflip",
+    (0, 1, -1, 0): "transpose=clock",
+    (0, -1, 1, 0): "transpose=cclock",
+    (0, 1, 1, 0): "transpose=cclock_flip",
+    (0, -1, -1, 0): "transpose=clock_flip",
 }
 
 
@@ -91,10 +96,21 @@ def test_every_kind_of_pixels_gives_the_same_picture(tmp_path, mode):
         assert pixels.dtype == np.uint8 and pixels[4, 4].min() > 250 and pixels[4, 24].max() < 5
 
 
-@pytest.mark.parametrize(("kind", "options"), [
-    ("JPEG", {}), ("JPEG", {"progressive": True}), ("PNG", {}), ("WEBP", {}), ("WEBP", {"lossless": True}), ("GIF", {}),
-    ("BMP", {}), ("TIFF", {}), ("TIFF", {"compression": "tiff_lzw"}), ("PPM", {}),
-])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("PNG", {}),
+        ("WEBP", {}),
+        ("WEBP", {"lossless": True}),
+        ("GIF", {}),
+        ("BMP", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("PPM", {}),
+    ],
+)
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_a_picture_that_is_cut_off_is_unreadable(tmp_path, kind, options, share):
     path = tmp_path / "a"
@@ -187,10 +203,19 @@ def write_luma(path, codec, pixels, full):
     return luma, path
 
 
-@pytest.mark.parametrize(("pixels", "full"), [
-    ("yuv420p", False), ("yuv420p", True), ("yuv444p", False), ("yuv422p10le", False), ("yuv422p10le", True),
-    ("yuv420p10le", False), ("gray", True), ("gray10le", True),
-])
+@pytest.mark.parametrize(
+    ("pixels", "full"),
+    [
+        ("yuv420p", False),
+        ("yuv420p", True),
+        ("yuv444p", False),
+        ("yuv422p10le", False),
+        ("yuv422p10le", True),
+        ("yuv420p10le", False),
+        ("gray", True),
+        ("gray10le", True),
+    ],
+)
 @pytest.mark.parametrize("max_side", [None, 64])
 def test_grey_is_full_range_and_cut_at_black_and_white(tmp_path, pixels, full, max_side):
     luma, path = write_luma(tmp_path / "a.mkv", "ffv1", pixels, full)

@@ -56,9 +56,16 @@ def test_avi_with_b_frames_has_the_stamps_of_mp4(with_b, tmp_path):
         assert read(avi, *times)[1] == read(with_b, *times)[1]
 
 
-@pytest.mark.parametrize(("codec", "options"), [
-    ("mpeg4", {}), ("mpeg4", {"bf": "2"}), ("libx264", {"bf": "0"}), ("libx264", {**_B, "refs": "1"}), ("ffv1", {}),
-])
+@pytest.mark.parametrize(
+    ("codec", "options"),
+    [
+        ("mpeg4", {}),
+        ("mpeg4", {"bf": "2"}),
+        ("libx264", {"bf": "0"}),
+        ("libx264", {**_B, "refs": "1"}),
+        ("ffv1", {}),
+    ],
+)
 def test_every_codec_in_avi_is_evenly_spaced_from_the_start(tmp_path, codec, options):
     avi = write_video(tmp_path / "a.avi", grey_steps(20), codec=codec, options=options)
     times, _ = read(avi)

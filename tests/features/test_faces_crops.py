@@ -103,11 +103,14 @@ def test_the_cnn_sees_what_viola_jones_does_not(tmp_path):
     assert len(faces(Media(path), "detector=auto").values) > 6
 
 
-@pytest.mark.parametrize("tail, said", [
-    ("size=8", "expected a size from 16 to 512 pixels, but got 8"),
-    ("fps=-1", r"expected fps of 0 \(every frame\) or more, but got -1"),
-    ("detector=viola", "Unknown face detector 'viola'.*Did you mean 'viola_jones'"),
-])
+@pytest.mark.parametrize(
+    "tail, said",
+    [
+        ("size=8", "expected a size from 16 to 512 pixels, but got 8"),
+        ("fps=-1", r"expected fps of 0 \(every frame\) or more, but got -1"),
+        ("detector=viola", "Unknown face detector 'viola'.*Did you mean 'viola_jones'"),
+    ],
+)
 def test_parameters_that_cannot_be_meant(clip, tail, said):
     params = parse_spec(f"faces:{tail}").params
     for use in (lambda: SET.shape(params), lambda: SET.extract(clip, params)):

@@ -100,7 +100,7 @@ def test_registration_prints_the_spec(tmp_path, monkeypatch):
 
     def squares(left, top, side):
         pictures = np.zeros((3, 48, 48), np.uint8)
-        pictures[1:, top:top + side, left:left + side] = 255
+        pictures[1:, top : top + side, left : left + side] = 255
         return pictures
 
     monkeypatch.setattr(register, "five_points", corners)

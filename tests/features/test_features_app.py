@@ -11,9 +11,14 @@ from features.sets import FeatureArray, FeatureSet
 from features.store.store import open_set
 
 SET = FeatureSet(
-    "size", 1, "clip", "the length of the file",
+    "size",
+    1,
+    "clip",
+    "the length of the file",
     lambda media, params: FeatureArray(np.array([[media.path.stat().st_size]]), np.zeros(1)),
-    lambda params: (1,), {"unit": 1}, "research",
+    lambda params: (1,),
+    {"unit": 1},
+    "research",
 )
 
 

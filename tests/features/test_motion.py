@@ -25,7 +25,7 @@ def test_every_cube_without_a_limit():
     pictures, frames = video(47)
     blocks, times = motion_blocks(frames, 0)
     assert blocks.dtype == np.uint8 and len(blocks) == 4 * 6
-    np.testing.assert_array_equal(blocks, np.concatenate([tiles(pictures[i:i + 10]) for i in (0, 10, 20, 30)]))
+    np.testing.assert_array_equal(blocks, np.concatenate([tiles(pictures[i : i + 10]) for i in (0, 10, 20, 30)]))
     np.testing.assert_allclose(times, np.repeat([0.18, 0.58, 0.98, 1.38], 6))
 
 

@@ -20,7 +20,9 @@ def table(tmp_path_factory):
 def test_they_are_annotated_every_100_ms(table):
     check_clips(table)
     assert [(clip.clip_id, clip.split, clip.label) for clip in table.clips] == [
-        ("r01_01", "train", None), ("r02_01", "val", None), ("r03_01", "test", None)
+        ("r01_01", "train", None),
+        ("r02_01", "val", None),
+        ("r03_01", "test", None),
     ]
     for clip in table.clips:
         time_s, values = table.annotations.series[clip.clip_id]

@@ -14,11 +14,14 @@ def test_agrees_with_scikit_learn(seed, n, c, dtype):
     rng = np.random.default_rng(seed)
     p, y = rng.dirichlet(np.ones(c), n).astype(dtype), rng.integers(0, c, n)
     floored = p.clip(np.finfo("f4").eps).astype("f8")
-    assert held_out_metrics(p, y) == pytest.approx({
-        "accuracy": accuracy_score(y, p.argmax(1)),
-        "unweighted_accuracy": recall_score(y, p.argmax(1), labels=np.unique(y), average="macro"),
-        "log_loss": log_loss(y, floored, labels=range(c)),
-    }, rel=1e-4)
+    assert held_out_metrics(p, y) == pytest.approx(
+        {
+            "accuracy": accuracy_score(y, p.argmax(1)),
+            "unweighted_accuracy": recall_score(y, p.argmax(1), labels=np.unique(y), average="macro"),
+            "log_loss": log_loss(y, floored, labels=range(c)),
+        },
+        rel=1e-4,
+    )
 
 
 def test_a_confident_mistake_stays_finite():

@@ -87,8 +87,10 @@ def described(folder, **changes):
         ({"shapes": {"frames": [5, 5]}}, "expected a shape of 1 axes for the input 'frames', but got (5, 5)"),
         ({"shapes": {"faces": [5]}}, "expected shapes of the inputs frames of a temporal_pooling model, but"),
         ({"shapes": {}}, "but got those of []."),
-        ({"classes": "ab"}, "classes: expected "), ({"classes": ["a"] * 3}, "there is a size mismatch of 'head."),
-        ({"seed": -1}, "seed: expected a number greater than or equal to 0"), ({"seed": 1e30}, "seed: expected "),
+        ({"classes": "ab"}, "classes: expected "),
+        ({"classes": ["a"] * 3}, "there is a size mismatch of 'head."),
+        ({"seed": -1}, "seed: expected a number greater than or equal to 0"),
+        ({"seed": 1e30}, "seed: expected "),
         ({"family": "audio_svm"}, "expected C, class_weight, gamma, kernel, pca, but got ['batch"),
         ({"family": ["x"]}, "family: expected a valid string"),
         ({"dimensions": ["x", "y"]}, "expected classes or dimensions for a temporal_pooling model (classification)"),
@@ -129,16 +131,27 @@ def safetensors(header, data=b""):
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"\0" * 8, struct.pack("<Q", 10**12), struct.pack("<Q", 2**63 + 5) + b"{}", safetensors([]),
+        b"",
+        b"\0" * 8,
+        struct.pack("<Q", 10**12),
+        struct.pack("<Q", 2**63 + 5) + b"{}",
+        safetensors([]),
         safetensors({"a": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]}}),
         safetensors({"a": {"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4]}}, b"1234"),
         safetensors({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, b"1234"),
         safetensors({"a": {"dtype": "F99", "shape": [1], "data_offsets": [0, 4]}}, b"1234"),
         safetensors({"a": {"dtype": "F32", "shape": [2**62, 4], "data_offsets": [0, 0]}}),
         safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}, b"1234"),
-        safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "b": {
-            "dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"1234"),
-        safetensors(b'{"a":' * 10_000), safetensors(b"[" * 200_000), safetensors(b" " * (2 << 20)),
+        safetensors(
+            {
+                "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+                "b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+            },
+            b"1234",
+        ),
+        safetensors(b'{"a":' * 10_000),
+        safetensors(b"[" * 200_000),
+        safetensors(b" " * (2 << 20)),
     ],
 )
 @pytest.mark.parametrize("name", ["model.safetensors", "whitening.safetensors"])
@@ -148,11 +161,16 @@ def test_headers_that_claim_other_bytes(network, name, data):
     assert f"{network / name}: expected {what}, but " in refusal(network)
 
 
-@pytest.mark.parametrize("arrays", [
-    {"frames.mean": np.zeros(5, "f4")}, {"frames.mean": np.zeros(5, "f4"), "frames.matrix": np.zeros((4, 5), "f4")},
-    {"other.mean": np.zeros(5, "f4"), "other.matrix": np.zeros((5, 5), "f4")}, {"mean": np.zeros(5, "f4")},
-    {"frames.mean": np.zeros(5, "f4"), "frames.matrix": np.zeros((5, 5), "f4"), "frames.x": np.zeros(1, "f4")},
-])
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"frames.mean": np.zeros(5, "f4")},
+        {"frames.mean": np.zeros(5, "f4"), "frames.matrix": np.zeros((4, 5), "f4")},
+        {"other.mean": np.zeros(5, "f4"), "other.matrix": np.zeros((5, 5), "f4")},
+        {"mean": np.zeros(5, "f4")},
+        {"frames.mean": np.zeros(5, "f4"), "frames.matrix": np.zeros((5, 5), "f4"), "frames.x": np.zeros(1, "f4")},
+    ],
+)
 def test_a_whitening_of_something_else(network, arrays):
     (network / "whitening.safetensors").write_bytes(save(arrays))
     assert "expected the whitening of a saved model, a mean (F,) and a matrix (F, components)" in refusal(network)
@@ -208,10 +226,20 @@ def test_skops_files_that_are_not_ours(svm, spoil, told):
     assert sentence.startswith(f"{svm / 'pipeline.skops'}: ") and told in sentence
 
 
-@pytest.mark.parametrize("foreign", [
-    RandomForestClassifier(2), LogisticRegression(), FunctionTransformer(np.tile), np.random.default_rng(0),
-    {"a": np.datetime64("2020-01-01")}, slice(1, 2), b"bytes", {1, 2}, np.ma.masked_array([1], [True]),
-])
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        RandomForestClassifier(2),
+        LogisticRegression(),
+        FunctionTransformer(np.tile),
+        np.random.default_rng(0),
+        {"a": np.datetime64("2020-01-01")},
+        slice(1, 2),
+        b"bytes",
+        {1, 2},
+        np.ma.masked_array([1], [True]),
+    ],
+)
 def test_types_that_skops_trusts_but_no_model_of_ours_has(svm, foreign):
     if isinstance(foreign, RandomForestClassifier | LogisticRegression):
         foreign.fit(np.eye(4), [0, 1, 0, 1])
@@ -219,15 +247,18 @@ def test_types_that_skops_trusts_but_no_model_of_ours_has(svm, foreign):
     assert "refused, because it holds types that no audio_svm model has (" in refusal(svm)
 
 
-@pytest.mark.parametrize(("step", "attribute", "value", "told"), [
-    ("svm", "dual_coef_", np.nan, "'dual_coef_' of step 'svm' holds NaN or infinity"),
-    ("scale", "mean_", np.inf, "'mean_' of step 'scale' holds NaN or infinity"),
-    ("limit", "kw_args", {"a_min": np.nan}, "'kw_args' of step 'limit' holds NaN"),
-    ("svm", "decision_function", 3.0, "step 'svm' has its 'decision_function' replaced"),
-    ("svm", "classes_", np.array([0, 7]), "of the shapes and classes in model.json, but got IndexError"),
-    ("pca", "components_", np.zeros((2, 9)), "of the shapes and classes in model.json, but got ValueError"),
-    ("svm", "gamma", "wide", "of the shapes and classes in model.json, but got "),
-])
+@pytest.mark.parametrize(
+    ("step", "attribute", "value", "told"),
+    [
+        ("svm", "dual_coef_", np.nan, "'dual_coef_' of step 'svm' holds NaN or infinity"),
+        ("scale", "mean_", np.inf, "'mean_' of step 'scale' holds NaN or infinity"),
+        ("limit", "kw_args", {"a_min": np.nan}, "'kw_args' of step 'limit' holds NaN"),
+        ("svm", "decision_function", 3.0, "step 'svm' has its 'decision_function' replaced"),
+        ("svm", "classes_", np.array([0, 7]), "of the shapes and classes in model.json, but got IndexError"),
+        ("pca", "components_", np.zeros((2, 9)), "of the shapes and classes in model.json, but got ValueError"),
+        ("svm", "gamma", "wide", "of the shapes and classes in model.json, but got "),
+    ],
+)
 def test_attributes_that_no_fit_leaves(svm, step, attribute, value, told):
     pipeline = skops.io.load(svm / "pipeline.skops", trusted=["models.svm.RbfSVM", "numpy.clip"])
     own = pipeline.named_steps[step]

@@ -25,8 +25,9 @@ def sequences(n=30, width=6, seed=0):
 
 def pooling(components):
     hyperparameters = {**POOLING.published[0], "hidden": 64}
-    return build_whitened(POOLING, hyperparameters, Context(CLASSES, {"frames": (6,)}),
-                          {"frames": Whitening(components)})
+    return build_whitened(
+        POOLING, hyperparameters, Context(CLASSES, {"frames": (6,)}), {"frames": Whitening(components)}
+    )
 
 
 def test_components_are_uncorrelated_of_variance_one_and_the_strongest_first():

@@ -47,7 +47,9 @@ def world(_lab):
     folder.mkdir()
     clips = [
         Clip(f"{split}-{group}-{label}", None, split, label, f"{split}-{group}")
-        for split, groups in {"train": 6, "val": 4, "test": 2}.items() for group in range(groups) for label in CLASSES
+        for split, groups in {"train": 6, "val": 4, "test": 2}.items()
+        for group in range(groups)
+        for label in CLASSES
     ]
     write_clips(ClipTable(tuple(clips), folder), folder / "clips.parquet")
     ids = tuple(clip.clip_id for clip in clips)
@@ -61,8 +63,13 @@ def world(_lab):
 
     def recipe(name: str, trials: int = 8, reads: str = "voice", **entry) -> str:
         pool = {
-            "family": "temporal_pooling", "inputs": {"frames": reads}, "trials": trials, "max_epochs": 100,
-            "published": False, "fixed": {"hidden": 256, "batch_size": 16, "lr": 2e-4}, **entry,
+            "family": "temporal_pooling",
+            "inputs": {"frames": reads},
+            "trials": trials,
+            "max_epochs": 100,
+            "published": False,
+            "fixed": {"hidden": 256, "batch_size": 16, "lr": 2e-4},
+            **entry,
         }
         data = {"name": name, "seed": 3, "asha": None, "stages": [{"stage": "clips", "entries": {"pool": pool}}]}
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(data))

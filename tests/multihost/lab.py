@@ -53,7 +53,8 @@ def why_impossible() -> str:
         return "needs the commands ip, unshare, nsenter and setpriv (packages iproute2 and util-linux)"
     tried = subprocess.run(
         ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "ip", "link", "add", "br0", "type", "bridge"],
-        capture_output=True, text=True,
+        capture_output=True,
+        text=True,
     )
     return "" if tried.returncode == 0 else f"this machine forbids namespaces or bridges ({tried.stderr.strip()})"
 
@@ -73,7 +74,12 @@ class Host:
         self.own.mkdir(parents=True)
         under_tmp = {path for path in (str(ROOT), sys.prefix, sys.base_prefix) if path.startswith("/tmp/")}
         script = _BOOT.format(
-            name=self.name, shared=self.lab.shared, root=ROOT, own=self.own, names=self.lab.names, home=HOME,
+            name=self.name,
+            shared=self.lab.shared,
+            root=ROOT,
+            own=self.own,
+            names=self.lab.names,
+            home=HOME,
             keep=" ".join(sorted(under_tmp)),
         )
         self.process = subprocess.Popen(
@@ -117,8 +123,12 @@ class Host:
         inside = f"cd {CODE} && {command}"
         enter = ["nsenter", "-t", str(self.init), "--net", "--pid", "--mount", "--uts", "--", "bash", "-c", inside]
         return subprocess.Popen(
-            enter, env=self.environment | environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True,
+            enter,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def run(self, command: str, limit_s: float = 300, check: bool = True, **environment: str):
@@ -185,15 +195,19 @@ class Lab:
 
     def start_ray(self, cpus: int = 1, options: str = "") -> None:
         """A Ray cluster that asks for the token: the head without CPUs, `cpus` on each worker."""
-        self.head.run(f"ray start --head --num-cpus=0 --node-ip-address={self.head.address} --port={PORT} "
-                      f"--dashboard-host={self.head.address} --object-store-memory=80000000")
+        self.head.run(
+            f"ray start --head --num-cpus=0 --node-ip-address={self.head.address} --port={PORT} "
+            f"--dashboard-host={self.head.address} --object-store-memory=80000000"
+        )
         self.join(*self.workers, cpus=cpus, options=options)
 
     def join(self, *workers: Host, cpus: int = 1, options: str = "") -> None:
         """Make these hosts nodes of the cluster."""
         starts = [
-            worker.start(f"ray start --address={self.head.address}:{PORT} --node-ip-address={worker.address} "
-                         f"--num-cpus={cpus} --object-store-memory=80000000 {options}")
+            worker.start(
+                f"ray start --address={self.head.address}:{PORT} --node-ip-address={worker.address} "
+                f"--num-cpus={cpus} --object-store-memory=80000000 {options}"
+            )
             for worker in workers
         ]
         for start in starts:

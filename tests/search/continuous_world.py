@@ -9,7 +9,9 @@ from features.imports import import_arrays
 
 DIMENSIONS = ("arousal", "valence")
 ENTRY = {
-    "trials": 1, "inputs": {"faces": "pics"}, "published": False,
+    "trials": 1,
+    "inputs": {"faces": "pics"},
+    "published": False,
     "fixed": {"filters": 4, "hidden": 64, "dropout": 0.0, "lr": 0.003, "batch_size": 1, "loss": "mse", "window": 2},
     "space": {"pooling": ["original", "temporal_pooling"]},
 }

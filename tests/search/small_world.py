@@ -62,10 +62,18 @@ class Centroid:
 
     def save(self, folder):
         shapes = {slot: list(shape) for slot, shape in self.context.shapes.items()}
-        (folder / "model.json").write_text(json.dumps({
-            "family": "centroid", "hyperparameters": self.hyperparameters, "classes": self.context.classes, "seed": 0,
-            "shapes": shapes, "means": self.means.tolist(),
-        }))
+        (folder / "model.json").write_text(
+            json.dumps(
+                {
+                    "family": "centroid",
+                    "hyperparameters": self.hyperparameters,
+                    "classes": self.context.classes,
+                    "seed": 0,
+                    "shapes": shapes,
+                    "means": self.means.tolist(),
+                }
+            )
+        )
 
     def activations(self, images, layer):
         flat = images.reshape(len(images), -1).astype(np.float32)
@@ -79,10 +87,13 @@ class Centroid:
 
     def _rows(self, examples):
         widths = {slot: int(np.prod(shape)) for slot, shape in self.context.shapes.items()}
-        return np.concatenate([
-            np.stack([np.asarray(a, np.float64).reshape(-1, widths[slot]).mean(0) for a in examples.inputs[slot]])
-            for slot in sorted(widths)
-        ], axis=1)
+        return np.concatenate(
+            [
+                np.stack([np.asarray(a, np.float64).reshape(-1, widths[slot]).mean(0) for a in examples.inputs[slot]])
+                for slot in sorted(widths)
+            ],
+            axis=1,
+        )
 
 
 def load(folder, device):
@@ -92,16 +103,26 @@ def load(folder, device):
 
 
 CENTROID = Family(
-    name="centroid", paper="none", section="", summary="", inputs=(Input("x", "clip", 1, "vec"),),
+    name="centroid",
+    paper="none",
+    section="",
+    summary="",
+    inputs=(Input("x", "clip", 1, "vec"),),
     space={"scale": Float(0.1, 10.0, log=True), "steps": Int(1, 5), "kind": Choice(("a", "b")), "n": Choice((2, 4, 8))},
     published=({"scale": 1.0, "steps": 2, "kind": "a", "n": 4}, {"scale": 5.0, "steps": 2, "kind": "b", "n": 8}),
-    build=Centroid, load=load, max_epochs=6, resources=Resources(cpu=1.0, gpu=0.25),
+    build=Centroid,
+    load=load,
+    max_epochs=6,
+    resources=Resources(cpu=1.0, gpu=0.25),
 )
 FAMILIES = {
     "centroid": CENTROID,
     "toy_cnn": replace(CENTROID, name="toy_cnn", stage="backbone", inputs=(Input("faces", "frame", 2, "imgs"),)),
     "fused": replace(
-        CENTROID, name="fused", stage="fusion", inputs=(Input("members", "clip", 1, "centroid", many=True),),
+        CENTROID,
+        name="fused",
+        stage="fusion",
+        inputs=(Input("members", "clip", 1, "centroid", many=True),),
     ),
     "pooled": replace(CENTROID, name="pooled", inputs=(Input("frames", "frame", 1, "toy_cnn.flat"),)),
 }
@@ -121,9 +142,16 @@ def corpus(folder: Path, name: str = "clips", sizes=(("train", 8), ("val", 8), (
     """A clip table and, in `folder`/store, noisy features that carry the label (null for two test clips)."""
     rng = np.random.default_rng(1)
     clips = [
-        Clip(f"{name}-{split}-{i}", None, split, None if split == "test" and i > 1 else CLASSES[i % 2],
-             f"{split}{i // 2}", media_sha256=f"{name}{split}{i}")
-        for split, count in sizes for i in range(count)
+        Clip(
+            f"{name}-{split}-{i}",
+            None,
+            split,
+            None if split == "test" and i > 1 else CLASSES[i % 2],
+            f"{split}{i // 2}",
+            media_sha256=f"{name}{split}{i}",
+        )
+        for split, count in sizes
+        for i in range(count)
     ]
     table = ClipTable(tuple(clips), folder)
     write_clips(table, folder / f"{name}.parquet")

@@ -34,13 +34,27 @@ def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("continuous")
     make_table(folder, without=("r5",))
     recipe = read_recipe(write_recipe(folder), folder / "store")
-    recipe = recipe.model_copy(update={"stages": tuple(
-        stage.model_copy(update={"entries": {
-            name: entry.model_copy(update={"max_epochs": 3}) for name, entry in stage.entries.items()
-        }}) for stage in recipe.stages
-    )})
-    status = run_search(recipe, clips=folder / "clips.parquet", store=folder / "store", out=folder / "run",
-                        workers=Workers(in_process=True))
+    recipe = recipe.model_copy(
+        update={
+            "stages": tuple(
+                stage.model_copy(
+                    update={
+                        "entries": {
+                            name: entry.model_copy(update={"max_epochs": 3}) for name, entry in stage.entries.items()
+                        }
+                    }
+                )
+                for stage in recipe.stages
+            )
+        }
+    )
+    status = run_search(
+        recipe,
+        clips=folder / "clips.parquet",
+        store=folder / "store",
+        out=folder / "run",
+        workers=Workers(in_process=True),
+    )
     return folder, status
 
 
@@ -57,8 +71,13 @@ def test_every_trial_writes_its_tracks(world):
         assert predictions.footer.dimensions == DIMENSIONS and predictions.footer.classes == ()
         assert predictions.footer.annotations == table.annotations.fingerprint
         assert {t.clip_id: (t.group_id, t.split, t.role, t.valid) for t in predictions.tracks} == {
-            clip.clip_id: (clip.group_id, clip.split, {"train": "fit", "val": "held_out", "test": "test"}[clip.split],
-                           clip.clip_id != "r5") for clip in table.clips
+            clip.clip_id: (
+                clip.group_id,
+                clip.split,
+                {"train": "fit", "val": "held_out", "test": "test"}[clip.split],
+                clip.clip_id != "r5",
+            )
+            for clip in table.clips
         }
         for track in predictions.tracks:
             if track.clip_id in table.annotations:
@@ -72,7 +91,16 @@ def test_every_trial_writes_its_tracks(world):
 def test_the_columns_are_those_of_the_contract(world):
     path = prediction_files(world[0] / "run")[0]
     assert pq.read_schema(path).names == [
-        "clip_id", "group_id", "split", "role", "valid", "time_s", "y_arousal", "y_valence", "p_arousal", "p_valence"
+        "clip_id",
+        "group_id",
+        "split",
+        "role",
+        "valid",
+        "time_s",
+        "y_arousal",
+        "y_valence",
+        "p_arousal",
+        "p_valence",
     ]
     with pytest.raises(EmofuseError, match="expected predictions of classes, but they are of continuous emotion"):
         read_predictions(path)
@@ -185,6 +213,4 @@ def test_wrong_tracks_are_not_written(world):
     ]
     for wrong, message in cases:
         with pytest.raises(EmofuseError, match=message):
-            write_continuous_predictions(
-                world[0] / "x", ContinuousPredictions(good.footer, (wrong, *good.tracks[1:]))
-            )
+            write_continuous_predictions(world[0] / "x", ContinuousPredictions(good.footer, (wrong, *good.tracks[1:])))

@@ -25,8 +25,13 @@ pytestmark = pytest.mark.slow
 CLASSES = ("angry", "happy")
 ROOT, HERE = Path(__file__).parents[2], Path(__file__).parent
 ENTRY = {
-    "family": "temporal_pooling", "trials": 8, "inputs": {"frames": "voice"}, "max_epochs": 40, "published": False,
-    "fixed": {"hidden": 64, "batch_size": 16}, "resources": {"stall_s": 90.0},
+    "family": "temporal_pooling",
+    "trials": 8,
+    "inputs": {"frames": "voice"},
+    "max_epochs": 40,
+    "published": False,
+    "fixed": {"hidden": 64, "batch_size": 16},
+    "resources": {"stall_s": 90.0},
 }
 
 
@@ -36,7 +41,8 @@ def search(tmp_path):
     rng = np.random.default_rng(0)
     clips = [
         Clip(f"{split}-{i}", None, split, CLASSES[i % 2], f"{split}-{i}")
-        for split in ("train", "val") for i in range(12)
+        for split in ("train", "val")
+        for i in range(12)
     ]
     write_clips(ClipTable(tuple(clips), tmp_path), tmp_path / "clips.parquet")
     ids = tuple(clip.clip_id for clip in clips)
@@ -50,10 +56,24 @@ def search(tmp_path):
 
     def start(out="run"):
         path = os.pathsep.join([str(HERE / "sabotage"), str(ROOT)])
-        command = ["search", "run", str(tmp_path / "recipe.yaml"), "--clips", str(tmp_path / "clips.parquet"),
-                   "--features", str(tmp_path / "store"), "-o", str(tmp_path / out), "--cpus", "1"]
+        command = [
+            "search",
+            "run",
+            str(tmp_path / "recipe.yaml"),
+            "--clips",
+            str(tmp_path / "clips.parquet"),
+            "--features",
+            str(tmp_path / "store"),
+            "-o",
+            str(tmp_path / out),
+            "--cpus",
+            "1",
+        ]
         return subprocess.Popen(
-            [sys.executable, "-m", "emofuse", *command], stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+            [sys.executable, "-m", "emofuse", *command],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
             stdout=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": path, "EMOFUSE_SABOTAGE": str(tmp_path / "orders")},
         )

@@ -32,9 +32,7 @@ def test_killed_until_it_is_done(small_run, tmp_path, monkeypatch, sampler, seed
     run = small_run(partitions=["train", "swap"], stages=stages, sampler=sampler, keep=1)
 
     def search(out):
-        return run_search(
-            run.recipe, clips=run.clips, store=run.store, out=out, workers=Workers(in_process=True)
-        )
+        return run_search(run.recipe, clips=run.clips, store=run.store, out=out, workers=Workers(in_process=True))
 
     whole = search(tmp_path / "whole")
     moments, kept, kills = random.Random(seed), {}, 0

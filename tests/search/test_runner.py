@@ -29,7 +29,10 @@ from search.watch.status_view import full_text
 
 CLASSES = ("angry", "happy", "sad")
 POOLING = {
-    "family": "temporal_pooling", "inputs": {"frames": "voice"}, "max_epochs": 3, "published": False,
+    "family": "temporal_pooling",
+    "inputs": {"frames": "voice"},
+    "max_epochs": 3,
+    "published": False,
     "fixed": {"hidden": 64, "batch_size": 16},
 }
 
@@ -41,7 +44,9 @@ def data(tmp_path_factory):
     splits = {"train": 6, "val": 4, "test": 2}
     clips = [
         Clip(f"{split}-{group}-{label}", None, split, label, f"{split}-{group}")
-        for split, groups in splits.items() for group in range(groups) for label in CLASSES
+        for split, groups in splits.items()
+        for group in range(groups)
+        for label in CLASSES
     ]
     write_clips(ClipTable(tuple(clips), folder), folder / "clips.parquet")
     writer = SetWriter(folder / "store", "voice", "k1", tuple(c.clip_id for c in clips), "frame", (4,), imported=True)
@@ -57,7 +62,10 @@ def _recipe(folder, entries=None, **other):
     mean = {"trials": 2, "fixed": {**POOLING["fixed"], "pool": "mean"}}
     entries = entries or {"pool": {"trials": 2}, "pool_mean": mean}
     data = {
-        "name": "small", "seed": 3, "partitions": ["train", "swap"], "asha": None,
+        "name": "small",
+        "seed": 3,
+        "partitions": ["train", "swap"],
+        "asha": None,
         "stages": [{"stage": "clips", "entries": {name: {**POOLING, **entry} for name, entry in entries.items()}}],
         **other,
     }
@@ -68,8 +76,12 @@ def _recipe(folder, entries=None, **other):
 
 def _search(data, recipe, out, **other):
     return run_search(
-        read_recipe(recipe, data / "store"), clips=data / "clips.parquet", store=data / "store", out=out,
-        workers=other.pop("workers", None) or Workers(in_process=True), **other,
+        read_recipe(recipe, data / "store"),
+        clips=data / "clips.parquet",
+        store=data / "store",
+        out=out,
+        workers=other.pop("workers", None) or Workers(in_process=True),
+        **other,
     )
 
 
@@ -92,7 +104,8 @@ def test_every_configuration_is_trained_on_every_partition(plain):
     assert len(footers) == 8 and len({footer.config_key for footer in footers}) == 4
     assert {footer.partition for footer in footers} == {"train", "swap"}
     assert {e.entry: (e.trials, e.finished, e.left) for e in status.entries} == {
-        "pool": (4, 4, 0), "pool_mean": (4, 4, 0),
+        "pool": (4, 4, 0),
+        "pool_mean": (4, 4, 0),
     }
     assert status.entries[0].best > 0.34 and not status.running and not list(out.glob("checkpoints/*"))
 
@@ -193,15 +206,21 @@ def test_a_signal_stops_and_the_same_command_goes_on(data, tmp_path, monkeypatch
 
 
 def test_a_backbone_is_trained_first_and_its_layers_are_read(small_run):
-    run = small_run(stills=True, partitions=["train", "swap"], stages=[
-        {"stage": "backbone", "entries": {"toy_cnn": {"trials": 2}}},
-        {"stage": "clips", "entries": {"centroid": {"trials": 3}, "pooled": {"trials": 1}}},
-    ])
+    run = small_run(
+        stills=True,
+        partitions=["train", "swap"],
+        stages=[
+            {"stage": "backbone", "entries": {"toy_cnn": {"trials": 2}}},
+            {"stage": "clips", "entries": {"centroid": {"trials": 3}, "pooled": {"trials": 1}}},
+        ],
+    )
     status = run_search(
         run.recipe, clips=run.clips, store=run.store, out=run.path, stills=run.stills, workers=Workers(in_process=True)
     )
     assert {e.entry: (e.finished, e.left) for e in status.entries} == {
-        "toy_cnn": (2, 0), "centroid": (6, 0), "pooled": (2, 0),
+        "toy_cnn": (2, 0),
+        "centroid": (6, 0),
+        "pooled": (2, 0),
     }
     assert {read_footer(path).partition for path in prediction_files(run.path)} == {"stills", "train", "swap"}
     status.check()

@@ -13,16 +13,26 @@ RECIPE = {
     "name": "large",
     "partitions": ["train", {"folds": 9}],
     "stages": [
-        {"stage": "backbone", "entries": {
-            "vgg16": {"trials": 9, "inputs": {"faces": "fer2013_224_colour"}, "weights": "vgg_face.pth"},
-            "face_cnn": {"trials": 2, "inputs": {"faces": "faces:fps=12"}},
-            "equalised": {"family": "face_cnn", "trials": 1, "inputs": {"faces": "fer2013_equalised"},
-                          "clip_faces": "faces:equalise=true"},
-        }},
-        {"stage": "clips", "entries": {
-            "irnn": {"family": "cnn_irnn", "trials": 30, "space": {"hidden": [200, 400]}, "fixed": {"clip": 1.0}},
-            "audio_svm": {"trials": 5, "fixed": {"pca": 0.9}},
-        }},
+        {
+            "stage": "backbone",
+            "entries": {
+                "vgg16": {"trials": 9, "inputs": {"faces": "fer2013_224_colour"}, "weights": "vgg_face.pth"},
+                "face_cnn": {"trials": 2, "inputs": {"faces": "faces:fps=12"}},
+                "equalised": {
+                    "family": "face_cnn",
+                    "trials": 1,
+                    "inputs": {"faces": "fer2013_equalised"},
+                    "clip_faces": "faces:equalise=true",
+                },
+            },
+        },
+        {
+            "stage": "clips",
+            "entries": {
+                "irnn": {"family": "cnn_irnn", "trials": 30, "space": {"hidden": [200, 400]}, "fixed": {"clip": 1.0}},
+                "audio_svm": {"trials": 5, "fixed": {"pca": 0.9}},
+            },
+        },
     ],
 }
 

@@ -128,7 +128,7 @@ def _sharpness() -> np.ndarray:
 def _octave_bank() -> np.ndarray:
     """Triangles of height 2, one octave to either side of 27.5 Hz, 55 Hz, ...: (9, BINS)."""
     peaks = np.array([0, *(_LOWEST_OCTAVE_HZ * 2.0 ** np.arange(_OCTAVES)), RATE / 2])
-    return np.array([np.interp(_HZ, peaks[i:i + 3], [0, 2, 0]) for i in range(_OCTAVES)])
+    return np.array([np.interp(_HZ, peaks[i : i + 3], [0, 2, 0]) for i in range(_OCTAVES)])
 
 
 def _octaves(power: np.ndarray) -> np.ndarray:

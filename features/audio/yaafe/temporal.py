@@ -29,7 +29,7 @@ def linear_prediction(correlation: np.ndarray, order: int) -> np.ndarray:
     """The coefficients a1 ... (T, order) of A(z) = 1 + a1/z + ... from autocorrelations (T, order + 1 or more)."""
     lag = np.abs(np.subtract.outer(np.arange(order), np.arange(order)))
     matrix = correlation[:, lag] + (_RIDGE * correlation[:, :1, None] + EPS) * np.eye(order)
-    return np.linalg.solve(matrix, -correlation[:, 1:order + 1, None])[..., 0]
+    return np.linalg.solve(matrix, -correlation[:, 1 : order + 1, None])[..., 0]
 
 
 def line_spectral_frequencies(lpc: np.ndarray) -> np.ndarray:

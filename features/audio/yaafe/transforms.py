@@ -32,7 +32,7 @@ def autocorrelation_peaks(x: np.ndarray) -> np.ndarray:
     rising = np.diff(correlation, axis=2, append=np.inf) >= 0
     past_slope = np.where(np.logical_or.accumulate(rising, axis=2), correlation, 0)
     highest = maximum_filter1d(past_slope, 2 * _MIN_DISTANCE + 1, axis=2) == past_slope
-    highest[..., :_MIN_DISTANCE] = highest[..., INTEGRATED - _MIN_DISTANCE:] = False
+    highest[..., :_MIN_DISTANCE] = highest[..., INTEGRATED - _MIN_DISTANCE :] = False
     height = np.where(highest & (past_slope > 0), past_slope, 0)
     lag = np.argsort(-height, axis=2, kind="stable")[..., :PEAKS]  # (J, D, 3)
     height = np.take_along_axis(height, lag, axis=2)

@@ -83,9 +83,10 @@ def test_own_arrays(arrays):
     assert named.classes == ("a", "b", "c")
     np.testing.assert_array_equal(named.weights.to_numpy(), ensemble.weights.to_numpy())
     fused = ensemble.predict_proba(P)
-    assert fused.shape == (60, 3) and (fused.argmax(axis=1) == y).mean() == ensemble.scores.loc[
-        ("ensemble", "fit"), "accuracy"
-    ]
+    assert (
+        fused.shape == (60, 3)
+        and (fused.argmax(axis=1) == y).mean() == ensemble.scores.loc[("ensemble", "fit"), "accuracy"]
+    )
 
 
 def test_arrays_are_left_as_they_were(arrays):

@@ -50,8 +50,20 @@ def test_trials_have_their_hyperparameters(world):
 
 def test_a_fit_is_the_commands_and_stays_in_the_run(world, capsys):
     mine = world.run.fit("decision", name="mine", draws=50, top=1)
-    _command(capsys, "ensemble", "fit", "runs/first", "--method", "decision", "-n", "its", "--param", "draws=50",
-             "--top", "1")
+    _command(
+        capsys,
+        "ensemble",
+        "fit",
+        "runs/first",
+        "--method",
+        "decision",
+        "-n",
+        "its",
+        "--param",
+        "draws=50",
+        "--top",
+        "1",
+    )
     its = world.run.ensemble("its")
     pd.testing.assert_frame_equal(mine.weights, its.weights)
     pd.testing.assert_frame_equal(mine.scores, its.scores)

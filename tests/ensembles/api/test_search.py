@@ -62,7 +62,9 @@ def test_in_a_script_without_a_guard(folder):
 
 @pytest.mark.slow
 def test_inside_a_running_event_loop(folder):
-    done = _run(folder, f"""
+    done = _run(
+        folder,
+        f"""
 import asyncio
 import emofuse as ef
 
@@ -72,7 +74,8 @@ async def cell():
     print(len(run.trials()))
 
 asyncio.run(cell())
-""")
+""",
+    )
     assert done.stdout.split() == ["1"]
 
 

@@ -77,17 +77,41 @@ def exported(tmp_path_factory):
     for entry, (family, inputs, changed) in MEMBERS.items():
         _save(layout, entry, family, inputs, changed)
         footer = Footer(
-            key(entry), key(entry), family, entry, {}, "full", CLASSES, 1, 1, 1, {}, inputs=inputs,
-            feature_keys=dict.fromkeys(inputs, "k"), versions={"emofuse": "1"},
+            key(entry),
+            key(entry),
+            family,
+            entry,
+            {},
+            "full",
+            CLASSES,
+            1,
+            1,
+            1,
+            {},
+            inputs=inputs,
+            feature_keys=dict.fromkeys(inputs, "k"),
+            versions={"emofuse": "1"},
             encoders={slot: key(spec) for slot, spec in inputs.items() if spec in MEMBERS},
         )
         row = (("c",), ("g",), ("train",), ("fit",), ("angry",))
         write_predictions(layout.path, Predictions(footer, *row, np.array([True]), np.array([[0.5, 0.5]], "f4")))
     M = len(MEMBERS)
     ensemble = Ensemble(
-        "small", "uniform", {}, 0, "share", CLASSES,
+        "small",
+        "uniform",
+        {},
+        0,
+        "share",
+        CLASSES,
         tuple(EnsembleMember(entry, key(entry), {"train": key(entry)}, key(entry)) for entry in MEMBERS),
-        np.full((M, 2), 1 / M), ("train",), {}, 5, 1, "svm/x", {"ensemble": {}, "best_single": {}}, M,
+        np.full((M, 2), 1 / M),
+        ("train",),
+        {},
+        5,
+        1,
+        "svm/x",
+        {"ensemble": {}, "best_single": {}},
+        M,
         temperatures=(1.0,) * M,
     )
     bundle = export_bundle(layout, ensemble, tmp_path_factory.mktemp("out") / "bundle")

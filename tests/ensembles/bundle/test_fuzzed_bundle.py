@@ -18,8 +18,28 @@ from features.errors import EmofuseError
 SAMPLE, ALL = 24, 250
 LIMIT_S = 30
 VALUES = [
-    None, True, -1, 0, 10**7, 10**30, 1e308, float("nan"), float("inf"), "", "x" * 10_000, "../..", "/etc/passwd",
-    "\0", "\ud800", "members/00-svm", [], [[]], {}, {"a": {}}, [0] * 10_000, ["functionals"],
+    None,
+    True,
+    -1,
+    0,
+    10**7,
+    10**30,
+    1e308,
+    float("nan"),
+    float("inf"),
+    "",
+    "x" * 10_000,
+    "../..",
+    "/etc/passwd",
+    "\0",
+    "\ud800",
+    "members/00-svm",
+    [],
+    [[]],
+    {},
+    {"a": {}},
+    [0] * 10_000,
+    ["functionals"],
 ]
 
 

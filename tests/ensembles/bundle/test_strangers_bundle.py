@@ -33,7 +33,12 @@ def test_what_was_exported_predicts(exported, features):
     assert set(result.probabilities) == set(ensemble.classes) and not result.left_out
     assert sum(result.probabilities.values()) == pytest.approx(1)
     assert sorted(path.name for path in bundle.iterdir()) == [
-        "MODEL_CARD.md", "backbones", "bundle.json", "ensemble.json", "members", "sha256.json",
+        "MODEL_CARD.md",
+        "backbones",
+        "bundle.json",
+        "ensemble.json",
+        "members",
+        "sha256.json",
     ]
 
 
@@ -83,8 +88,22 @@ def test_bytes_that_change_after_the_check_are_not_parsed(bundle):
 
 
 @pytest.mark.parametrize(
-    "folder", ["../outside", "/etc", "members/../../outside", "members/..", "members", ".", "", "members/a/b",
-               "members//etc", "encoders/a\n", 7, None, ["members/00-svm"]],
+    "folder",
+    [
+        "../outside",
+        "/etc",
+        "members/../../outside",
+        "members/..",
+        "members",
+        ".",
+        "",
+        "members/a/b",
+        "members//etc",
+        "encoders/a\n",
+        7,
+        None,
+        ["members/00-svm"],
+    ],
 )
 @pytest.mark.parametrize("part", ["members", "backbones"])
 def test_a_folder_is_one_of_the_bundles(bundle, tmp_path, part, folder):
@@ -119,8 +138,9 @@ def test_digests_name_every_file(bundle, change):
     assert expected in refusal(bundle)
 
 
-@pytest.mark.parametrize("text", ["[]", "7", "null", '{"a": 7}', '{"bundle.json": "ab"}', "{", "\xff", "[" * 100_000,
-                                  "9" * 5000])
+@pytest.mark.parametrize(
+    "text", ["[]", "7", "null", '{"a": 7}', '{"bundle.json": "ab"}', "{", "\xff", "[" * 100_000, "9" * 5000]
+)
 @pytest.mark.parametrize("name", ["sha256.json", "bundle.json", "ensemble.json", "members/00-svm/model.json"])
 def test_other_json_is_told(bundle, name, text):
     (bundle / name).write_bytes(text.encode("latin-1"))
@@ -141,8 +161,9 @@ def test_too_much_is_refused_by_size(bundle, monkeypatch):
 
 
 def test_no_bundle_at_all_is_told(tmp_path):
-    assert refusal(tmp_path / "absent").endswith("expected a bundle's folder, but there is none (No such file or "
-                                                 "directory).")
+    assert refusal(tmp_path / "absent").endswith(
+        "expected a bundle's folder, but there is none (No such file or directory)."
+    )
     (tmp_path / "b.zip").write_bytes(b"PK")
     assert refusal(tmp_path / "b.zip").endswith("there is none (Not a directory).")
     (tmp_path / "empty").mkdir()
@@ -157,23 +178,37 @@ def test_the_folder_itself_may_be_a_link_of_the_user(bundle, tmp_path):
 UNFIT = {
     "other members": (lambda d: d["members"].pop(), "members of ensemble.json (['svm', 'pooling', 'faces', 'fused'])"),
     "another family": (lambda d: d["members"][0].update(family="pooled_svm"), "a model of the family pooled_svm"),
-    "another backbone": (lambda d: d["backbones"][_cnn()].update(folder="members/00-svm", family="audio_svm"),
-                         "expected a backbone as"),
-    "other images": (lambda d: (d["backbones"][_cnn()].update(images="faces:size=64"),
-                                d["feature_versions"].update({"faces:size=64": 2})), "steps of shape (48, 48), but"),
+    "another backbone": (
+        lambda d: d["backbones"][_cnn()].update(folder="members/00-svm", family="audio_svm"),
+        "expected a backbone as",
+    ),
+    "other images": (
+        lambda d: (
+            d["backbones"][_cnn()].update(images="faces:size=64"),
+            d["feature_versions"].update({"faces:size=64": 2}),
+        ),
+        "steps of shape (48, 48), but",
+    ),
     "another layer": (lambda d: d["members"][2]["inputs"].update(frames=f"{_cnn()}.conv9"), "a layer of conv1"),
     "a wide layer": (lambda d: d["members"][2]["inputs"].update(frames=f"{_cnn()}.conv3"), "steps of shape (2,), but"),
     "an input that nobody makes": (lambda d: d["members"][0]["inputs"].update(audio="magic"), "inputs among what"),
     "another slot": (lambda d: d["members"][0].update(inputs={"video": "functionals"}), "the inputs audio of svm"),
     "another set": (lambda d: d["members"][0]["inputs"].update(audio="short_term"), "steps of shape (921,), but got"),
     "another version": (lambda d: d["feature_versions"].update(functionals=99), "trained on version 99 of the feature"),
-    "no selection": (lambda d: (d["members"][2]["inputs"].update(frames=f"{_cnn()}.conv3:selected=2"),
-                                d["selections"].update({f"{_cnn()}.conv3:selected=2": [0, 256]})),
-                     "expected a selection of the 256 numbers"),
-    "a circle": (lambda d: d["encoders"].update(
-        a={"entry": "a", "family": "audio_svm", "folder": "members/00-svm", "inputs": {"audio": "b"}},
-        b={"entry": "b", "family": "audio_svm", "folder": "members/00-svm", "inputs": {"audio": "a"}}),
-        "the encoders ['a', 'b'] read each other in a circle"),
+    "no selection": (
+        lambda d: (
+            d["members"][2]["inputs"].update(frames=f"{_cnn()}.conv3:selected=2"),
+            d["selections"].update({f"{_cnn()}.conv3:selected=2": [0, 256]}),
+        ),
+        "expected a selection of the 256 numbers",
+    ),
+    "a circle": (
+        lambda d: d["encoders"].update(
+            a={"entry": "a", "family": "audio_svm", "folder": "members/00-svm", "inputs": {"audio": "b"}},
+            b={"entry": "b", "family": "audio_svm", "folder": "members/00-svm", "inputs": {"audio": "a"}},
+        ),
+        "the encoders ['a', 'b'] read each other in a circle",
+    ),
     "another release": (lambda d: d.update(schema_version=2), "bundle of schema version 2, but this emofuse"),
 }
 
@@ -211,12 +246,21 @@ def test_weights_that_are_not_finite_are_refused(bundle, name, bad):
     assert told.endswith(f"{first!r} holds NaN or infinity.")
 
 
-@pytest.mark.parametrize(("field", "value"), [
-    ("weights", [[float("nan"), 0.5]] * 4), ("weights", [[1e999, 0.5]] * 4), ("weights", [[0.0, 0.0]] * 4),
-    ("weights", [[0.25]] * 4), ("temperatures", [float("nan")] * 4), ("temperatures", [0.0] * 4),
-    ("temperatures", [1e999] * 4), ("log_pool", {"coefficients": [[[float("nan")] * 2] * 2] * 4, "biases": [0.0, 0.0]}),
-    ("log_pool", {"coefficients": [[[0.1], [0.1, 0.2]]] * 4, "biases": [0.0, 0.0]}), ("classes", ["angry", "angry"]),
-])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("weights", [[float("nan"), 0.5]] * 4),
+        ("weights", [[1e999, 0.5]] * 4),
+        ("weights", [[0.0, 0.0]] * 4),
+        ("weights", [[0.25]] * 4),
+        ("temperatures", [float("nan")] * 4),
+        ("temperatures", [0.0] * 4),
+        ("temperatures", [1e999] * 4),
+        ("log_pool", {"coefficients": [[[float("nan")] * 2] * 2] * 4, "biases": [0.0, 0.0]}),
+        ("log_pool", {"coefficients": [[[0.1], [0.1, 0.2]]] * 4, "biases": [0.0, 0.0]}),
+        ("classes", ["angry", "angry"]),
+    ],
+)
 def test_numbers_of_the_fusion_that_are_none_are_refused(bundle, field, value):
     edited(bundle / "ensemble.json", lambda data: data.update({field: value}))
     assert f"{bundle / 'ensemble.json'}: expected " in refusal(digested(bundle), Predictor)
@@ -248,8 +292,10 @@ def test_features_encodings_and_activations_that_are_not_finite_are_told(exporte
     predictor = Predictor(exported[2])
     features["functionals"] = np.full((1, 921), np.inf, np.float32)
     left_out = predictor.predict(Path("clip.mp4")).left_out
-    assert left_out == {"00-svm": "not_finite: the values of functionals hold NaN or infinity",
-                        "03-fused": "not_finite: the values of functionals hold NaN or infinity"}
+    assert left_out == {
+        "00-svm": "not_finite: the values of functionals hold NaN or infinity",
+        "03-fused": "not_finite: the values of functionals hold NaN or infinity",
+    }
     features.clear()
     (backbone,) = predictor._backbones.values()
     backbone.activations = lambda images, layer: np.full((3, 2), np.nan, np.float32)

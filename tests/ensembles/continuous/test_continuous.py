@@ -270,9 +270,7 @@ def test_gathering_aligns_and_marks_what_is_missing():
 
 
 def _recordings(s):
-    by_member = {
-        f"m{m}": {name: s.P[m, s.group == name] for name in np.unique(s.group)} for m in range(len(s.P))
-    }
+    by_member = {f"m{m}": {name: s.P[m, s.group == name] for name in np.unique(s.group)} for m in range(len(s.P))}
     return gather(by_member, {name: s.Y[s.group == name] for name in np.unique(s.group)}, ("arousal", "valence"))
 
 

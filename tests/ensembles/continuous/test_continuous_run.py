@@ -32,8 +32,21 @@ def track(n, role, noise, rng, valid=True):
 def write(run, entry, partition, held_out, noise, annotations="x", seed=0):
     rng = np.random.default_rng(seed)
     key = f"{entry}{partition}{seed}".replace("-", "").ljust(64, "0")
-    footer = Footer(key, f"config{entry}".ljust(64, "0"), "conv3d", entry, {"lr": 0.01}, partition, (), 0, 1, 1,
-                    {"ccc": 0.5}, dimensions=DIMENSIONS, annotations=annotations)
+    footer = Footer(
+        key,
+        f"config{entry}".ljust(64, "0"),
+        "conv3d",
+        entry,
+        {"lr": 0.01},
+        partition,
+        (),
+        0,
+        1,
+        1,
+        {"ccc": 0.5},
+        dimensions=DIMENSIONS,
+        annotations=annotations,
+    )
     tracks = [track(n, "held_out" if n in held_out else "fit", noise, rng, n != 5 or entry == "a") for n in range(6)]
     tracks.append(track(9, "test", noise, rng))
     return write_continuous_predictions(run, ContinuousPredictions(footer, tuple(tracks)))
@@ -54,8 +67,9 @@ def test_members_are_those_of_all_partitions(run):
     assert [member.footer.entry for member in found.members] == ["a", "b"], "better first"
     assert list(found.left_out.values()) == ["no trial on partition fold-1-of-2"]
     recordings = found.recordings
-    assert set(recordings.recording) == {f"r{n}" for n in range(6)} and set(recordings.group) == {f"g{n}" for n in
-                                                                                                  range(6)}
+    assert set(recordings.recording) == {f"r{n}" for n in range(6)} and set(recordings.group) == {
+        f"g{n}" for n in range(6)
+    }
     assert np.isfinite(recordings.Y).all() and len(recordings.Y) == sum(37 + n for n in range(6))
     missing = ~recordings.valid[1].all(axis=1)
     assert set(recordings.recording[missing]) == {"r5"} and found.members[1].coverage == pytest.approx(5 / 6)

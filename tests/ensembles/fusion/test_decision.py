@@ -15,8 +15,19 @@ from ensembles.fusion.noise import Noise
 from features.errors import WrongUse
 
 
-def plain_search(P, y, valid, seed=0, draws=100_000, sigma=0.5, decay=0.9, sigma_min=1e-4, local="gaussian",
-                 missing="share", score=lambda right, y: right.mean()):
+def plain_search(
+    P,
+    y,
+    valid,
+    seed=0,
+    draws=100_000,
+    sigma=0.5,
+    decay=0.9,
+    sigma_min=1e-4,
+    local="gaussian",
+    missing="share",
+    score=lambda right, y: right.mean(),
+):
     """Kahou 2015, section 5, draw by draw."""
     M, _, C = P.shape
     noise = Noise(seed, M, C)

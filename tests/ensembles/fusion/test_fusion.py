@@ -28,8 +28,10 @@ class Contract:
     def make(self, **params):
         raise NotImplementedError
 
-    @pytest.mark.parametrize(("M", "C", "lacking", "missing"), [(1, 2, 0, "share"), (4, 3, 0.2, "share"),
-                                                                (3, 7, 0.2, "uniform"), (5, 3, 0, "share")])
+    @pytest.mark.parametrize(
+        ("M", "C", "lacking", "missing"),
+        [(1, 2, 0, "share"), (4, 3, 0.2, "share"), (3, 7, 0.2, "uniform"), (5, 3, 0, "share")],
+    )
     def test_probabilities_and_weights(self, simulate, M, C, lacking, missing):
         s = simulate(M=M, C=C, lacking=lacking)
         fusion = self.make(missing=missing).fit(s.P, s.y, s.valid)

@@ -174,8 +174,10 @@ def test_options_are_checked():
     assert isinstance(make_fusion("greedy", {"bagged": 0, "shrunk": False}), GreedySelection)
 
 
-@pytest.mark.parametrize(("method", "params"), [("greedy", {"temperatures": True}), ("stacking", {"bagged": 2}),
-                                                ("stacking", {"restricted": True})])
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [("greedy", {"temperatures": True}), ("stacking", {"bagged": 2}), ("stacking", {"restricted": True})],
+)
 def test_an_ensemble_keeps_what_it_needs_to_predict(write_run, tmp_path, method, params):
     run = write_run(lacking=0.1)
     e = fit_ensemble(run, FitOptions(method, params=QUICK.get(method, {}) | params, selection=NO_SELECTION))

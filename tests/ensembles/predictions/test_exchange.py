@@ -137,10 +137,16 @@ WORDS = ("NA", "None", "nan", "null")
 @pytest.mark.parametrize("labels", [WORDS, (0.0, 1.0, 2.0, 3.0), (True, False, True, False)])
 def test_labels_are_the_same_from_csv_and_parquet(tmp_path, labels):
     classes = sorted({str(int(label)) if isinstance(label, float) else str(label) for label in labels})
-    table = pa.table({
-        "sample_id": WORDS, "split": ["val"] * 4, "label": labels, "model": ["m"] * 4, "group_id": [1.0, 1.0, 2.0, 2.0],
-        **{f"p_{name}": [1 / len(classes)] * 4 for name in classes},
-    })
+    table = pa.table(
+        {
+            "sample_id": WORDS,
+            "split": ["val"] * 4,
+            "label": labels,
+            "model": ["m"] * 4,
+            "group_id": [1.0, 1.0, 2.0, 2.0],
+            **{f"p_{name}": [1 / len(classes)] * 4 for name in classes},
+        }
+    )
     pq.write_table(table, tmp_path / "a.parquet")
     pa_csv.write_csv(table, tmp_path / "a.csv")
     one, other = read_long(tmp_path / "a.csv"), read_long(tmp_path / "a.parquet")
@@ -160,8 +166,11 @@ def test_ravdess_face_and_speech(real_data, tmp_path):
     average = UniformAverage().fit(held_out.P, held_out.y)
     assert test.score(average.predict_proba(test.P)).accuracy == pytest.approx(0.706, abs=0.001)
     searched = [
-        test.score(DecisionFusion(draws=3000, sigma=0.01, sigma_min=0.1, seed=seed)
-                   .fit(held_out.P, held_out.y).predict_proba(test.P)).accuracy
+        test.score(
+            DecisionFusion(draws=3000, sigma=0.01, sigma_min=0.1, seed=seed)
+            .fit(held_out.P, held_out.y)
+            .predict_proba(test.P)
+        ).accuracy
         for seed in range(5)
     ]
     assert np.median(searched) == pytest.approx(0.71, abs=0.04)

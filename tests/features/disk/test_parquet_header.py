@@ -11,10 +11,15 @@ import pytest
 from features.disk.parquet_header import declared
 from features.disk.sizes import read_parquet
 
-TABLE = pa.table({
-    "clip_id": [f"c{n}" for n in range(40)], "yes": [True, False] * 20, "x": [0.5] * 40,
-    "many": [[1.0, 2.0, 3.0]] * 40, "deep": [{"a": [1], "b": "t"}] * 40,
-})
+TABLE = pa.table(
+    {
+        "clip_id": [f"c{n}" for n in range(40)],
+        "yes": [True, False] * 20,
+        "x": [0.5] * 40,
+        "many": [[1.0, 2.0, 3.0]] * 40,
+        "deep": [{"a": [1], "b": "t"}] * 40,
+    }
+)
 
 
 @pytest.fixture

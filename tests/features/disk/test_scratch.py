@@ -67,8 +67,10 @@ def test_an_open_folder_of_ones_own_is_closed(tmp_path):
 
 def test_a_root_where_others_may_rename_is_refused(tmp_path):
     tmp_path.chmod(0o777)
-    with pytest.raises(EmofuseError, match=r"expected root's folder with the sticky bit \(mode 1777\)"), \
-            session_folder(tmp_path):
+    with (
+        pytest.raises(EmofuseError, match=r"expected root's folder with the sticky bit \(mode 1777\)"),
+        session_folder(tmp_path),
+    ):
         pass
     tmp_path.chmod(0o1777)
     with session_folder(tmp_path):

@@ -118,12 +118,15 @@ def test_clip_level_sets_give_vectors(tmp_path):
     assert w.finish()["a"].shape == (3,)
 
 
-@pytest.mark.parametrize(("values", "message"), [
-    (np.zeros((0, 3)), "too_short: no time step"),
-    (np.zeros((2, 4)), r"expected time steps of shape \(3,\), but got values \(2, 4\) with times \(2,\)"),
-    (np.full((2, 3), np.nan), "hold NaN or infinity"),
-    (np.full((2, 3), 1e300), "hold NaN or infinity"),
-])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.zeros((0, 3)), "too_short: no time step"),
+        (np.zeros((2, 4)), r"expected time steps of shape \(3,\), but got values \(2, 4\) with times \(2,\)"),
+        (np.full((2, 3), np.nan), "hold NaN or infinity"),
+        (np.full((2, 3), 1e300), "hold NaN or infinity"),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:overflow")
 def test_bad_arrays_fail_their_clip(tmp_path, values, message):
     with pytest.raises(ClipFailure, match=message):

@@ -19,19 +19,22 @@ def labels(values) -> list:
     return label_texts(PATH, "label", pa.chunked_array([column]))
 
 
-@pytest.mark.parametrize(("values", "expected"), [
-    (WORDS, WORDS),
-    (["a", None], ["a", None]),
-    ([1, None, 3], ["1", None, "3"]),
-    ([1.0, None, float("nan"), 3.0], ["1", None, None, "3"]),
-    (["1.0", None, "3.00"], ["1", None, "3"]),
-    (["1.0", "b"], ["1.0", "b"]),
-    (["1.5", "2.0"], ["1.5", "2.0"]),
-    ([True, None, False], ["True", None, "False"]),
-    (["true", None, "FALSE"], ["True", None, "False"]),
-    ([None, None], [None, None]),
-    (pa.array(["a", "b", "a"]).dictionary_encode(), ["a", "b", "a"]),
-])
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (WORDS, WORDS),
+        (["a", None], ["a", None]),
+        ([1, None, 3], ["1", None, "3"]),
+        ([1.0, None, float("nan"), 3.0], ["1", None, None, "3"]),
+        (["1.0", None, "3.00"], ["1", None, "3"]),
+        (["1.0", "b"], ["1.0", "b"]),
+        (["1.5", "2.0"], ["1.5", "2.0"]),
+        ([True, None, False], ["True", None, "False"]),
+        (["true", None, "FALSE"], ["True", None, "False"]),
+        ([None, None], [None, None]),
+        (pa.array(["a", "b", "a"]).dictionary_encode(), ["a", "b", "a"]),
+    ],
+)
 def test_labels_are_text_by_one_rule(values, expected):
     assert labels(values) == expected
 

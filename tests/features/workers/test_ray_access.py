@@ -21,8 +21,11 @@ from features.workers.ray_session import ray_session
 NOBODY = 65534
 # A call of each of Ray's services; an empty message is enough to be let in, or turned away before it is looked at.
 CALLS = (
-    "InternalKVGcsService/InternalKVPut", "NodeManagerService/RequestWorkerLease", "ObjectManagerService/Pull",
-    "CoreWorkerService/PushTask", "ReporterService/GetTraceback",
+    "InternalKVGcsService/InternalKVPut",
+    "NodeManagerService/RequestWorkerLease",
+    "ObjectManagerService/Pull",
+    "CoreWorkerService/PushTask",
+    "ReporterService/GetTraceback",
 )
 # Run as root, since another user may not read this Python; it loads what it needs and becomes the other user.
 STRANGER = """

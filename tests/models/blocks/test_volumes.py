@@ -33,7 +33,10 @@ def steps_of(made, frames, lengths=None):
 
 def test_kernels_are_those_of_table_1():
     assert [[kernel[0] for kernel in row] for row in KERNELS.values()] == [
-        [1, 1, 1, 1], [1, 2, 2, 2], [1, 1, 1, 1], [1, 1, 2, 2]
+        [1, 1, 1, 1],
+        [1, 2, 2, 2],
+        [1, 1, 1, 1],
+        [1, 1, 2, 2],
     ]
     assert {kernel[1:] for row in KERNELS.values() for kernel in row} == {(2, 2)}
 
@@ -117,7 +120,13 @@ def test_a_window_is_the_mean_of_its_frames():
 
 def test_published_are_all_variants_with_their_windows():
     points = [(point["pooling"], point["window"]) for point in conv3d.FAMILY.published]
-    assert points == [("original", 8), ("max_pooling", 8), ("temporal_pooling", 8), ("temporal_pooling", 6),
-                      ("both", 4), ("both", 2)]
+    assert points == [
+        ("original", 8),
+        ("max_pooling", 8),
+        ("temporal_pooling", 8),
+        ("temporal_pooling", 6),
+        ("both", 4),
+        ("both", 2),
+    ]
     assert conv3d.FAMILY.published == convlstm.FAMILY.published
     assert conv3d.FAMILY.max_epochs == 100 and {point["dropout"] for point in conv3d.FAMILY.published} == {0.5}

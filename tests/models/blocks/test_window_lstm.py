@@ -48,14 +48,17 @@ def model(single_epochs=3, window=Window(4), max_epochs=8):
     settings = Settings("sgd", 0.05, 4, max_epochs, 20, momentum=0.9, checkpoint_every_s=0.0)
     context = Context(CLASSES, {"maps": SHAPE}, seed=3)
     return TwoStepModel(
-        replace(FAMILY, name="tiny"), {"single_epochs": single_epochs}, context, Tiny, settings,
-        lambda: WindowLSTM(Tiny(), "conv", 5, 2, 0.0, window, new_lr=10.0), settings,
+        replace(FAMILY, name="tiny"),
+        {"single_epochs": single_epochs},
+        context,
+        Tiny,
+        settings,
+        lambda: WindowLSTM(Tiny(), "conv", 5, 2, 0.0, window, new_lr=10.0),
+        settings,
     )
 
 
-@given(
-    lengths=st.lists(st.integers(1, 40), min_size=1, max_size=5), steps=st.integers(1, 6), gap=st.integers(1, 9)
-)
+@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=5), steps=st.integers(1, 6), gap=st.integers(1, 9))
 @hypothesis_settings(max_examples=60, deadline=None)
 def test_windows_cover_a_clip_and_repeat_the_last_step_of_a_short_one(lengths, steps, gap):
     some = packed(lengths)

@@ -85,9 +85,20 @@ def test_convnet100_is_like_alexnet_with_small_filters():
 def test_inception_v2_has_its_layers_and_number_of_parameters():
     with torch.device("meta"):
         network = inception_v2.Inception((224, 224, 3), 1.0, 7, 0.2)
-    shapes = {"conv1": (64, 112), "pool1": (64, 56), "conv2": (192, 56), "pool2": (192, 28), "mixed3a": (256, 28),
-              "mixed3b": (320, 28), "mixed3c": (576, 14), "mixed4a": (576, 14), "mixed4d": (576, 14),
-              "mixed4e": (1024, 7), "mixed5b": (1024, 7), "global_pool": (1024, 1)}
+    shapes = {
+        "conv1": (64, 112),
+        "pool1": (64, 56),
+        "conv2": (192, 56),
+        "pool2": (192, 28),
+        "mixed3a": (256, 28),
+        "mixed3b": (320, 28),
+        "mixed3c": (576, 14),
+        "mixed4a": (576, 14),
+        "mixed4d": (576, 14),
+        "mixed4e": (1024, 7),
+        "mixed5b": (1024, 7),
+        "global_pool": (1024, 1),
+    }
     for layer, (channels, side) in shapes.items():
         assert width(network, (224, 224, 3), layer) == channels * side * side, layer
     convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
@@ -131,12 +142,15 @@ def faces(n, shape, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (n, 1, *shape), np.uint8)
 
 
-@pytest.mark.parametrize(("name", "shape", "point"), [
-    ("alexnet_face", (40, 40, 3), {"width": 0.25}),
-    ("convnet100", (32, 32), {"hidden": 512}),
-    ("inception_v2", (32, 32), {"width": 0.25}),
-    ("vgg16", (32, 32, 3), {"width": 0.25}),
-])
+@pytest.mark.parametrize(
+    ("name", "shape", "point"),
+    [
+        ("alexnet_face", (40, 40, 3), {"width": 0.25}),
+        ("convnet100", (32, 32), {"hidden": 512}),
+        ("inception_v2", (32, 32), {"width": 0.25}),
+        ("vgg16", (32, 32, 3), {"width": 0.25}),
+    ],
+)
 def test_all_layers_can_be_read(name, shape, point):
     family = get_family(name)
     model = family.build({**family.published[0], **point}, Context(CLASSES, {"faces": shape}))
@@ -151,10 +165,14 @@ def test_all_layers_can_be_read(name, shape, point):
         model.activations(images[:, 0], "conv9")
 
 
-@pytest.mark.parametrize(("name", "shape", "width"), [
-    ("convnet100", (32, 32), {"hidden": 512}), ("alexnet_face", (40, 40, 3), {"width": 0.25}),
-    ("convnet100", (32, 32), {"hidden": 512, "batch_norm": True}),
-])
+@pytest.mark.parametrize(
+    ("name", "shape", "width"),
+    [
+        ("convnet100", (32, 32), {"hidden": 512}),
+        ("alexnet_face", (40, 40, 3), {"width": 0.25}),
+        ("convnet100", (32, 32), {"hidden": 512, "batch_norm": True}),
+    ],
+)
 def test_frozen_convolutions_stay_as_they_are(name, shape, width):
     family = get_family(name)
     images = faces(6, shape)
@@ -170,11 +188,14 @@ def test_frozen_convolutions_stay_as_they_are(name, shape, width):
     assert (logits[0] != logits[1]).any()
 
 
-@pytest.mark.parametrize(("name", "shape", "message"), [
-    ("vgg16", (16, 16, 3), "vgg16 expects faces of 32x32 pixels or more, but got 16x16x3"),
-    ("alexnet_face", (32, 32, 3), "alexnet_face expects faces of 39x39 pixels or more, but got 32x32x3"),
-    ("convnet100", (32, 48), "Expected square faces, but got 32x48 pixels"),
-])
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        ("vgg16", (16, 16, 3), "vgg16 expects faces of 32x32 pixels or more, but got 16x16x3"),
+        ("alexnet_face", (32, 32, 3), "alexnet_face expects faces of 39x39 pixels or more, but got 32x32x3"),
+        ("convnet100", (32, 48), "Expected square faces, but got 32x48 pixels"),
+    ],
+)
 def test_small_or_oblong_faces_are_refused(name, shape, message):
     family = get_family(name)
     still = Examples(("a",), {"faces": [faces(1, shape)[0]]}, CLASSES, np.array([0]))

@@ -30,10 +30,13 @@ def test_the_deep_structure_has_small_filters():
     assert {layer.kernel_size for layer in convolutions("3x3")} == {(3, 3)} and len(convolutions("3x3")) == 8
 
 
-@pytest.mark.parametrize("structure, parameters", [
-    ("9x9", (81 * 1 + 1) * 32 + (81 * 32 + 1) * 32 + (81 * 32 + 1) * 64 + (64 * 2 * 2 + 1) * 7),
-    ("5x5", (25 * 1 + 1) * 64 + (25 * 64 + 1) * 64 + (25 * 64 + 1) * 128 + (128 * 4 * 4 + 1) * 7),
-])
+@pytest.mark.parametrize(
+    "structure, parameters",
+    [
+        ("9x9", (81 * 1 + 1) * 32 + (81 * 32 + 1) * 32 + (81 * 32 + 1) * 64 + (64 * 2 * 2 + 1) * 7),
+        ("5x5", (25 * 1 + 1) * 64 + (25 * 64 + 1) * 64 + (25 * 64 + 1) * 128 + (128 * 4 * 4 + 1) * 7),
+    ],
+)
 def test_parameter_counts(structure, parameters):
     assert sum(weight.numel() for weight in FaceCNN((48, 48), structure, 7, 0.25, False).parameters()) == parameters
 
@@ -69,8 +72,10 @@ def test_mean_and_deviation_images_are_those_of_the_fit_stills(fitted):
     np.testing.assert_allclose(fitted.network.scalers["faces"].std, images.std(0), rtol=1e-4)
 
 
-@pytest.mark.parametrize("layer, width", [("conv1", 32 * 18 * 18), ("conv2", 32 * 5 * 5), ("conv3", 64 * 2 * 2),
-                                          ("logits", 3), ("probabilities", 3)])
+@pytest.mark.parametrize(
+    "layer, width",
+    [("conv1", 32 * 18 * 18), ("conv2", 32 * 5 * 5), ("conv3", 64 * 2 * 2), ("logits", 3), ("probabilities", 3)],
+)
 def test_layers_can_be_read(fitted, layer, width):
     images = faces(1, steps=300)[0]
     images.setflags(write=False)

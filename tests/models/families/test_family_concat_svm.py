@@ -14,8 +14,10 @@ SHAPES = {"members_1": (4,), "members_2": (3,)}
 def clips(n=60, noise=1.0, seed=0):
     rng = np.random.default_rng(seed)
     y = np.arange(n) % 3
-    inputs = {slot: [np.float32(noise * rng.normal(size=shape) + (np.arange(*shape) == c)) for c in y]
-              for slot, shape in SHAPES.items()}
+    inputs = {
+        slot: [np.float32(noise * rng.normal(size=shape) + (np.arange(*shape) == c)) for c in y]
+        for slot, shape in SHAPES.items()
+    }
     return Examples(tuple(f"c{i}" for i in range(n)), inputs, CLASSES, y, tuple(f"g{i // 3 % 5}" for i in range(n)))
 
 

@@ -18,8 +18,12 @@ CLASSES = ("angry", "happy")
 SHAPES = {1: (7,), 2: (48, 48), 3: (48, 48, 3)}
 # The smallest images of families that take much time on larger ones.
 SMALL = {
-    "alexnet_face": (40, 40, 3), "audio_map_lstm": (34, 34), "conv3d": (16, 16), "convlstm": (16, 16),
-         "convnet100": (32, 32), "vgg16": (32, 32, 3),
+    "alexnet_face": (40, 40, 3),
+    "audio_map_lstm": (34, 34),
+    "conv3d": (16, 16),
+    "convlstm": (16, 16),
+    "convnet100": (32, 32),
+    "vgg16": (32, 32, 3),
     "vgg_lstm": (32, 32, 3),
 }
 # Families whose vectors are probabilities of the classes; other vectors are refused.
@@ -36,8 +40,15 @@ EASY = {
     "face_cnn": {"batch_norm": True, "dropout": 0.0},
     "inception_v2": {"width": 0.25, "dropout": 0.0, "lr": 0.1, "batch_size": 16},
     "vgg16": {"width": 0.25, "batch_norm": True, "dropout": 0.0, "head_lr": 1.0, "lr": 0.02},
-    "vgg_lstm": {"width": 0.25, "batch_norm": True, "dropout": 0.0, "single_epochs": 10, "single_lr": 0.02,
-                 "head_lr": 1.0, "lr": 0.05},
+    "vgg_lstm": {
+        "width": 0.25,
+        "batch_norm": True,
+        "dropout": 0.0,
+        "single_epochs": 10,
+        "single_lr": 0.02,
+        "head_lr": 1.0,
+        "lr": 0.05,
+    },
 }
 SAMPLED_CORNERS = 8
 

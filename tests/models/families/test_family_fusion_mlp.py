@@ -28,8 +28,11 @@ def test_it_has_the_papers_layers():
     network = fitted().network
     shapes = {name: tuple(p.shape) for name, p in network.named_parameters() if name.endswith("weight")}
     assert shapes == {
-        "modalities.members_1.weight": (100, 105), "modalities.members_2.weight": (10, 10),
-        "modalities.members_3.weight": (50, 200), "common.weight": (70, 160), "head.weight": (7, 70),
+        "modalities.members_1.weight": (100, 105),
+        "modalities.members_2.weight": (10, 10),
+        "modalities.members_3.weight": (50, 200),
+        "common.weight": (70, 160),
+        "head.weight": (7, 70),
     }
 
 

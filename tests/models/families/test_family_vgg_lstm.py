@@ -48,10 +48,15 @@ def test_layers_that_begin_anew_have_the_stated_values():
     assert not network.lstm.bias_ih_l0.any() and not network.lstm.bias_hh_l0.any()
 
 
-@pytest.mark.parametrize("frames, windows", [
-    (1, [[0]]), (20, [[0, 8, 16]]), (128, [range(0, 128, 8)]), (300, [range(0, 128, 8), range(128, 256, 8),
-                                                                    range(176, 304, 8)]),
-])
+@pytest.mark.parametrize(
+    "frames, windows",
+    [
+        (1, [[0]]),
+        (20, [[0, 8, 16]]),
+        (128, [range(0, 128, 8)]),
+        (300, [range(0, 128, 8), range(128, 256, 8), range(176, 304, 8)]),
+    ],
+)
 def test_it_sees_every_eighth_frame(monkeypatch, frames, windows):
     one = clips([frames])
     one.inputs["faces"][0][:, 0, 0, 0] = np.arange(frames) % 256

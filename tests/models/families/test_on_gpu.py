@@ -24,9 +24,17 @@ pytestmark = [
     pytest.mark.skipif(GPU == "cuda" and not torch.cuda.is_available(), reason="there is no CUDA device"),
 ]
 # Families with a network that is trained on the trial's device.
-CLIPS = sorted(set(families()) - {
-    "audio_svm", "activity_svm", "cnn_pool_svm", "concat_svm", "frame_average", "pooled_svm",
-})
+CLIPS = sorted(
+    set(families())
+    - {
+        "audio_svm",
+        "activity_svm",
+        "cnn_pool_svm",
+        "concat_svm",
+        "frame_average",
+        "pooled_svm",
+    }
+)
 STEPS = sorted(name for name in CLIPS if "regression" in families()[name].tasks)
 
 

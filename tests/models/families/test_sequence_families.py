@@ -76,8 +76,14 @@ def test_audio_lstm_repeats_the_last_window_up_to_sixteen():
 def test_temporal_pooling_as_published():
     """Chao 2016, section 4.1 and table 1."""
     points = {(p["hidden"], p["pool"], p["pool_at"]) for p in temporal_pooling.FAMILY.published}
-    assert points >= {(64, "max", "hidden"), (256, "max", "hidden"), (64, "mean", "hidden"), (128, "max", "hidden"),
-                      (64, "max", "input"), (64, "mean", "input")}
+    assert points >= {
+        (64, "max", "hidden"),
+        (256, "max", "hidden"),
+        (64, "mean", "hidden"),
+        (128, "max", "hidden"),
+        (64, "max", "input"),
+        (64, "mean", "input"),
+    }
     net, settings = network(temporal_pooling, 2048)
     assert net.hidden[0].weight.shape == (256, 2048) and net.dropout.p == 0.5
     assert temporal_pooling.FAMILY.max_epochs == settings.max_epochs == 100

@@ -15,4 +15,3 @@ spec.loader.exec_module(memory)
 @pytest.mark.parametrize("family", memory.FAMILIES)
 def test_a_recording_of_full_length_trains_within_4_gb(family):
     assert memory.measured(family, 1700)["peak_mb"] < 4000
-

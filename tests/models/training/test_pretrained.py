@@ -37,8 +37,12 @@ def network(classes=2):
 def vgg_face(net, outputs=2622):
     """`net` as VGG-Face's converted files name it, with another softmax layer."""
     state = net.state_dict()
-    named = {f"{name}.{part}": state[f"stages.{name}.0.{part}"] for name in LAYERS if name.startswith("conv")
-             for part in ("weight", "bias")}
+    named = {
+        f"{name}.{part}": state[f"stages.{name}.0.{part}"]
+        for name in LAYERS
+        if name.startswith("conv")
+        for part in ("weight", "bias")
+    }
     named |= {f"fc{n}.{part}": state[f"stages.fc{n}.1.{part}"] for n in (6, 7) for part in ("weight", "bias")}
     return named | {"fc8.weight": torch.zeros(outputs, 1024), "fc8.bias": torch.zeros(outputs)}
 
@@ -86,8 +90,14 @@ def test_vgg_faces_names(tmp_path, capsys, suffix):
 def test_torchvisions_names():
     expected = ["features.0", "features.2", "features.5", "features.28", "classifier.0", "classifier.3"]
     modules = vgg16.NAMINGS[1].modules
-    ours = ["stages.conv1_1.0", "stages.conv1_2.0", "stages.conv2_1.0", "stages.conv5_3.0", "stages.fc6.1",
-            "stages.fc7.1"]
+    ours = [
+        "stages.conv1_1.0",
+        "stages.conv1_2.0",
+        "stages.conv2_1.0",
+        "stages.conv5_3.0",
+        "stages.fc6.1",
+        "stages.fc7.1",
+    ]
     assert [modules[name] for name in ours] == expected and modules["head"] == "classifier.6"
 
 

@@ -35,8 +35,18 @@ class Steps(StepNetwork):
         return sums[0] / sums[1].clamp(min=1)
 
 
-FAMILY = Family("steps", "", "", "", (Input("frames", "frame", 1, "short_term"),), {}, (), lambda *a: None,
-                lambda *a: None, tasks=("regression", "classification"))
+FAMILY = Family(
+    "steps",
+    "",
+    "",
+    "",
+    (Input("frames", "frame", 1, "short_term"),),
+    {},
+    (),
+    lambda *a: None,
+    lambda *a: None,
+    tasks=("regression", "classification"),
+)
 
 
 def clips(n=6, seed=0, labelled=True):
@@ -64,7 +74,7 @@ def test_learns_and_measures_what_avec_measures(loss, window):
         assert result.metrics[f"ccc_{name}"] == pytest.approx(concordance(y[:, d], p[:, d]), abs=1e-6)
     assert result.metrics["ccc"] == max(row["ccc"] for row in result.curve) > 0.7
     for one in predicted:  # a window's prediction is repeated over its steps
-        assert (np.diff(one[: window], axis=0) == 0).all()
+        assert (np.diff(one[:window], axis=0) == 0).all()
 
 
 def test_unlabelled_steps_change_nothing():

@@ -56,10 +56,14 @@ def test_any_rows_in_any_order(lengths, data):
             some.standardise_(torch.tensor([0.3, -1.0]), torch.tensor([2.0, 0.7]))
 
 
-@pytest.mark.parametrize("dtype, slot", [
-    (np.uint8, Input("x", "frame", 2, "faces")), (np.float32, Input("x", "frame", 2, "audio_maps", is_map=True)),
-    (np.float64, Input("x", "frame", 2, "audio_maps", is_map=True)),
-])
+@pytest.mark.parametrize(
+    "dtype, slot",
+    [
+        (np.uint8, Input("x", "frame", 2, "faces")),
+        (np.float32, Input("x", "frame", 2, "audio_maps", is_map=True)),
+        (np.float64, Input("x", "frame", 2, "audio_maps", is_map=True)),
+    ],
+)
 def test_batches_steps_and_windows_are_the_same(tmp_path, monkeypatch, dtype, slot):
     examples = stored(tmp_path, dtype, (3, 2), (5, 1, 12))
     one, other = both(monkeypatch, examples, slot)
@@ -71,11 +75,14 @@ def test_batches_steps_and_windows_are_the_same(tmp_path, monkeypatch, dtype, sl
             assert torch.equal(x["x"], y["x"]) and x["x"].dtype == y["x"].dtype
 
 
-@pytest.mark.parametrize("name, dtype, shape, point", [
-    ("cnn_irnn", np.float32, (6,), {"hidden": 50}),
-    ("face_cnn", np.uint8, (48, 48), {}),
-    ("audio_map_lstm", np.float32, (34, 34), {"width": 0.125, "single_epochs": 1}),
-])
+@pytest.mark.parametrize(
+    "name, dtype, shape, point",
+    [
+        ("cnn_irnn", np.float32, (6,), {"hidden": 50}),
+        ("face_cnn", np.uint8, (48, 48), {}),
+        ("audio_map_lstm", np.float32, (34, 34), {"width": 0.125, "single_epochs": 1}),
+    ],
+)
 def test_training_from_the_store_gives_the_same_model(tmp_path, monkeypatch, name, dtype, shape, point):
     examples = stored(tmp_path, dtype, shape, (3, 1, 4, 2))
     family = get_family(name)

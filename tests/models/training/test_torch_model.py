@@ -1,6 +1,5 @@
 """A torch network as a model: saving, loading, misuse."""
 
-
 import numpy as np
 import pytest
 import torch
@@ -39,7 +38,11 @@ def saved(tmp_path):
 
 def test_the_description_tells_all_that_loading_needs(saved):
     assert read_json(saved / "model.json", "") == {
-        "family": "temporal_pooling", "version": 1, "hyperparameters": POINT, "classes": ["a", "b"], "seed": 7,
+        "family": "temporal_pooling",
+        "version": 1,
+        "hyperparameters": POINT,
+        "classes": ["a", "b"],
+        "seed": 7,
         "shapes": {"frames": [4]},
     }
     assert sorted(path.name for path in saved.iterdir()) == ["model.json", "model.safetensors"]

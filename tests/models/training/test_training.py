@@ -129,6 +129,7 @@ class Killed(Exception):
 
 def resumed(model_of, train_clips, held_out, folder, kill_after):
     """Weights and result of a training that is killed after each of some epochs, and of one that is left alone."""
+
     def killer(epoch, metrics):
         if epoch in kill_after:
             raise Killed
@@ -185,7 +186,9 @@ def test_a_training_that_is_asked_to_stop_writes_its_checkpoint_first(tmp_path):
 def test_a_killed_training_with_augmentation_and_batch_norm_goes_on_to_the_same_weights(tmp_path):
     rng = np.random.default_rng(0)
     stills = Examples(
-        tuple(f"s{i}" for i in range(8)), {"faces": list(rng.integers(0, 255, (8, 1, 48, 48), np.uint8))}, CLASSES,
+        tuple(f"s{i}" for i in range(8)),
+        {"faces": list(rng.integers(0, 255, (8, 1, 48, 48), np.uint8))},
+        CLASSES,
         np.arange(8) % 2,
     )
 

@@ -39,7 +39,8 @@ def test_a_node_with_other_libraries_or_sources_is_named():
     ]
     ((level, text),) = _told(doctor._versions(HERE, {"a": HERE, "b": HERE}))
     assert (level, text) == (
-        "ok", "python 3.11.7, ray 2.60.0, torch 2.13.0 and the same source files on all 2 nodes",
+        "ok",
+        "python 3.11.7, ray 2.60.0, torch 2.13.0 and the same source files on all 2 nodes",
     )
 
 
@@ -57,8 +58,11 @@ def test_features_that_differ_on_a_node(patient):
         "b": replace(HERE, reads={("t", "vec"): ""}, errors=(("vec", "t: no such file."),)),
     }
     assert _told(doctor._features(patient, HERE, answers)) == [
-        ("problem", "a: 'vec' for t: it holds other content there than here; put clips and store where every node "
-                    "reaches them."),
+        (
+            "problem",
+            "a: 'vec' for t: it holds other content there than here; put clips and store where every node "
+            "reaches them.",
+        ),
         ("problem", "b: 'vec' for t: t: no such file; put clips and store where every node reaches them."),
     ]
     missing = replace(HERE, errors=(("vec", "Feature set 'vec' has not been extracted"),))
@@ -77,8 +81,9 @@ def test_gpus_are_compared_with_what_is_there(patient):
     assert told(1, gpus=(GPU,), torch_gpu=True) == [("ok", "NVIDIA A10G with 24000 MB")]
     (low, _) = told(1, gpus=(replace(GPU, total_mb=2400),), torch_gpu=True)
     assert low == (
-        "warning", "centroid on a: 0.25 of a GPU is 600 MB of NVIDIA A10G, but a trial may need 1000 MB; ask for "
-                   "gpu: 0.42 under its `resources` in the recipe.",
+        "warning",
+        "centroid on a: 0.25 of a GPU is 600 MB of NVIDIA A10G, but a trial may need 1000 MB; ask for "
+        "gpu: 0.42 under its `resources` in the recipe.",
     )
 
 

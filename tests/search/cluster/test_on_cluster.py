@@ -26,8 +26,12 @@ CLASSES = ("angry", "happy", "sad")
 # Long enough that a trial takes some seconds.
 STEPS = 300
 TRIAL = {
-    "family": "temporal_pooling", "inputs": {"frames": "voice"}, "max_epochs": 100, "published": False,
-    "fixed": {"hidden": 256, "batch_size": 16, "lr": 2e-4}, "resources": {"gpu": 0.5},
+    "family": "temporal_pooling",
+    "inputs": {"frames": "voice"},
+    "max_epochs": 100,
+    "published": False,
+    "fixed": {"hidden": 256, "batch_size": 16, "lr": 2e-4},
+    "resources": {"gpu": 0.5},
 }
 
 
@@ -37,7 +41,9 @@ def data(tmp_path_factory):
     folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
     clips = [
         Clip(f"{split}-{group}-{label}", None, split, label, f"{split}-{group}")
-        for split, groups in {"train": 6, "val": 4, "test": 2}.items() for group in range(groups) for label in CLASSES
+        for split, groups in {"train": 6, "val": 4, "test": 2}.items()
+        for group in range(groups)
+        for label in CLASSES
     ]
     write_clips(ClipTable(tuple(clips), folder), folder / "clips.parquet")
     writer = SetWriter(folder / "store", "voice", "k1", tuple(c.clip_id for c in clips), "frame", (4,), imported=True)
@@ -59,7 +65,9 @@ def cluster():
 
 def _words(data, out, what="run", **entry):
     recipe = {
-        "name": "small", "seed": 3, "asha": None,
+        "name": "small",
+        "seed": 3,
+        "asha": None,
         "stages": [{"stage": "clips", "entries": {"pool": {**TRIAL, **entry}}}],
     }
     path = out.with_suffix(".yaml")

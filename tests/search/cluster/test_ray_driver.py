@@ -51,8 +51,10 @@ class Source:
     asha, max_epochs = None, {"lstm": 1}
 
     def __init__(self):
-        self.jobs = [Job(n, TrialSpec("run", "clips", "store", "clips", "lstm", "lstm", 1, {}, {}, "f", 0, 9, {"n": n}))
-                     for n in range(2)]
+        self.jobs = [
+            Job(n, TrialSpec("run", "clips", "store", "clips", "lstm", "lstm", 1, {}, {}, "f", 0, 9, {"n": n}))
+            for n in range(2)
+        ]
         self.ended, self.lost_jobs, self.stop = [], [], False
 
     exhausted = property(lambda self: not self.jobs)
@@ -136,8 +138,10 @@ def test_errors_of_the_other_process_are_told_here(play):
         assert message(driver.start, error=EmofuseError) == "no such cluster"
     with play("ready()\nc.recv()\nos._exit(1)", "10.0.0.1:6379") as driver:
         told = message(driver.train, Source(), driver.start(), error=EmofuseError)
-    assert told.startswith("--address 10.0.0.1:6379: the cluster is out of reach (the process that talks to it ended "
-                           "with code 1); see whether its head works")
+    assert told.startswith(
+        "--address 10.0.0.1:6379: the cluster is out of reach (the process that talks to it ended "
+        "with code 1); see whether its head works"
+    )
 
 
 def test_the_watch_ends_a_process_whose_raylet_dies():

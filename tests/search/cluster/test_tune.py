@@ -86,7 +86,9 @@ def test_asha_stops_the_worse_half_within_an_entry_and_partition(tuned):
         assert set(searcher.suggest(name)) == {"name", "spec", "rungs", "request", "remote"}
     assert searcher.suggest("e") is None
     assert [report(name, epoch=2, value=a) for name, a in (("a", 0.5), ("b", 0.7), ("c", 0.4))] == [
-        "CONTINUE", "CONTINUE", "STOP",
+        "CONTINUE",
+        "CONTINUE",
+        "STOP",
     ]
     assert report("d", epoch=2, value=0.1) == "CONTINUE"
     assert source.ended == [(jobs[2], Ending("pruned", 0.4, 2, 0.0, "stopped early by ASHA after 2 epochs"))]
@@ -101,7 +103,8 @@ def test_a_configuration_stops_on_all_partitions(tuned):
     assert report("b", epoch=2, value=0.1) == "STOP"
     assert report("c", epoch=4, value=0.9) == "STOP"
     assert [(job.spec.partition, ending.status) for job, ending in source.ended] == [
-        ("train", "pruned"), ("swap", "pruned"),
+        ("train", "pruned"),
+        ("swap", "pruned"),
     ]
 
 
@@ -113,7 +116,8 @@ def test_families_of_one_epoch_and_endings_pass_by(tuned):
     assert report("a", ending='{"status": "finished", "value": 0.5, "epochs": 1}') == "CONTINUE"
     assert report("b", ending='{"status": "failed", "reason": "broken"}') == "CONTINUE"
     assert source.ended == [
-        (jobs[0], Ending("finished", 0.5, 1)), (jobs[1], Ending("failed", reason="broken")),
+        (jobs[0], Ending("finished", 0.5, 1)),
+        (jobs[1], Ending("failed", reason="broken")),
     ]
 
 

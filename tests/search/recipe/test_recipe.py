@@ -58,9 +58,7 @@ def test_exponents_are_numbers(tmp_path):
 
 def test_space_is_changed_by_the_recipe(tmp_path):
     one = entry(tmp_path, space={"scale": {"low": 2, "high": 50}, "n": [4, 16], "steps": [1, 3]}, fixed={"kind": "a"})
-    assert one.effective_space() == {
-        "scale": Float(2.0, 50.0, log=True), "steps": Choice((1, 3)), "n": Choice((4, 16))
-    }
+    assert one.effective_space() == {"scale": Float(2.0, 50.0, log=True), "steps": Choice((1, 3)), "n": Choice((4, 16))}
     point = one.complete({"scale": 2, "steps": 1, "n": 4})
     assert point == {"kind": "a", "n": 4, "scale": 2.0, "steps": 1}
     assert list(map(type, point.values())) == [str, int, float, int]
@@ -85,7 +83,9 @@ numbers, wholes = st.floats(0.01, 100), st.integers(1, 20)
 @given(st.tuples(numbers, numbers), st.tuples(wholes, wholes), st.sets(wholes, min_size=1))
 def test_published_points_lie_in_the_space(scale, steps, n):
     space = {
-        "scale": {"low": min(scale), "high": max(scale)}, "steps": {"low": min(steps), "high": max(steps)}, "n": list(n)
+        "scale": {"low": min(scale), "high": max(scale)},
+        "steps": {"low": min(steps), "high": max(steps)},
+        "n": list(n),
     }
     one = Entry(name="one", family="centroid", trials=5, space=space)
     for point in one.published_points():
@@ -146,27 +146,44 @@ def test_a_missing_file_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"sead": 1}, "Unknown key 'sead': known are allow_shared_groups, asha, disk_budget_gb, keep, name, "
-                      "partitions, sampler, seed, stages. Did you mean 'seed'?"),
+        (
+            {"sead": 1},
+            "Unknown key 'sead': known are allow_shared_groups, asha, disk_budget_gb, keep, name, "
+            "partitions, sampler, seed, stages. Did you mean 'seed'?",
+        ),
         ({"seed": "one"}, "seed: expected a valid integer, but got 'one'."),
         ({"seed": -1}, "seed: expected a number greater than or equal to 0, but got -1."),
         ({"sampler": "tpee"}, "sampler: expected 'auto', 'random' or 'tpe', but got 'tpee'."),
-        ({"partitions": ["trian"]}, "partitions[0]: expected train, swap or {folds: n} with n of at least 2, but got "
-                                     "'trian'."),
-        ({"partitions": [{"folds": 1}]}, "partitions[0]: expected train, swap or {folds: n} with n of at least 2, but "
-                                        "got {'folds': 1}."),
+        (
+            {"partitions": ["trian"]},
+            "partitions[0]: expected train, swap or {folds: n} with n of at least 2, but got 'trian'.",
+        ),
+        (
+            {"partitions": [{"folds": 1}]},
+            "partitions[0]: expected train, swap or {folds: n} with n of at least 2, but got {'folds': 1}.",
+        ),
         ({"partitions": ["train", "train"]}, "partitions: 'train' is there twice."),
-        ({"stages": [{"stage": "clip", "entries": {}}]},
-         "stages[0].stage: expected 'backbone', 'clips' or 'fusion', but got 'clip'."),
-        ({"stages": [{"stage": "backbone", "entries": {"centroid": {"trials": 1}}}]},
-         "stages[0].entries.centroid: Family 'centroid' belongs to stage 'clips', but the entry's stage is "
-         "'backbone'."),
-        ({"stages": [{"stage": "clips", "entries": {"a/b": {"trials": 1}}}]},
-         "stages[0].entries.a/b: an entry's name is made of letters, digits, _ and -, as files are."),
-        ({"stages": [{"stage": "clips", "entries": {"centroid": None}}]},
-         "stages[0].entries.centroid: expected a mapping of keys to values, but got None."),
-        ({"stages": entries() + entries()},
-         "stages[1].entries.one: an earlier stage has an entry of this name; give one another name."),
+        (
+            {"stages": [{"stage": "clip", "entries": {}}]},
+            "stages[0].stage: expected 'backbone', 'clips' or 'fusion', but got 'clip'.",
+        ),
+        (
+            {"stages": [{"stage": "backbone", "entries": {"centroid": {"trials": 1}}}]},
+            "stages[0].entries.centroid: Family 'centroid' belongs to stage 'clips', but the entry's stage is "
+            "'backbone'.",
+        ),
+        (
+            {"stages": [{"stage": "clips", "entries": {"a/b": {"trials": 1}}}]},
+            "stages[0].entries.a/b: an entry's name is made of letters, digits, _ and -, as files are.",
+        ),
+        (
+            {"stages": [{"stage": "clips", "entries": {"centroid": None}}]},
+            "stages[0].entries.centroid: expected a mapping of keys to values, but got None.",
+        ),
+        (
+            {"stages": entries() + entries()},
+            "stages[1].entries.one: an earlier stage has an entry of this name; give one another name.",
+        ),
     ],
 )
 def test_mistakes_are_told(tmp_path, changes, told):
@@ -176,39 +193,68 @@ def test_mistakes_are_told(tmp_path, changes, told):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"family": "centroit"},
-         "Unknown family 'centroit': known are centroid, fused, pooled, toy_cnn. Did you mean 'centroid'?"),
+        (
+            {"family": "centroit"},
+            "Unknown family 'centroit': known are centroid, fused, pooled, toy_cnn. Did you mean 'centroid'?",
+        ),
         ({"trials": 0}, "stages[0].entries.one.trials: expected a number greater than 0, but got 0."),
-        ({"trails": 3}, "Unknown key 'trails': known are clip_faces, family, fixed, inputs, max_epochs, published, "
-                        "resources, space, task, trials, weights, weights_from. Did you mean 'trials'?"),
+        (
+            {"trails": 3},
+            "Unknown key 'trails': known are clip_faces, family, fixed, inputs, max_epochs, published, "
+            "resources, space, task, trials, weights, weights_from. Did you mean 'trials'?",
+        ),
         ({"name": "two"}, "an entry's name is its key; leave out name 'two'."),
-        ({"max_epochs": 7},
-         "max_epochs: family 'centroid' trains for 6 epochs at most, but got 7; a recipe may only lower it."),
-        ({"clip_faces": "imgs"},
-         "clip_faces: only a backbone's layers are computed of faces, but the stage is 'clips'."),
+        (
+            {"max_epochs": 7},
+            "max_epochs: family 'centroid' trains for 6 epochs at most, but got 7; a recipe may only lower it.",
+        ),
+        (
+            {"clip_faces": "imgs"},
+            "clip_faces: only a backbone's layers are computed of faces, but the stage is 'clips'.",
+        ),
         ({"inputs": {"y": "vec"}}, "Unknown input of family 'centroid' 'y': known are x."),
         ({"inputs": {"x": "vac"}}, "Unknown feature set 'vac': known are imgs, vec. Did you mean 'vec'?"),
-        ({"inputs": {"x": "vec:sise=3"}},
-         "Unknown parameter of feature set 'vec' 'sise': known are size. Did you mean 'size'?"),
-        ({"inputs": {"x": "imgs"}}, "Input 'x': expected a vector for each clip, but 'imgs' gives a grey image for "
-                                    "each frame (shape (2, 2))."),
-        ({"space": {"scael": [1.0]}},
-         "Unknown hyperparameter of family 'centroid' 'scael': known are kind, n, scale, steps. Did you mean 'scale'?"),
-        ({"space": {"n": [2]}, "fixed": {"n": 2}},
-         "Hyperparameter 'n' stands under both `space` and `fixed`; keep one."),
-        ({"space": {"scale": {"low": 5, "high": 2}}},
-         "Hyperparameter 'scale': expected low <= high, but got low 5.0 and high 2.0."),
+        (
+            {"inputs": {"x": "vec:sise=3"}},
+            "Unknown parameter of feature set 'vec' 'sise': known are size. Did you mean 'size'?",
+        ),
+        (
+            {"inputs": {"x": "imgs"}},
+            "Input 'x': expected a vector for each clip, but 'imgs' gives a grey image for each frame (shape (2, 2)).",
+        ),
+        (
+            {"space": {"scael": [1.0]}},
+            "Unknown hyperparameter of family 'centroid' 'scael': known are kind, n, scale, steps. "
+            "Did you mean 'scale'?",
+        ),
+        (
+            {"space": {"n": [2]}, "fixed": {"n": 2}},
+            "Hyperparameter 'n' stands under both `space` and `fixed`; keep one.",
+        ),
+        (
+            {"space": {"scale": {"low": 5, "high": 2}}},
+            "Hyperparameter 'scale': expected low <= high, but got low 5.0 and high 2.0.",
+        ),
         ({"space": {"scale": {"low": -1}}}, "Hyperparameter 'scale': expected a number above 0, but got -1."),
-        ({"space": {"scale": {"lo": 1}}},
-         "Hyperparameter 'scale': Unknown key of a range 'lo': known are high, log, low. Did you mean 'low'?"),
-        ({"space": {"scale": 1.0}}, "Hyperparameter 'scale': expected {low: ..., high: ...} or a list of values, but "
-                                    "got 1.0; one value alone goes under `fixed`."),
+        (
+            {"space": {"scale": {"lo": 1}}},
+            "Hyperparameter 'scale': Unknown key of a range 'lo': known are high, log, low. Did you mean 'low'?",
+        ),
+        (
+            {"space": {"scale": 1.0}},
+            "Hyperparameter 'scale': expected {low: ..., high: ...} or a list of values, but "
+            "got 1.0; one value alone goes under `fixed`.",
+        ),
         ({"space": {"steps": {"low": 1.5}}}, "Hyperparameter 'steps': expected a whole number, but got 1.5."),
         ({"space": {"kind": ["a", "c"]}}, "Hyperparameter 'kind': expected one of ['a', 'b'], but got 'c'."),
-        ({"space": {"kind": {"low": 1}}},
-         "Hyperparameter 'kind': expected a list of values such as ['a', 'b'], but got {'low': 1}."),
-        ({"fixed": {"n": 2.5}},
-         "Hyperparameter 'n': expected one of [2, 4, 8] or another number of that type, but got 2.5."),
+        (
+            {"space": {"kind": {"low": 1}}},
+            "Hyperparameter 'kind': expected a list of values such as ['a', 'b'], but got {'low': 1}.",
+        ),
+        (
+            {"fixed": {"n": 2.5}},
+            "Hyperparameter 'n': expected one of [2, 4, 8] or another number of that type, but got 2.5.",
+        ),
         ({"fixed": {"scale": True}}, "Hyperparameter 'scale': expected a number, but got True."),
     ],
 )

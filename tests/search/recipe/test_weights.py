@@ -43,8 +43,9 @@ def recipe(folder, family="cnn", backbone=False, **entry):
 
 
 def world(folder):
-    clips = tuple(Clip(f"{split}{i}", None, split, CLASSES[i], split + str(i)) for split in ("train", "val")
-                  for i in (0, 1))
+    clips = tuple(
+        Clip(f"{split}{i}", None, split, CLASSES[i], split + str(i)) for split in ("train", "val") for i in (0, 1)
+    )
     table = ClipTable(clips, folder)
     write_clips(table, folder / "clips.parquet")
     ids = tuple(clip.clip_id for clip in clips)
@@ -95,8 +96,24 @@ def test_files_on_the_command_line(tmp_path):
 
 def footer(key, spec=None, **changes):
     spec = spec or TrialSpec("", "", "", "backbone", "vgg", "toy_cnn", 1, {}, {}, "", 0)
-    return Footer(key, spec.config_key, spec.family, spec.entry, {}, "train", CLASSES, 1, 5, 3, {}, dict(spec.inputs),
-                  dict(spec.feature_keys), spec.clips_fingerprint, weights_sha256=spec.weights_sha256, **changes)
+    return Footer(
+        key,
+        spec.config_key,
+        spec.family,
+        spec.entry,
+        {},
+        "train",
+        CLASSES,
+        1,
+        5,
+        3,
+        {},
+        dict(spec.inputs),
+        dict(spec.feature_keys),
+        spec.clips_fingerprint,
+        weights_sha256=spec.weights_sha256,
+        **changes,
+    )
 
 
 def test_an_entry_starts_from_the_best_trial_of_a_backbone(tmp_path, monkeypatch):
@@ -119,12 +136,18 @@ def test_an_entry_starts_from_the_best_trial_of_a_backbone(tmp_path, monkeypatch
     assert planned(tmp_path, path, {"net": tmp_path / "w.pth"}).weights.endswith("w.pth"), "a given file goes first"
 
 
-@pytest.mark.parametrize("entry, message", [
-    ({"weights_from": "vgg"}, r"weights_from: no earlier backbone stage has an entry 'vgg' \(there: none\)"),
-    ({"weights_from": "vg", "backbone": True}, r"has an entry 'vg' \(there: toy_cnn, vgg\)"),
-    ({"weights_from": "vgg", "backbone": True, "weights": "w.pth"}, "`weights_from` exclude each other; keep one"),
-    ({"weights_from": "vgg", "backbone": True, "family": "centroid"}, "family 'centroid' can't start from pretrained"),
-])
+@pytest.mark.parametrize(
+    "entry, message",
+    [
+        ({"weights_from": "vgg"}, r"weights_from: no earlier backbone stage has an entry 'vgg' \(there: none\)"),
+        ({"weights_from": "vg", "backbone": True}, r"has an entry 'vg' \(there: toy_cnn, vgg\)"),
+        ({"weights_from": "vgg", "backbone": True, "weights": "w.pth"}, "`weights_from` exclude each other; keep one"),
+        (
+            {"weights_from": "vgg", "backbone": True, "family": "centroid"},
+            "family 'centroid' can't start from pretrained",
+        ),
+    ],
+)
 def test_backbones_that_give_no_weights(tmp_path, entry, message):
     world(tmp_path)
     with pytest.raises(WrongUse, match=message):

@@ -47,10 +47,14 @@ from search.watch.status import Status, read_status
 POSITIONS = 100
 STAGES = [
     {"stage": "backbone", "entries": {"toy_cnn": {"trials": 1}}},
-    {"stage": "clips", "entries": {
-        "centroid": {"trials": 2}, "broken": {"family": "centroid", "trials": 1, "fixed": {"kind": "b"}},
-        "pooled": {"trials": 1, "published": False},
-    }},
+    {
+        "stage": "clips",
+        "entries": {
+            "centroid": {"trials": 2},
+            "broken": {"family": "centroid", "trials": 1, "fixed": {"kind": "b"}},
+            "pooled": {"trials": 1, "published": False},
+        },
+    },
     {"stage": "fusion", "entries": {"fused": {"trials": 1, "inputs": {"members": ["centroid"]}}}},
 ]
 
@@ -59,8 +63,12 @@ def search(folder: Path) -> Status:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("models.registry.families", lambda: {**FAMILIES, "centroid": _breaking(FAMILIES["centroid"])})
         return run_search(
-            read_recipe(folder / "recipe.yaml"), clips=folder / "clips.parquet", store=folder / "store",
-            stills=folder / "stills.parquet", out=folder / "run", workers=Workers(in_process=True),
+            read_recipe(folder / "recipe.yaml"),
+            clips=folder / "clips.parquet",
+            store=folder / "store",
+            stills=folder / "stills.parquet",
+            out=folder / "run",
+            workers=Workers(in_process=True),
         )
 
 
@@ -280,8 +288,15 @@ def test_files_without_digests_as_earlier_releases_wrote_them_are_read(world, tm
 
 
 EMPTIED = (
-    "run.json", "study.journal", "models/*/model.json", "activations/*/*/data.arrow", "encodings/*/*/set.json",
-    "trials/*.json", "predictions/*/*.parquet", "ensembles/*/ensemble.json", "**/*",
+    "run.json",
+    "study.journal",
+    "models/*/model.json",
+    "activations/*/*/data.arrow",
+    "encodings/*/*/set.json",
+    "trials/*.json",
+    "predictions/*/*.parquet",
+    "ensembles/*/ensemble.json",
+    "**/*",
 )
 
 

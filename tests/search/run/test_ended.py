@@ -43,7 +43,8 @@ def test_each_file_is_read_once(tmp_path, opened):
     _fail(tmp_path, "k2")
     first = read_ended(tmp_path)
     assert [(e.trial_key, e.status, e.value, e.wall_s, e.reason) for e in first] == [
-        ("k1", "finished", 0.5, 1.5, ""), ("k2", "failed", None, 0.0, "broken"),
+        ("k1", "finished", 0.5, 1.5, ""),
+        ("k2", "failed", None, 0.0, "broken"),
     ]
     assert read_ended(tmp_path) == first and opened == ["k1.parquet", "k2.json"]
 
@@ -139,8 +140,10 @@ def test_damaged_files_are_set_aside(tmp_path, capsys):
     assert prediction_files(tmp_path) == [paths[1]] and [e.trial_key for e in read_ended(tmp_path)] == ["k2"]
     assert capsys.readouterr().err.splitlines() == [
         f"{path}: expected a prediction file, but {what}; it is now .{path.name}.damaged, and its trial is trained "
-        "again." for path, what in (
-            (paths[0], "its bytes are not those that were written"), (paths[2], "it is empty"),
+        "again."
+        for path, what in (
+            (paths[0], "its bytes are not those that were written"),
+            (paths[2], "it is empty"),
         )
     ]
 

@@ -41,7 +41,11 @@ def search(small_run):
         stages = [{"stage": "clips", "entries": {"centroid": {"trials": 4}}}]
         run = small_run(stills=stills, **{"partitions": ["train", "swap"], "stages": stages, **changes})
         run_search(
-            run.recipe, clips=run.clips, store=run.store, out=run.path, stills=run.stills,
+            run.recipe,
+            clips=run.clips,
+            store=run.store,
+            out=run.path,
+            stills=run.stills,
             workers=Workers(in_process=True),
         )
         return run

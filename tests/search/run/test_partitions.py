@@ -31,7 +31,9 @@ def make(rows=SMALL, name="train", changes=None, **options):
 @pytest.mark.parametrize(
     ("name", "fit", "held_out"),
     [
-        ("train", "c0 c1", "c2 c3"), ("swap", "c2 c3", "c0 c1"), ("stills", "c0 c1", "c2 c3"),
+        ("train", "c0 c1", "c2 c3"),
+        ("swap", "c2 c3", "c0 c1"),
+        ("stills", "c0 c1", "c2 c3"),
         ("full", "c0 c1 c2 c3", ""),
     ],
 )
@@ -45,29 +47,59 @@ def test_sides(name, fit, held_out):
 @pytest.mark.parametrize(
     ("rows", "name", "told"),
     [
-        (["train a 1", "train b 2", "val a 1"], "train",
-         "Partition 'train': a group lies on one side only, but '1' is on the fit and the held-out side; give such "
-         "clips one split, or set `allow_shared_groups: true` in the recipe if the official split is made so."),
-        (["train a 1", "val a 2", "test a 2", "test a 1"], "train",
-         "Partition 'train': a group lies on one side only, but '1' is on the fit and the test side; "),
-        (["train a 1", "test a 1"], "full",
-         "Partition 'full': a group lies on one side only, but '1' is on the fit and the test side; "),
-        (["train a 1", "train - 2", "val a 3"], "train",
-         "Partition 'train': clips of the splits train and val need a label, but 'c1' has none."),
-        (["train a 1", "test a 3"], "train",
-         "Partition 'train': its held-out side is empty, so nothing can be stopped on; the clip table has 1 train and "
-         "0 val clips."),
+        (
+            ["train a 1", "train b 2", "val a 1"],
+            "train",
+            "Partition 'train': a group lies on one side only, but '1' is on the fit and the held-out side; give such "
+            "clips one split, or set `allow_shared_groups: true` in the recipe if the official split is made so.",
+        ),
+        (
+            ["train a 1", "val a 2", "test a 2", "test a 1"],
+            "train",
+            "Partition 'train': a group lies on one side only, but '1' is on the fit and the test side; ",
+        ),
+        (
+            ["train a 1", "test a 1"],
+            "full",
+            "Partition 'full': a group lies on one side only, but '1' is on the fit and the test side; ",
+        ),
+        (
+            ["train a 1", "train - 2", "val a 3"],
+            "train",
+            "Partition 'train': clips of the splits train and val need a label, but 'c1' has none.",
+        ),
+        (
+            ["train a 1", "test a 3"],
+            "train",
+            "Partition 'train': its held-out side is empty, so nothing can be stopped on; the clip table has 1 train "
+            "and 0 val clips.",
+        ),
         (["train a 1"], "swap", "Partition 'swap': its fit side is empty, so nothing can be fitted on; the clip table"),
-        (["train a 1", "train b 1", "val a 2"], "swap",
-         "Partition 'swap': every class needs a clip on the fit side, but there is none of b."),
-        (["train a 1", "val a 2"], "trian",
-         "Unknown partition 'trian': known are fold-0-of-4, full, stills, swap, train. Did you mean 'train'?"),
-        (["train a 1", "train b 2", "val c 3"], "fold-0-of-3",
-         "Partition 'fold-0-of-3': 3 folds need a class of 3 clips or more, but the largest has 1."),
-        (["train a 1", "val a 2"], "fold-0-of-3",
-         "Partition 'fold-0-of-3': 3 folds need 3 groups or more in train and val, but there are 2."),
-        (["train a 1", "val a 2"], "fold-2-of-2",
-         "Partition 'fold-2-of-2': expected fold-k-of-n with n of at least 2 and k from 0 to n - 1."),
+        (
+            ["train a 1", "train b 1", "val a 2"],
+            "swap",
+            "Partition 'swap': every class needs a clip on the fit side, but there is none of b.",
+        ),
+        (
+            ["train a 1", "val a 2"],
+            "trian",
+            "Unknown partition 'trian': known are fold-0-of-4, full, stills, swap, train. Did you mean 'train'?",
+        ),
+        (
+            ["train a 1", "train b 2", "val c 3"],
+            "fold-0-of-3",
+            "Partition 'fold-0-of-3': 3 folds need a class of 3 clips or more, but the largest has 1.",
+        ),
+        (
+            ["train a 1", "val a 2"],
+            "fold-0-of-3",
+            "Partition 'fold-0-of-3': 3 folds need 3 groups or more in train and val, but there are 2.",
+        ),
+        (
+            ["train a 1", "val a 2"],
+            "fold-2-of-2",
+            "Partition 'fold-2-of-2': expected fold-k-of-n with n of at least 2 and k from 0 to n - 1.",
+        ),
     ],
 )
 def test_sides_that_depend_on_each_other_are_refused(rows, name, told):

@@ -62,7 +62,12 @@ def objects(uri):
 
 @pytest.mark.parametrize("workers", ["process", "ray"])
 def test_a_search_on_s3_leaves_everything_there_and_continues_elsewhere(
-    data, s3, tmp_path, monkeypatch, workers, capfd,  # noqa: F811
+    data,  # noqa: F811
+    s3,
+    tmp_path,
+    monkeypatch,
+    workers,
+    capfd,
 ):
     place, recipe = s3(workers).replace("s3://", "s3://KEY:HIDDEN@"), _recipe(tmp_path, {"pool": {"trials": 1}})
     some = {"process": lambda: Workers(in_process=True), "ray": lambda: Workers(cpus=2)}[workers]
@@ -102,8 +107,9 @@ def test_a_checkpoint_follows_its_trial_to_another_node(data, uri, tmp_path, mon
     run = RunFolder.prepare(out, read_recipe(recipe, data / "store"), data / "clips.parquet", data / "store")
     remote_of(out).push()
     entry = run.recipe.stages[0].entries["pool"]
-    point = entry.complete({name: p.values[0] if hasattr(p, "values") else p.low for name, p in
-                            entry.effective_space().items()})
+    point = entry.complete(
+        {name: p.values[0] if hasattr(p, "values") else p.low for name, p in entry.effective_space().items()}
+    )
     spec = entry_spec(run, "clips", entry).at(point, "train")
     seen = []
 

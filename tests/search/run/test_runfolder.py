@@ -83,8 +83,11 @@ def test_other_versions_and_folders_are_told(small_run, tmp_path):
 
 
 def outcome(key, **changes):
-    return Outcome(key, "c", **{"status": "failed", "reason": "diverged", "entry": "e", "family": "f",
-                                "partition": "train", **changes})
+    return Outcome(
+        key,
+        "c",
+        **{"status": "failed", "reason": "diverged", "entry": "e", "family": "f", "partition": "train", **changes},
+    )
 
 
 def test_outcomes(small_run):

@@ -41,8 +41,9 @@ def test_the_best_backbone(run):
     assert best.clips_fingerprint == run.stills_fingerprint
     others = [read_predictions(p).footer for p in (run.path / "predictions" / "family=toy_cnn").glob("*.parquet")]
     assert best.metrics["accuracy"] == max(footer.metrics["accuracy"] for footer in others)
-    assert best.metrics["log_loss"] == min(f.metrics["log_loss"] for f in others
-                                           if f.metrics["accuracy"] == best.metrics["accuracy"])
+    assert best.metrics["log_loss"] == min(
+        f.metrics["log_loss"] for f in others if f.metrics["accuracy"] == best.metrics["accuracy"]
+    )
     assert message(best_backbone, run, "other").endswith(
         "no trial of backbone 'other' has finished, so its layers can't be read; see `emofuse search status` for what "
         "became of them."
@@ -51,8 +52,20 @@ def test_the_best_backbone(run):
 
 def test_the_clips_faces_that_a_backbone_reads():
     def spec(trained_on, **entry):
-        recipe = recipe_of_data({"name": "r", "stages": [{"stage": "backbone", "entries": {
-            "cnn": {"family": "face_cnn", "trials": 1, "inputs": {"faces": trained_on}, **entry}}}]}, "r")
+        recipe = recipe_of_data(
+            {
+                "name": "r",
+                "stages": [
+                    {
+                        "stage": "backbone",
+                        "entries": {
+                            "cnn": {"family": "face_cnn", "trials": 1, "inputs": {"faces": trained_on}, **entry}
+                        },
+                    }
+                ],
+            },
+            "r",
+        )
         return image_spec(recipe, SimpleNamespace(entry="cnn", family="face_cnn", inputs={"faces": trained_on}))
 
     assert spec("faces:fps=12") == "faces:fps=12"

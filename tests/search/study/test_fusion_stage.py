@@ -21,10 +21,13 @@ from search.study.plan import encoder_refits, entry_spec, refit_spec
 from search.trial.trial import run_trial
 
 STAGES = [
-    {"stage": "clips", "entries": {
-        "one": {"family": "centroid", "trials": 3},
-        "two": {"family": "centroid", "trials": 1, "inputs": {"x": "vec|pca=2"}},
-    }},
+    {
+        "stage": "clips",
+        "entries": {
+            "one": {"family": "centroid", "trials": 3},
+            "two": {"family": "centroid", "trials": 1, "inputs": {"x": "vec|pca=2"}},
+        },
+    },
     {"stage": "fusion", "entries": {"both": {"family": "fused", "trials": 2, "inputs": {"members": ["one", "two"]}}}},
 ]
 
@@ -32,8 +35,9 @@ STAGES = [
 def search(folder, failed=(), **changes):
     clips = corpus(folder, failed=failed)
     path = recipe_file(folder, **{"partitions": ["train", "swap"], "stages": STAGES, **changes})
-    run_search(read_recipe(path), clips=clips, store=folder / "store", out=folder / "run",
-               workers=Workers(in_process=True))
+    run_search(
+        read_recipe(path), clips=clips, store=folder / "store", out=folder / "run", workers=Workers(in_process=True)
+    )
     return RunFolder.open(folder / "run")
 
 
@@ -146,9 +150,16 @@ def test_without_a_finished_configuration_it_says_so(small_run):
 def told_of(folder, members=("one",), inputs=None):
     stages = [
         {"stage": "clips", "entries": {"one": {"family": "centroid", "trials": 1, "inputs": inputs or {}}}},
-        {"stage": "fusion", "entries": {"both": {
-            "family": "fused", "trials": 1, "inputs": {"members": members if isinstance(members, str) else [*members]},
-        }}},
+        {
+            "stage": "fusion",
+            "entries": {
+                "both": {
+                    "family": "fused",
+                    "trials": 1,
+                    "inputs": {"members": members if isinstance(members, str) else [*members]},
+                }
+            },
+        },
     ]
     return message(read_recipe, recipe_file(folder, stages=stages), error=WrongUse)
 

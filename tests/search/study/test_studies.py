@@ -18,8 +18,14 @@ PUBLISHED = ({"lr": 1e-2, "hidden": 32, "kernel": "rbf"}, {"lr": 1e-3, "hidden":
 
 def _study(folder, budget=24, sampler="tpe", seed=1, **other):
     return EntryStudy(
-        open_journal(folder / "study.journal"), "lstm", SPACE, budget=budget, seed=seed, published=PUBLISHED,
-        sampler=sampler, **other,
+        open_journal(folder / "study.journal"),
+        "lstm",
+        SPACE,
+        budget=budget,
+        seed=seed,
+        published=PUBLISHED,
+        sampler=sampler,
+        **other,
     )
 
 
@@ -119,10 +125,13 @@ def test_half_a_line_and_a_lock_of_a_killed_driver_are_cleared_away(tmp_path):
     assert _run(_study(tmp_path))[:5] == before
 
 
-@pytest.mark.parametrize(("text", "why"), [
-    ("not a journal\nat all\n", "line 1 is not what was written"),
-    ('{"op_code": 4}\n', "it can't be read (KeyError: 'study_id')"),
-])
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("not a journal\nat all\n", "line 1 is not what was written"),
+        ('{"op_code": 4}\n', "it can't be read (KeyError: 'study_id')"),
+    ],
+)
 def test_what_is_no_journal_is_set_aside(tmp_path, capsys, text, why):
     (tmp_path / "study.journal").write_text(text)
     before = _run(_study(tmp_path / "new"))

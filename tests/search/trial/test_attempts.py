@@ -97,7 +97,8 @@ def test_a_process_killed_for_lack_of_memory(run, spec):
     assert after_loss(spec, out_of_memory=True) == "its process was killed for lack of memory again"
     result = attempt_trial(spec)
     assert (result.kind, result.reason) == (
-        "out_of_memory", "Out of memory, also with batches of 4: its process was killed for lack of main memory; give "
+        "out_of_memory",
+        "Out of memory, also with batches of 4: its process was killed for lack of main memory; give "
         "it more memory or smaller batches.",
     )
     assert run.outcome(spec.trial_key).batch_size == 4 and after_loss(spec, out_of_memory=False) == ""
@@ -112,10 +113,13 @@ def test_a_family_without_batches_is_tried_once_more(run, spec):
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (Diverged("loss nan"), "diverged"), (EmofuseError("Out of memory"), "error"), (ValueError("no"), "error"),
+        (Diverged("loss nan"), "diverged"),
+        (EmofuseError("Out of memory"), "error"),
+        (ValueError("no"), "error"),
         (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), "out_of_memory"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"), "out_of_memory"),
-        (RuntimeError("CUDA error: out of memory"), "out_of_memory"), (RuntimeError("CUDA error: misaligned"), "error"),
+        (RuntimeError("CUDA error: out of memory"), "out_of_memory"),
+        (RuntimeError("CUDA error: misaligned"), "error"),
     ],
 )
 def test_kinds(error, kind):

@@ -51,8 +51,18 @@ def test_a_full_disk_does_not_end_a_trial(spec, tmp_path):
 
 
 def _leave(tmp_path, spec, **changes):
-    beat = {"trial_key": spec.trial_key, "config_key": "c", "entry": "lstm", "partition": "train", "started_s": 1.0,
-            "host": "elsewhere", "pid": 1, "curve": [], "usage": {"gpu": "0 (H200)", "newer": 1}, **changes}
+    beat = {
+        "trial_key": spec.trial_key,
+        "config_key": "c",
+        "entry": "lstm",
+        "partition": "train",
+        "started_s": 1.0,
+        "host": "elsewhere",
+        "pid": 1,
+        "curve": [],
+        "usage": {"gpu": "0 (H200)", "newer": 1},
+        **changes,
+    }
     path = tmp_path / "running" / "key.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(beat))

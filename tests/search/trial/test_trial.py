@@ -46,9 +46,13 @@ def test_keys_name_the_work(spec_of):
     assert replace(spec, run="/elsewhere", cpu=4, gpu=1).trial_key == spec.trial_key
     same_config = [replace(spec, partition="swap"), replace(spec, epochs=3)]
     others = [
-        replace(spec, hyperparameters={**POINT, "n": 2}), replace(spec, feature_keys={"x": "other"}),
-        replace(spec, recipe_seed=4), replace(spec, clips_fingerprint="other"), replace(spec, family_version=2),
-        replace(spec, max_epochs=5), replace(spec, entry="two"),
+        replace(spec, hyperparameters={**POINT, "n": 2}),
+        replace(spec, feature_keys={"x": "other"}),
+        replace(spec, recipe_seed=4),
+        replace(spec, clips_fingerprint="other"),
+        replace(spec, family_version=2),
+        replace(spec, max_epochs=5),
+        replace(spec, entry="two"),
     ]
     assert {other.config_key for other in same_config} == {spec.config_key}
     assert len({s.config_key for s in [spec, *others]}) == 8
@@ -116,7 +120,8 @@ def test_clips_without_features_are_rows_that_count_as_wrong(spec_of):
     np.testing.assert_array_equal(stored.probabilities[bad], 0.5)
     right = sum(
         stored.label[i] == stored.footer.classes[stored.probabilities[i].argmax()]
-        for i in range(20) if stored.role[i] == "held_out" and stored.valid[i]
+        for i in range(20)
+        if stored.role[i] == "held_out" and stored.valid[i]
     )
     assert result.value == heard[-1] == right / 8
     assert result.metrics["scored"] == 7 / 8
@@ -125,15 +130,21 @@ def test_clips_without_features_are_rows_that_count_as_wrong(spec_of):
 @pytest.mark.parametrize(
     ("failed", "told"),
     [
-        ([f"clips-train-{i}" for i in (0, 2, 4, 5, 7)],
-         "5 of 8 fit clips have no features, more than half; the first is 'clips-train-0': no_face in 'vec' (no face "
-         "in 3 frames); choose other inputs or extract the features again."),
-        ([f"clips-train-{i}" for i in (1, 3, 5, 7)],
-         "no fit clip of class happy has features; the first is 'clips-train-1': no_face in 'vec' (no face in 3 "
-         "frames); choose other inputs or extract the features again."),
-        ([f"clips-val-{i}" for i in range(8)],
-         "none of the 8 held-out clips has features; the first is 'clips-val-0': no_face in 'vec' (no face in 3 "
-         "frames); choose other inputs or extract the features again."),
+        (
+            [f"clips-train-{i}" for i in (0, 2, 4, 5, 7)],
+            "5 of 8 fit clips have no features, more than half; the first is 'clips-train-0': no_face in 'vec' (no "
+            "face in 3 frames); choose other inputs or extract the features again.",
+        ),
+        (
+            [f"clips-train-{i}" for i in (1, 3, 5, 7)],
+            "no fit clip of class happy has features; the first is 'clips-train-1': no_face in 'vec' (no face in 3 "
+            "frames); choose other inputs or extract the features again.",
+        ),
+        (
+            [f"clips-val-{i}" for i in range(8)],
+            "none of the 8 held-out clips has features; the first is 'clips-val-0': no_face in 'vec' (no face in 3 "
+            "frames); choose other inputs or extract the features again.",
+        ),
     ],
 )
 def test_too_few_features_are_told(spec_of, failed, told):

@@ -12,8 +12,21 @@ ROWS = tuple({"epoch": e, "loss": 1.0 / e, "lr": 0.1, "accuracy": e / 10} for e 
 def _finish(run, key, accuracy=0.5, entry="lstm"):
     import numpy as np
 
-    footer = Footer(key, "c" * 64, "lstm", entry, {"lr": 0.1, "pool": "mean"}, "train", ("a", "b"), 0, 3, 2,
-                    {"accuracy": accuracy, "log_loss": 1.5}, curve=ROWS, wall_s=30.0)
+    footer = Footer(
+        key,
+        "c" * 64,
+        "lstm",
+        entry,
+        {"lr": 0.1, "pool": "mean"},
+        "train",
+        ("a", "b"),
+        0,
+        3,
+        2,
+        {"accuracy": accuracy, "log_loss": 1.5},
+        curve=ROWS,
+        wall_s=30.0,
+    )
     write_predictions(run, Predictions(footer, *((),) * 5, np.zeros(0, bool), np.zeros((0, 2), np.float32)))
 
 
@@ -44,7 +57,9 @@ def test_a_finished_trial_has_its_curve_hyperparameters_and_final_metrics(tmp_pa
     assert Curves(tmp_path, best=5).update() == 1
     events = _read(tmp_path)
     assert _scalars(events, "loss") == [(1, 1.0), (2, 0.5), (3, 1 / 3)] and _scalars(events, "lr") == [
-        (1, 0.1), (2, 0.1), (3, 0.1),
+        (1, 0.1),
+        (2, 0.1),
+        (3, 0.1),
     ]
     assert _scalars(events, "final/accuracy") == [(2, 0.5)]
     assert events.Scalars("loss")[-1].wall_time - events.Scalars("loss")[0].wall_time == pytest.approx(20.0)

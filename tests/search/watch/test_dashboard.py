@@ -75,9 +75,11 @@ def test_only_one_dashboard_writes_the_curves(tmp_path):
 def test_the_command_serves_both_until_it_is_told_to_stop(searched, get):
     command = [sys.executable, "-m", "emofuse", "search", "dashboard", str(searched.path), "--port", "0"]
     # The world's families aren't real ones, which the recipe must be read with.
-    code = f"import sys; sys.path.insert(0, 'tests/search'); import small_world, models.registry, features.sets\n" \
-           f"models.registry.families = lambda: small_world.FAMILIES\n" \
-           f"import emofuse; sys.exit(emofuse.main({command[3:]!r}))"
+    code = (
+        f"import sys; sys.path.insert(0, 'tests/search'); import small_world, models.registry, features.sets\n"
+        f"models.registry.families = lambda: small_world.FAMILIES\n"
+        f"import emofuse; sys.exit(emofuse.main({command[3:]!r}))"
+    )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
         lines = [process.stdout.readline() for _ in range(2)]

@@ -18,8 +18,20 @@ GPU = Usage(2000.0, "3 (H200)", "uuid", 1500.0, 9000.0, 140_000.0, 0.25)
 
 
 def _beat(key, usage=GPU, **changes):
-    return Heartbeat(key * 64, "c", "lstm", "train", "node1", 7, 0.0, 50, {},
-                     ({"epoch": 12, "loss": 1.25, "accuracy": 0.5},), usage, **changes)
+    return Heartbeat(
+        key * 64,
+        "c",
+        "lstm",
+        "train",
+        "node1",
+        7,
+        0.0,
+        50,
+        {},
+        ({"epoch": 12, "loss": 1.25, "accuracy": 0.5},),
+        usage,
+        **changes,
+    )
 
 
 def test_all_that_is_known_of_a_search():
