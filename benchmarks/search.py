@@ -31,7 +31,7 @@ import json, os, sys, time
 from pathlib import Path
 from search import runner
 from search.cluster.workers import Workers
-from search.recipe.recipe import read_recipe
+from search.recipe.reading import read_recipe
 from search.trial.usage import read_usage
 folder, trials = Path(sys.argv[1]), int(sys.argv[2])
 rss, ends = [], []
