@@ -17,6 +17,7 @@ from ensembles.bundle.export import export_bundle
 from ensembles.bundle.predict import Predictor
 from features.errors import EmofuseError
 from features.files import file_sha256
+from features.sets import get_set
 
 
 def refusal(bundle, load=open_bundle):
@@ -185,7 +186,7 @@ UNFIT = {
     "other images": (
         lambda d: (
             d["backbones"][_cnn()].update(images="faces:size=64"),
-            d["feature_versions"].update({"faces:size=64": 2}),
+            d["feature_versions"].update({"faces:size=64": get_set("faces").version}),
         ),
         "steps of shape (48, 48), but",
     ),

@@ -194,7 +194,7 @@ def test_an_ensemble_keeps_what_it_needs_to_predict(write_run, tmp_path, method,
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"temperatures": [1.0]}, r"expected 4 temperatures above 0, one per member, but got \[1.0\]"),
+        ({"temperatures": [1.0]}, r"expected 4 temperatures above 0, one per member, but got \(1\.0,\)"),
         ({"temperatures": [1, 1, 1, 0]}, "expected 4 temperatures above 0"),
         ({"log_pool": {"coefficients": [[[1]]], "biases": [0]}}, r"coefficients of shape \(4, 3, 3\)"),
         ({"log_pool": {"coefficients": [[[1]], []], "biases": [0]}}, "expected a log_pool"),
