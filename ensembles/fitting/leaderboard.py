@@ -10,6 +10,7 @@ import numpy as np
 from ensembles.evaluation.intervals import Interval, accuracy_intervals
 from ensembles.evaluation.metrics import summaries
 from ensembles.fitting.ensemble import Ensemble, readable_ensembles
+from ensembles.predictions.scan import without_collector
 from ensembles.predictions.sets import read_run
 
 
@@ -49,6 +50,7 @@ class Leaderboard:
     left_out: Mapping[str, str]
 
 
+@without_collector()
 def leaderboard(
     run: Path,
     partitions: Sequence[str] | None = None,

@@ -22,6 +22,18 @@ from search.run.predictions import FOOTER, ROW_COLUMNS, Footer, parse_footer, pr
 _FEW = 256  # new files that are read each time rather than written into the cache
 
 
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Make many objects that all stay: looking for garbage among them takes a third of the time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
     """The clips of a prediction file without their scores, shared by all files that have the same."""
@@ -52,6 +64,7 @@ class Trial:
     scores: Callable[[], ScoreArrays]
 
 
+@without_collector()
 def scan(run: Path) -> list[Trial]:
     """All trials of the run that tell classes apart, in the order of their paths.
 
@@ -72,20 +85,7 @@ def scan(run: Path) -> list[Trial]:
         )
     known = _KnownRows()
     pairs = zip(paths, names, strict=True)
-    with _without_collector():
-        return [_trial(path, contents[name], known) for path, name in pairs if name in contents]
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Make many objects that all stay: looking for garbage among them takes a third of the time."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
+    return [_trial(path, contents[name], known) for path, name in pairs if name in contents]
 
 
 def _contents(run: Path, paths: Mapping[str, Path]) -> dict[str, Content]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ensembles.predictions.scan import Pooled, Trial, pool, scan
+from ensembles.predictions.scan import Pooled, Trial, pool, scan, without_collector
 from ensembles.predictions.sealed_scores import Member, TestScores
 from features.clips import refuse_many_classes
 from features.errors import EmofuseError, WrongUse
@@ -60,6 +60,7 @@ class RunPredictions:
     left_out: Mapping[str, str]
 
 
+@without_collector()
 def read_run(run: Path, partitions: Sequence[str] | None = None, split: str | None = None) -> RunPredictions:
     """Read all members of a run; refits and backbones on stills are no members.
 

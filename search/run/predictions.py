@@ -139,7 +139,8 @@ def check_scores(name: str, classes: Sequence[str], clip_id: Sequence[str], p: n
     if p.shape != (n, c):
         raise EmofuseError(f"{name}: expected probabilities of shape {(n, c)}, but got {p.shape}.")
     # A sum or a minimum of numbers that are not finite passes neither comparison.
-    good = (np.abs(p.sum(axis=1, dtype=np.float64) - 1) <= 1e-4) & (p >= 0).all(axis=1)
+    with np.errstate(invalid="ignore"):
+        good = (np.abs(p.sum(axis=1, dtype=np.float64) - 1) <= 1e-4) & (p >= 0).all(axis=1)
     if not good.all():
         row = int(np.flatnonzero(~good)[0])
         raise EmofuseError(
@@ -223,6 +224,9 @@ def footer_of(path: Path, opened: Opened) -> Footer:
         raise damaged(path, str(error)) from None
     if footer.schema_version != _UNSEALED and not opened.is_sealed:
         raise damaged(path, "its seal is missing")
+    for names in (footer.classes, footer.dimensions):
+        if len(set(names)) < len(names):
+            raise damaged(path, f"its footer has a name twice in {', '.join(names)}")
     return footer
 
 
@@ -250,9 +254,13 @@ def read_rows(path: Path, opened: Opened, schema: pa.Schema) -> pa.Table:
     missing = set(schema.names) - set(opened.columns)
     if missing:
         raise damaged(path, f"it lacks the columns {', '.join(sorted(missing))}")
+    if len(set(opened.columns)) < len(opened.columns):
+        raise damaged(path, "a column of it occurs twice")
     try:
         table = opened.table().select(schema.names)
         table = table if table.schema.types == schema.types else table.cast(schema)
+        if not opened.is_sealed:
+            table.validate(full=True)  # texts may be no UTF-8
     except (ValueError, KeyError, pa.ArrowException) as error:
         raise damaged(path, " ".join(str(error).split())) from None
     for field_ in schema:

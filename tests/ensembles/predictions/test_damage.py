@@ -14,7 +14,7 @@ from ensembles.fitting.leaderboard import leaderboard
 from ensembles.predictions import scan as scanning
 from ensembles.predictions.exchange import import_long
 from ensembles.predictions.scan import scan
-from features.errors import DamagedFile
+from features.errors import DamagedFile, EmofuseError
 from search.run.continuous_predictions import (
     ContinuousPredictions,
     Track,
@@ -134,6 +134,25 @@ def test_a_file_of_the_version_without_seals_is_read_and_its_rows_are_checked(cl
     for read in READERS["classes"][2:]:
         with pytest.raises(DamagedFile, match="a role is one of fit, held_out, test, but got held-out; run the same"):
             read(classes)
+
+
+def test_a_changed_byte_of_a_file_without_a_seal_is_no_traceback(classes):
+    table = pq.read_table(classes, partitioning=None)
+    footer = json.loads(pq.read_schema(classes).metadata[FOOTER]) | {"schema_version": 1}
+    pq.write_table(table.replace_schema_metadata({FOOTER: json.dumps(footer)}), classes)
+    whole, told = classes.read_bytes(), 0
+    for _, data in flips(whole, 300):
+        classes.write_bytes(data)
+        try:
+            read_predictions(classes)
+        except EmofuseError as error:
+            assert str(error).startswith(f"{classes}: ")
+            told += 1
+    assert told > 100
+    footer["classes"] = ["a", "a"]
+    pq.write_table(table.replace_schema_metadata({FOOTER: json.dumps(footer)}), classes)
+    with pytest.raises(DamagedFile, match="its footer has a name twice in a, a; run the same"):
+        read_footer(classes)
 
 
 def test_a_sealed_file_whose_seal_was_taken_away_is_told(classes):
