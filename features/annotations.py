@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from features.disk.sealed_tables import read_table, write_table
 from features.errors import EmofuseError
-from features.tables.user_tables import id_texts, read_user_table
+from features.tables.user_tables import id_texts, one_line, read_user_table
 
 SCHEMA_VERSION = 1
 FILE_NAME = "annotations.parquet"
@@ -129,7 +129,7 @@ def _of_table(table: pa.Table, path: Path) -> Annotations:
     try:
         numbers = np.stack([table[name].cast(pa.float64()).to_numpy() for name in ("time_s", *dimensions)], axis=1)
     except pa.ArrowException as error:
-        raise EmofuseError(f"{path}: expected numbers in every column but clip_id ({error}).") from None
+        raise EmofuseError(f"{path}: expected numbers in every column but clip_id ({one_line(error)}).") from None
     names, codes = np.unique(np.array(ids, object), return_inverse=True)
     order = np.lexsort([numbers[:, 0], codes])
     pieces = np.split(numbers[order], np.cumsum(np.bincount(codes))[:-1])

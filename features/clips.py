@@ -172,6 +172,12 @@ def check_clips(table: ClipTable, *, media: bool = True) -> None:
         f"every class needs a training clip, and the classes in train are {', '.join(sorted(map(str, trained)))}",
         lambda c: c.label,
     )
+    _refuse(
+        clips,
+        lambda c: "\0" in f"{c.clip_id}{c.path}{c.group_id}{c.label}",
+        "no text has a NUL character",
+        lambda c: (c.clip_id, c.path, c.group_id, c.label),
+    )
     if media:
         local = {clip.path for clip in clips if clip.path and not is_uri(clip.path)}
         gone = {path for path in local if not (table.root / path).is_file()}
@@ -198,7 +204,7 @@ def _refuse(clips: Iterable[Clip], bad: Callable[[Clip], bool], rule: str, value
     if found:
         first = found[0]
         ids = list(dict.fromkeys(clip.clip_id for clip in found))
-        listed = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
+        listed = ", ".join(map(str, ids[:3])) + (", ..." if len(ids) > 3 else "")
         more = f" ({len(ids)} such clips: {listed})" if len(ids) > 1 else ""
         raise EmofuseError(f"Clip {first.clip_id!r}: {rule}, but got {value(first)}{more}.")
 

@@ -2,6 +2,8 @@
 
 from features.masking import masked
 
+_LONGEST = 2000
+
 
 class EmofuseError(Exception):
     """Work failed; the message says what was expected, what came and what to do. Exit code 1.
@@ -10,6 +12,11 @@ class EmofuseError(Exception):
     """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The sentence; what a stranger's file puts into it (a name of a million letters) is cut in the middle."""
+        text = super().__str__()
+        return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 500]} ... {text[-490:]}"
 
     def __init__(self, *arguments: object):
         super().__init__(*(masked(value) if isinstance(value, str) else value for value in arguments))

@@ -14,7 +14,10 @@ from ensembles.predictions.sets import NOT_POOLED, members_of
 from features.errors import EmofuseError, WrongUse
 from features.files import content_key
 from features.names import unknown_name
+from features.schema import shown
 from search.run.predictions import ROLES, Footer, Predictions, prediction_files, write_predictions
+
+_LONGEST_NAME = 200  # it becomes part of a folder's name
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ def _trial(long: LongTable, model: str, places: Mapping[str, tuple[str, str]], g
     rows = np.flatnonzero(long.model == model)
     rows = rows[np.argsort(long.sample_id[rows], kind="stable")]
     entry = re.sub(r"[^\w.+-]+", "_", model).lstrip(".") or "model"
+    if len(entry.encode()) > _LONGEST_NAME:
+        raise EmofuseError(f"A model's name has at most {_LONGEST_NAME} bytes, but got {shown(model)}; shorten it.")
     splits, roles = zip(*(places[split] for split in long.split[rows]), strict=True)
     held_out = {split for split, role in zip(splits, roles, strict=True) if role == "held_out"}
     # Held-out rows of the train split can only come from folds: the model behind them is not one that saw all of train.

@@ -14,6 +14,7 @@ import pyarrow.csv as pa_csv
 
 from features.disk.sizes import refuse_size
 from features.errors import EmofuseError, WrongUse
+from features.tables.user_tables import one_line
 
 DIMENSIONS = ("arousal", "valence", "liking")
 _HEAD = ("session", "time_s")
@@ -47,7 +48,8 @@ def read_gold(path: Path) -> Gold:
         )
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         raise EmofuseError(
-            f"{path}: expected AVEC labels (name;time;{';'.join(DIMENSIONS)}), but it can't be read ({error})."
+            f"{path}: expected AVEC labels (name;time;{';'.join(DIMENSIONS)}), but it can't be read "
+            f"({one_line(error)})."
         ) from None
     names = {str(name).strip('"') for name in pc.unique(table["session"]).to_pylist()}
     numbers = np.stack([table[name].to_numpy() for name in columns[1:]], axis=1)

@@ -13,6 +13,7 @@ from features.datasets.folders import warn
 from features.datasets.pictures import OPTIONS, picture_table
 from features.disk.sizes import refuse_size
 from features.errors import EmofuseError
+from features.tables.user_tables import one_line
 
 # The class of each code; the names are those of AFEW.
 CLASSES = ("Angry", "Disgust", "Fear", "Happy", "Sad", "Surprise", "Neutral")
@@ -58,8 +59,8 @@ def _load(path: Path) -> pa.Table:
         if absent:
             raise EmofuseError(f"{path}: expected {expected}, but there is no {', '.join(absent)}.")
         return data.select(list(_COLUMNS)).cast(pa.schema(list(_COLUMNS.items())))
-    except (OSError, pa.ArrowException) as error:
-        raise EmofuseError(f"{path}: expected {expected}, but it can't be read ({error}).") from None
+    except (OSError, UnicodeError, pa.ArrowException) as error:
+        raise EmofuseError(f"{path}: expected {expected}, but it can't be read ({one_line(error)}).") from None
 
 
 def _read(path: Path) -> pa.Table:

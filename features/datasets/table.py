@@ -12,7 +12,7 @@ from features.datasets.folders import warn
 from features.disk.sizes import MAX_GB
 from features.errors import EmofuseError
 from features.names import unknown_name
-from features.tables.user_tables import id_texts, label_texts, read_user_table
+from features.tables.user_tables import id_texts, label_texts, one_line, read_user_table
 
 REQUIRED = ("clip_id", "split", "path")
 
@@ -75,7 +75,8 @@ def _texts(path: Path, table: pa.Table, field: pa.Field) -> list[Any]:
     try:
         return list(column.cast(field.type).to_pylist())
     except pa.ArrowException as error:
-        raise EmofuseError(f"{path}: column {field.name!r} should hold {field.type} values ({error}).") from None
+        why = one_line(error)
+        raise EmofuseError(f"{path}: column {field.name!r} should hold {field.type} values ({why}).") from None
 
 
 ADAPTER = Adapter(

@@ -47,11 +47,17 @@ def allowed_bytes(max_gb: float | None = None) -> float:
 def read_parquet(
     path: Path, columns: Callable[[pa.Schema], list[str]] | None = None, max_gb: float | None = None
 ) -> pa.Table:
-    """The table in a Parquet file, or those of its `columns`; one that takes more than `max_gb` is refused."""
+    """The table in a Parquet file, or those of its `columns`, one value in each row of a column.
+
+    One that takes more than `max_gb` is refused (WrongUse). ArrowInvalid for nested columns, and two of one name.
+    """
     schema = pq.read_schema(path)
     names = schema.names if columns is None else columns(schema)
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise pa.ArrowInvalid(f"two columns have the name {twice[0]!r}")
+    nested = [field for field in schema if field.name in names and pa.types.is_nested(field.type)]
+    if nested:  # a few bytes may stand for lists of any length
+        raise pa.ArrowInvalid(f"column {nested[0].name!r} holds {nested[0].type} in each row, not one value")
     texts = {field.name: kind for field in schema if (kind := _text_type(field.type)) is not None}
     # A long text that stands in every row is there once, so that its size can be told before it is in every row.
     file = pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=sorted(texts))
@@ -73,6 +79,7 @@ def _text_type(kind: pa.DataType) -> pa.DataType | None:
 def _text_bytes(chunk: pa.Array) -> int:
     if not pa.types.is_dictionary(chunk.type):
         return int(chunk.nbytes)
+    chunk.validate(full=True)  # a broken file's indices may point beyond the dictionary
     counts = np.bincount(chunk.indices.drop_null().to_numpy(), minlength=len(chunk.dictionary))
     return int(counts @ pc.fill_null(pc.binary_length(chunk.dictionary), 0).to_numpy().astype(np.int64))
 

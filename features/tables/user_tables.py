@@ -36,12 +36,19 @@ def read_user_table(path: Path, types: Mapping[str, pa.DataType], what: str, max
         raise EmofuseError(f"{path}: no such file, expected {what}.")
     try:
         if suffix == ".parquet":
-            return read_parquet(path, lambda schema: column_names(path, schema.names), max_gb)
-        refuse_size(path, path.stat().st_size, max_gb)
-        table = read_csv(path, types)
-        return table.select(column_names(path, table.column_names))
+            table = read_parquet(path, lambda schema: column_names(path, schema.names), max_gb)
+        else:
+            refuse_size(path, path.stat().st_size, max_gb)
+            table = read_csv(path, types)
+            table = table.select(column_names(path, table.column_names))
     except (OSError, UnicodeError, pa.ArrowException) as error:
         raise EmofuseError(f"{path}: can't be read as {suffix[1:].upper()} ({one_line(error)}).") from None
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        # No file has such a name, and numpy takes `a` and `a\0` for the same.
+        text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        if text and pc.any(pc.match_substring(column, "\0")).as_py():
+            raise EmofuseError(f"{path}: column {name!r} holds text with a NUL character; take it out.")
+    return table
 
 
 def read_csv(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:

@@ -76,3 +76,10 @@ def test_another_version_is_refused(data, message):
     with pytest.raises(EmofuseError) as caught:
         check_version(data, 1, "p.json", "point", "make it again")
     assert str(caught.value) == message
+
+
+def test_a_sentence_stays_one_that_can_be_read():
+    error = EmofuseError(f"p.csv: the column {'x' * 10**6} is not known; leave it out.")
+    assert len(str(error)) <= 2000
+    assert str(error).startswith("p.csv: the column xx")
+    assert str(error).endswith("is not known; leave it out.")
