@@ -47,17 +47,14 @@ def allowed_bytes(max_gb: float | None = None) -> float:
 def read_parquet(
     path: Path, columns: Callable[[pa.Schema], list[str]] | None = None, max_gb: float | None = None
 ) -> pa.Table:
-    """The table in a Parquet file, or those of its `columns`, one value in each row of a column.
+    """The table in a Parquet file, or those of its `columns`.
 
-    One that takes more than `max_gb` is refused (WrongUse). ArrowInvalid for nested columns, and two of one name.
+    One that takes more than `max_gb` is refused (WrongUse). ArrowInvalid for two columns of one name.
     """
     schema = pq.read_schema(path)
     names = schema.names if columns is None else columns(schema)
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise pa.ArrowInvalid(f"two columns have the name {twice[0]!r}")
-    nested = [field for field in schema if field.name in names and pa.types.is_nested(field.type)]
-    if nested:  # a few bytes may stand for lists of any length
-        raise pa.ArrowInvalid(f"column {nested[0].name!r} holds {nested[0].type} in each row, not one value")
     texts = {field.name: kind for field in schema if (kind := _text_type(field.type)) is not None}
     # A long text that stands in every row is there once, so that its size can be told before it is in every row.
     file = pq.ParquetFile(path, page_checksum_verification=True, read_dictionary=sorted(texts))
