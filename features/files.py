@@ -8,9 +8,11 @@ noticed; `features.disk.sealed` does the same for other kinds of files.
 import errno
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +35,8 @@ __all__ = [
 
 # The field of a JSON file that is the digest of all others. Files of earlier releases lack it.
 DIGEST = "content_sha256"
+# When the names in a folder were last put onto the disk, where that is not done for each.
+_named: dict[Path, float] = {}
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
 
 
@@ -57,11 +61,12 @@ def _temporary(path: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
+def replacing(path: Path, *, sync: bool = True, names_every_s: float = 0.0) -> Iterator[Path]:
     """Yield a temporary path beside `path`; renamed to `path` on success, removed on any error.
 
     With `sync` it is on the disk when this ends; without, a power cut may leave an empty file under the name. That is
-    for what may be lost: caches, signs of life, generated media.
+    for what may be lost: caches, signs of life, generated media. In a burst of files their names are put onto the disk
+    every `names_every_s` seconds: a power cut may take the last ones away, whole.
     """
     _make_folder(path.parent, sync)
     temporary = _temporary(path)
@@ -70,8 +75,11 @@ def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
         if sync:
             _sync_file(temporary)
         temporary.replace(path)
-        if sync:
+        now = time.monotonic()
+        if sync and now - _named.get(path.parent, -math.inf) >= names_every_s:
             _sync_folder(path.parent)
+            if names_every_s:
+                _named[path.parent] = now
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -102,9 +110,9 @@ def replacing_folder(path: Path, *, sync: bool = True) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_bytes(path: Path, data: bytes, *, sync: bool = True) -> None:
-    """Write `data` to `path` whole or not at all; `sync` as in `replacing`."""
-    with replacing(path, sync=sync) as temporary:
+def write_bytes(path: Path, data: bytes, *, sync: bool = True, names_every_s: float = 0.0) -> None:
+    """Write `data` to `path` whole or not at all; the options are those of `replacing`."""
+    with replacing(path, sync=sync, names_every_s=names_every_s) as temporary:
         temporary.write_bytes(data)
 
 

@@ -22,6 +22,8 @@ from features.files import write_bytes
 from features.schema import check_version, parse
 
 SCHEMA_VERSION = 2
+# Trials that take less than that may be trained again after a power cut.
+_NAMES_EVERY_S = 1.0
 _UNSEALED = 1  # the version of files without a seal
 _OTHER_VERSION = "read it with the release that wrote it, or train the trial again"
 ROLES = ("fit", "held_out", "test")
@@ -177,7 +179,7 @@ def write_trial(run: Path, footer: Footer, table: pa.Table, *, dictionary: bool 
     data = {**asdict(footer), "schema_version": SCHEMA_VERSION}
     metadata = json.dumps(data, sort_keys=True, allow_nan=False).encode()
     path = prediction_path(run, footer.entry, footer.trial_key)
-    write_bytes(path, sealed(table, {FOOTER: metadata}, dictionary=dictionary))
+    write_bytes(path, sealed(table, {FOOTER: metadata}, dictionary=dictionary), names_every_s=_NAMES_EVERY_S)
     return path
 
 

@@ -72,6 +72,15 @@ def test_a_file_is_on_the_disk_before_its_name_and_its_folder_after(tmp_path, mo
     assert disk.names(tmp_path) == ["/a", "", "/a/b/", "renamed", "/a/b"]
 
 
+def test_names_of_a_burst_are_on_the_disk_now_and_then(tmp_path, monkeypatch):
+    disk = Disk(monkeypatch)
+    for n in range(3):
+        write_bytes(tmp_path / f"p{n}", b"", names_every_s=3600)
+    assert disk.names(tmp_path) == ["/", "renamed", "", "/", "renamed", "/", "renamed"]
+    write_bytes(tmp_path / "p3", b"", names_every_s=1e-9)
+    assert disk.names(tmp_path)[-1] == ""
+
+
 def test_a_folder_is_on_the_disk_with_all_that_is_in_it(tmp_path, monkeypatch):
     disk = Disk(monkeypatch)
     with replacing_folder(tmp_path / "model") as folder:
