@@ -83,7 +83,7 @@ class Annotations:
 
 def annotations_path(clips: Path) -> Path:
     """Where the annotations of the clip table `clips` lie."""
-    return clips.with_name(FILE_NAME)
+    return clips.parent / FILE_NAME
 
 
 def write_annotations(annotations: Annotations, path: Path) -> None:

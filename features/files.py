@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from features.errors import DamagedFile, EmofuseError
+from features.errors import DamagedFile, EmofuseError, WrongUse
 from features.tables.readable import Readable
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "content_key",
     "file_sha256",
     "read_json",
+    "refuse_uri",
     "replacing",
     "replacing_folder",
     "write_bytes",
@@ -35,6 +36,7 @@ __all__ = [
 
 # The field of a JSON file that is the digest of all others. Files of earlier releases lack it.
 DIGEST = "content_sha256"
+_SCHEMES = frozenset({"s3:", "gs:", "gcs:", "hdfs:", "file:", "http:", "https:", "abfs:", "ray:"})
 # When the names in a folder were last put onto the disk, where that is not done for each.
 _named: dict[Path, float] = {}
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
@@ -56,6 +58,20 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def refuse_uri(path: Path) -> None:
+    """Refuse a URI where only a path on this machine will do: it would become a folder `s3:`."""
+    at = next((i for i, part in enumerate(path.parts) if part in _SCHEMES), None)
+    if at is not None:
+        place = f"{path.parts[at]}//{'/'.join(path.parts[at + 1 :])}"
+        raise WrongUse(f"{place}: expected a path on this machine; only a run's folder may lie on an object store.")
+
+
+def _local(path: Path) -> Path:
+    """The whole path, with a name at its end (`.` has none); links stay as they are."""
+    refuse_uri(path)
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
 def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
 
@@ -68,6 +84,9 @@ def replacing(path: Path, *, sync: bool = True, names_every_s: float = 0.0) -> I
     for what may be lost: caches, signs of life, generated media. In a burst of files their names are put onto the disk
     every `names_every_s` seconds: a power cut may take the last ones away, whole.
     """
+    path = _local(path)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     _make_folder(path.parent, sync)
     temporary = _temporary(path)
     try:
@@ -90,6 +109,7 @@ def replacing_folder(path: Path, *, sync: bool = True) -> Iterator[Path]:
 
     With `sync` all of it is on the disk when this ends.
     """
+    path = _local(path)
     _make_folder(path.parent, sync)
     temporary = _temporary(path)
     temporary.mkdir()

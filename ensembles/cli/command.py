@@ -1,5 +1,7 @@
 """The command `emofuse`: composes the command-line apps of the four packages."""
 
+import errno
+import os
 import sys
 from importlib import import_module
 
@@ -22,6 +24,7 @@ APPS = {
 
 # Typer carries a click of its own in some releases; its errors are reached through what typer exports.
 ClickException: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+_LOOP = "Symlink loop from "
 
 
 def usage() -> str:
@@ -55,6 +58,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _tell(error)
     except OSError as error:
         return _tell(refused(error))
+    except RuntimeError as error:  # as Python tells of links that lead in a circle
+        if not str(error).startswith(_LOOP):
+            raise
+        return _tell(refused(OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(error)[len(_LOOP) :].strip("'"))))
     except MemoryError:
         return _tell(EmofuseError("Main memory ran out; close other programs, or take a machine with more."))
     except (KeyboardInterrupt, typer.Abort):

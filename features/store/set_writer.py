@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from features.disk.sealed_tables import write_table
 from features.errors import ClipFailure, EmofuseError
-from features.files import content_key, replacing_folder, write_json
+from features.files import content_key, refuse_uri, replacing_folder, write_json
 from features.sets import FeatureArray, Value
 from features.store.data_file import DataFile, checksums
 from features.store.set_parts import Entry, Parts
@@ -59,6 +59,9 @@ class SetWriter:
     imported: bool = False
     columns: tuple[str, ...] = ()
     remake: str = ""
+
+    def __post_init__(self) -> None:
+        refuse_uri(self.store)
 
     @property
     def folder(self) -> Path:

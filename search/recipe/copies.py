@@ -18,7 +18,7 @@ def write_copy(run: Path, text: str) -> str:
 
 def changed_copy(recipe: Path) -> str | None:
     """The sentence for a run's copy that is not as its search wrote it, edited or damaged; None for any other file."""
-    description = recipe.with_name("run.json")
+    description = recipe.parent / "run.json"
     if recipe.name != NAME or not recipe.is_file() or not description.is_file():
         return None
     try:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Role = Literal["driver", "worker", "reader"]
 _LEASE = "driver.json"
 _THREADS = 16
+_WITH_BUCKETS = ("s3", "gs", "gcs", "abfs")
 _open: dict[Path, "Remote"] = {}
 
 
@@ -241,6 +242,9 @@ class Remote:
 def _filesystem(uri: str) -> "tuple[FileSystem, str]":
     from pyarrow.fs import FileSystem
 
+    scheme, _, place = uri.partition(":")
+    if scheme in _WITH_BUCKETS and not place.strip("/"):
+        raise WrongUse(f"{scheme}://: expected a bucket and a folder in it, such as {scheme}://bucket/run.")
     try:
         fs, base = FileSystem.from_uri(uri)
         fs.get_file_info(base)
