@@ -156,3 +156,8 @@ def test_no_pickle_in_the_packages():
     for package in ORDER:
         for path in _modules(package):
             assert not {"pickle", "joblib", "dill"} & _imports(ast.parse(path.read_text())), path
+
+
+def test_no_two_test_modules_share_a_name():
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert {name for name in names if names.count(name) > 1} == set()
