@@ -35,6 +35,12 @@ class DamagedFile(EmofuseError):
     """
 
 
+class Interrupted(EmofuseError):
+    """Ctrl-C ended the work, as the shell counts it."""
+
+    exit_code = 130
+
+
 class Diverged(EmofuseError):
     """Training reached numbers that are not finite."""
 

@@ -24,6 +24,7 @@ APPS = {
 
 # Typer carries a click of its own in some releases; its errors are reached through what typer exports.
 ClickException: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+_INTERRUPTED = 130
 _LOOP = "Symlink loop from "
 
 
@@ -66,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
         return _tell(EmofuseError("Main memory ran out; close other programs, or take a machine with more."))
     except (KeyboardInterrupt, typer.Abort):
         print("emofuse: interrupted; the same command goes on where this one stopped.", file=sys.stderr)
-        return 130
+        return _INTERRUPTED
 
 
 def _tell(error: EmofuseError) -> int:
@@ -98,4 +99,6 @@ def run(arguments: list[str]) -> int:
     except ClickException as error:
         error.show()  # type: ignore[attr-defined]
         return error.exit_code  # type: ignore[attr-defined]
+    if result == _INTERRUPTED:  # typer's answer to Ctrl-C, without a word
+        raise KeyboardInterrupt
     return result if isinstance(result, int) else 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from features.errors import Interrupted
 from features.progress import progress
 from features.terminal import Table, console
 
@@ -36,15 +37,20 @@ def predict(
     paths = media_files(clips)
     predictor = Predictor(bundle, device)
     results: list[ClipPrediction] = []
-    with progress("clips", len(paths)) as counter:
-        for path in paths:
-            result = predictor.predict(path)
-            results.append(result)
-            counter.advance(note=path.name)
-            if as_json:
-                typer.echo(json.dumps(asdict(result)))
-    if not as_json:
-        _print_table(results)
+    try:
+        with progress("clips", len(paths)) as counter:
+            for path in paths:
+                result = predictor.predict(path)
+                results.append(result)
+                counter.advance(note=path.name)
+                if as_json:
+                    typer.echo(json.dumps(asdict(result)))
+    except KeyboardInterrupt:
+        told = f"interrupted after {len(results)} of {len(paths)} clips; the same command begins again."
+        raise Interrupted(told) from None
+    finally:
+        if results and not as_json:
+            _print_table(results)
     if any(result.reason for result in results):
         raise typer.Exit(1)
 
