@@ -103,7 +103,7 @@ COMMANDS = {
 }
 
 
-def _write_quickly(path: Path, data: bytes) -> None:
+def _write_quickly(path: Path, data: bytes, **_: object) -> None:
     write_bytes(path, data, sync=False)
 
 

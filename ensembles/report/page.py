@@ -10,15 +10,17 @@ from typing import Any
 from ensembles.continuous.run import continuous_entries
 from ensembles.fitting.ensemble import readable_ensembles
 from ensembles.fitting.leaderboard import Leaderboard, leaderboard
+from ensembles.predictions.scan import without_collector
 from ensembles.report import parts
 from features.errors import EmofuseError
 from features.files import read_json, write_bytes
 from search.recipe.copies import changed_copy
 from search.run.ended import read_ended
 from search.run.planned import REMEDY, WHAT
-from search.run.predictions import prediction_files, read_footer
+from search.run.predictions import last_prediction_file, read_footer
 
 
+@without_collector()
 def write_report(run: Path, out: Path, *, test: bool = False) -> Path:
     """Write a run's report as one HTML file; `test` also scores the members on the test clips (a final look).
 
@@ -88,10 +90,10 @@ def _search_rows(run: Path) -> list[dict[str, Any]]:
 
 def _provenance(run: Path) -> tuple[str, str, str]:
     """The run's name, its recipe and its versions; a run that was only imported has no recipe."""
-    files_of_run = prediction_files(run)
-    if not files_of_run:
+    last = last_prediction_file(run)
+    if last is None:
         raise EmofuseError(f"{run}: there are no predictions to report on; run a search or import predictions first.")
-    footer = read_footer(files_of_run[-1])
+    footer = read_footer(last)
     recipe, description = run / "recipe.yaml", run / "run.json"
     name = run.resolve().name
     if description.is_file():

@@ -133,12 +133,12 @@ def _files(run: Path) -> Iterator[tuple[str, _Stamp]]:
     folders = [(folder, ".parquet") for folder in sorted((run / "predictions").glob("family=*"))]
     for folder, suffix in [*folders, (run / "trials", ".json")]:
         try:
+            inside = folder.relative_to(run)
             with os.scandir(folder) as entries:
                 for entry in entries:
                     if entry.name.endswith(suffix) and not entry.name.startswith("."):
                         status = entry.stat()
-                        name = f"{folder.relative_to(run)}/{entry.name}"
-                        yield name, _Stamp(status.st_size, status.st_mtime_ns)
+                        yield f"{inside}/{entry.name}", _Stamp(status.st_size, status.st_mtime_ns)
         except FileNotFoundError:
             continue
 

@@ -302,8 +302,18 @@ def read_predictions(path: Path) -> Predictions:
 
 def prediction_files(run: Path) -> list[Path]:
     """All prediction files of a run, in a fixed order; names that start with a dot are unfinished writes."""
+    return [Path(path) for path in sorted(_prediction_files(run))]
+
+
+def last_prediction_file(run: Path) -> Path | None:
+    """The last of a run's prediction files in their fixed order; None where there is none."""
+    last = max(_prediction_files(run), default=None)
+    return None if last is None else Path(last)
+
+
+def _prediction_files(run: Path) -> list[str]:
     found = []
     for folder in (run / "predictions").glob("family=*"):
         with os.scandir(folder) as entries:
             found += [f"{folder}/{e.name}" for e in entries if e.name.endswith(".parquet") and e.name[0] != "."]
-    return [Path(path) for path in sorted(found)]
+    return found
