@@ -17,7 +17,7 @@ from ensembles.predictions.cache import Content, ScoreArrays, Stamp, read_cache,
 from ensembles.predictions.reading import SharedTables, read_content, read_files
 from features.errors import EmofuseError
 from features.terminal import command
-from search.run.predictions import FOOTER, ROW_COLUMNS, Footer, parse_footer, prediction_files
+from search.run.predictions import FOOTER, ROW_COLUMNS, Footer, parse_footer, prediction_names
 
 _FEW = 256  # new files that are read each time rather than written into the cache
 
@@ -57,7 +57,7 @@ class Trial:
     `held_out_accuracy` is the accuracy on its own labelled held-out rows; None where it has none.
     """
 
-    path: Path
+    path: str
     footer: Footer
     rows: Rows
     held_out_accuracy: float | None
@@ -70,36 +70,36 @@ def scan(run: Path) -> list[Trial]:
 
     Errors: no such files, a broken one, another schema version.
     """
-    paths = prediction_files(run)
-    if not paths:
+    names = prediction_names(run)
+    if not names:
         raise EmofuseError(
             f"{run}: expected prediction files under predictions/, but there is none; "
             "run `emofuse search run` or `emofuse ensemble import` first."
         )
-    names = [f"{path.parent.name}/{path.name}" for path in paths]
-    contents = _contents(run, dict(zip(names, paths, strict=True)))
+    contents = _contents(run, names)
     if not contents:
         raise EmofuseError(
             f"{run}: its predictions are of continuous emotion, not of classes; "
             f"run `{command('ensemble', 'continuous', run)}`."
         )
     known = _KnownRows()
-    pairs = zip(paths, names, strict=True)
-    return [_trial(path, contents[name], known) for path, name in pairs if name in contents]
+    folder = f"{run / 'predictions'}"
+    return [_trial(f"{folder}/{name}", contents[name], known) for name in names if name in contents]
 
 
-def _contents(run: Path, paths: Mapping[str, Path]) -> dict[str, Content]:
+def _contents(run: Path, names: Sequence[str]) -> dict[str, Content]:
     """What the files hold, from the cache where it has them as they are; then the cache is brought up to date."""
-    stamps = {name: at for name, path in paths.items() if (at := stamp(path))}
+    folder = run / "predictions"
+    stamps = {name: at for name in names if (at := stamp(f"{folder}/{name}"))}
     cached = _cached(run)
     contents = {name: content for name, (at, content) in cached.items() if at == stamps.get(name)}
-    fresh = [name for name in paths if name not in contents]
+    fresh = [name for name in names if name not in contents]
     shared = SharedTables(content.rows for _, content in cached.values())
     digests = {content.digest: content for _, content in cached.values()} if fresh else {}
-    contents |= read_files({name: paths[name] for name in fresh}, shared, digests)
+    contents |= read_files({name: folder / name for name in fresh}, shared, digests)
     settled = {name: (at, contents[name]) for name, at in stamps.items() if name in contents and at.settled}
-    outdated = len(settled.keys() & set(fresh)) + len(cached.keys() - paths.keys())
-    if outdated > max(_FEW, len(paths) // 50) and write_cache(run, settled):
+    outdated = len(settled.keys() & set(fresh)) + len(cached.keys() - set(names))
+    if outdated > max(_FEW, len(names) // 50) and write_cache(run, settled):
         # What was read stays in memory; what the cache has needs not.
         written = _cached(run)
         contents |= {name: written[name][1] for name, (at, _) in settled.items() if written.get(name, (None,))[0] == at}
@@ -110,7 +110,7 @@ def _cached(run: Path) -> dict[str, tuple[Stamp, Content]]:
     return read_cache(run, lambda name: read_content(run / "predictions" / name))
 
 
-def _trial(path: Path, content: Content, known: "_KnownRows") -> Trial:
+def _trial(path: str, content: Content, known: "_KnownRows") -> Trial:
     footer = parse_footer({FOOTER: content.footer}, path)
     return Trial(path, footer, known.get(content.rows), content.accuracy, content.scores)
 

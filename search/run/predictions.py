@@ -194,13 +194,13 @@ class DamagedPredictions(DamagedFile):
         return type(self), (self.told,)
 
 
-def damaged(path: Path, what: str) -> DamagedPredictions:
+def damaged(path: Path | str, what: str) -> DamagedPredictions:
     """The error of a prediction file with which something is wrong."""
     return DamagedPredictions(f"{path}: expected a prediction file, but {what}")
 
 
 @contextmanager
-def stored_in(path: Path) -> Iterator[None]:
+def stored_in(path: Path | str) -> Iterator[None]:
     """Errors of what a file holds become those of the file."""
     try:
         yield
@@ -237,7 +237,7 @@ def read_footer(path: Path) -> Footer:
     return footer_of(path, open_predictions(path))
 
 
-def parse_footer(metadata: Mapping[bytes, bytes], path: Path) -> Footer:
+def parse_footer(metadata: Mapping[bytes, bytes], path: Path | str) -> Footer:
     """The footer in Parquet key-value `metadata`; `path` is named in errors."""
     if FOOTER not in metadata:
         raise damaged(path, "its footer is missing")
@@ -302,18 +302,19 @@ def read_predictions(path: Path) -> Predictions:
 
 def prediction_files(run: Path) -> list[Path]:
     """All prediction files of a run, in a fixed order; names that start with a dot are unfinished writes."""
-    return [Path(path) for path in sorted(_prediction_files(run))]
+    return [run / "predictions" / name for name in prediction_names(run)]
 
 
 def last_prediction_file(run: Path) -> Path | None:
     """The last of a run's prediction files in their fixed order; None where there is none."""
-    last = max(_prediction_files(run), default=None)
-    return None if last is None else Path(last)
+    names = prediction_names(run)
+    return run / "predictions" / names[-1] if names else None
 
 
-def _prediction_files(run: Path) -> list[str]:
+def prediction_names(run: Path) -> list[str]:
+    """The paths of all prediction files below `predictions/`, sorted: texts, since very many `Path`s take long."""
     found = []
     for folder in (run / "predictions").glob("family=*"):
         with os.scandir(folder) as entries:
-            found += [f"{folder}/{e.name}" for e in entries if e.name.endswith(".parquet") and e.name[0] != "."]
-    return found
+            found += [f"{folder.name}/{e.name}" for e in entries if e.name.endswith(".parquet") and e.name[0] != "."]
+    return sorted(found)

@@ -64,9 +64,9 @@ def test_new_and_changed_files_are_read_and_gone_ones_forgotten(run, write_trial
     changed = write_trial(ROWS, np.full((4, 2), 0.5), config=1)
     trials = {trial.path: trial for trial in scan(folder)}
     assert sorted(read) == sorted([new.name, changed.name]) and len(trials) == 6
-    assert (trials[changed].scores()[0] == 0.5).all() and (trials[new].scores()[0] == 0.5).all()
+    assert (trials[str(changed)].scores()[0] == 0.5).all() and (trials[str(new)].scores()[0] == 0.5).all()
     changed.unlink()
-    assert changed not in {trial.path for trial in scan(folder)}
+    assert str(changed) not in {trial.path for trial in scan(folder)}
 
 
 def test_a_file_that_just_changed_is_not_cached(run, write_trial):
