@@ -3,11 +3,14 @@
 import errno
 import os
 import sys
+import traceback
 from importlib import import_module
+from types import TracebackType
 
 import typer
 
 from features.errors import EmofuseError
+from features.masking import masked
 from features.terminal import print_anything
 from features.unwritable import refused
 
@@ -48,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; exit codes are 0 done, 1 failed work, 2 wrong use."""
     arguments = sys.argv[1:] if arguments is None else arguments
     print_anything()
+    sys.excepthook = _show_masked
     try:
         code = run(arguments)
         if remote := sys.modules.get("search.run.remote"):
@@ -68,6 +72,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         print("emofuse: interrupted; the same command goes on where this one stopped.", file=sys.stderr)
         return _INTERRUPTED
+
+
+def _show_masked(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(masked("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _tell(error: EmofuseError) -> int:
