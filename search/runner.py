@@ -16,7 +16,7 @@ from search.recipe.inputs import source, split_layer
 from search.recipe.recipe import Recipe
 from search.run.ended import set_damaged_aside
 from search.run.folder import RunFolder
-from search.run.lock import exclusive
+from search.run.lease import exclusive
 from search.run.remote import remote_of
 from search.study.activations import ensure_entry_activations
 from search.study.encoders import train_encoders

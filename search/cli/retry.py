@@ -22,7 +22,7 @@ def retry(
     Example:  emofuse search retry run --kind hung --kind lost
     """
     from search.run.folder import RunFolder
-    from search.run.lock import exclusive
+    from search.run.lease import exclusive
     from search.study.journal import open_journal
     from search.study.retries import failed_outcomes, queue_retries
     from search.trial.watchdog import clear_hung

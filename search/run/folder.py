@@ -14,9 +14,10 @@ from features.schema import check_version, parse
 from search.recipe.copies import DIGEST, write_copy
 from search.recipe.recipe import Entry, Recipe, StageName, recipe_of_data
 from search.run.layout import Layout, Outcome
-from search.run.partitions import make_partition
+from search.run.partitions import Partition, make_partition
 from search.run.planned import MISSING, REMEDY, WHAT, Planned
 from search.run.predictions import prediction_files, read_footer
+from search.run.seen import refuse_seen
 
 __all__ = ["Layout", "Outcome", "RunFolder"]
 
@@ -60,14 +61,19 @@ class RunFolder(Layout):
         has_backbone = any(stage.stage == "backbone" for stage in recipe.stages)
         if has_backbone and stills is None:
             raise WrongUse(f"Recipe {recipe.name!r} has a backbone stage, so expected a table of stills (--stills).")
+        table, faces = read_clips(clips), read_clips(stills) if stills else None
+        partitions = _checked(table, recipe, "clips")
+        if faces is not None:
+            _checked(faces, recipe, "backbone")
+        refuse_seen(recipe, table, faces, partitions)
         run = cls(
             path.resolve(),
             recipe,
             clips.resolve(),
             store.resolve(),
             stills.resolve() if stills else None,
-            _checked(clips, recipe, "clips"),
-            _checked(stills, recipe, "backbone") if stills else None,
+            table.fingerprint,
+            faces.fingerprint if faces is not None else None,
         )
         if earlier is not None:
             _refuse_other_data(earlier, run)
@@ -149,16 +155,17 @@ def _earlier(path: Path) -> RunFolder | None:
         return None
 
 
-def _checked(path: Path, recipe: Recipe, stage: StageName) -> str:
-    table = read_clips(path)
+def _checked(table: ClipTable, recipe: Recipe, stage: StageName) -> list[Partition]:
+    """The partitions that trials of this stage are trained on."""
     check_clips(table, media=False)
     kinds = {entry.continuous for own, entry in recipe.all_entries() if (own == "backbone") == (stage == "backbone")}
-    for name in recipe.partition_names(stage):
-        for continuous in kinds:
-            make_partition(
-                table, name, seed=recipe.seed, allow_shared_groups=recipe.allow_shared_groups, continuous=continuous
-            )
-    return table.fingerprint
+    return [
+        make_partition(
+            table, name, seed=recipe.seed, allow_shared_groups=recipe.allow_shared_groups, continuous=continuous
+        )
+        for name in recipe.partition_names(stage)
+        for continuous in kinds
+    ]
 
 
 def _changed(run: RunFolder, what: str, expected: str, came: str) -> EmofuseError:

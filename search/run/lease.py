@@ -1,10 +1,15 @@
-"""One driver at a time on a run that lies on an object store, which has no locks."""
+"""One search at a time on a run: a lock on its folder, which the system frees even when its holder is killed, and a
+lease on an object store, which has no locks.
+"""
 
+import fcntl
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from features.disk.sealed import open_line, sealed_line
 from features.errors import EmofuseError
@@ -13,6 +18,31 @@ from features.progress import say
 # How often the holder writes; one that has not written three times in a row is taken for dead.
 BEAT_S = 10.0
 LEASE_S = 3 * BEAT_S
+
+
+def is_locked(run: Path) -> bool:
+    """Whether a process of a machine that shares this file system's locks works on the run."""
+    try:
+        with (run / ".lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # never started, or a file system without locks
+    return False
+
+
+@contextmanager
+def exclusive(run: Path) -> Iterator[None]:
+    """Hold the run's lock, EmofuseError if another holds it."""
+    with (run / ".lock").open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise EmofuseError(
+                f"{run}: another search works on this run; wait for it, stop it, or choose another folder with -o."
+            ) from None
+        yield
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from features.errors import EmofuseError, WrongUse
 from features.files import replacing_folder
 from search.run.folder import RunFolder
 from search.run.layout import Layout
-from search.run.lock import exclusive
+from search.run.lease import exclusive
 from search.run.predictions import (
     Footer,
     Predictions,

@@ -19,7 +19,7 @@ from features.disk.sealed import open_line, sealed_line
 from features.errors import EmofuseError
 from features.files import write_bytes
 from features.schema import parse
-from search.run.lock import is_locked
+from search.run.lease import is_locked
 from search.run.remote import remote_of
 from search.trial.usage import Usage, read_usage
 

@@ -147,7 +147,7 @@ def corpus(folder: Path, name: str = "clips", sizes=(("train", 8), ("val", 8), (
             None,
             split,
             None if split == "test" and i > 1 else CLASSES[i % 2],
-            f"{split}{i // 2}",
+            f"{'' if name == 'clips' else name}{split}{i // 2}",
             media_sha256=f"{name}{split}{i}",
         )
         for split, count in sizes

@@ -21,7 +21,7 @@ from search.cluster.workers import Workers
 from search.recipe.reading import read_recipe
 from search.run.folder import RunFolder
 from search.run.layout import Layout, Outcome
-from search.run.lock import exclusive
+from search.run.lease import exclusive
 from search.run.predictions import prediction_files, read_footer, read_predictions
 from search.runner import run_search
 from search.watch.status import read_status
