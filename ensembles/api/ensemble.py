@@ -72,7 +72,11 @@ class Ensemble:
 
     @property
     def scores(self) -> "pd.DataFrame":
-        """Every score, of the ensemble, its best single member and the plain average of its members.
+        """Every score, of the ensemble, its best single member and two plain averages.
+
+        `uniform_average` is that of its members, those with weight (in a nested fold: those that its fit gave weight),
+        `candidates_average` that of all members that could have got some.
+
 
         The index is `who` and `measured_on`: fit (the rows that chose the weights: always too high), nested (the honest
         estimate: each clip by weights fitted without its group), test, test_refit. Columns are the metrics (shares

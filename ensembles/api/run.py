@@ -91,7 +91,7 @@ class Run:
         test : bool
             Score the test clips too: a final look, not a way to choose.
         intervals : int or None
-            How many of the best get a 95 % bootstrap interval over groups (None: all), some milliseconds each.
+            How many of the best get a 95 % interval over groups (None: all).
 
         Returns
         -------

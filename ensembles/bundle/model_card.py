@@ -11,7 +11,12 @@ HOW = {
     "nested": "held-out clips, each scored by weights fitted without its group",
     "fit": "the clips that chose the weights (always too high)",
 }
-WHO = {"ensemble": "this ensemble", "best_single": "best single model", "uniform_average": "plain average"}
+WHO = {
+    "ensemble": "this ensemble",
+    "best_single": "best single model",
+    "uniform_average": "plain average of its members",
+    "candidates_average": "plain average of all candidates",
+}
 
 
 def model_card(ensemble: Ensemble, contents: Mapping[str, Any]) -> str:
@@ -43,7 +48,7 @@ def model_card(ensemble: Ensemble, contents: Mapping[str, Any]) -> str:
             "",
             "## What it reached",
             "",
-            "Accuracy in percent, with a 95 % bootstrap interval over groups (speakers, subjects or films).",
+            "Accuracy in percent, with a 95 % interval over groups (speakers, subjects or films).",
             "",
             "| who | measured on | accuracy | unweighted | rows |",
             "|---|---|---|---|---|",

@@ -29,7 +29,7 @@ def compare(
     test: Test = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two ensembles of a run, or methods: paired bootstrap over groups and McNemar's test.
+    """Compare two ensembles of a run, or methods: paired interval over groups and McNemar's test.
 
     Two ensembles are compared with each other, methods (by default best, uniform, greedy and decision) with the best
     single member; these are fitted anew and not stored.

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ensembles.evaluation.intervals import RESAMPLES, Interval
+from ensembles.evaluation.intervals import Interval
 from models.concordance import concordance
 
 __all__ = ["concordance", "concordance_interval"]
 
+_RESAMPLES = 10_000
 _TAILS = (2.5, 97.5)
 
 
@@ -24,7 +25,7 @@ def concordance_interval(
     if n_groups < 2:
         return None
     chances = np.full(n_groups, 1 / n_groups)
-    drawn = np.random.default_rng(seed).multinomial(n_groups, chances, size=RESAMPLES)
+    drawn = np.random.default_rng(seed).multinomial(n_groups, chances, size=_RESAMPLES)
     values = _resampled(y, p, codes, drawn)
     if p_rival is not None:
         values = values - _resampled(y, p_rival, codes, drawn)

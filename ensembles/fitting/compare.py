@@ -17,7 +17,7 @@ from features.errors import WrongUse
 
 
 def compare_ensembles(run: Path, first: Ensemble, second: Ensemble, *, test: bool = False) -> Comparison:
-    """Compare by paired bootstrap over groups and McNemar's test.
+    """Compare by a paired interval over groups and McNemar's test.
 
     On held-out clips both are fitted anew by nested folds (the same for both), so that no clip is scored by weights
     that it chose; with `test`, the stored weights are scored on the test clips. Errors: ensembles of different

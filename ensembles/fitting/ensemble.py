@@ -10,6 +10,7 @@ import numpy as np
 
 from ensembles.evaluation.intervals import Comparison, Interval
 from ensembles.evaluation.metrics import Scores
+from ensembles.fitting.older import upgraded
 from ensembles.fusion.pooling import LogPool, Missing, combine
 from features.errors import EmofuseError, WrongUse
 from features.files import read_json, write_json
@@ -18,10 +19,12 @@ from features.progress import say_once
 from features.schema import check_version, parse, shown
 from features.tables.readable import Readable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _ROUNDING = 1e-6  # of a class's weights in sum
 
-Who = Literal["ensemble", "best_single", "uniform_average"]
+# uniform_average: of the members that the fit gave weight (in a nested fold: that fold's fit); candidates_average: of
+# all that its selection let take part.
+Who = Literal["ensemble", "best_single", "uniform_average", "candidates_average"]
 # fit: the rows that chose the weights; nested: the same rows, each scored by weights that its group had no part in;
 # test and test_refit: untouched rows, by the members as searched and as refitted.
 How = Literal["fit", "nested", "test", "test_refit"]
@@ -72,9 +75,10 @@ class Ensemble:
     flatten the members' scores before, where the fit scaled them; `log_pool` is there where log-probabilities are
     summed with its own coefficients, of which `weights` are then the shares. `scores[who][how]` holds every score with
     its rows, for the ensemble, for the best single member (`best_single`, chosen on the fit rows) and for the plain
-    average of the members; `against_single` compares the first two outside their fits. `selection`, `folds` and
-    `repeats` say how candidates were chosen and how the nested estimate was made, `fit_split` to which split's held-out
-    clips both were restricted; `note` says why there is no nested estimate, or of how many clips.
+    averages of its members and of its `candidates` (names); `against_single` compares the first two outside their
+    fits. `selection`, `folds` and `repeats` say how candidates were chosen and how the nested estimate was made,
+    `fit_split` to which split's held-out clips both were restricted; `note` says why there is no nested estimate, or of
+    how many clips.
     """
 
     name: str
@@ -98,6 +102,7 @@ class Ensemble:
     temperatures: tuple[float, ...] | None = None
     log_pool: LogPool | None = None
     fit_split: str | None = None
+    candidates: tuple[str, ...] = ()
 
     def predict_proba(self, P: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """Fused probabilities (N, C) of the members' `P` (M, N, C), in the order of `members` and `classes`."""
@@ -166,6 +171,7 @@ class _Stored:
     temperatures: tuple[float, ...] | None = None
     log_pool: LogPool | None = None
     fit_split: str | None = None
+    candidates: tuple[str, ...] = ()
     schema_version: int = field(default=SCHEMA_VERSION)
 
 
@@ -182,7 +188,7 @@ def write_ensemble(ensemble: Ensemble, path: Path) -> None:
 
 def read_ensemble(path: Readable) -> Ensemble:
     """Read ensemble.json; what is wrong with it is told in one sentence."""
-    data = read_json(path, "an ensemble that `emofuse ensemble fit` wrote", damaged="fit the ensemble again")
+    data = upgraded(read_json(path, "an ensemble that `emofuse ensemble fit` wrote", damaged="fit the ensemble again"))
     check_version(data, SCHEMA_VERSION, str(path), "ensemble", "use the release that wrote it, or fit it again")
     stored = parse(_Stored, data, str(path), "fit the ensemble again")
     expected = (len(stored.members), len(stored.classes))

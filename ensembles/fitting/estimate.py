@@ -1,6 +1,6 @@
 """What an ensemble is worth on clips that did not choose its weights: nested estimation by group."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,9 @@ import numpy as np
 from ensembles.evaluation.folds import group_folds
 from ensembles.evaluation.intervals import Comparison, Interval, accuracy_interval, compare_right
 from ensembles.evaluation.metrics import METRICS, score
-from ensembles.fusion.base import Fusion
+from ensembles.fitting.selection import Selected
+from ensembles.fusion.base import Fusion, fuse
+from ensembles.fusion.pooling import Missing, combine
 from ensembles.predictions.sets import HeldOut
 from features.errors import EmofuseError
 
@@ -17,7 +19,7 @@ from features.errors import EmofuseError
 class Estimate:
     """Scores on parts of the clips that the weights were not fitted on, averaged over the repeats.
 
-    `metrics` are those of the out-of-fold predictions, `interval` is the 95 % bootstrap interval over groups of the
+    `metrics` are those of the out-of-fold predictions, `interval` is the 95 % interval over groups of the
     accuracy (None with one group). `fit_score` is the mean score of the fits on their own rows and `optimism` how
     much it exceeds the honest one, in the metric that the method maximises.
     """
@@ -37,10 +39,12 @@ class Estimate:
 class OutOfFold:
     """Fused probabilities (R, N, C) of each clip by weights fitted without its group; score of each fit on its rows.
 
+    `averages` (R, N, C) are the plain averages of the members that the same fits gave weight.
     Ctrl-C ends it early: `planned` fits were to be made, and `scored` (N,) tells which clips have probabilities.
     """
 
     probabilities: np.ndarray
+    averages: np.ndarray
     scored: np.ndarray
     fit_scores: tuple[float, ...]
     metric: str
@@ -51,6 +55,30 @@ class OutOfFold:
     def interrupted(self) -> bool:
         """Whether fits are missing."""
         return len(self.fit_scores) < self.planned
+
+
+def weighted(fusion: Fusion) -> list[int]:
+    """The members that a fit gave weight.
+
+    A log-pool fills in for those that lack a clip with all its members' mean, so none of them can be left away.
+    """
+    if fusion.log_pool_ is not None:
+        return list(fusion.candidates_.kept) if isinstance(fusion, Selected) else list(range(len(fusion.weights_)))
+    return np.flatnonzero(fusion.weights_.any(axis=1)).tolist()
+
+
+def average_of(P: np.ndarray, valid: np.ndarray, chosen: Sequence[int], missing: Missing) -> np.ndarray:
+    """The plain average (N, C) of some members of `P` (M, N, C)."""
+    some = P[list(chosen)]
+    return fuse(some, np.full((len(some), P.shape[2]), 1 / len(some)), valid[list(chosen)], missing)
+
+
+def _by_its_members(fusion: Fusion, P: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fused probabilities and plain average (N, C) as the stored ensemble gives them: without members of no weight."""
+    chosen = weighted(fusion)
+    temperatures = None if fusion.temperatures_ is None else fusion.temperatures_[chosen]
+    fused = combine(P[chosen], fusion.weights_[chosen], valid[chosen], fusion.missing, temperatures, fusion.log_pool_)
+    return fused, average_of(P, valid, chosen, fusion.missing)
 
 
 def summarise(outside: OutOfFold, held_out: HeldOut, scored: np.ndarray | None = None) -> Estimate:
@@ -102,6 +130,7 @@ def out_of_fold(
     P, y, valid, groups = held_out.P, held_out.y, held_out.valid, np.array(held_out.groups)
     plan = [list(group_folds(y, held_out.groups, folds, seed + repeat)) for repeat in range(repeats)]
     probabilities = np.zeros((repeats, len(y), len(held_out.classes)))
+    averages = np.zeros_like(probabilities)
     scored = np.zeros((repeats, len(y)), bool)
     fit_scores: list[float] = []
     metric = method_factory().metric
@@ -110,7 +139,7 @@ def out_of_fold(
             fusion = method_factory().fit(P[:, fit], y[fit], valid[:, fit], groups[fit].tolist())
             if fusion.interrupted_:
                 raise KeyboardInterrupt
-            probabilities[repeat, rest] = fusion.predict_proba(P[:, rest], valid[:, rest])
+            probabilities[repeat, rest], averages[repeat, rest] = _by_its_members(fusion, P[:, rest], valid[:, rest])
             scored[repeat, rest] = True
             fit_scores.append(fusion.fit_score_)
             if done is not None:
@@ -120,4 +149,6 @@ def out_of_fold(
             raise
     whole = max(1, int(scored.all(axis=1).sum()))
     made = tuple(fit_scores[: sum(len(pairs) for pairs in plan[:whole])])
-    return OutOfFold(probabilities[:whole], scored[0], made, metric, len(plan[0]), sum(map(len, plan)))
+    return OutOfFold(
+        probabilities[:whole], averages[:whole], scored[0], made, metric, len(plan[0]), sum(map(len, plan))
+    )

@@ -10,11 +10,18 @@ import numpy as np
 from ensembles.evaluation.intervals import accuracy_interval
 from ensembles.evaluation.metrics import score
 from ensembles.fitting.ensemble import Ensemble, EnsembleMember, How, Measured, Who, ensemble_path, write_ensemble
-from ensembles.fitting.estimate import Estimate, OutOfFold, compare_outside, out_of_fold, summarise
+from ensembles.fitting.estimate import (
+    Estimate,
+    OutOfFold,
+    average_of,
+    compare_outside,
+    out_of_fold,
+    summarise,
+    weighted,
+)
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import Selected, Selection
 from ensembles.fusion import BestSingle, DecisionFusion, UniformAverage, make_fusion
-from ensembles.fusion.base import fuse
 from ensembles.predictions.sets import HeldOut, Member, TestScores, read_run
 from features.errors import EmofuseError
 from features.progress import progress
@@ -60,14 +67,14 @@ def fit_on(held_out: HeldOut, options: FitOptions, *, whole: bool = False) -> En
         raise KeyboardInterrupt
     single = _single(held_out, options.selection, fusion)
     best = int(single().fit(held_out.P, held_out.y, held_out.valid).weights_[:, 0].argmax())
-    # A log-pool fills in for those that lack a clip with all its members' mean, so none of them can be left away.
-    chosen = [m for m in fusion.candidates_.kept if fusion.log_pool_ or fusion.weights_[m].any()]
+    chosen, kept = weighted(fusion), fusion.candidates_.kept
     members = held_out.of_members(chosen)
     ensemble = _unscored(held_out, options, fusion, chosen, held_out.members[best].name, note)
     outputs: dict[Who, np.ndarray] = {
         "ensemble": ensemble.predict_proba(members.P, members.valid),
         "best_single": held_out.P[best],
-        "uniform_average": fuse(members.P, _equal(members.P), members.valid, fusion.missing),
+        "uniform_average": average_of(held_out.P, held_out.valid, chosen, fusion.missing),
+        "candidates_average": average_of(held_out.P, held_out.valid, kept, fusion.missing),
     }
     for who, probabilities in outputs.items():
         ensemble = ensemble.with_scores(who, "fit", _on_fitted_rows(ensemble, held_out, probabilities))
@@ -77,7 +84,8 @@ def fit_on(held_out: HeldOut, options: FitOptions, *, whole: bool = False) -> En
     outside: dict[Who, OutOfFold] = {
         "ensemble": nested,
         "best_single": out_of_fold(single, held_out, *folds),
-        "uniform_average": out_of_fold(_average(held_out, options.selection, fusion), held_out, *folds),
+        "uniform_average": replace(nested, probabilities=nested.averages),
+        "candidates_average": out_of_fold(_average(held_out, options.selection, fusion), held_out, *folds),
     }
     for who, predictions in outside.items():
         estimate = summarise(predictions, held_out, nested.scored)
@@ -107,6 +115,7 @@ def _unscored(
         best_single=best_single,
         scores={},
         n_candidates=len(held_out.members),
+        candidates=tuple(held_out.members[m].name for m in fusion.candidates_.kept),
         clips_fingerprint=members[0].footer.clips_fingerprint,
         temperatures=None if fusion.temperatures_ is None else tuple(fusion.temperatures_[list(chosen)].tolist()),
         log_pool=fusion.log_pool_,
@@ -175,10 +184,11 @@ def _on_other_rows(ensemble: Ensemble, nested: Estimate) -> Measured:
 
 
 def score_on_test(ensemble: Ensemble, test: TestScores, how: How = "test") -> Ensemble:
-    """Add the scores on the test clips: of the ensemble, its best single member and the plain average.
+    """Add the scores on the test clips: of the ensemble, its best single member and the plain averages.
 
-    `how` is `test_refit` when `test` holds the refitted members (`read_refits`). The best single member was chosen on
-    held-out rows; where it is no member of the ensemble, its test score is left out of `test_refit`.
+    `how` is `test_refit` when `test` holds the refitted members (`read_refits`). The best single member and the
+    candidates were chosen on held-out rows; where they are not all members of the ensemble, their test scores are left
+    out of `test_refit`.
     """
     places = {(member.entry, member.config_key): m for m, member in enumerate(test.members)}
     absent = [member.name for member in ensemble.members if (member.entry, member.config_key) not in places]
@@ -187,22 +197,22 @@ def score_on_test(ensemble: Ensemble, test: TestScores, how: How = "test") -> En
     if test.classes != ensemble.classes:
         raise EmofuseError(f"Ensemble {ensemble.name!r} has other classes than the test predictions; fit it again.")
     members = test.of_members([places[member.entry, member.config_key] for member in ensemble.members])
-    single = next((m for m, member in enumerate(test.members) if member.name == ensemble.best_single), None)
+    all_members = range(len(members.members))
     outputs: dict[Who, np.ndarray] = {
         "ensemble": ensemble.predict_proba(members.P, members.valid),
-        "uniform_average": fuse(members.P, _equal(members.P), members.valid, ensemble.missing),
+        "uniform_average": average_of(members.P, members.valid, all_members, ensemble.missing),
     }
-    if single is not None:
-        outputs["best_single"] = test.P[single]
+    names = {member.name: m for m, member in enumerate(test.members)}
+    if ensemble.candidates and names.keys() >= set(ensemble.candidates):
+        kept = [names[name] for name in ensemble.candidates]
+        outputs["candidates_average"] = average_of(test.P, test.valid, kept, ensemble.missing)
+    if ensemble.best_single in names:
+        outputs["best_single"] = test.P[names[ensemble.best_single]]
     rows = "test clips, members refitted on train and val" if how == "test_refit" else "test clips"
     for who, probabilities in outputs.items():
         scores, interval = test.score(probabilities), test.interval(probabilities)
         ensemble = ensemble.with_scores(who, how, Measured.of(scores, rows, test.n_groups, interval))
     return ensemble
-
-
-def _equal(P: np.ndarray) -> np.ndarray:
-    return np.full((P.shape[0], P.shape[2]), 1 / len(P))
 
 
 def _of_partitions(ensemble: Ensemble) -> str:

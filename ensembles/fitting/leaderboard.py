@@ -19,7 +19,7 @@ class MemberRow:
     """One member. `mean_accuracy` is the mean over its partitions' own held-out rows, `accuracy` and what follows are
     of all of them pooled; `test_accuracy` is None unless asked for. `epochs` are the best epochs' mean, `wall_s` the
     sum over its trials, `coverage` the share of held-out clips that it could score. `interval` and `test_interval` are
-    bootstrap intervals over groups, None where none was asked for or there is one group only.
+    intervals over groups, None where none was asked for or there is one group only.
     """
 
     name: str

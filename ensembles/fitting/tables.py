@@ -27,16 +27,17 @@ HOWS: Mapping[How, str] = {
 
 
 def who_names(ensemble: Ensemble) -> Mapping[Who, str]:
-    """What the ensemble and its two measures are called."""
+    """What the ensemble and its three measures are called."""
     return {
         "ensemble": ensemble.name,
         "best_single": f"best single member ({ensemble.best_single})",
         "uniform_average": "plain average of its members",
+        "candidates_average": "plain average of all candidates",
     }
 
 
 def scores_table(ensemble: Ensemble) -> Table:
-    """The ensemble beside its best single member and the plain average, by the rows that they were measured on."""
+    """The ensemble beside its best single member and the plain averages, by the rows that they were measured on."""
     table = Table(title="Accuracy in % with 95 % intervals over groups")
     table.add_column("", overflow="fold")
     hows = [how for how in HOWS if how in ("fit", "nested") or how in ensemble.scores["ensemble"]]

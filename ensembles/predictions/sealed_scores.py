@@ -94,12 +94,12 @@ class TestScores:
         return self._accuracies(self.P)
 
     def intervals(self, chosen: Sequence[int]) -> list[Interval | None]:
-        """The bootstrap intervals over groups of the accuracies of some members."""
+        """The intervals over groups of the accuracies of some members."""
         self._check(np.empty((len(self.ids), len(self.classes))))
         return self._intervals(self.P[list(chosen)])
 
     def interval(self, probabilities: np.ndarray) -> Interval | None:
-        """The bootstrap interval over groups of the accuracy."""
+        """The interval over groups of the accuracy."""
         self._check(probabilities)
         return self._interval(probabilities)
 

@@ -46,7 +46,8 @@ def test_stored_weights_give_the_scores_that_stand_beside_them(write_run):
     scored = test.score(e.predict_proba(test.P, test.valid))
     assert e.scores["ensemble"]["test"].accuracy == scored.accuracy
     assert e.scores["ensemble"]["test"].confusion == scored.confusion
-    assert {"ensemble", "best_single", "uniform_average"} == {who for who in e.scores if "test" in e.scores[who]}
+    assert set(e.scores) == {"ensemble", "best_single", "uniform_average", "candidates_average"}
+    assert all("test" in its for its in e.scores.values())
 
 
 def test_test_rows_change_nothing_but_the_test_score(write_run, tmp_path):
@@ -133,7 +134,7 @@ def test_round_trip(write_run, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schema_version": 9}, "ensemble of schema version 9, but this emofuse reads version 1"),
+        ({"schema_version": 9}, "ensemble of schema version 9, but this emofuse reads version 2"),
         ({"members": [{"entry": "svm"}]}, r"members\[0\].config_key: this key is required.*; fit the ensemble again"),
         ({"weights": [[0.5, 0.5]]}, r"weights of shape \(4, 3\) \(members, classes\) that .* got \(\(0.5, 0.5\),\)"),
         ({"missing": "guess"}, "missing: expected 'share' or 'uniform', but got 'guess'; fit"),
@@ -192,3 +193,36 @@ def test_leaderboard(write_run, tmp_path):
 
 def test_hyperparameters_on_one_line():
     assert short({"lr": 0.00012345, "hidden": 64, "kind": "rbf"}) == "hidden=64, kind=rbf, lr=0.000123"
+
+
+@pytest.mark.parametrize("method", ["best", "greedy", "stacking"])
+def test_a_plain_average_is_over_the_same_members_wherever_it_is_measured(write_run, method):
+    run = write_run(M=6, lacking=0.1)
+    e = fit_ensemble(run, FitOptions(method, selection=NO_SELECTION), test=True)
+    held_out = read_run(run).held_out
+    alone = fit_ensemble(run, FitOptions("uniform", selection=NO_SELECTION), test=True).scores["ensemble"]
+    assert e.candidates == tuple(member.name for member in held_out.members)
+    for how in ("fit", "nested", "test"):
+        assert e.scores["candidates_average"][how].metrics == alone[how].metrics
+    if method == "best":  # an ensemble of one member, whichever that is in a fold
+        assert e.scores["uniform_average"]["nested"].accuracy == e.scores["ensemble"]["nested"].accuracy
+        assert e.scores["uniform_average"]["fit"].metrics == e.scores["ensemble"]["fit"].metrics
+    if method == "stacking":
+        assert e.scores["uniform_average"] == e.scores["candidates_average"]
+
+
+def test_an_ensemble_of_the_first_schema_is_read(write_run, tmp_path):
+    path = tmp_path / "ensemble.json"
+    e = fit_ensemble(write_run(), FitOptions("greedy"), test=True)
+    write_ensemble(e, path)
+    old = read_json(path, "")
+    del old["candidates"]
+    of_members, of_all = (old["scores"].pop(f"{who}_average") for who in ("uniform", "candidates"))
+    old["scores"]["uniform_average"] = of_members | {"nested": of_all["nested"]}
+    write_json(path, old | {"schema_version": 1})
+    back = read_ensemble(path)
+    assert back.scores["uniform_average"] == {
+        how: m for how, m in e.scores["uniform_average"].items() if how != "nested"
+    }
+    assert back.scores["candidates_average"] == {"nested": e.scores["candidates_average"]["nested"]}
+    assert (back.weights == e.weights).all() and back.verdict == e.verdict and back.candidates == ()
