@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from features.disk.sealed_tables import read_table, write_table
 from features.errors import EmofuseError
+from features.spelling import matched, refuse_alike
 from features.tables.user_tables import id_texts, one_line, read_user_table
 
 SCHEMA_VERSION = 1
@@ -57,6 +58,11 @@ class Annotations:
         wanted = set(clip_ids)
         series = {clip_id: own for clip_id, own in self.series.items() if clip_id in wanted}
         return Annotations(self.dimensions, series) if series else None
+
+    def matched(self, clip_ids: Collection[str], where: object) -> "Annotations":
+        """The same for the clips of a table whose ids differ from these in spelling alone."""
+        names = matched(self.series, clip_ids, "clip_id", where)
+        return Annotations(self.dimensions, {names.get(name, name): own for name, own in self.series.items()})
 
     def check(self, clip_ids: Collection[str]) -> None:
         """Refuse what can't be learnt: unknown clips, times that don't rise from 0, infinite values."""
@@ -113,7 +119,9 @@ def read_annotations(path: Path) -> Annotations:
 def load_annotations(path: Path, max_gb: float | None = None) -> Annotations:
     """Anybody's CSV or Parquet with the columns clip_id, time_s and one per dimension, rows in any order."""
     types = {"clip_id": pa.string(), "time_s": pa.float64()}
-    return _of_table(read_user_table(path, types, "annotations as CSV or Parquet", max_gb), path)
+    table = read_user_table(path, types, "annotations as CSV or Parquet", max_gb)
+    refuse_alike(table.column_names, "column", path, "give each dimension one column")
+    return _of_table(table, path)
 
 
 def _of_table(table: pa.Table, path: Path) -> Annotations:

@@ -19,6 +19,7 @@ from features.errors import ClipFailure, DamagedFile, EmofuseError
 from features.files import content_key, file_sha256
 from features.progress import progress
 from features.sets import Media
+from features.spelling import refuse_alike
 
 SCHEMA_VERSION = 1
 SPLITS = ("train", "val", "test")
@@ -138,6 +139,9 @@ def check_clips(table: ClipTable, *, media: bool = True) -> None:
     if not clips:
         raise EmofuseError("The clip table is empty: expected at least one training clip.")
     check_ids(table)
+    again = "make the table again with `emofuse clips`, which gives them one spelling"
+    refuse_alike((clip.label for clip in clips if clip.label is not None), "label", "The clip table", again)
+    refuse_alike((clip.group_id for clip in clips if clip.group_id), "group_id", "The clip table", again)
     _refuse(clips, lambda c: c.split not in SPLITS, f"a split is one of {', '.join(SPLITS)}", lambda c: c.split)
     _refuse(clips, lambda c: not c.group_id, "every clip needs a group_id (a speaker, a film)", lambda c: c.group_id)
     _refuse(clips, lambda c: c.label == "", "a label is a class name, or null when unknown", lambda c: c.label)

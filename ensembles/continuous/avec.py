@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from ensembles.continuous.recordings import Recordings, gather
 from features.datasets.avec_labels import Gold, read_gold, read_labels
 from features.errors import EmofuseError
+from features.spelling import matched, one_spelling
 from features.tables.user_tables import id_texts, label_texts, read_user_table
 
 __all__ = ["read_gold", "read_labels", "read_recordings"]
@@ -27,7 +28,7 @@ def read_recordings(predictions: Path, labels: Path) -> Recordings:
     cut, shorter ones repeat their last value. Errors: EmofuseError that names system and recording.
     """
     gold = read_labels(labels)
-    table = _read_predictions(predictions)
+    table = _read_predictions(predictions, gold)
     known = next(iter(gold.values())).dimensions
     dimensions = tuple(name for name in known if name in table.column_names)
     if not dimensions:
@@ -62,7 +63,7 @@ class _Rows:
         return self.table[name].to_numpy()[self.rows]
 
 
-def _read_predictions(path: Path) -> pa.Table:
+def _read_predictions(path: Path, gold: Mapping[str, Gold]) -> pa.Table:
     types = {name: pa.string() for name in ("session", "system", "group_id")}
     table = read_user_table(path, types, "predictions as Parquet or CSV")
     lacking = [name for name in _KEYS if name not in table.column_names]
@@ -77,7 +78,9 @@ def _read_predictions(path: Path) -> pa.Table:
             texts = (id_texts if name == "session" else label_texts)(path, name, table[name])
             if None in texts:
                 raise EmofuseError(f"{path}: column {name} has an empty value; every row needs one.")
-            columns[name] = pa.array(texts, pa.string())
+            names = [str(text) for text in texts]
+            same = matched(names, gold, "session", path) if name == "session" else one_spelling(names, name, path)
+            columns[name] = pa.array([same.get(text, text) for text in names], pa.string())
         elif _is_numeric(table[name].type):
             columns[name] = pa.array(pc.cast(table[name], pa.float64()).to_numpy())
     if "time_s" not in columns:

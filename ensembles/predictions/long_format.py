@@ -3,7 +3,7 @@
 Columns `sample_id, split, label, model, p_<class>...` in any order, `group_id` if known; CSV or Parquet by suffix.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from features.clips import refuse_many_classes
 from features.errors import EmofuseError, WrongUse
 from features.files import replacing
 from features.names import unknown_name
+from features.spelling import one_spelling, refuse_alike, tell_words, trimmed
 from features.tables.spreadsheets import quoted
 from features.tables.user_tables import id_texts, label_texts, read_user_table
 
@@ -60,20 +61,23 @@ def read_long(path: Path, max_gb: float | None = None) -> LongTable:
     """
     table = _read_table(path, max_gb)
     lacking = set(_KEYS) - set(table.column_names)
-    classes = tuple(sorted(name[2:] for name in table.column_names if name.startswith("p_")))
+    columns = {trimmed(name[2:]): name for name in table.column_names if name.startswith("p_")}
+    classes = tuple(sorted(columns))
     if lacking or len(classes) < 2:
         raise EmofuseError(
             f"{path}: expected the columns {', '.join(_KEYS)} and p_<class> for two classes or more, but it has "
             f"{', '.join(table.column_names)}."
         )
     refuse_many_classes(path, len(classes))
+    refuse_alike(classes, "class", path, "give each class one column p_<class>")
     if not table.num_rows:
         raise EmofuseError(f"{path}: expected predictions, but the table has no rows.")
     texts = {name: _texts(table, name, path) for name in (*_KEYS, "group_id") if name in table.column_names}
     for name in {"sample_id", "split", "model", "group_id"} & set(texts):
         if any(text is None for text in texts[name]):
             raise EmofuseError(f"{path}: column {name} has an empty value; every row needs one.")
-    P = np.stack([_numbers(table, f"p_{name}", path) for name in classes], axis=1)
+    _spell(texts, classes, path)
+    P = np.stack([_numbers(table, columns[name], path) for name in classes], axis=1)
     long = LongTable(
         classes,
         texts["sample_id"],
@@ -95,6 +99,17 @@ def _read_table(path: Path, max_gb: float | None) -> pa.Table:
 def _texts(table: pa.Table, name: str, path: Path) -> np.ndarray:
     read = id_texts if name == "sample_id" else label_texts
     return np.array(read(path, name, table[name]), dtype=object)
+
+
+def _spell(texts: dict[str, np.ndarray], classes: Sequence[str], path: Path) -> None:
+    """Give each label, split, model and group one spelling; a sample in two is refused."""
+    known: dict[str, Sequence[str]] = {"label": classes, "split": tuple(SPLITS)}
+    for name in [name for name in ("label", "split", "model", "group_id") if name in texts]:
+        chosen = one_spelling(texts[name], name, path, known.get(name, ()))
+        texts[name] = np.array([None if text is None else chosen[text] for text in texts[name]], dtype=object)
+        if name in ("label", "group_id"):
+            tell_words(texts[name], name, path)
+    refuse_alike(texts["sample_id"], "sample", path, "write each sample's id in one way")
 
 
 def _numbers(table: pa.Table, name: str, path: Path) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
+from features.clip_names import tell_names, with_one_spelling
 from features.clips import ClipTable, check_clips, hash_media, write_clips
 from features.errors import WrongUse
 from features.names import unknown_name
@@ -67,7 +68,10 @@ def get_adapter(name: str) -> Adapter:
 
 
 def read_dataset(name: str, root: Path, **options: Value) -> ClipTable:
-    """The clip table that the adapter `name` reads from `root`; options that are not given have their defaults."""
+    """The clip table that the adapter `name` reads from `root`; options that are not given have their defaults.
+
+    Labels, groups and splits have one spelling each; what was changed, and groups in several splits, are told.
+    """
     adapter = get_adapter(name)
     for key, value in options.items():
         if key not in adapter.options:
@@ -76,7 +80,9 @@ def read_dataset(name: str, root: Path, **options: Value) -> ClipTable:
         if choices and value not in choices:
             raise WrongUse(f"Data set {name!r}: {key} is one of {', '.join(choices)}, but got {value!r}.")
     defaults = {key: option.default for key, option in adapter.options.items()}
-    return adapter.read(root, **defaults | options)
+    table = with_one_spelling(adapter.read(root, **defaults | options), root)
+    tell_names(table, root)
+    return table
 
 
 def make_clip_table(name: str, root: Path, out: Path, **options: Value) -> ClipTable:

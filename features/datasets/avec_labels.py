@@ -14,6 +14,7 @@ import pyarrow.csv as pa_csv
 
 from features.disk.sizes import refuse_size
 from features.errors import EmofuseError, WrongUse
+from features.spelling import refuse_alike, trimmed
 from features.tables.user_tables import one_line
 
 DIMENSIONS = ("arousal", "valence", "liking")
@@ -51,7 +52,7 @@ def read_gold(path: Path) -> Gold:
             f"{path}: expected AVEC labels (name;time;{';'.join(DIMENSIONS)}), but it can't be read "
             f"({one_line(error)})."
         ) from None
-    names = {str(name).strip('"') for name in pc.unique(table["session"]).to_pylist()}
+    names = {trimmed(trimmed(str(name)).strip('"')) for name in pc.unique(table["session"]).to_pylist()}
     numbers = np.stack([table[name].to_numpy() for name in columns[1:]], axis=1)
     if len(names) != 1 or not np.isfinite(numbers).all():
         raise EmofuseError(
@@ -79,6 +80,7 @@ def read_labels(folder: Path) -> dict[str, Gold]:
                 "expected the same in all."
             )
         labels[gold.recording] = gold
+    refuse_alike(labels, "recording", folder, "give each a name of its own")
     return labels
 
 

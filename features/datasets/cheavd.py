@@ -12,6 +12,7 @@ from features.clips import Clip, ClipTable
 from features.datasets import Adapter, Option
 from features.datasets.folders import AUDIO, VIDEO, files_below, warn
 from features.errors import EmofuseError, WrongUse
+from features.spelling import key
 
 SPLITS = ("train", "val", "test")
 # Clips of train, val and test in 2016 and 2017.
@@ -38,7 +39,7 @@ def read(root: Path, *, train: str, val: str, test: str, labels: str, speaker: s
         split = folders[inside.parts[at[-1]].lower()] if at else ""
         below = inside.parts[at[-1] + 1 : -1] if at else ()
         label = below[0].lower() if below and split not in listed else None
-        label = given.get((split, path.stem), label)
+        label = given.get((split, key(path.stem)), label)
         if not split or (label is None and split != "test"):
             unplaced.append(str(inside))
             continue
@@ -64,7 +65,7 @@ def _pattern(speaker: str) -> re.Pattern[str] | None:
 
 
 def _labels(root: Path, folders: dict[str, str], name: str) -> dict[tuple[str, str], str]:
-    """The label of each (split, stem) that the files of labels tell: a name and a word per line."""
+    """The label of each split and key of a stem that the files of labels tell: a name and a word per line."""
     found: dict[tuple[str, str], str] = {}
     for folder, split in folders.items():
         wanted = name.format(split=folder).lower()
@@ -76,25 +77,16 @@ def _labels(root: Path, folders: dict[str, str], name: str) -> dict[tuple[str, s
                 if len(words) != 2:
                     raise EmofuseError(f"{path}: line {number}: expected a clip's name and label, but got {line!r}.")
                 stem = re.sub(r"\.\w{2,4}$", "", words[0].replace("\\", "/").rpartition("/")[2])
-                found[split, stem] = words[1].lower()
+                found[split, key(stem)] = words[1].lower()
     return found
 
 
 def _compare(clips: list[Clip]) -> None:
-    """Warn where the corpus is not as published, or where a speaker lies on both sides."""
+    """Warn where the corpus is not as published."""
     sizes = Counter(clip.split for clip in clips)
     counts = tuple(sizes[split] for split in SPLITS)
     if not any(counts[:2] == known[:2] and counts[2] in (0, known[2]) for known in OFFICIAL_COUNTS):
         warn("{} train, {} val and {} test clips are not the numbers of 2016 or 2017".format(*counts))
-    splits: dict[str, set[str]] = {}
-    for clip in clips:
-        splits.setdefault(clip.group_id, set()).add(clip.split)
-    shared = sorted(group for group, where in splits.items() if len(where) > 1)
-    if shared:
-        warn(
-            f"{len(shared)} speakers lie in more than one split, {shared[0]} and others: a partition of the official "
-            "splits then needs `allow_shared_groups: true` in the recipe"
-        )
 
 
 ADAPTER = Adapter(

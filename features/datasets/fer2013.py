@@ -13,6 +13,7 @@ from features.datasets.folders import warn
 from features.datasets.pictures import OPTIONS, picture_table
 from features.disk.sizes import refuse_size
 from features.errors import EmofuseError
+from features.spelling import key, trimmed
 from features.tables.user_tables import one_line
 
 # The class of each code; the names are those of AFEW.
@@ -28,9 +29,10 @@ def read(root: Path, **options: Any) -> ClipTable:
     """One clip for each row of the file `root`; a clip's id is its Usage and its row, counted from 0."""
     data = _load(root)
     clips, faces = [], np.empty((len(data), SIDE, SIDE), np.uint8)
+    known = {key(usage): usage for usage in SPLITS}
     rows = zip(*(data[name].to_pylist() for name in _COLUMNS), strict=True)
     for row, (emotion, pixels, usage) in enumerate(rows):
-        usage = (usage or "").strip()
+        usage = known.get(key(usage or ""), usage or "")
         if usage not in SPLITS or emotion is None or not 0 <= emotion < len(CLASSES):
             raise EmofuseError(
                 f"{root}: row {row}: expected an emotion from 0 to 6 and a Usage of {', '.join(SPLITS)}, but got "
@@ -54,7 +56,7 @@ def _load(path: Path) -> pa.Table:
     try:
         data = _read(path)
         # icml_face_data.csv has blanks before its column names.
-        data = data.rename_columns([name.strip() for name in data.column_names])
+        data = data.rename_columns([trimmed(name) for name in data.column_names])
         absent = [name for name in _COLUMNS if name not in data.column_names]
         if absent:
             raise EmofuseError(f"{path}: expected {expected}, but there is no {', '.join(absent)}.")

@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from features.clip_names import with_one_spelling
 from features.clips import Clip, ClipTable, hash_media
 from features.datasets import Adapter, Option
 from features.datasets.folders import IMAGES, files_below, warn
@@ -51,7 +52,9 @@ def read(root: Path, *, val_share: float, group: str) -> ClipTable:
                 dataset="images",
             )
         )
-    table = _unlabelled_test(hash_media(ClipTable(tuple(clips), root.resolve())))
+    # Before val is drawn, or a group of two spellings could lie on both sides.
+    table = with_one_spelling(ClipTable(tuple(clips), root.resolve()), root)
+    table = _unlabelled_test(hash_media(table))
     clips = [clip if clip.group_id else replace(clip, group_id=f"image-{clip.media_sha256}") for clip in table.clips]
     if not any(clip.split == "val" for clip in clips):
         clips = [replace(c, split="val") if c.split == "train" and _drawn(c.group_id, val_share) else c for c in clips]

@@ -2,16 +2,18 @@
 
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pyarrow as pa
 
 from features.annotations import load_annotations
-from features.clips import SCHEMA, Clip, ClipTable
+from features.clips import SCHEMA, Clip, ClipTable, is_uri
 from features.datasets import Adapter, Option
 from features.datasets.folders import warn
 from features.disk.sizes import MAX_GB
 from features.errors import EmofuseError
 from features.names import unknown_name
+from features.spelling import refuse_alike
 from features.tables.user_tables import id_texts, label_texts, one_line, read_user_table
 
 REQUIRED = ("clip_id", "split", "path")
@@ -40,6 +42,7 @@ def read(root: Path, *, media_root: str, no_media: bool, annotations: str, max_g
         if field.name in table.column_names:
             columns[field.name] = _texts(root, table, field)
     ids = columns["clip_id"]
+    refuse_alike(filter(None, ids), "clip", root, "give each clip an id of its own")
     if "group_id" not in columns:
         warn(f"{root} has no column group_id (speaker, subject or film): each clip is its own group")
     filled = {
@@ -54,6 +57,8 @@ def read(root: Path, *, media_root: str, no_media: bool, annotations: str, max_g
     filled["dataset"] = [name or root.stem for name in filled["dataset"]]
     if no_media:
         filled["path"] = [None] * len(ids)
+    folder = Path(media_root).resolve() if media_root else root.resolve().parent
+    filled["path"] = [_as_it_lies_there(folder, path) for path in filled["path"]]
     rows = zip(*(filled[name] for name in SCHEMA.names), strict=True)
     clips = tuple(Clip(*row) for row in rows)
     if not no_media and (bare := [clip.clip_id for clip in clips if not clip.path]):
@@ -61,8 +66,17 @@ def read(root: Path, *, media_root: str, no_media: bool, annotations: str, max_g
             f"{root}: {len(bare)} clips have no path, the first is {bare[0]!r}; give --no-media when the features come "
             "from elsewhere."
         )
-    over_time = load_annotations(Path(annotations), max_gb) if annotations else None
-    return ClipTable(clips, Path(media_root).resolve() if media_root else root.resolve().parent, over_time)
+    over_time = load_annotations(Path(annotations), max_gb).matched(ids, annotations) if annotations else None
+    return ClipTable(clips, folder, over_time)
+
+
+def _as_it_lies_there(folder: Path, path: str | None) -> str | None:
+    """The path of a clip; where no such file is there, without blanks around it or with other forms of its accents."""
+    if not path or is_uri(path) or (folder / path).is_file():
+        return path
+    bare = path.strip()
+    forms = (bare, normalize("NFC", bare), normalize("NFD", bare))
+    return next((form for form in forms if (folder / form).is_file()), bare)
 
 
 def _texts(path: Path, table: pa.Table, field: pa.Field) -> list[Any]:

@@ -32,7 +32,8 @@ def _stacked(request: Request, clip_ids: np.ndarray, x: np.ndarray) -> Source:
     if len(rows_of) != len(ids):
         twice = next(clip_id for i, clip_id in enumerate(ids) if rows_of[clip_id] != i)
         raise EmofuseError(f"{source}: the clip_id {twice!r} occurs twice.")
-    request.refuse_ids(ids)
+    own = request.own_ids(ids)
+    rows_of = {own[clip_id]: row for clip_id, row in rows_of.items()}
     first = with_steps(request, ids[0], x[0])
     request.refuse_size(x.size * stored_type(x.dtype).itemsize)
     steps = len(first)
@@ -57,7 +58,7 @@ def _text(clip_id: object) -> str:
 
 
 def _by_clip(request: Request, file: Npz) -> Source:
-    request.refuse_ids(tuple(file.members))
+    members = {own: name for name, own in request.own_ids(tuple(file.members)).items()}
     first_id = next(iter(file.members))
     shape = with_steps(request, first_id, _array(request, file, first_id)).shape[1:]
 
@@ -67,8 +68,8 @@ def _by_clip(request: Request, file: Npz) -> Source:
         lengths: list[int] = []
         size = written = 0
         for clip_id in request.ids:
-            if clip_id in file.members:
-                array = with_steps(request, clip_id, _array(request, file, clip_id))
+            if clip_id in members:
+                array = with_steps(request, clip_id, _array(request, file, members[clip_id]))
                 if array.shape[1:] != shape:
                     raise EmofuseError(
                         f"{request.source}: the time steps of all clips have one shape, but clip {first_id!r} has "

@@ -1,7 +1,7 @@
 """What an import was asked for, and what all kinds of files share: clips become blocks in the table's order."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from features.errors import ClipFailure, EmofuseError, WrongUse
+from features.spelling import matched
 from features.store.set_writer import Block
 
 MISSING = ClipFailure("missing", "the imported file has no array for it")
@@ -35,16 +36,21 @@ class Request:
                 f"where they are meant to be that large, give --max-gb {math.ceil(size / 1e9)}."
             )
 
-    def refuse_ids(self, given: Sequence[str]) -> None:
-        """EmofuseError where the file has no clips, or clips that the table lacks."""
+    def own_ids(self, given: Sequence[str]) -> Mapping[str, str]:
+        """The table's id for each of the file's, which may be spelled otherwise.
+
+        EmofuseError where the file has no clips, clips that the table lacks, or one clip in two spellings.
+        """
         if not given:
             raise EmofuseError(f"{self.source}: expected at least one clip, but the file is empty.")
-        unknown = sorted(set(given) - set(self.ids))
+        found = matched(given, self.ids, "clip_id", self.source)
+        unknown = sorted(set(given) - set(found))
         if unknown:
             raise EmofuseError(
                 f"{self.source}: {len(unknown)} of its {len(given)} clip ids are not in the clip table, the first is "
                 f"{unknown[0]!r}; the table's look like {self.ids[0]!r}."
             )
+        return found
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from features.disk.parquet_header import declared
 from features.errors import EmofuseError
 from features.imports.request import Request, Source, block, refuse_steps
+from features.spelling import trimmed
 from features.store.data_file import BATCH_BYTES
 from features.store.set_writer import Block
 from features.tables.user_tables import column_names, ids_of, is_number, read_csv
@@ -28,10 +29,10 @@ def open_table(request: Request) -> Source:
     if table.clip_id.null_count:
         raise EmofuseError(f"{source}: {table.clip_id.null_count} rows have no clip_id.")
     given = ids_of(table.clip_id).combine_chunks()
-    names = given.dictionary.cast(pa.string()).to_pylist()
-    request.refuse_ids(names)
+    names = [trimmed(name) for name in given.dictionary.cast(pa.string()).to_pylist()]
+    own = request.own_ids(names)
     place = {clip_id: i for i, clip_id in enumerate(request.ids)}
-    of_row = np.array([place[name] for name in names], np.int64)[given.indices.to_numpy()]
+    of_row = np.array([place[own[name]] for name in names], np.int64)[given.indices.to_numpy()]
     lengths = np.bincount(of_row, minlength=len(request.ids))
     if request.level == "clip" and (lengths > 1).any():
         many = int(np.argmax(lengths > 1))
@@ -86,6 +87,7 @@ def _csv_columns(request: Request) -> _Columns:
     request.refuse_size(_csv_values(request.source) * _CSV_VALUE_BYTES)
     types = {"clip_id": pa.dictionary(pa.int32(), pa.string()), "time_s": pa.float64()}
     table = read_csv(request.source, types)
+    table = table.rename_columns([trimmed(name) for name in table.column_names])
     names = _number_names(request.source, table.schema)
     values = np.empty((len(table), len(names)), np.float32)
     with np.errstate(over="ignore"):
@@ -106,21 +108,23 @@ def _csv_values(path: Path) -> int:
 
 
 def _parquet_columns(request: Request) -> _Columns:
-    file = pq.ParquetFile(request.source, read_dictionary=["clip_id"], page_checksum_verification=True)
-    names = _number_names(request.source, file.schema_arrow)
+    schema = pq.read_schema(request.source)
+    written = {trimmed(name): name for name in schema.names}
+    names = _number_names(request.source, pa.schema([field.with_name(trimmed(field.name)) for field in schema]))
+    file = pq.ParquetFile(request.source, read_dictionary=[written["clip_id"]], page_checksum_verification=True)
     total = sum(values for values, _ in declared(request.source))
     request.refuse_size(4 * total)
     rows = file.metadata.num_rows
     if not rows:
         raise EmofuseError(f"{request.source}: expected at least one clip, but the file is empty.")
-    wanted = [name for name in file.schema_arrow.names if name in {"clip_id", "time_s", *names}]
+    wanted = [name for bare, name in written.items() if bare in {"clip_id", "time_s", *names}]
     width = total // rows
     values: np.ndarray | None = None
     ids, times, at = [], [], 0
     for piece in file.iter_batches(max(1, _PIECE_BYTES // (8 * max(1, width))), columns=wanted):
         if not len(piece):
             continue
-        numbers = np.column_stack([_numbers(request.source, name, piece[name]) for name in names])
+        numbers = np.column_stack([_numbers(request.source, name, piece[written[name]]) for name in names])
         if values is None:
             request.refuse_size(4 * rows * numbers.shape[1])
             values = np.empty((rows, numbers.shape[1]), np.float32)
@@ -131,9 +135,9 @@ def _parquet_columns(request: Request) -> _Columns:
             )
         values[at : at + len(piece)] = numbers
         at += len(piece)
-        ids.append(piece["clip_id"])
-        if "time_s" in wanted:
-            times.append(piece["time_s"].cast(pa.float64()).to_numpy(zero_copy_only=False))
+        ids.append(piece[written["clip_id"]])
+        if "time_s" in written:
+            times.append(piece[written["time_s"]].cast(pa.float64()).to_numpy(zero_copy_only=False))
     if values is None or at != rows:
         raise EmofuseError(f"{request.source}: its footer promises {rows} rows, but there are {at}.")
     return _Columns(pa.chunked_array(ids), np.concatenate(times) if times else None, values, names)

@@ -1,9 +1,10 @@
 """Tables that users bring, CSV or Parquet, read by one set of rules.
 
-A word is never a missing value: only an empty field is. pandas' row numbers are no column. Labels are text, whatever
-type they were stored as.
+A word is never a missing value: only an empty field is. Blanks around a text are no part of it. pandas' row numbers are
+no column. Labels are text, whatever type they were stored as.
 """
 
+import csv
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,8 @@ import pyarrow.csv
 
 from features.disk.sizes import read_parquet, refuse_size
 from features.errors import EmofuseError, WrongUse
+from features.progress import say
+from features.spelling import trimmed
 from features.tables.spreadsheets import unquoted
 
 # What pandas calls an index that it writes beside the columns of a Parquet file, and an unnamed column that it read.
@@ -21,6 +24,10 @@ _INDEX = re.compile(r"__index_level_\d+__")
 _UNNAMED = re.compile(r"|Unnamed: \d+")
 _WHOLE = re.compile(r"[+-]?\d+\.0*")
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
+# Texts that `trimmed` may change, in RE2's syntax.
+_UNTRIMMED = r"^\s|\s$|[^\x00-\x7f]"
+# What is looked up on a disk, where a name may end in a blank.
+_AS_WRITTEN = ("path",)
 
 
 def read_user_table(path: Path, types: Mapping[str, pa.DataType], what: str, max_gb: float | None = None) -> pa.Table:
@@ -41,6 +48,7 @@ def read_user_table(path: Path, types: Mapping[str, pa.DataType], what: str, max
             refuse_size(path, path.stat().st_size, max_gb)
             table = read_csv(path, types)
             table = table.select(column_names(path, table.column_names))
+        table = table.rename_columns([trimmed(name) for name in table.column_names])
     except (OSError, UnicodeError, pa.ArrowException) as error:
         raise EmofuseError(f"{path}: can't be read as {suffix[1:].upper()} ({one_line(error)}).") from None
     for name, column in zip(table.column_names, table.columns, strict=True):
@@ -48,7 +56,7 @@ def read_user_table(path: Path, types: Mapping[str, pa.DataType], what: str, max
         text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
         if text and pc.any(pc.match_substring(column, "\0")).as_py():
             raise EmofuseError(f"{path}: column {name!r} holds text with a NUL character; take it out.")
-    return table
+    return trimmed_texts(path, table)
 
 
 def read_csv(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
@@ -56,20 +64,62 @@ def read_csv(path: Path, types: Mapping[str, pa.DataType]) -> pa.Table:
 
     What a CSV of ours has against spreadsheets (features.tables.spreadsheets) is taken away.
     """
-    convert = pyarrow.csv.ConvertOptions(column_types=dict(types), null_values=[""], strings_can_be_null=True)
-    parse = pyarrow.csv.ParseOptions(delimiter=_SEPARATORS.get(path.suffix.lower(), ","))
+    separator = _SEPARATORS.get(path.suffix.lower(), ",")
+    named = {name: types[trimmed(name)] for name in _first_line(path, separator) if trimmed(name) in types}
+    convert = pyarrow.csv.ConvertOptions(column_types={**types, **named}, null_values=[""], strings_can_be_null=True)
+    parse = pyarrow.csv.ParseOptions(delimiter=separator)
     return unquoted(pyarrow.csv.read_csv(path, parse_options=parse, convert_options=convert))
+
+
+def _first_line(path: Path, separator: str) -> list[str]:
+    """The names of a CSV's columns as they are written: ` clip_id` is text too."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            return next(csv.reader(file, delimiter=separator), [])
+        except csv.Error:
+            return []
+
+
+def trimmed_texts(path: Path, table: pa.Table) -> pa.Table:
+    """The table with its texts trimmed, and null where nothing is left of one; how many were changed is told."""
+    told = []
+    for i, name in enumerate(table.column_names):
+        column = table.column(i)
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if name in _AS_WRITTEN or not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+            continue
+        column, count = _trimmed_column(column)
+        told += [f"{count} of {name}"] if count else []
+        table = table.set_column(i, name, column)
+    if told:
+        say(f"{path}: texts are read without blanks around them, accents composed: {', '.join(told)} changed")
+    return table
+
+
+def _trimmed_column(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, int]:
+    """The texts trimmed, and how many of them were changed."""
+    empty = pc.equal(column, "")
+    odd = pc.fill_null(pc.or_(pc.match_substring_regex(column, _UNTRIMMED), empty), False)
+    if not pc.any(odd).as_py():
+        return column, 0
+    before = column.filter(odd).to_pylist()
+    after = [trimmed(text) or None for text in before]
+    changed = sum(text != (new or "") for text, new in zip(before, after, strict=True))
+    whole = pc.replace_with_mask(column.combine_chunks(), odd.combine_chunks(), pa.array(after, column.type))
+    return pa.chunked_array([whole]), changed
 
 
 def column_names(path: Path, names: Sequence[str]) -> list[str]:
     """The columns without pandas' index; one without a name is refused, and so are two of one name."""
     kept = [name for name in names if not _INDEX.fullmatch(name)]
-    if kept and _UNNAMED.fullmatch(kept[0]):
+    if kept and _UNNAMED.fullmatch(trimmed(kept[0])):
         raise EmofuseError(
             f"{path}: its first column has no name, as when pandas writes row numbers; write the file without them "
             "(`to_csv(..., index=False)`), or give the column a name."
         )
-    twice = sorted({name for name in kept if kept.count(name) > 1}) if len(set(kept)) < len(kept) else []
+    bare = [trimmed(name) for name in kept]
+    twice = sorted({name for name in bare if bare.count(name) > 1}) if len(set(bare)) < len(bare) else []
     if twice:
         raise EmofuseError(f"{path}: two columns have the name {twice[0]!r}; give each its own.")
     return kept

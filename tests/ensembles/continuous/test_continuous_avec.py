@@ -71,6 +71,21 @@ def test_broken_labels_are_told(tmp_path, text, message):
         read_gold(tmp_path / "x.csv")
 
 
+def test_sessions_and_systems_have_one_spelling(challenge, capsys):
+    predictions, labels, rows = challenge
+    second = [row[0].endswith("2") for row in rows]
+    systems = [row[2].upper() if upper else f"{row[2]} " for row, upper in zip(rows, second, strict=True)]
+    changed = [[row[0].lower(), row[1], name, *row[3:]] for row, name in zip(rows, systems, strict=True)]
+    _write(predictions, rows)
+    expected = read_recordings(predictions, labels)
+    _write(predictions, changed)
+    found = read_recordings(predictions, labels)
+    assert found.recording.tolist() == expected.recording.tolist()
+    assert sorted(name.lower() for name in found.members) == sorted(expected.members)
+    np.testing.assert_array_equal(found.P, expected.P)
+    assert "(and so 2 more): they differ in spelling alone" in capsys.readouterr().err
+
+
 def test_a_label_folder_has_each_recording_once(tmp_path):
     with pytest.raises(WrongUse, match="holds none"):
         read_labels(tmp_path)

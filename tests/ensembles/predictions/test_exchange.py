@@ -79,9 +79,27 @@ def test_odd_model_names(csv, tmp_path):
         import_long(csv("0.3,a b,1,a,val,0.7\n0.3,a/b,1,a,val,0.7\n"), tmp_path / "run")
 
 
+def test_names_have_one_spelling(csv, tmp_path, capsys):
+    rows = "0.3,CNN,1,HAPPY, Validation,0.7,s1\n0.3,cnn,2,nan,val,0.7,S1 \n0.4,CNN,3,happy,val,0.6,s1\n"
+    done = import_long(csv(rows, "p_nan,model,sample_id,label,split, p_Happy ,group_id\n"), tmp_path / "run")
+    run = read_run(tmp_path / "run")
+    assert done.entries == ("CNN",) and run.held_out.classes == ("Happy", "nan")
+    assert run.held_out.groups == ("s1",) * 3 and run.held_out.y.tolist() == [0, 1, 0]
+    told = capsys.readouterr().err
+    for line in (
+        "'HAPPY' and 'happy' are 'Happy' (2 rows",
+        "'S1' is 's1'",
+        "'cnn' is 'CNN'",
+        "'nan' is taken for a label",
+    ):
+        assert line in told
+
+
 @pytest.mark.parametrize(
     ("rows", "header", "message"),
     [
+        ("0.5,m,a,x,val,0.5\n0.5,k,A,x,val,0.5\n", HEADER, "'A' and 'a' are one sample but .*; write each sample's id"),
+        ("0.5,m,1,x,val,0.5\n", HEADER.replace("p_b", "p_A"), "'A' and 'a' are one class but .*; give each class one"),
         ("", HEADER, "the table has no rows"),
         ("1,x\n", "p_a,model\n", "expected the columns sample_id, split, label, model and p_<class>"),
         ("-0.1,m,1,a,val,1.1\n", HEADER, r"model 'm' gives sample '1' the scores \[1.1, -0.1\].*can't be negative"),

@@ -10,7 +10,7 @@ from features.datasets import read_dataset
 from features.errors import EmofuseError
 from features.tables.user_tables import column_names, id_texts, label_texts
 
-WORDS = ["NA", "null", "None", "nan", "N/A", "NULL"]
+WORDS = ["NA", "null", "None", "nan", "N/A"]
 PATH = Path("t.csv")
 
 
