@@ -35,6 +35,14 @@ class DamagedFile(EmofuseError):
     """
 
 
+class MachineFault(EmofuseError):
+    """The work can't be done here and now (a library is missing, a disk is full, an input was damaged since).
+
+    Nothing is wrong with the clip or the configuration that met it, and nothing is recorded for it: the same work goes
+    on elsewhere, or here after a repair.
+    """
+
+
 class Interrupted(EmofuseError):
     """Ctrl-C ended the work, as the shell counts it."""
 

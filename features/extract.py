@@ -1,17 +1,20 @@
 """Extraction: feature sets over all clips, in parallel, resumable; a bad clip is a row with a reason, never the end."""
 
 import os
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from features.clips import ClipTable, check_ids
-from features.errors import ClipFailure, EmofuseError, WrongUse
+from features.errors import ClipFailure, EmofuseError, MachineFault, WrongUse
+from features.one_clip import extract_clip, unreachable
 from features.progress import progress, say
-from features.sets import FeatureArray, Media, SetSpec, get_set, parse_spec
+from features.sets import FeatureArray, Media, SetSpec, parse_spec
 from features.store.set_writer import SetWriter
 from features.store.store import StoredSet, set_writer
 from features.unwritable import refused
@@ -19,6 +22,8 @@ from features.workers.clip_processes import ProcessDied, run_all
 from features.workers.cluster_extract import Run, cluster
 
 _SHOWN_REASONS = 3
+# So many clips may kill their processes before the first that doesn't; then it is the machine that does.
+_DEATHS = 5
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,10 @@ def extract(
     Clips that are done and whose checksums hold are skipped, also after a kill. `workers` processes (None: one for each
     core; 0: in this process), or tasks on the Ray cluster at `address`, whose nodes reach media and store at the same
     paths; `allow_open` also where that asks nobody for a token. `retry_failed` tries the clips again that failed in an
-    earlier run.
+    earlier run; those that were missing then and are there now are tried anyway.
+
+    MachineFault where this machine, or every node of the cluster, can't do it: nothing is recorded for the clips that
+    it met, and the same call goes on after the repair.
     """
     if address and workers is not None:
         raise WrongUse("--workers is for processes on this machine: the cluster at --address has its own.")
@@ -113,7 +121,7 @@ def _tell(summary: SetSummary) -> None:
 def _extract_set(table: ClipTable, spec: SetSpec, store: Path, run: Run, retry_failed: bool) -> SetSummary:
     started = time.monotonic()
     writer = set_writer(store, spec, table)
-    done = writer.done_ids(failed=not retry_failed)
+    done = writer.done_ids(failed=not retry_failed, again=lambda clip_id: _is_there(table, clip_id))
     stored = writer.finished()
     if writer.folder.exists() and stored is None:
         say(f"{spec}: the stored set is damaged and is extracted again")
@@ -132,11 +140,43 @@ def _extract_set(table: ClipTable, spec: SetSpec, store: Path, run: Run, retry_f
         return _summary(stored, started, skipped=True)
     job = _Job(spec, replace(writer, clip_ids=()))
     with progress(f"extract {spec}", len(tasks)) as counter:
-        for (clip_id, _), result in run(job.run, tasks, lambda task: writer.written(task[0])):
-            if isinstance(result, ProcessDied):
-                writer.fail(clip_id, ClipFailure("unreadable", "the process that read it died (crash, out of memory)"))
+        for clip_id, failed in _results(run(job.run, tasks, lambda task: writer.written(task[0]))):
+            if failed is not None:
+                writer.fail(clip_id, failed)
             counter.advance()
     return _summary(writer.finish(), started, skipped=False)
+
+
+def _is_there(table: ClipTable, clip_id: str) -> bool:
+    try:
+        return unreachable(table.media(table.by_id(clip_id)).path) is None
+    except ClipFailure:
+        return False
+
+
+def _results(results: Iterator[tuple[tuple[str, Media], Any]]) -> Iterator[tuple[str, ClipFailure | None]]:
+    """The clips that are done, with the failure that is still to be recorded.
+
+    Deaths are held back until a clip is done: where each of the first ones kills its process, no clip is to blame.
+    """
+    held: list[tuple[str, ClipFailure]] = []
+    some_done = False
+    for (clip_id, _), result in results:
+        if not isinstance(result, ProcessDied):
+            some_done = some_done or result is None
+            yield clip_id, result
+        else:
+            held.append((clip_id, ClipFailure("unreadable", result.reason)))
+        if some_done:
+            yield from held
+            held.clear()
+        elif len(held) == _DEATHS:
+            raise MachineFault(
+                f"None of {_DEATHS} clips could be read on {socket.gethostname()}: {held[0][1].reason}; see whether "
+                "its memory is free and its libraries fit its processor, and run the same command: it goes on where "
+                "this one stopped."
+            )
+    yield from held
 
 
 def _summary(stored: StoredSet, started: float, *, skipped: bool) -> SetSummary:
@@ -152,29 +192,24 @@ class _Job:
     spec: SetSpec
     writer: SetWriter
 
-    def run(self, task: tuple[str, Media]) -> None:
-        """Extract one clip and write its part; whatever is wrong with the clip becomes a failure row."""
+    def run(self, task: tuple[str, Media]) -> ClipFailure | None:
+        """Extract one clip and write its part; whatever is wrong with the clip becomes a failure row.
+
+        A missing file is returned and not written: on another machine it may be there. MachineFault and MemoryError as
+        in `extract_clip`.
+        """
         clip_id, media = task
         try:
             try:
                 self.writer.add(clip_id, self._extracted(media))
             except ClipFailure as failure:
+                if failure.status == "missing":
+                    return failure
                 self.writer.fail(clip_id, failure)
         except OSError as error:
-            raise refused(error, self.writer.store) from None
+            fault = refused(error, self.writer.store)
+            raise fault if isinstance(fault, MachineFault) else MachineFault(str(fault)) from None
+        return None
 
     def _extracted(self, media: Media) -> FeatureArray:
-        feature_set = get_set(self.spec.name)
-        if not media.path.is_file():
-            raise ClipFailure("missing", f"no such file: {media.path}")
-        if media.path.stat().st_size == 0:
-            raise ClipFailure("unreadable", "the file is empty (0 bytes)")
-        try:
-            return feature_set.extract(media, self.spec.params)
-        except EmofuseError:
-            raise
-        except ImportError as error:
-            extra = f"; install it with: pip install 'emofuse[{feature_set.extra}]'" if feature_set.extra else ""
-            raise EmofuseError(f"Feature set {self.spec.name!r} can't run here ({error}){extra}.") from None
-        except Exception as error:  # an extractor's own bug on odd media must not end the run
-            raise ClipFailure("unreadable", f"{type(error).__name__}: {error}") from None
+        return extract_clip(media, self.spec)

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from features.errors import WrongUse
+from features.machine import machine_fault
 from features.names import unknown_name
 
 # Modules are imported when their set is asked for: a laptop that only fuses predictions loads neither cv2 nor librosa.
@@ -82,10 +83,18 @@ def set_names() -> tuple[str, ...]:
 
 
 def get_set(name: str) -> FeatureSet:
-    """The feature set of that name; an unknown one is told with the nearest."""
+    """The feature set of that name; an unknown one is told with the nearest.
+
+    MachineFault where its module can't be imported here: a library is missing, or finds no place for its cache.
+    """
     if name not in _MODULES:
         raise unknown_name("feature set", name, _MODULES)
-    return import_module(_MODULES[name]).SET
+    try:
+        return import_module(_MODULES[name]).SET
+    except Exception as error:
+        if (fault := machine_fault(error, f"Feature set {name!r}")) is not None:
+            raise fault from None
+        raise
 
 
 def parse_spec(text: str) -> SetSpec:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from features.errors import EmofuseError
+from features.errors import EmofuseError, MachineFault
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _SPARE = 1 << 20  # bytes; with less a disk counts as full
@@ -52,7 +52,7 @@ _KINDS = {
 }
 
 
-class Unwritable(EmofuseError):
+class Unwritable(MachineFault):
     """A folder can't be written to: nothing is wrong with the work that ended with it, and it may be done again."""
 
 
@@ -86,7 +86,7 @@ def refused(error: OSError, folder: Path | None = None) -> EmofuseError:
     """
     if (full := unwritable(error, folder)) is not None:
         return full
-    number, path = _number(error), _path(error)
+    number, path = _number(error), named_path(error)
     if number == errno.ENOTDIR and path is not None:
         path = next((str(place) for place in (Path(path), *Path(path).parents) if place.is_file()), path)
     place = f"{path}: " if path else ""
@@ -94,7 +94,7 @@ def refused(error: OSError, folder: Path | None = None) -> EmofuseError:
     if sentence is None:
         reason = error.strerror or " ".join(str(error).split())[:300] or type(error).__name__
         return EmofuseError(f"{place}the system refuses it ({reason}); see to that and run the same command.")
-    return EmofuseError(place + sentence.format(user=_user()))
+    return EmofuseError(place + sentence.format(user=this_user()))
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def _number(error: BaseException) -> int | None:
     return int(next(filter(None, found.groups()))) if found else None
 
 
-def _path(error: BaseException) -> str | None:
+def named_path(error: BaseException) -> str | None:
     """The path that an error is about, where it says so: of two (a rename), the one that was to be made."""
     if isinstance(error, shutil.Error):
         first = error.args[0][0] if isinstance(error.args[0], list) and error.args[0] else None
@@ -135,7 +135,7 @@ def _path(error: BaseException) -> str | None:
 
 
 def _blamed(error: BaseException, number: int | None, folder: Path | None) -> Path | None:
-    named = _path(error)
+    named = named_path(error)
     if named is not None:
         inside = folder is not None and Path(named).absolute().is_relative_to(folder.absolute())
         return folder if inside else Path(named).parent
@@ -163,7 +163,8 @@ def _seems(folder: Path, number: int | None) -> bool:
     return disk.f_bavail * disk.f_frsize < _SPARE or (disk.f_files > 0 and disk.f_favail == 0)
 
 
-def _user() -> str:
+def this_user() -> str:
+    """The user that this process runs as, for a sentence."""
     try:
         return f"user {getpass.getuser()}"
     except (KeyError, OSError):  # a number without a name, as in containers

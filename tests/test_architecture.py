@@ -14,6 +14,8 @@ RAY_MODULES = {
     "features/workers/ray_access.py",
     "features/workers/ray_session.py",
     "features/workers/cluster_extract.py",
+    "features/workers/node_tasks.py",
+    "features/workers/nodes.py",
     "search/cluster/tune.py",
     "search/cluster/nodes.py",
     "search/cluster/ray_process.py",

@@ -84,3 +84,19 @@ def test_any_interrupted_command_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("features.app.read_clips", interrupt)
     assert emofuse.main(["features", "extract", "clips.parquet", "-s", "is10", "-o", str(tmp_path)]) == 130
     assert "emofuse: interrupted; the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [ModuleNotFoundError("No module named 'torch'"), RuntimeError("cannot cache function 'f': no locator")]
+)
+def test_a_machine_that_lacks_something_is_told_in_one_sentence(monkeypatch, capsys, error):
+    def broken(path):
+        raise error
+
+    monkeypatch.setattr("features.app.read_clips", broken)
+    assert emofuse.main(["features", "extract", "clips.parquet", "-s", "is10", "-o", "store"]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("emofuse: This command can't run on ") and len(told.splitlines()) == 1
+    monkeypatch.setattr("features.app.read_clips", lambda path: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        emofuse.main(["features", "extract", "clips.parquet", "-s", "is10", "-o", "store"])

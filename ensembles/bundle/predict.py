@@ -10,6 +10,7 @@ import numpy as np
 from ensembles.bundle.bundle import Bundle, open_bundle
 from ensembles.bundle.parts import BundleMember
 from features.errors import ClipFailure, WrongUse
+from features.one_clip import extract_clip
 from features.sets import Media, get_set, parse_spec
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ class Predictor:
         self._members, self._encoders, self._backbones = load_models(self.bundle, device)
 
     def predict(self, path: Path) -> ClipPrediction:
-        """Classify one media file. A file that nothing can be read from gives a result with a reason, not an error."""
+        """Classify one media file. A file that nothing can be read from gives a result with a reason, not an error.
+
+        MachineFault where this machine can't compute what the members read.
+        """
         arrays = _ClipArrays(self, Media(path))
         ensemble = self.bundle.ensemble
         M, C = len(self._members), len(ensemble.classes)
@@ -101,6 +105,8 @@ class _ClipArrays:
                 self._known[spec] = reason
             except ClipFailure as failure:
                 self._known[spec] = _LeftOut(str(failure))
+            except MemoryError:
+                self._known[spec] = _LeftOut("unreadable: main memory ran out while it was read")
         known = self._known[spec]
         if isinstance(known, _LeftOut):
             raise known
@@ -117,9 +123,8 @@ class _ClipArrays:
             values = self._predictor._backbones[backbone].activations(images, layer.partition(":")[0])
             return values[:, bundle.selections[spec]] if spec in bundle.selections else values
         parsed = parse_spec(spec)
-        feature_set = get_set(parsed.name)
-        values = feature_set.extract(self._media, parsed.params).values
-        return values[0] if feature_set.level == "clip" else values
+        values = extract_clip(self._media, parsed).values
+        return values[0] if get_set(parsed.name).level == "clip" else values
 
 
 def media_files(given: Sequence[Path]) -> list[Path]:

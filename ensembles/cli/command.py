@@ -10,6 +10,7 @@ from types import TracebackType
 import typer
 
 from features.errors import EmofuseError
+from features.machine import machine_fault
 from features.masking import masked
 from features.terminal import print_anything
 from features.unwritable import refused
@@ -63,10 +64,12 @@ def main(arguments: list[str] | None = None) -> int:
         return _tell(error)
     except OSError as error:
         return _tell(refused(error))
-    except RuntimeError as error:  # as Python tells of links that lead in a circle
-        if not str(error).startswith(_LOOP):
+    except (ImportError, RuntimeError) as error:
+        if str(error).startswith(_LOOP):  # as Python tells of links that lead in a circle
+            return _tell(refused(OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(error)[len(_LOOP) :].strip("'"))))
+        if (fault := machine_fault(error, "This command")) is None:
             raise
-        return _tell(refused(OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(error)[len(_LOOP) :].strip("'"))))
+        return _tell(fault)
     except MemoryError:
         return _tell(EmofuseError("Main memory ran out; close other programs, or take a machine with more."))
     except (KeyboardInterrupt, typer.Abort):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from features.audio.speech import RATE, read_speech
-from features.errors import WrongUse
+from features.errors import MachineFault
 from features.sets import FeatureArray, FeatureSet, Media, Value
 
 DIMENSION = 1582
@@ -24,7 +24,7 @@ def _opensmile() -> Any:
     try:
         import opensmile
     except ModuleNotFoundError:
-        raise WrongUse(
+        raise MachineFault(
             "Feature set 'is10' needs openSMILE, which is not installed: run pip install 'emofuse[research]' "
             "(non-commercial licence), or use the set 'functionals'."
         ) from None

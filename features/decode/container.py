@@ -9,6 +9,7 @@ import av
 from av.container import InputContainer
 
 from features.errors import ClipFailure
+from features.machine import raise_machine_fault
 from features.progress import say
 from features.sets import Media
 
@@ -29,6 +30,7 @@ def opened(media: Media) -> Iterator[InputContainer]:
         # The prefix keeps a name such as `concat:a.mp4` from being read as a protocol.
         container = av.open(f"file:{media.path}", metadata_errors="ignore")
     except (av.error.FFmpegError, OSError) as error:
+        raise_machine_fault(error, media.path)
         raise ClipFailure("unreadable", f"{_size(media)} that isn't a media file ({said(error)})") from None
     with container:
         if container.format.name == "tty":  # FFmpeg draws text files as video

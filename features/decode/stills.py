@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from features.errors import ClipFailure
+from features.machine import raise_machine_fault
 
 # Kinds that begin with a mark of their own: Pillow also takes the first bytes of some videos for pictures.
 _KINDS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")
@@ -31,11 +32,12 @@ def read_still(path: Path, *, gray: bool = False, max_side: int | None = None) -
         except Image.DecompressionBombError as error:
             raise ClipFailure("unreadable", f"a picture that is too large ({error})") from None
         except Exception as error:
+            raise_machine_fault(error, path)
             raise _damaged("", error) from None
         with image:
             if image.format == "GIF" and getattr(image, "is_animated", False):
                 return None
-            return _pixels(image, gray, max_side)
+            return _pixels(image, path, gray, max_side)
 
 
 def _damaged(kind: str, error: Exception) -> ClipFailure:
@@ -44,10 +46,11 @@ def _damaged(kind: str, error: Exception) -> ClipFailure:
     return ClipFailure("unreadable", f"a {kind}{' ' * bool(kind)}picture that is cut off or damaged ({said})")
 
 
-def _pixels(image: Image.Image, gray: bool, max_side: int | None) -> np.ndarray | None:
+def _pixels(image: Image.Image, path: Path, gray: bool, max_side: int | None) -> np.ndarray | None:
     try:
         image.load()
     except Exception as error:
+        raise_machine_fault(error, path)
         raise _damaged(image.format or "", error) from None
     with suppress(Exception):  # damaged EXIF says nothing of the pixels
         image = ImageOps.exif_transpose(image)

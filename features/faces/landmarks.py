@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from features.errors import WrongUse
+from features.errors import MachineFault
 from features.faces.follow import check_following, concrete, follow
 from features.faces.track import Patch, Track
 from features.names import unknown_name
@@ -60,7 +60,7 @@ def predictor() -> Any:
         import dlib
         from face_recognition_models import pose_predictor_model_location
     except ModuleNotFoundError:
-        raise WrongUse(
+        raise MachineFault(
             "Landmarks need dlib and its shape predictor, which are not installed: run pip install 'emofuse[research]' "
             "(non-commercial licence), or leave out what reads landmarks."
         ) from None

@@ -79,16 +79,23 @@ class SetWriter:
         except EmofuseError:
             return None
 
-    def done_ids(self, *, failed: bool = True) -> set[str]:
+    def done_ids(self, *, failed: bool = True, again: Callable[[str], bool] = lambda clip_id: False) -> set[str]:
         """The clips that need no more work; with `failed=False` those that failed are not among them.
 
-        Clips count when their checksums hold, those of parts and those of a finished set.
+        Clips count when their checksums hold, those of parts and those of a finished set. `again` is asked whether one
+        that was `missing` is to be tried again.
         """
-        entries = ((clip_id, self._parts.read(clip_id)) for clip_id in self.clip_ids)
-        done = {i for i, entry in entries if entry is not None and (failed or not isinstance(entry, ClipFailure))}
+        states: dict[str, str] = {}
         if finished := self.finished():
             damaged = set(finished.verify())
-            done |= {i for i in finished.ids if i not in damaged and (failed or finished.has(i))}
+            states = {i: finished.status(i) for i in finished.ids if i not in damaged}
+        for clip_id in self.clip_ids:
+            entry = self._parts.read(clip_id)
+            if entry is not None and states.get(clip_id) != OK:
+                states[clip_id] = entry.status if isinstance(entry, ClipFailure) else OK
+        done = {
+            i for i, status in states.items() if status == OK or (failed and not (status == "missing" and again(i)))
+        }
         return done & set(self.clip_ids)
 
     def written(self, clip_id: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from features.errors import EmofuseError
@@ -29,35 +30,50 @@ ONE_THREAD = {
 }
 
 
+_DIED = "the process that read it died (crash, out of memory)"
+_NO_MEMORY = "main memory ran out while it was read, also when nothing else was"
+
+
+@dataclass(frozen=True)
 class ProcessDied:
-    """Stands for the result of a task whose process died of it, even when it ran alone."""
+    """Stands for the result of a task whose process died of it, or ran out of memory, even when it ran alone."""
+
+    reason: str = _DIED
 
 
 def run_all(work: Callable[[Task], Any], tasks: Sequence[Task], workers: int) -> Iterator[tuple[Task, Any]]:
     """Yield (task, result) for every task as it finishes, in `workers` processes, or in this one when `workers` is 0.
 
-    When a process dies (a crash in native code, the kernel short of memory), the tasks that were under way run again,
-    one at a time; only one that kills its process then too gets `ProcessDied`. An exception of `work` ends the run.
+    When a process dies (a crash in native code, the kernel short of memory) or has no memory left (MemoryError), the
+    tasks that were under way run again, one at a time; only one that does so then too gets `ProcessDied`. Any other
+    exception of `work` ends the run.
     """
     if workers == 0:
         for task in tasks:
-            yield task, work(task)
+            try:
+                result = work(task)
+            except MemoryError:
+                result = ProcessDied(_NO_MEMORY)
+            yield task, result
         return
     waiting = deque(tasks)
     while waiting:
-        suspects = deque((yield from _until_death(work, waiting, min(workers, len(waiting)))))
-        while suspects:
-            for task in (yield from _until_death(work, suspects, 1)):
-                yield task, ProcessDied()
+        suspects, _ = yield from _until_death(work, waiting, min(workers, len(waiting)))
+        alone = deque(suspects)
+        while alone:
+            died, reason = yield from _until_death(work, alone, 1)
+            for task in died:
+                yield task, ProcessDied(reason)
 
 
 def _until_death(
     work: Callable[[Any], Any], waiting: deque[Any], workers: int
-) -> Generator[tuple[Any, Any], None, list[Any]]:
-    """Take tasks from `waiting` until none is left or a process died; return the tasks that were under way then."""
+) -> Generator[tuple[Any, Any], None, tuple[list[Any], str]]:
+    """Take tasks from `waiting` until none is left or a process died; the tasks that were under way then, and why."""
     under_way: dict[Future[Any], Any] = {}
     # One task more than there are workers keeps them busy; a single worker must have one only, to know the culprit.
     window = workers + 1 if workers > 1 else 1
+    reason = _DIED
     with _pool(workers) as pool:
         try:
             while waiting or under_way:
@@ -69,7 +85,9 @@ def _until_death(
                     yield under_way.pop(future), result
         except BrokenProcessPool:
             pass
-    return list(under_way.values())
+        except MemoryError:
+            reason = _NO_MEMORY
+    return list(under_way.values()), reason
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from features.unwritable import Unwritable
+from features.errors import MachineFault
 from models.family import Resources
 from search.cluster.jobs import Job, JobQueue
 from search.recipe.recipe import Asha
@@ -83,8 +83,8 @@ class JobSearcher(NotStored, Searcher):
         if source.stopping() and "ending" not in (result or {}):
             return
         job = self.running.jobs.pop(trial_id)
-        if result and "unwritable" in result:
-            source.give_up(Unwritable(result["unwritable"]))
+        if result and "machine_fault" in result:
+            source.give_up(MachineFault(result["machine_fault"]))
         elif (error or not result) and losses[job.key] < MAX_LOSSES:
             # A dead node is told to Tune twice, and what waits to be started again by then it gives up.
             losses[job.key] += 1

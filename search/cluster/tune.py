@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from features.unwritable import Unwritable
+from features.errors import MachineFault
 from features.workers.ray_session import ray_session
 from models.metrics import search_value
 from models.pulse import Stopped
@@ -63,8 +63,8 @@ def work(config: dict[str, Any]) -> None:
     remote = config["remote"]
     try:
         result = attempt_remote_trial(remote, spec, report) if remote else attempt_trial(spec, report)
-    except Unwritable as error:
-        tune.report({"unwritable": str(error)})
+    except MachineFault as fault:
+        tune.report({"machine_fault": str(fault)})
         return
     except Stopped:
         return

@@ -4,8 +4,9 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
+from features.machine import machine_fault
 from features.progress import say
-from features.unwritable import unwritable, writing
+from features.unwritable import writing
 from models.family import Report
 from search.run.ending import Ending, ended_outcome
 from search.run.failures import Kind, kind_of, out_of_memory_reason, reason_of
@@ -30,8 +31,8 @@ def attempt_trial(spec: TrialSpec, report: Report | None = None, device: str | N
     """`run_trial` for workers: an Exception becomes a recorded outcome and a result with status `failed`.
 
     Out of memory it is trained once more with half the batch; hanging, it ends its process. A failure that is on record
-    is returned as it is: whoever wants another try clears it first. Unwritable when the disk is full or read-only: that
-    is no trial's fault.
+    is returned as it is: whoever wants another try clears it first. MachineFault for what is no trial's fault: a full
+    or read-only disk, a library that can't be imported, inputs that are damaged or others by now.
     """
     with writing(Path(spec.run)):
         return _attempt(spec, report, device)
@@ -109,8 +110,8 @@ def _once(spec: TrialSpec, report: Report | None, device: str | None) -> TrialRe
     try:
         return run_trial(spec, report, device)
     except Exception as error:
-        if (told := unwritable(error, Path(spec.run))) is not None:
-            raise told from None
+        if (fault := machine_fault(error, f"Entry {spec.entry!r}", folder=Path(spec.run))) is not None:
+            raise fault from None
         failure = _Failure(kind_of(error), reason_of(error, spec.used_batch), traceback.format_exc())
     free_memory()  # only now: the exception's traceback held the model
     return failure

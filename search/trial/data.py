@@ -1,6 +1,8 @@
 """What a trial reads: its clip table, its partition, views of its features, pretrained weights."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +10,7 @@ import numpy as np
 
 from features.annotations import annotations_path
 from features.clips import ClipTable, read_clips
-from features.errors import EmofuseError
+from features.errors import EmofuseError, MachineFault
 from features.files import file_sha256
 from features.store.store import StoredSet, open_set
 from models.examples import Examples
@@ -102,14 +104,23 @@ _SET_FILES = ("set.json", "clips.parquet", "data.arrow")
 _SETS = Kept[StoredSet](16, lambda stored: [stored.folder / name for name in _SET_FILES])
 
 
+@contextmanager
+def _no_fault_of_the_trial() -> Iterator[None]:
+    """What is damaged, gone or not what was planned would fail every configuration: MachineFault."""
+    try:
+        yield
+    except MachineFault:
+        raise
+    except EmofuseError as error:
+        again = re.search("run the (same|search)", str(error))
+        then = "" if again else " Then run the same command: it goes on where this one stopped."
+        raise MachineFault(f"{error}{then}") from None
+
+
 def read_data(spec: TrialSpec) -> TrialData:
-    """Open all that a trial reads; refused when it isn't what was planned, or when too little is left to fit on."""
-    _, table = _TABLES.get(spec.clips, lambda: (Path(spec.clips), read_clips(Path(spec.clips))))
-    if table.fingerprint != spec.clips_fingerprint:
-        raise EmofuseError(
-            f"{spec.clips}: this clip table's fingerprint is {table.fingerprint[:12]}, but the trial was planned with "
-            f"{spec.clips_fingerprint[:12]}; use the table that the run was started with."
-        )
+    """Open all that a trial reads; refused when too little is left to fit on, MachineFault when it isn't as planned."""
+    with _no_fault_of_the_trial():
+        table = _table(spec)
     partition = make_partition(
         table,
         spec.partition,
@@ -118,7 +129,8 @@ def read_data(spec: TrialSpec) -> TrialData:
         continuous=bool(spec.annotations),
     )
     inputs = slots(get_family(spec.family), spec.inputs)
-    sets = {slot: _opened(spec, inputs[slot], table) for slot in spec.inputs}
+    with _no_fault_of_the_trial():
+        sets = {slot: _opened(spec, inputs[slot], table) for slot in spec.inputs}
     missing: dict[str, str] = {}
     for clip_id in partition.roles():
         for slot, stored in sets.items():
@@ -128,6 +140,16 @@ def read_data(spec: TrialSpec) -> TrialData:
     data = TrialData(table, partition, sets, missing)
     _refuse_too_little(data, spec)
     return data
+
+
+def _table(spec: TrialSpec) -> ClipTable:
+    _, table = _TABLES.get(spec.clips, lambda: (Path(spec.clips), read_clips(Path(spec.clips))))
+    if table.fingerprint != spec.clips_fingerprint:
+        raise EmofuseError(
+            f"{spec.clips}: this clip table's fingerprint is {table.fingerprint[:12]}, but the trial was planned with "
+            f"{spec.clips_fingerprint[:12]}; use the table that the run was started with."
+        )
+    return table
 
 
 def _opened(spec: TrialSpec, slot: Input, table: ClipTable) -> StoredSet:
@@ -170,9 +192,10 @@ def trial_weights(spec: TrialSpec) -> Path | None:
     if not spec.weights:
         return None
     path = Path(spec.weights)
-    if not path.is_file() or file_sha256(path) != spec.weights_sha256:
-        raise EmofuseError(
-            f"{path}: expected the pretrained weights that the trial was planned with (sha256 "
-            f"{spec.weights_sha256[:12]}), but the file is another one, or not there."
-        )
+    with _no_fault_of_the_trial():
+        if not path.is_file() or file_sha256(path) != spec.weights_sha256:
+            raise EmofuseError(
+                f"{path}: expected the pretrained weights that the trial was planned with (sha256 "
+                f"{spec.weights_sha256[:12]}), but the file is another one, or not there; put it back."
+            )
     return path

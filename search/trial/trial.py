@@ -11,7 +11,7 @@ from typing import Literal, cast
 import numpy as np
 
 from features.disk.sealed import seal_folder
-from features.errors import DamagedFile, EmofuseError
+from features.errors import DamagedFile, MachineFault
 from features.files import replacing_folder
 from features.progress import say
 from models.family import Context, ContinuousModel, Family, FitResult, Model, Report
@@ -125,7 +125,7 @@ def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None 
     layout = Layout(into or Path(spec.run))
     family = get_family(spec.family)
     if family.version != spec.family_version:
-        raise EmofuseError(
+        raise MachineFault(
             f"The trial was planned with version {spec.family_version} of family {family.name!r}, but this worker has "
             f"version {family.version}: install the same emofuse everywhere."
         )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from features.audio import is10, speech
-from features.errors import ClipFailure, WrongUse
+from features.errors import ClipFailure, MachineFault
 from features.sets import Media, get_set
 
 MEDIA = Media(Path("x.wav"))
@@ -68,7 +68,7 @@ def test_short_sound_is_a_failed_clip(sound):
 def test_without_opensmile_the_way_out_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "opensmile", None)
     is10._opensmile.cache_clear()
-    with pytest.raises(WrongUse, match=r"pip install 'emofuse\[research\]'.*use the set 'functionals'"):
+    with pytest.raises(MachineFault, match=r"pip install 'emofuse\[research\]'.*use the set 'functionals'"):
         is10.extract(MEDIA, {})
 
 

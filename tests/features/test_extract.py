@@ -1,9 +1,11 @@
+import errno
 import os
 import shlex
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,11 @@ from typer.testing import CliRunner
 from features import extract as extraction
 from features.app import features_app
 from features.clips import Clip, ClipTable, hash_media, read_clips, write_clips
-from features.errors import ClipFailure, DamagedFile, EmofuseError
+from features.errors import ClipFailure, DamagedFile, EmofuseError, MachineFault
 from features.extract import extract
 from features.sets import FeatureArray, FeatureSet
 from features.store.store import open_set, stored_sets
+from features.unwritable import this_user
 from features.workers.clip_processes import ProcessDied, run_all
 
 BAD = {"face": ClipFailure("no_face", "none in 40 frames"), "bug": ZeroDivisionError("division by zero")}
@@ -170,6 +173,146 @@ def test_a_missing_extra_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(f"{__name__}.SET", replace(SET, extract=without, extra="research"))
     with pytest.raises(EmofuseError, match=r"'opensmile'\); install it with: pip install 'emofuse\[research\]'"):
         extract(clips(tmp_path, {"a": "good"}), ["fake"], tmp_path / "store", workers=0)
+
+
+def broken_machine(name: str) -> BaseException:
+    """What extractors raise on machines that can't compute."""
+    if name == "numba":
+        return RuntimeError("cannot cache function 'x': no locator available for file 'y.py'")
+    if name == "import":
+        with pytest.raises(SystemError) as caught:
+            import_module("breaks_when_imported")
+        return caught.value
+    return {
+        "temp": FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"),
+        "cache": PermissionError(errno.EACCES, "Permission denied", "/home/x/.cache/y.nbi"),
+        "full": OSError(errno.ENOSPC, "No space left on device", "/tmp/x"),
+        "read-only": OSError(errno.EROFS, "Read-only file system", "/home/x"),
+        "files": OSError(errno.EMFILE, "Too many open files"),
+        "library": ModuleNotFoundError("No module named 'opensmile'"),
+    }[name]
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (
+            "numba",
+            r"^Feature set 'fake' can't run on .* \(RuntimeError: cannot cache .*\); set NUMBA_CACHE_DIR to a folder",
+        ),
+        ("import", r"can't run on .* \(SystemError: no good\); mend what can't be imported, or install emofuse anew"),
+        ("temp", r"No usable temporary directory found in .*; set TMPDIR to a folder that user .* can write to"),
+        ("cache", r"\(\[Errno 13\] Permission denied: '/home/x/.*'\); let user .* use that place"),
+        ("full", r"^/tmp: expected to write here, but the disk is full .*; make room"),
+        ("read-only", r"^/home: expected to write here, but the disk is read-only"),
+        ("files", r"raise the limit of open files"),
+        ("library", r"install it with: pip install 'emofuse\[research\]'"),
+    ],
+)
+def test_a_machines_fault_is_no_clips(tmp_path, monkeypatch, fault, told):
+    (tmp_path / "breaks_when_imported.py").write_text("raise SystemError('no good')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    table, whole = clips(tmp_path, {"a": "good", "b": "face", "c": "fine"}), SET
+
+    def broken(media, params):
+        if media.path.stem == "c":
+            raise broken_machine(fault)
+        return read(media, params)
+
+    monkeypatch.setattr(f"{__name__}.SET", replace(SET, extract=broken, extra="research"))
+    with pytest.raises(MachineFault, match=told) as caught:
+        extract(table, ["fake"], tmp_path / "store", workers=0)
+    assert str(caught.value).endswith("and run the same command: it goes on where this one stopped.")
+    assert len(list(tmp_path.glob("store/fake/.*.parts/*"))) == 2
+    monkeypatch.setattr(f"{__name__}.SET", whole)
+    (summary,) = extract(table, ["fake"], tmp_path / "store", workers=0)
+    assert summary.statuses == {"ok": 2, "no_face": 1}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("image file is truncated"),
+        PermissionError(errno.EPERM, "Operation not permitted", "MEDIA"),
+        OSError(errno.EIO, "Input/output error"),
+        ValueError("odd"),
+    ],
+)
+def test_a_clips_fault_is_no_machines(tmp_path, monkeypatch, error):
+    table = clips(tmp_path, {"a": "good"})
+
+    def broken(media, params):
+        if error.__dict__.get("filename", getattr(error, "filename", None)):
+            error.filename = str(media.path)
+        raise error
+
+    monkeypatch.setattr(f"{__name__}.SET", replace(SET, extract=broken))
+    (summary,) = extract(table, ["fake"], tmp_path / "store", workers=0)
+    assert summary.statuses == {"unreadable": 1}
+
+
+def test_a_set_whose_module_finds_no_cache_is_told(tmp_path, monkeypatch):
+    (tmp_path / "uncached.py").write_text("from numba import njit\n@njit(cache=True)\ndef f():\n    return 1\n")
+    monkeypatch.setattr("numba.core.caching.CacheImpl._locator_classes", [])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("features.sets._MODULES", {"fake": "uncached"})
+    with pytest.raises(
+        MachineFault, match=r"^Feature set 'fake' can't run on .*cannot cache function 'f'.*NUMBA_CACHE"
+    ):
+        extract(clips(tmp_path, {"a": "good"}), ["fake"], tmp_path / "store", workers=0)
+
+
+def test_what_was_missing_is_tried_again_once_it_is_there(tmp_path, capsys):
+    table = clips(tmp_path, {"a": "good", "b": "fine"})
+    (tmp_path / "b.wav").rename(tmp_path / "away")
+    extract(table, ["fake"], tmp_path / "store", workers=0)
+    (summary,) = extract(table, ["fake"], tmp_path / "store", workers=0)
+    assert summary.skipped and summary.statuses == {"ok": 1, "missing": 1}
+    (tmp_path / "away").rename(tmp_path / "b.wav")
+    (summary,) = extract(table, ["fake"], tmp_path / "store", workers=0)
+    assert summary.statuses == {"ok": 2}
+
+
+def test_a_file_that_may_not_be_read_is_missing(tmp_path, monkeypatch):
+    table = clips(tmp_path, {"a": "good", "b": "fine"})
+    monkeypatch.setattr("features.one_clip.os.access", lambda path, how: path.stem == "a")
+    (summary,) = extract(table, ["fake"], tmp_path / "store", workers=0)
+    assert summary.failures == (("b", "missing", f"{this_user()} may not read {table.root / 'b.wav'}"),)
+
+
+def test_memory_that_runs_out_alone_is_a_row(tmp_path, monkeypatch):
+    def hungry(media, params):
+        if media.path.stem == "b":
+            raise MemoryError
+        return read(media, params)
+
+    monkeypatch.setattr(f"{__name__}.SET", replace(SET, extract=hungry))
+    (summary,) = extract(clips(tmp_path, {"a": "good", "b": "fine"}), ["fake"], tmp_path / "store", workers=0)
+    assert summary.failures == (
+        ("b", "unreadable", "main memory ran out while it was read, also when nothing else was"),
+    )
+
+
+def test_a_machine_that_kills_all_processes_records_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(extraction, "run_all", lambda work, tasks, count: ((task, ProcessDied()) for task in tasks))
+    table = clips(tmp_path, {f"c{i}": "good" for i in range(6)})
+    with pytest.raises(
+        MachineFault, match=r"^None of 5 clips could be read on .*process that read it died .*same command"
+    ):
+        extract(table, ["fake"], tmp_path / "store", workers=2)
+    assert not list(tmp_path.glob("store/fake/.*.parts/*"))
+
+
+def no_memory_at_three(task: int) -> int:
+    if task == 3:
+        raise MemoryError
+    return task
+
+
+def test_memory_is_asked_for_again_alone():
+    results = dict(run_all(no_memory_at_three, range(5), 2))
+    assert results.pop(3) == ProcessDied("main memory ran out while it was read, also when nothing else was")
+    assert results == {n: n for n in (0, 1, 2, 4)}
 
 
 def test_unusable_tables_and_stores(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.errors import ClipFailure, WrongUse
+from features.errors import ClipFailure, MachineFault, WrongUse
 from features.faces import landmarks
 from features.faces.detect import Box
 from features.faces.landmarks import normalised, points_in, predictor
@@ -94,7 +94,7 @@ def test_mistakes_are_told():
 def test_without_dlib_the_way_out_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "dlib", None)
     predictor.cache_clear()
-    with pytest.raises(WrongUse, match=r"dlib .*not installed: run pip install 'emofuse\[research\]'"):
+    with pytest.raises(MachineFault, match=r"dlib .*not installed: run pip install 'emofuse\[research\]'"):
         get_set("landmarks").extract(Media(Path("x")), parse_spec("landmarks").params)
 
 

@@ -129,19 +129,14 @@ def features(monkeypatch):
     """Feature sets without media: numbers from a generator, or what `given` holds for a set."""
     given = {}
 
-    def stub(name):
-        known = get_set(name)
+    def stub(media, spec):
+        known, values = get_set(spec.name), given.get(spec.name)
+        if values is None:
+            steps = 1 if known.level == "clip" else 3
+            values = np.random.default_rng(3).normal(size=(steps, *known.shape(spec.params))).astype(np.float32)
+        if spec.name == "faces":
+            values = np.zeros((3, 48, 48), np.uint8)
+        return FeatureArray(values, np.arange(len(values)) / 10)
 
-        def extract(media, params):
-            values = given.get(name)
-            if values is None:
-                steps = 1 if known.level == "clip" else 3
-                values = np.random.default_rng(3).normal(size=(steps, *known.shape(params))).astype(np.float32)
-            if name == "faces":
-                values = np.zeros((3, 48, 48), np.uint8)
-            return FeatureArray(values, np.arange(len(values)) / 10)
-
-        return type("Stub", (), {"level": known.level, "extract": staticmethod(extract)})
-
-    monkeypatch.setattr("ensembles.bundle.predict.get_set", stub)
+    monkeypatch.setattr("ensembles.bundle.predict.extract_clip", stub)
     return given

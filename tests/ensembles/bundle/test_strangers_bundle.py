@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from spoiling import digested, edited, key
 
+import emofuse
 from ensembles.bundle import stranger
 from ensembles.bundle.bundle import open_bundle
 from ensembles.bundle.export import export_bundle
@@ -41,6 +43,31 @@ def test_what_was_exported_predicts(exported, features):
         "members",
         "sha256.json",
     ]
+
+
+@pytest.mark.parametrize("when", ["imported", "used"])
+def test_a_machines_fault_ends_a_prediction_in_one_sentence(exported, tmp_path, monkeypatch, capsys, when):
+    (tmp_path / "a.wav").write_bytes(b"x")
+
+    def uncached(*args):
+        raise RuntimeError("cannot cache function 'x': no locator available for file 'y.py'")
+
+    if when == "used":
+        broken = replace(get_set("functionals"), extract=uncached)
+        monkeypatch.setattr("features.one_clip.get_set", lambda name: broken)
+    else:
+        monkeypatch.setattr("features.sets.import_module", uncached)
+    assert emofuse.main(["predict", str(exported[2]), str(tmp_path / "a.wav")]) == 1
+    told = capsys.readouterr().err.strip().splitlines()[-1]
+    assert told.startswith("emofuse: Feature set ") and "; set NUMBA_CACHE_DIR to a folder that user " in told
+
+
+def test_a_clip_that_takes_too_much_memory_is_a_row(exported, monkeypatch):
+    def hungry(media, spec):
+        raise MemoryError
+
+    monkeypatch.setattr("ensembles.bundle.predict.extract_clip", hungry)
+    assert Predictor(exported[2]).predict(Path("a")).reason == "unreadable: main memory ran out while it was read"
 
 
 OUTSIDE = {

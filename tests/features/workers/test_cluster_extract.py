@@ -13,7 +13,7 @@ from own_cluster import MEMORY, own_cluster
 import emofuse
 from features import extract as extraction
 from features.clips import Clip, ClipTable, hash_media, write_clips
-from features.errors import ClipFailure, EmofuseError
+from features.errors import ClipFailure, EmofuseError, MachineFault
 from features.extract import extract
 from features.sets import FeatureArray, FeatureSet
 from features.store.store import open_set
@@ -22,6 +22,9 @@ from features.store.store import open_set
 def read(media, params) -> FeatureArray:
     """The file's bytes as numbers; files that say so fail, are slow, or kill the process."""
     text = media.path.read_text()
+    ill = media.path.parent / "ill"
+    if ill.exists() and ill.read_text().startswith(_node()):
+        _ail(ill.read_text().split()[1])
     if text == "face":
         raise ClipFailure("no_face", "none in 40 frames")
     if text == "crash":
@@ -32,6 +35,23 @@ def read(media, params) -> FeatureArray:
         time.sleep(0.4)
     values = np.frombuffer(text.encode(), np.uint8)[:, None]
     return FeatureArray(values, np.arange(len(values)) / 10)
+
+
+def _node() -> str:
+    import ray
+
+    return ray.get_runtime_context().get_node_id()
+
+
+def _ail(how: str) -> None:
+    """What is wrong with a node."""
+    if how == "missing":
+        raise ClipFailure("missing", "no such file")
+    if how == "crash":
+        os._exit(9)
+    if how == "memory":
+        raise MemoryError("not enough")
+    raise MachineFault("Feature set 'fake' can't run on n (no cache); set it.")
 
 
 SET = FeatureSet("fake", 1, "frame", "for tests", read, lambda params: (1,), {"size": 3})
@@ -105,6 +125,49 @@ def test_done_clips_are_not_read_again_and_errors_of_the_set_end_the_run(nodes, 
     extract(table, ["fake"], tmp_path / "store", address=nodes.address)
     stored = open_set(tmp_path / "store", "fake", table)
     assert [bytes(stored[i][:, 0]) for i in "ab"] == [b"good", b"fine"]
+
+
+def test_an_ill_node_costs_no_clip(nodes, tmp_path, capsys):
+    table = clips(tmp_path, {f"c{i:02}": f"slow{i}" for i in range(9)})
+    node = nodes.add_node(num_cpus=1, **MEMORY)
+    try:
+        for how in ("fault", "missing", "crash", "memory"):
+            (tmp_path / "ill").write_text(f"{node.node_id} {how}")
+            (summary,) = extract(table, ["fake"], tmp_path / how, address=nodes.address)
+            assert summary.statuses == {"ok": 9}, how
+    finally:
+        nodes.remove_node(node)
+    assert (
+        capsys.readouterr().err.count("gets no more clips: Feature set 'fake' can't run on n (no cache); set it.") == 1
+    )
+
+
+def test_when_all_nodes_are_ill_nothing_is_recorded(nodes, tmp_path):
+    table = clips(tmp_path, {"a": "good", "b": "fine"})
+    (tmp_path / "ill").write_text(f"{nodes.worker_nodes.copy().pop().node_id} fault")
+    with pytest.raises(MachineFault, match=r"^Feature set 'fake' can't run on n \(no cache\); set it\.$"):
+        extract(table, ["fake"], tmp_path / "store", address=nodes.address)
+    assert not list(tmp_path.glob("store/fake/.*.parts/*"))
+    (tmp_path / "ill").unlink()
+    (summary,) = extract(table, ["fake"], tmp_path / "store", address=nodes.address)
+    assert summary.statuses == {"ok": 2}
+
+
+def test_a_clip_that_no_node_finds_is_missing(nodes, tmp_path):
+    table = clips(tmp_path, {"a": "good", "b": "fine"})
+    (tmp_path / "ill").write_text(f"{nodes.worker_nodes.copy().pop().node_id} missing")
+    (summary,) = extract(table, ["fake"], tmp_path / "store", address=nodes.address)
+    assert summary.statuses == {"missing": 2}
+
+
+def test_a_node_on_which_emofuse_is_no_use_says_so(nodes, tmp_path, monkeypatch):
+    class Unloadable(Job):
+        def __reduce__(self):
+            return os.stat, ("/none",)
+
+    monkeypatch.setattr(extraction, "_Job", Unloadable)
+    with pytest.raises(MachineFault, match=r"^emofuse can't be used on \S+ \(FileNotFoundError: .*install the same"):
+        extract(clips(tmp_path, {"a": "good"}), ["fake"], tmp_path / "store", address=nodes.address)
 
 
 def test_a_store_that_is_not_shared_is_told(nodes, tmp_path, monkeypatch):

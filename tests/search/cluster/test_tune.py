@@ -135,6 +135,14 @@ def test_a_worker_that_keeps_dying_is_a_failed_trial_unless_the_search_stops(tun
     assert len(source.ended) == 1 and searcher.suggest("c") == "FINISHED"
 
 
+def test_a_machines_fault_stops_the_search_and_ends_no_trial(tuned):
+    source, searcher, _ = tuned([_job(0)])
+    source.give_up = (given := []).append
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", {"machine_fault": "no disk"})
+    assert [str(reason) for reason in given] == ["no disk"] and not source.ended
+
+
 def test_unreachable_cluster_is_told_at_once():
     with (
         pytest.raises(EmofuseError, match=r"--address 127.0.0.1:1: expected a running Ray cluster, but .* refused"),

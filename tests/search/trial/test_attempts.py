@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_world import CENTROID, FAMILIES, Centroid
+from small_world import CENTROID, FAMILIES, Centroid, message
 
-from features.errors import Diverged, EmofuseError
+from features.errors import Diverged, EmofuseError, MachineFault
 from search.cluster.losses import MemoryKills, killed_for_memory
 from search.run.failures import kind_of
 from search.run.predictions import read_footer
@@ -136,3 +136,36 @@ def test_the_kernels_count_of_killed_processes(tmp_path, monkeypatch):
     kills = MemoryKills()
     assert not kills.recent()
     assert kills.recent()
+
+
+def _damage(run):
+    (path,) = run.store.glob("vec/*/data.arrow")
+    whole = path.read_bytes()
+    bad = bytearray(whole)
+    bad[bad.find(b"ARROW1", 8) - 300] ^= 255
+    path.unlink()
+    path.write_bytes(bad)
+    return path, whole
+
+
+def test_a_damaged_set_is_no_configurations_fault(run, spec):
+    assert attempt_trial(spec).status == "finished"
+    other = spec.at({**POINT, "steps": 3}, "train")
+    path, whole = _damage(run)
+    told = message(attempt_trial, other, error=MachineFault)
+    assert "feature set 'vec' is damaged" in told and "extract it again, of its clips only the damaged" in told
+    assert f"-s vec -o {run.store}`. Then run the same command: it goes on where this one stopped." in told
+    assert not list(run.outcomes())
+    path.write_bytes(whole)
+    assert attempt_trial(other).status == "finished"
+
+
+def test_what_a_machine_lacks_is_no_configurations_fault(run, spec, monkeypatch):
+    def lacking(hp, context):
+        raise ModuleNotFoundError("No module named 'x'")
+
+    _build(monkeypatch, lacking)
+    assert "Entry 'centroid' can't run on " in message(attempt_trial, spec, error=MachineFault)
+    run.clips.rename(run.clips.with_name("away"))
+    assert str(run.clips) in message(attempt_trial, spec, error=MachineFault)
+    assert not list(run.outcomes())

@@ -163,7 +163,7 @@ def test_a_planned_trial_meets_other_data(spec_of, tmp_path, monkeypatch):
     )
     table = read_clips(tmp_path / "clips.parquet")
     write_clips(replace(table, clips=table.clips[:-1]), tmp_path / "clips.parquet")
-    assert message(run_trial, spec).endswith("use the table that the run was started with.")
+    assert "; use the table that the run was started with. Then run the same command" in message(run_trial, spec)
 
 
 def test_features_that_were_not_extracted_are_told_when_planned(small_run):

@@ -1,0 +1,46 @@
+"""One clip's features, by whoever wants them: what goes wrong is the clip's fault, or this machine's."""
+
+import errno
+import os
+from pathlib import Path
+
+from features.errors import ClipFailure, EmofuseError
+from features.machine import machine_fault
+from features.sets import FeatureArray, Media, SetSpec, get_set
+from features.unwritable import this_user
+
+
+def extract_clip(media: Media, spec: SetSpec) -> FeatureArray:
+    """What the set `spec` gives for the clip.
+
+    ClipFailure where the clip can't give it, MachineFault where this machine can't compute it, MemoryError where memory
+    ran out, which may be the fault of either.
+    """
+    feature_set = get_set(spec.name)
+    if (failure := unreachable(media.path)) is not None:
+        raise failure
+    if media.path.stat().st_size == 0:
+        raise ClipFailure("unreadable", "the file is empty (0 bytes)")
+    try:
+        return feature_set.extract(media, spec.params)
+    except EmofuseError:
+        raise
+    except MemoryError as error:
+        raise MemoryError(str(error)) from None  # FFmpeg's own kind can't travel between processes
+    except Exception as error:  # an extractor's own bug on odd media must not end the run
+        what = f"Feature set {spec.name!r}"
+        if (fault := machine_fault(error, what, media=media.path, extra=feature_set.extra)) is not None:
+            raise fault from None
+        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+            raise MemoryError(str(error)) from None
+        raise ClipFailure("unreadable", f"{type(error).__name__}: {error}") from None
+
+
+def unreachable(path: Path) -> ClipFailure | None:
+    """`missing`, where there is no such file on this machine, or none that this user may read; else None."""
+    try:
+        if not path.is_file():
+            return ClipFailure("missing", f"no such file: {path}")
+    except OSError as error:
+        return ClipFailure("missing", f"{path} can't be reached ({error.strerror})")
+    return None if os.access(path, os.R_OK) else ClipFailure("missing", f"{this_user()} may not read {path}")
