@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from features.clips import SPLITS, ClipTable
+from features.clips import SPLITS, Clip, ClipTable
 from features.progress import say
 from features.spelling import one_spelling, tell_words, trimmed
 
@@ -36,13 +36,15 @@ def tell_names(table: ClipTable, where: object) -> None:
     """Tell of labels and groups that may stand for a missing value, and of groups that lie in more than one split."""
     tell_words((clip.label for clip in table.clips), "label", where)
     tell_words((clip.group_id for clip in table.clips), "group_id", where)
-    places: dict[str, dict[str, str]] = defaultdict(dict)
+    places: dict[str, dict[str, Clip]] = defaultdict(dict)
     for clip in filter(lambda clip: clip.group_id, table.clips):
-        places[clip.group_id].setdefault(clip.split, clip.clip_id)
+        places[clip.group_id].setdefault(clip.split, clip)
     shared = {group: found for group, found in places.items() if len(found) > 1}
     if shared:
         group, found = min(shared.items())
-        clips = " and ".join(f"clip {clip_id!r} in {split}" for split, clip_id in found.items())
+        clips = " and ".join(f"clip {clip.clip_id!r} in {split}" for split, clip in found.items())
         count = f"{len(shared)} groups lie" if len(shared) > 1 else "1 group lies"
-        told = f"{count} in more than one split, {group!r} with {clips}"
-        say(f"warning: {where}: {told}; a search refuses such partitions")
+        name = (
+            "the same picture as" if group == f"image-{next(iter(found.values())).media_sha256}" else f"{group!r} with"
+        )
+        say(f"warning: {where}: {count} in more than one split, {name} {clips}; a search refuses such partitions")

@@ -200,7 +200,12 @@ def check_ids(table: ClipTable) -> None:
     """Refuse clip ids that are empty or occur twice."""
     _refuse(table.clips, lambda c: not c.clip_id, "every clip needs a clip_id", lambda c: c.path)
     counts = Counter(clip.clip_id for clip in table.clips)
-    _refuse(table.clips, lambda c: counts[c.clip_id] > 1, "a clip_id is unique", lambda c: f"{counts[c.clip_id]} rows")
+
+    def rows(clip: Clip) -> str:
+        paths = [str(c.path) for c in table.clips if c.clip_id == clip.clip_id]
+        return f"{len(paths)} rows" + (f" of {', '.join(paths[:3])}" if any(clip.path for clip in table.clips) else "")
+
+    _refuse(table.clips, lambda c: counts[c.clip_id] > 1, "a clip_id is unique", rows)
 
 
 def _refuse(clips: Iterable[Clip], bad: Callable[[Clip], bool], rule: str, value: Callable[[Clip], Any]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from ensembles.bundle.bundle import Bundle, open_bundle
 from ensembles.bundle.parts import BundleMember
 from features.errors import ClipFailure, WrongUse
+from features.media_files import AUDIO, IMAGES, VIDEO, media_below
 from features.one_clip import extract_clip
 from features.sets import Media, get_set, parse_spec
 
@@ -128,13 +129,16 @@ class _ClipArrays:
 
 
 def media_files(given: Sequence[Path]) -> list[Path]:
-    """The files as given and, of each folder, all files below it in order; WrongUse for a folder that holds none."""
+    """The files as given and, of each folder, all media files below it in order; what else lies there is told.
+
+    WrongUse for a folder that holds none.
+    """
     paths: list[Path] = []
     for path in given:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+            inside = media_below(path, VIDEO | AUDIO | IMAGES, "media files")
             if not inside:
-                raise WrongUse(f"{path}: the folder holds no files.")
+                raise WrongUse(f"{path}: the folder holds no media files.")
             paths += inside
         else:
             paths.append(path)

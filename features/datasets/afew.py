@@ -10,6 +10,7 @@ from features.datasets import Adapter, Option
 from features.datasets.afew_faces import bring_in_faces
 from features.datasets.folders import VIDEO, files_below, warn
 from features.errors import EmofuseError
+from features.walk import walk
 
 CLASSES = ("Angry", "Disgust", "Fear", "Happy", "Neutral", "Sad", "Surprise")
 # (train, val, test) of 2013, 2014, 2015, 2016 and 2017-2019.
@@ -24,6 +25,7 @@ def read(root: Path, *, store: str, faces_size: int, faces_colour: bool) -> Clip
     With a `store`, the organisers' aligned faces below `root` are brought into it.
     """
     clips: list[Clip] = []
+    places: dict[str, Path] = {}
     unplaced: list[str] = []
     films = _films(root)
     for path in files_below(root, VIDEO, _EXPECTED):
@@ -32,6 +34,8 @@ def read(root: Path, *, store: str, faces_size: int, faces_colour: bool) -> Clip
             unplaced.append(str(path.relative_to(root)))
             continue
         clip_id = f"{split}/{path.stem}"
+        if places.setdefault(clip_id, path) != path:
+            raise EmofuseError(f"AFEW clip {clip_id} is there twice: {places[clip_id]} and {path}; remove one.")
         film = films.get((split, path.stem))
         clips.append(Clip(clip_id, str(path.relative_to(root)), split, label, film or clip_id, dataset="afew"))
     if not clips:
@@ -61,7 +65,9 @@ def _place(path: Path) -> tuple[str | None, str | None]:
 def _films(root: Path) -> dict[tuple[str, str], str]:
     """The film of each (split, id) that an XML file beside the clips tells (attribute MovieTitle)."""
     films: dict[tuple[str, str], str] = {}
-    for path in sorted(root.rglob("*.xml")):
+    for path in walk(root, _EXPECTED).files:
+        if path.suffix.lower() != ".xml":
+            continue
         split = next((s for s in ("train", "val", "test") if path.name.lower().startswith(s)), None)
         if split is None:
             continue

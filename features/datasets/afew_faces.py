@@ -62,7 +62,7 @@ def face_files(root: Path) -> dict[str, list[Path]]:
     A picture's folder is named after its clip; a folder above it says val or test, else it is of the train split.
     """
     found: dict[str, list[Path]] = defaultdict(list)
-    for path in files_below(root, IMAGES, _EXPECTED):
+    for path in files_below(root, IMAGES, _EXPECTED, tell=False):
         if _CLIP.fullmatch(path.parent.name):
             parts = path.relative_to(root).parts[:-2]
             split = next((match[1].lower() for name in reversed(parts) if (match := _SPLIT.search(name))), "train")

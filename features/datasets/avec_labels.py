@@ -16,6 +16,7 @@ from features.disk.sizes import refuse_size
 from features.errors import EmofuseError, WrongUse
 from features.spelling import refuse_alike, trimmed
 from features.tables.user_tables import one_line
+from features.walk import is_system
 
 DIMENSIONS = ("arousal", "valence", "liking")
 _HEAD = ("session", "time_s")
@@ -65,7 +66,7 @@ def read_gold(path: Path) -> Gold:
 
 def read_labels(folder: Path) -> dict[str, Gold]:
     """The label files (*.csv) of a folder by recording; all have the same dimensions."""
-    paths = sorted(folder.glob("*.csv"))
+    paths = sorted(path for path in folder.glob("*.csv") if not is_system(path.name))
     if not paths:
         raise WrongUse(f"{folder}: expected a folder of AVEC label files (*.csv), but it holds none.")
     labels: dict[str, Gold] = {}

@@ -13,6 +13,7 @@ from features.datasets import Adapter, Option
 from features.datasets.folders import AUDIO, VIDEO, files_below, warn
 from features.errors import EmofuseError, WrongUse
 from features.spelling import key
+from features.walk import walk
 
 SPLITS = ("train", "val", "test")
 # Clips of train, val and test in 2016 and 2017.
@@ -67,9 +68,10 @@ def _pattern(speaker: str) -> re.Pattern[str] | None:
 def _labels(root: Path, folders: dict[str, str], name: str) -> dict[tuple[str, str], str]:
     """The label of each split and key of a stem that the files of labels tell: a name and a word per line."""
     found: dict[tuple[str, str], str] = {}
+    files = walk(root, _EXPECTED).files
     for folder, split in folders.items():
         wanted = name.format(split=folder).lower()
-        for path in sorted(p for p in root.rglob("*") if p.name.lower() == wanted):
+        for path in (path for path in files if path.name.lower() == wanted):
             for number, line in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), 1):
                 words = re.split(r"[\s,;]+", line.strip())
                 if words == [""]:

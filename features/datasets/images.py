@@ -2,14 +2,18 @@
 
 import hashlib
 import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from features.clip_names import with_one_spelling
 from features.clips import Clip, ClipTable, hash_media
 from features.datasets import Adapter, Option
+from features.datasets.duplicates import DUPLICATES, without_duplicates
 from features.datasets.folders import IMAGES, files_below, warn
 from features.errors import EmofuseError, WrongUse
+from features.spelling import key
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -26,25 +30,30 @@ SPLIT_FOLDERS = {
 _EXPECTED = "images in one folder per class, such as train/happy/1.png or happy/1.png"
 
 
-def read(root: Path, *, val_share: float, group: str) -> ClipTable:
+def read(root: Path, *, val_share: float, group: str, duplicates: str) -> ClipTable:
     """One clip per image, its class the name of its folder, in lower case.
+
+    `clip_id` is the path without its suffix, or with it where several images differ by it alone; these are one group.
 
     Where there is no folder for val, `val_share` of the training groups become val, by a hash of their name. `group` is
     a regular expression on the file's stem whose first group is the group_id; without it, images of equal bytes are a
-    group. Test images in no folder of a training class are unlabelled.
+    group. Test images in no folder of a training class are unlabelled. With `duplicates` drop, images of train (or val)
+    whose bytes recur in val or test are left out.
     """
     if not 0 <= val_share < 1:
         raise WrongUse(f"val_share is at least 0 and below 1, but got {val_share}.")
     pattern = _compiled(group)
     clips = []
-    for path in files_below(root, IMAGES, _EXPECTED):
-        place = path.relative_to(root)
+    places = [path.relative_to(root) for path in files_below(root, IMAGES, _EXPECTED)]
+    named = _ids(root, places)
+    for place in places:
+        path = root / place
         if len(place.parts) < 2:
             raise EmofuseError(f"{path}: expected {_EXPECTED}, but this image is in no class folder.")
-        splits = [SPLIT_FOLDERS[part.lower()] for part in place.parts[:-1] if part.lower() in SPLIT_FOLDERS]
+        splits = [SPLIT_FOLDERS[key(part)] for part in place.parts[:-1] if key(part) in SPLIT_FOLDERS]
         clips.append(
             Clip(
-                clip_id=str(place.with_suffix("")),
+                clip_id=named[place],
                 path=str(place),
                 split=splits[-1] if splits else "train",
                 label=place.parts[-2].lower(),
@@ -55,10 +64,27 @@ def read(root: Path, *, val_share: float, group: str) -> ClipTable:
     # Before val is drawn, or a group of two spellings could lie on both sides.
     table = with_one_spelling(ClipTable(tuple(clips), root.resolve()), root)
     table = _unlabelled_test(hash_media(table))
-    clips = [clip if clip.group_id else replace(clip, group_id=f"image-{clip.media_sha256}") for clip in table.clips]
+    # Of two images that differ by their suffix alone, one may be made from the other.
+    first = {str(Path(str(clip.path)).with_suffix("")): clip for clip in reversed(table.clips)}
+    alike = [first[str(Path(str(clip.path)).with_suffix(""))] for clip in table.clips]
+    clips = [
+        clip if clip.group_id else replace(clip, group_id=f"image-{other.media_sha256}")
+        for clip, other in zip(table.clips, alike, strict=True)
+    ]
     if not any(clip.split == "val" for clip in clips):
         clips = [replace(c, split="val") if c.split == "train" and _drawn(c.group_id, val_share) else c for c in clips]
-    return replace(table, clips=tuple(clips))
+    kept = without_duplicates(clips) if duplicates == "drop" else range(len(clips))
+    return replace(table, clips=tuple(clips[i] for i in kept))
+
+
+def _ids(root: Path, places: Sequence[Path]) -> dict[Path, str]:
+    """Each image's id; those that share a name keep their suffix, and are told."""
+    counts = Counter(place.with_suffix("") for place in places)
+    shared = [place for place in places if counts[place.with_suffix("")] > 1]
+    if shared:
+        names = " and ".join(map(str, shared[:2]))
+        warn(f"{root}: {len(shared)} images share a name but for the suffix, {names}: their ids keep it")
+    return {place: str(place if counts[place.with_suffix("")] > 1 else place.with_suffix("")) for place in places}
 
 
 def _unlabelled_test(table: ClipTable) -> ClipTable:
@@ -102,5 +128,6 @@ ADAPTER = Adapter(
     options={
         "val_share": Option(0.1, "Share of the training images that become val when there is no val folder."),
         "group": Option("", "Regular expression on the file name; its first group is the subject or film."),
+        **DUPLICATES,
     },
 )

@@ -9,6 +9,7 @@ import numpy as np
 
 from features.clips import Clip, ClipTable
 from features.datasets import Option
+from features.datasets.duplicates import DUPLICATES, without_duplicates
 from features.errors import EmofuseError, WrongUse
 from features.files import content_key
 from features.progress import say
@@ -20,7 +21,7 @@ OPTIONS = {
     "size": Option(48, "Pixels of a face's side in the store; bilinear where it is not the data set's own."),
     "colour": Option(False, "Bring the grey faces in as RGB, for families that read colour."),
     "equalise": Option(False, "Equalise the faces' histograms, as `faces:equalise=true` does on clips."),
-    "duplicates": Option("drop", "Pictures of train (or val) that recur in val or test.", ("drop", "keep")),
+    **DUPLICATES,
 }
 _VERSION = 1
 
@@ -47,7 +48,7 @@ def picture_table(
         replace(clip, dataset=dataset, media_sha256=digest, group_id=clip.group_id or f"image-{digest}")
         for clip, digest in zip(clips, digests, strict=True)
     ]
-    kept = _without_duplicates(rows) if duplicates == "drop" else list(range(len(rows)))
+    kept = without_duplicates(rows) if duplicates == "drop" else list(range(len(rows)))
     table = ClipTable(tuple(rows[i] for i in kept), Path())
     if store:
         own = faces.shape[1:] == (size, size)
@@ -57,19 +58,6 @@ def picture_table(
     else:
         say(f"{dataset}: without --store the faces are not brought into a feature store")
     return table
-
-
-def _without_duplicates(clips: Sequence[Clip]) -> list[int]:
-    """The indices of the clips to keep: test whole, val without test's pictures, train without both's."""
-    digests = {split: {c.media_sha256 for c in clips if c.split == split} for split in ("val", "test")}
-    others = {"train": digests["val"] | digests["test"], "val": digests["test"], "test": set()}
-    kept = [i for i, clip in enumerate(clips) if clip.media_sha256 not in others[clip.split]]
-    for split, where in (("train", "val or test"), ("val", "test")):
-        before = sum(clip.split == split for clip in clips)
-        dropped = before - sum(clips[i].split == split for i in kept)
-        if dropped:
-            say(f"dropped {dropped} of {before} {split} pictures: the same pixels are in {where}")
-    return kept
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from features.annotations import Annotations
 from features.clips import Clip, ClipTable
 from features.datasets import Adapter, Option
 from features.datasets.avec_labels import read_labels
-from features.datasets.folders import AUDIO, VIDEO, warn
+from features.datasets.folders import AUDIO, VIDEO, is_media, warn
 from features.errors import EmofuseError, WrongUse
 
 SPLITS = {"Train": "train", "Devel": "val", "Test": "test"}
@@ -60,7 +60,11 @@ def _media(root: Path, wanted: str) -> dict[str, Path]:
     for kind in _MEDIA if wanted == "auto" else [] if wanted == "none" else [wanted]:
         folder = root / kind
         found = sorted(folder.iterdir()) if folder.is_dir() else []
-        files = {p.stem: p for p in found if p.suffix.lower() in _MEDIA[kind] and _NAME.fullmatch(p.stem)}
+        files: dict[str, Path] = {}
+        for path in (p for p in found if _NAME.fullmatch(p.stem) and is_media(p, _MEDIA[kind])):
+            if path.stem in files:
+                raise EmofuseError(f"SEWA recording {path.stem} is there twice: {files[path.stem]} and {path}.")
+            files[path.stem] = path
         if files:
             return files
     if wanted in _MEDIA:

@@ -7,8 +7,9 @@ from unicodedata import normalize
 import pyarrow as pa
 
 from features.annotations import load_annotations
-from features.clips import SCHEMA, Clip, ClipTable, is_uri
+from features.clips import SCHEMA, Clip, ClipTable, hash_media, is_uri
 from features.datasets import Adapter, Option
+from features.datasets.duplicates import without_duplicates
 from features.datasets.folders import warn
 from features.disk.sizes import MAX_GB
 from features.errors import EmofuseError
@@ -19,11 +20,12 @@ from features.tables.user_tables import id_texts, label_texts, one_line, read_us
 REQUIRED = ("clip_id", "split", "path")
 
 
-def read(root: Path, *, media_root: str, no_media: bool, annotations: str, max_gb: float) -> ClipTable:
+def read(root: Path, *, media_root: str, no_media: bool, annotations: str, max_gb: float, duplicates: str) -> ClipTable:
     """The rows of the file `root`; columns that it lacks are filled, unknown ones refused.
 
     Relative paths start at `media_root`, by default the file's folder. Without group_id each clip is its own group.
-    `annotations` is a file of continuous labels.
+    `annotations` is a file of continuous labels. With `duplicates` drop, clips of train (or val) whose media's bytes
+    recur in val or test are left out.
     """
     types = dict(zip(SCHEMA.names, SCHEMA.types, strict=True))
     table = read_user_table(root, types, "a CSV or Parquet file with one row per clip", max_gb)
@@ -66,6 +68,9 @@ def read(root: Path, *, media_root: str, no_media: bool, annotations: str, max_g
             f"{root}: {len(bare)} clips have no path, the first is {bare[0]!r}; give --no-media when the features come "
             "from elsewhere."
         )
+    if duplicates == "drop":
+        hashed = hash_media(ClipTable(clips, folder)).clips
+        clips = tuple(hashed[i] for i in without_duplicates(hashed))
     over_time = load_annotations(Path(annotations), max_gb).matched(ids, annotations) if annotations else None
     return ClipTable(clips, folder, over_time)
 
@@ -103,6 +108,7 @@ ADAPTER = Adapter(
         "media_root": Option("", "Folder where relative paths start; by default that of the file."),
         "no_media": Option(False, "The clips have no media files: features are imported from arrays."),
         "max_gb": Option(MAX_GB, "Refuse a file that takes more GB of memory than this."),
+        "duplicates": Option("keep", "Clips of train (or val) whose file recurs in val or test.", ("drop", "keep")),
         "annotations": Option("", "Continuous labels: CSV or Parquet with clip_id, time_s, a column per dimension."),
     },
 )

@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 
 from features.annotations import FILE_NAME
@@ -12,6 +12,7 @@ from features.errors import EmofuseError
 from features.names import unknown_name
 
 _FOLD = re.compile(r"fold-(\d+)-of-(\d+)")
+_DROPPED = ", as `emofuse clips` does with `--duplicates drop` (images, fer2013, tfd and table have it)"
 _SIDES = {"train": ("train", "val"), "stills": ("train", "val"), "swap": ("val", "train")}
 
 
@@ -124,22 +125,42 @@ def _refuse_unannotated(table: ClipTable, name: str, clips: Sequence[Clip]) -> N
 
 
 def _refuse_shared(name: str, one: str, ours: Sequence[Clip], other: str, theirs: Sequence[Clip]) -> None:
-    way_out = (
-        "give such clips one split, or set `allow_shared_groups: true` in the recipe if the official split is made so."
-    )
-    shared = sorted({clip.group_id for clip in ours} & {clip.group_id for clip in theirs})
-    if shared:
+    """Refuse media, then groups, that lie on both sides; the clips and files are named.
+
+    For pictures nothing but leaving them out is advised: what lets them through lets the clips' own leaks through too.
+    """
+    official = "give such clips one split"
+    if name != "stills":
+        official += ", or set `allow_shared_groups: true` in the recipe if the official split is made so"
+    media = {clip.media_sha256: clip for clip in reversed(ours) if clip.media_sha256}
+    same = [(media[clip.media_sha256], clip) for clip in theirs if clip.media_sha256 in media]
+    if same:
+        mine, its = same[0]
+        parts = (mine.start_s, mine.end_s) != (its.start_s, its.end_s)
+        what = "are parts of the same media" if parts else "have the same media bytes"
+        way_out = official if parts else f"leave one of the two out{_DROPPED}"
         raise EmofuseError(
-            f"Partition {name!r}: a group lies on one side only, but {_some(shared)} is on the {one} and the {other} "
-            f"side; {way_out}"
+            f"Partition {name!r}: {one} clip {_shown(mine)} and {other} clip {_shown(its)} {what}{_more(same)}; "
+            f"{way_out}."
         )
-    media = {clip.media_sha256: clip.clip_id for clip in ours if clip.media_sha256}
-    for clip in theirs:
-        if clip.media_sha256 in media:
-            raise EmofuseError(
-                f"Partition {name!r}: {one} clip {media[clip.media_sha256]!r} and {other} clip {clip.clip_id!r} have "
-                f"the same media bytes; {way_out}"
-            )
+    first = {clip.group_id: clip for clip in reversed(ours)}
+    shared = {clip.group_id: clip for clip in reversed(theirs) if clip.group_id in first}
+    if shared:
+        group = min(shared)
+        raise EmofuseError(
+            f"Partition {name!r}: a group lies on one side only, but {group!r} is on the {one} side with clip "
+            f"{first[group].clip_id!r} and on the {other} side with clip {shared[group].clip_id!r}{_more(shared)}; "
+            f"{official}."
+        )
+
+
+def _shown(clip: Clip) -> str:
+    """The clip with its file, where the id doesn't tell it."""
+    return repr(clip.clip_id) + (f" ({clip.path})" if clip.path else "")
+
+
+def _more(found: Sized) -> str:
+    return f" (and {len(found) - 1} more)" if len(found) > 1 else ""
 
 
 def _ids(clips: Sequence[Clip]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 from features.clips import Clip, ClipTable, read_clips
 from features.errors import EmofuseError
 from features.files import read_json
+from features.spelling import key
 from search.recipe.inputs import source, split_layer
 from search.recipe.recipe import Recipe
 from search.run.partitions import Partition
@@ -62,14 +63,14 @@ def _refuse(recipe: Recipe, what: str, verb: str, ours: Sequence[Clip], where: s
         # Where groups may be shared, so may the files that clips of one group are cut from.
         return (clip.media_sha256, *((clip.start_s, clip.end_s) if recipe.allow_shared_groups else ()))
 
-    ids = {clip.clip_id: clip for clip in ours}
+    ids = {key(clip.clip_id): clip for clip in ours}
     files = {media(clip): clip for clip in ours if clip.media_sha256}
-    groups = {} if recipe.allow_shared_groups else {clip.group_id: clip for clip in ours}
+    groups = {} if recipe.allow_shared_groups else {key(clip.group_id): clip for clip in ours}
     for clip in theirs:
         for kind, found in (
-            ("clip_id", ids.get(clip.clip_id)),
+            ("clip_id", ids.get(key(clip.clip_id))),
             ("media", files.get(media(clip))),
-            (f"group {clip.group_id!r}", groups.get(clip.group_id)),
+            (f"group {clip.group_id!r}", groups.get(key(clip.group_id))),
         ):
             if found is not None:
                 raise EmofuseError(_told(what, verb, found, where, clip, kind))

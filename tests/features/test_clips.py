@@ -58,7 +58,7 @@ def test_a_folder_that_moves_as_a_whole_keeps_its_media(tmp_path):
 @pytest.mark.parametrize(
     ("i", "values", "message"),
     [
-        (1, {"clip_id": "c0"}, r"Clip 'c0': a clip_id is unique, but got 2 rows\."),
+        (1, {"clip_id": "c0"}, r"Clip 'c0': a clip_id is unique, but got 2 rows of media/0.wav, media/1.wav\."),
         (1, {"clip_id": ""}, "every clip needs a clip_id"),
         (1, {"split": "training"}, "Clip 'c1': a split is one of train, val, test, but got training"),
         (1, {"group_id": None}, "Clip 'c1': every clip needs a group_id .* but got None"),

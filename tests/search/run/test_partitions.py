@@ -50,18 +50,19 @@ def test_sides(name, fit, held_out):
         (
             ["train a 1", "train b 2", "val a 1"],
             "train",
-            "Partition 'train': a group lies on one side only, but '1' is on the fit and the held-out side; give such "
-            "clips one split, or set `allow_shared_groups: true` in the recipe if the official split is made so.",
+            "Partition 'train': a group lies on one side only, but '1' is on the fit side with clip 'c0' and on the "
+            "held-out side with clip 'c2'; give such clips one split, or set `allow_shared_groups: true` in the recipe "
+            "if the official split is made so.",
         ),
         (
             ["train a 1", "val a 2", "test a 2", "test a 1"],
             "train",
-            "Partition 'train': a group lies on one side only, but '1' is on the fit and the test side; ",
+            "Partition 'train': a group lies on one side only, but '1' is on the fit side with clip 'c0' and",
         ),
         (
             ["train a 1", "test a 1"],
             "full",
-            "Partition 'full': a group lies on one side only, but '1' is on the fit and the test side; ",
+            "Partition 'full': a group lies on one side only, but '1' is on the fit side with clip 'c0' and",
         ),
         (
             ["train a 1", "train - 2", "val a 3"],
@@ -108,9 +109,23 @@ def test_sides_that_depend_on_each_other_are_refused(rows, name, told):
 
 def test_the_same_media_on_two_sides_is_refused():
     same = {"c0": {"media_sha256": "x"}, "c3": {"media_sha256": "x"}, "c1": {"media_sha256": "y"}}
-    told = "Partition 'train': fit clip 'c0' and held-out clip 'c3' have the same media bytes; give such clips one"
-    assert message(make, changes=same).startswith(told)
+    told = "Partition '{}': fit clip 'c0' and held-out clip 'c3' have the same media bytes; leave one of the two out"
+    for name in ("train", "stills"):
+        refused = message(make, name=name, changes=same)
+        assert refused.startswith(told.format(name)) and "allow_shared_groups" not in refused
+    parts = {**same, "c3": {"media_sha256": "x", "start_s": 2.0, "path": "m.mp4"}}
+    told = "'train': fit clip 'c0' and held-out clip 'c3' (m.mp4) are parts of the same media; give such"
+    assert told in message(make, changes=parts)
     assert make(changes=same, allow_shared_groups=True).held_out_ids == ("c2", "c3")
+
+
+def test_pictures_on_two_sides_are_named_and_nothing_is_switched_off():
+    stills = {c: {"media_sha256": "x", "group_id": "image-x", "path": f"{c}.png"} for c in ("c0", "c1", "c2", "c3")}
+    refused = message(make, name="stills", changes=stills)
+    assert "fit clip 'c0' (c0.png) and held-out clip 'c2' (c2.png) have the same media bytes (and 1 more)" in refused
+    assert "`--duplicates drop`" in refused and "image-x" not in refused and "allow_shared_groups" not in refused
+    refused = message(make, ["train a 1", "val a 1"], "stills")
+    assert refused.endswith("with clip 'c1'; give such clips one split.")
 
 
 def test_official_splits_may_share_groups():
