@@ -70,7 +70,7 @@ def _tagged_mb(tag: str) -> float:
 def _accuracies(run: Path) -> tuple[float, float, float]:
     """On the test clips: the best single refitted member, the plain average, the ensemble."""
     ensemble = open_ensemble(run, NAME)
-    test = read_refits(run, [(member.entry, member.config_key) for member in ensemble.members]).test
+    test = read_refits(run, ensemble.refits).test
     best = max(test.score(P).accuracy for P in test.P)
     how = "test_refit"
     return best, ensemble.scores["uniform_average"][how].accuracy, ensemble.scores["ensemble"][how].accuracy

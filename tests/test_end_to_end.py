@@ -101,7 +101,7 @@ def test_predict_agrees_with_the_stored_test_predictions(world):
     from ensembles.predictions.sets import read_refits
 
     ensemble = open_ensemble(world / "run", "best")
-    test = read_refits(world / "run", [(m.entry, m.config_key) for m in ensemble.members]).test
+    test = read_refits(world / "run", ensemble.refits).test
     stored = dict(zip(test.ids, ensemble.predict_proba(test.P, test.valid), strict=True))
     predictor = Predictor(world / "bundle")
     for path in sorted((world / "clips").rglob("a05_*.mp4"))[:4]:

@@ -1,6 +1,6 @@
 """What a bundle is made of: models with what they read, down to feature sets."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +35,35 @@ class BundleBackbone:
     family: Word
     folder: _Place
     images: Word
+
+
+def imported_sets_of(run: "RunFolder", trials: Mapping[str, str]) -> dict[str, str]:
+    """By entry, an imported set that it reads: itself, by a backbone's layer or by what a fusion reads.
+
+    `trials` are a trial key of each entry. Such models can't be exported: new media have no such arrays.
+    """
+    from features.sets import set_names
+    from search.recipe.inputs import source, split_layer
+    from search.run.predictions import read_footer
+    from search.study.activations import read_source
+
+    def sets(entry: str, trial_key: str) -> Iterator[str]:
+        footer = read_footer(run.prediction(entry, trial_key))
+        for slot, text in footer.inputs.items():
+            spec = source(text)
+            if slot in footer.encoders:
+                yield from sets(spec, footer.encoders[slot])
+            elif split_layer(spec):
+                yield read_source(run, spec, footer.feature_keys[slot])[0].images
+            else:
+                yield spec
+
+    found = {}
+    for entry, trial_key in trials.items():
+        for spec in sets(entry, trial_key):
+            if spec.partition(":")[0] not in set_names():
+                found.setdefault(entry, spec)
+    return found
 
 
 class Collector:

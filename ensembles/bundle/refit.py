@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ensembles.fitting.ensemble import Ensemble, ensemble_path, write_ensemble
 from features.errors import EmofuseError
+from features.progress import say
 
 if TYPE_CHECKING:
     from search.cluster.workers import Workers
@@ -49,11 +50,26 @@ def refit_and_store(run: Path, ensemble: Ensemble, workers: "Workers", *, test: 
     """`refit`, kept in the run in the ensemble's place; `test` adds the refits' scores on the test clips."""
     from search.run.folder import RunFolder
 
-    refitted = refit(RunFolder.open(run), ensemble, workers)
+    folder = RunFolder.open(run)
+    for entry, name in imported_inputs(folder, ensemble).items():
+        say(
+            f"{entry} reads the imported set {name!r}, which can't be computed from new media: the refits can be scored "
+            "and their predictions written, but the ensemble can't be exported"
+        )
+    refitted = refit(folder, ensemble, workers)
+    # Before anything is scored: what was trained can be exported, whatever the test clips lack.
+    write_ensemble(refitted, ensemble_path(run, refitted.name))
     if test:
         refitted = score_refits(run, refitted)
-    write_ensemble(refitted, ensemble_path(run, refitted.name))
+        write_ensemble(refitted, ensemble_path(run, refitted.name))
     return refitted
+
+
+def imported_inputs(run: "RunFolder", ensemble: Ensemble) -> dict[str, str]:
+    """By entry of its members, the imported set that keeps the ensemble from being exported."""
+    from ensembles.bundle.parts import imported_sets_of
+
+    return imported_sets_of(run, {member.entry: next(iter(member.trials.values())) for member in ensemble.members})
 
 
 def _refuse_failed(results: "Sequence[TrialResult]") -> None:
@@ -69,5 +85,4 @@ def score_refits(run: Path, ensemble: Ensemble) -> Ensemble:
     from ensembles.fitting.fit import score_on_test
     from ensembles.predictions.sets import read_refits
 
-    refits = read_refits(run, [(member.entry, member.config_key) for member in ensemble.members])
-    return score_on_test(ensemble, refits.test, "test_refit")
+    return score_on_test(ensemble, read_refits(run, ensemble.refits).test, "test_refit")

@@ -152,7 +152,7 @@ def _run(name: str, *words: object) -> None:
 
 def _summary(out: Path, run: Path, right: int, new: int, seconds: float) -> None:
     ensemble = open_ensemble(run, NAME)
-    refits = read_refits(run, [(member.entry, member.config_key) for member in ensemble.members])
+    refits = read_refits(run, ensemble.refits)
     singles = [
         (f"{member.entry} {member.config_key[:6]}", refits.test.score(refits.test.P[m]).accuracy)
         for m, member in enumerate(refits.test.members)

@@ -24,16 +24,21 @@ def refit(
 
     Example: emofuse ensemble refit runs/first best --test
     """
-    from ensembles.bundle.refit import refit_and_store
+    from ensembles.bundle.refit import imported_inputs, refit_and_store
     from ensembles.fitting.ensemble import open_ensemble, percent
     from search.cluster.workers import Workers
+    from search.run.folder import RunFolder
 
     workers = Workers(address, cpus, in_process, allow_open=allow_open)
     refitted = refit_and_store(run, open_ensemble(run, name), workers, test=test)
     if test:
         say(f"On the test clips: {percent(refitted.scores['ensemble']['test_refit'])} %")
-    following = command("ensemble", "export", shown(run), name, "-o", "bundle")
-    say(f"{len(refitted.members)} members refitted. Next: {following}")
+    told = f"{len(refitted.members)} members refitted."
+    if not imported_inputs(RunFolder.open(run), refitted):
+        told += f" Next: {command('ensemble', 'export', shown(run), name, '-o', 'bundle')}"
+    elif has_test_clips(run, refitted):
+        told += f" Next: {command('ensemble', 'predictions', shown(run), name, '--split', 'test', '-o', 'test.csv')}"
+    say(told)
 
 
 def export(

@@ -109,6 +109,11 @@ class Ensemble:
         temperatures = None if self.temperatures is None else np.array(self.temperatures)
         return combine(P, self.weights, valid, self.missing, temperatures, self.log_pool)
 
+    @property
+    def refits(self) -> tuple[tuple[str, str], ...]:
+        """(entry, trial key) of the members' refits, of those that have one."""
+        return tuple((member.entry, member.refit) for member in self.members if member.refit is not None)
+
     def with_scores(self, who: Who, how: How, measured: Measured) -> "Ensemble":
         """The same ensemble with one more score."""
         known: Mapping[How, Measured] = self.scores.get(who, {})

@@ -107,23 +107,23 @@ def read_run(run: Path, partitions: Sequence[str] | None = None, split: str | No
 
 @dataclass(frozen=True, eq=False)
 class Refits:
-    """Refitted members: `footers` by (entry, config_key) and the test scores of those among the asked that have one."""
+    """Refitted members: `footers` by (entry, trial key) and the test scores of those among the asked that are there."""
 
     footers: Mapping[tuple[str, str], Footer]
     test: TestScores
 
 
-def read_refits(run: Path, members: Sequence[tuple[str, str]]) -> Refits:
-    """The refits (partition `full`) of the given (entry, config_key), in that order; those without one are absent."""
-    found: dict[tuple[str, str], Trial] = {}
-    for trial in scan(run):
-        if trial.footer.partition == "full":
-            _add(found, (trial.footer.entry, trial.footer.config_key), trial)
-    chosen = [(key, found[key]) for key in members if key in found]
+def read_refits(run: Path, refits: Sequence[tuple[str, str]]) -> Refits:
+    """The refits (partition `full`) of the given (entry, trial key), in that order; those that are gone are absent.
+
+    One configuration may have several: ensembles of other partitions refit it for other epochs.
+    """
+    found = {(t.footer.entry, t.footer.trial_key): t for t in scan(run) if t.footer.partition == "full"}
+    chosen = [(key, found[key]) for key in refits if key in found]
     if chosen:
         _check_same([trial for _, trial in chosen])
     classes = tuple(sorted(chosen[0][1].footer.classes)) if chosen else ()
-    refitted = tuple(Member(*key, trials={"full": trial.footer}) for key, trial in chosen)
+    refitted = tuple(Member(key[0], t.footer.config_key, trials={"full": t.footer}) for key, t in chosen)
     test = TestScores(refitted, classes, pool([[trial] for _, trial in chosen], "test"))
     return Refits({key: trial.footer for key, trial in chosen}, test)
 

@@ -48,7 +48,10 @@ def run(
     in_process: Annotated[bool, typer.Option("--in-process", help="One trial after another, without Ray.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="As after search retry.")] = False,
     weights: Annotated[
-        list[str] | None, typer.Option(metavar="ENTRY=FILE", help="Pretrained weights of a backbone; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="ENTRY=FILE", help="Pretrained weights of a backbone, or RUN:ENTRY for a run's best; repeatable."
+        ),
     ] = None,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Try the recipe on made-up clips with tiny sizes, in minutes.")
@@ -63,8 +66,8 @@ def run(
     from features.errors import WrongUse
     from search.cluster.workers import Workers
     from search.recipe.reading import read_recipe
-    from search.recipe.weights import parse_weights
     from search.runner import run_search
+    from search.study.best import find_weights
     from search.watch.status_view import table
 
     workers = Workers(address, cpus, in_process, max_concurrent, allow_open)
@@ -79,7 +82,7 @@ def run(
         missing = " and ".join(name for name, value in needed.items() if value is None)
         raise WrongUse(f"A search needs {missing}; to try the recipe on made-up clips instead, give --smoke.")
     status = run_search(
-        read_recipe(recipe, features, parse_weights(weights or [])),
+        read_recipe(recipe, features, find_weights(weights or [])),
         clips=clips,
         store=features,
         out=out,
@@ -89,7 +92,7 @@ def run(
     )
     print(table(status))
     status.check()
-    print(f"\nNext: {status.next_command(shown(out))}")
+    print(f"\n{status.following(shown(out))}")
 
 
 def _try_out(recipe: Path, out: Path | None, workers: "Workers") -> None:

@@ -17,7 +17,10 @@ def submit(
     out: Annotated[str, typer.Option("--out", "-o", help="The run's folder or URI, where the nodes see it.")],
     stills: Annotated[str | None, typer.Option(help="The table of stills, where the nodes see it.")] = None,
     weights: Annotated[
-        list[str] | None, typer.Option(metavar="ENTRY=FILE", help="Pretrained weights of a backbone; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="ENTRY=FILE", help="Pretrained weights of a backbone, or RUN:ENTRY for a run's best; repeatable."
+        ),
     ] = None,
     allow_open: AllowOpen = False,
     follow: Annotated[bool, typer.Option(help="Show the job's log until it ends.")] = True,

@@ -3,10 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from features.errors import EmofuseError
+from features.errors import EmofuseError, WrongUse
+from features.progress import say
 from models.metrics import search_value
+from models.weights import WEIGHTS_FILE
+from search.recipe.weights import parse_weights
 from search.run.folder import RunFolder
 from search.run.predictions import Footer, prediction_files, read_footer
+from search.run.remote import mirrored, shown
 from search.run.spec import TrialSpec
 
 
@@ -20,6 +24,31 @@ def best_backbone(run: RunFolder, name: str) -> Footer:
             "see `emofuse search status` for what became of them."
         )
     return min(found, key=lambda f: (-f.metrics["accuracy"], f.metrics["log_loss"], f.trial_key))
+
+
+def find_weights(items: Sequence[str]) -> dict[str, Path]:
+    """The files of `ENTRY=FILE` and `ENTRY=RUN:ENTRY` (the best trial of a run's backbone) by entry."""
+    return {entry: _file(place) for entry, place in parse_weights(items).items()}
+
+
+def _file(place: str) -> Path:
+    if Path(place).is_file():
+        return Path(place)
+    if (Path(place) / "run.json").is_file():
+        known = [entry.name for stage, entry in RunFolder.open(Path(place)).recipe.all_entries() if stage == "backbone"]
+        example = f", such as {place}:{known[0]}" if known else ", but it has none"
+        raise WrongUse(f"--weights: {place} is a run; name its backbone{example}.")
+    folder, colon, name = place.rpartition(":")
+    if not colon or folder in ("s3", "gs", "gcs", "abfs"):
+        return Path(place)
+    local = mirrored(folder, "reader")
+    run = RunFolder.open(local)
+    run.recipe.entry(name)
+    best = best_backbone(run, name)
+    run.check_model(best.trial_key, "run its search again: the backbone is trained again")
+    worth = f"{100 * best.metrics['accuracy']:.1f} % of its held-out stills"
+    say(f"{shown(local)}: the best trial of {name} is {best.trial_key[:8]}, {worth}")
+    return run.model_folder(best.trial_key) / WEIGHTS_FILE
 
 
 def best_trials(base: TrialSpec, partitions: Sequence[str]) -> dict[str, Footer]:

@@ -44,7 +44,8 @@ class EntryStatus:
 class Status:
     """A run's entries in the recipe's order; `running` tells whether a search works on it now.
 
-    `now` are the trials that are trained at this moment, `pace` how fast the search goes (None: it doesn't),
+    `fusible` are the partitions to choose so that a configuration is finished on all of them; empty: no choice is
+    needed, None: nothing is finished that could be fused. `now` are the trials that are trained at this moment, `pace` how fast the search goes (None: it doesn't),
     `failures` the records of those that failed, `continuous` whether clips have labels over time, `damaged` what is
     wrong with files whose trials therefore count as not ended, one sentence each.
     """
@@ -59,10 +60,18 @@ class Status:
     failures: tuple[Outcome, ...] = ()
     continuous: bool = False
     damaged: tuple[str, ...] = ()
+    fusible: tuple[str, ...] | None = ()
 
-    def next_command(self, run: str) -> str:
-        """What to do with the predictions of the run that is called `run`."""
-        return command("ensemble", "continuous" if self.continuous else "fit", run)
+    def following(self, run: str) -> str:
+        """What to do with the predictions of the run that is called `run`, a sentence with a command that works."""
+        if self.fusible is None:
+            backbone = next((entry.entry for entry in self.entries if entry.stage == "backbone" and entry.finished), None)
+            if backbone is None:
+                return "No trial has finished, so there is nothing to fuse."
+            weights = command("search", "run", "RECIPE", "--weights", f"ENTRY={run}:{backbone}")
+            return f"There are no models of clips to fuse. Another recipe's ENTRY starts from the backbone by: {weights}"
+        partitions = [word for name in self.fusible for word in ("--partition", name)]
+        return f"Next: {command('ensemble', 'continuous' if self.continuous else 'fit', run, *partitions)}"
 
     @property
     def left(self) -> int:
@@ -114,7 +123,34 @@ def read_status(run: Layout) -> Status:
     failures = tuple(outcome for outcome in failed if outcome is not None)
     continuous = any(planned.continuous for planned in plan)
     damaged = tuple(str(error) for error in bad)
-    return Status(run.path, active, entries, search, beats, gpu_use(beats), pace, failures, continuous, damaged)
+    over_time = {planned.entry for planned in plan if planned.continuous}
+    return Status(
+        run.path,
+        active,
+        entries,
+        search,
+        beats,
+        gpu_use(beats),
+        pace,
+        failures,
+        continuous,
+        damaged,
+        _fusible([trial for trial in ended if not continuous or trial.entry in over_time]),
+    )
+
+
+def _fusible(ended: Sequence[Ended]) -> tuple[str, ...] | None:
+    """See `Status.fusible`: an ensemble pools members that are finished on the same partitions."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for trial in ended:
+        if trial.status == "finished" and trial.partition not in ("full", "stills"):
+            found[trial.config_key].add(trial.partition)
+    partitions = Counter(name for its in found.values() for name in its)
+    if not partitions:
+        return None
+    if any(len(its) == len(partitions) for its in found.values()):
+        return ()
+    return (max(sorted(partitions), key=lambda name: partitions[name]),)
 
 
 def _entry_status(planned: Planned, ended: Sequence[Ended], running: int) -> EntryStatus:

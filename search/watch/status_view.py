@@ -102,7 +102,7 @@ def _ending(status: Status) -> Iterable[str]:
         if status.left:
             yield f"No search works on this run now; {status.left} trials are left: run the same command again."
         else:
-            yield f"Nothing is left. Next: {status.next_command(shown(status.run))}"
+            yield f"Nothing is left. {status.following(shown(status.run))}"
         return
     yield f"A search works on this run now; {status.left} trials are not finished yet."
     silent_s = 0.0 if status.search is None or status.search.heard_s is None else time.time() - status.search.heard_s
