@@ -72,3 +72,21 @@ def test_zheng(entries):
         (True, 0.005, 0.99, 0.0001),
         (False, 0.005, 0.99, 0.0001),
     ]
+
+
+def test_zheng_starts_from_what_the_first_recipe_trained_whatever_its_size(monkeypatch, tmp_path):
+    from models.family import Context
+    from models.registry import get_family
+    from models.training.pretrained import start_from
+
+    family, classes = get_family("convnet100"), ("a", "b")
+    trained = {**family.published[0], "hidden": 512, "batch_norm": True, "lr": 0.02}
+    context = Context(classes, {"faces": (100, 100)})
+    model = family.build(trained, context)
+    model._network = model._build()
+    model.save(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    _, entry = read_recipe(ROOT / "recipes" / "zheng.yaml", None, {"convnet100": weights}).entry("convnet100")
+    point = entry.complete(entry.published_points()[0])
+    assert point == {**trained, "frozen": True}
+    start_from(family.build(point, context)._build(), weights)

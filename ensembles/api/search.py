@@ -43,7 +43,7 @@ def search(
     stills : str or Path, optional
         The table of stills that backbones are trained on.
     weights : mapping of str to path, optional
-        Pretrained weights of backbones, by entry.
+        Pretrained weights of backbones, by entry: files, or `RUN:ENTRY` for the best trial of another run's backbone.
     address : str, optional
         A Ray cluster to join ("auto", or host:port); it must reach these folders. Default: Ray on this machine.
     cpus : int, optional
@@ -81,9 +81,10 @@ def search(
     from search.recipe.reading import make_recipe, read_recipe
     from search.run.remote import search_path
     from search.runner import run_search
+    from search.study.best import find_weights
 
     store = Path(features)
-    files = {entry: Path(file) for entry, file in (weights or {}).items()}
+    files = find_weights([f"{entry}={place}" for entry, place in (weights or {}).items()])
     if isinstance(recipe, Mapping):
         asked = make_recipe(dict(recipe), "the recipe", Path.cwd(), store, files)
     else:

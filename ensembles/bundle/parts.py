@@ -58,7 +58,7 @@ def imported_sets_of(run: "RunFolder", trials: Mapping[str, str]) -> dict[str, s
             else:
                 yield spec
 
-    found = {}
+    found: dict[str, str] = {}
     for entry, trial_key in trials.items():
         for spec in sets(entry, trial_key):
             if spec.partition(":")[0] not in set_names():

@@ -53,8 +53,8 @@ def refit_and_store(run: Path, ensemble: Ensemble, workers: "Workers", *, test: 
     folder = RunFolder.open(run)
     for entry, name in imported_inputs(folder, ensemble).items():
         say(
-            f"{entry} reads the imported set {name!r}, which can't be computed from new media: the refits can be scored "
-            "and their predictions written, but the ensemble can't be exported"
+            f"{entry} reads the imported set {name!r}, which can't be computed from new media: the refits can be "
+            "scored and their predictions written, but the ensemble can't be exported"
         )
     refitted = refit(folder, ensemble, workers)
     # Before anything is scored: what was trained can be exported, whatever the test clips lack.

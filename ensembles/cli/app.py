@@ -11,6 +11,7 @@ from ensembles.cli.compare import compare, leaderboard
 from ensembles.cli.continuous import continuous
 from ensembles.cli.export import export, refit
 from ensembles.cli.options import METHODS_HELP, AsJson, FitSplit, Partitions, Run, ScoreSplit, Seed, Test
+from ensembles.cli.predictions import predictions
 from ensembles.fitting.defaults import DEFAULT_METHOD, default_method
 from features.errors import WrongUse
 from features.progress import say
@@ -27,6 +28,7 @@ ensemble_app.command()(export)
 ensemble_app.command()(continuous)
 ensemble_app.command()(compare)
 ensemble_app.command()(leaderboard)
+ensemble_app.command()(predictions)
 
 _PARAM_HELP = "A parameter of the method, as draws=2000; of any method: bagged=10, shrunk=true, temperatures=true."
 

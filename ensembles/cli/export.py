@@ -26,6 +26,7 @@ def refit(
     """
     from ensembles.bundle.refit import imported_inputs, refit_and_store
     from ensembles.fitting.ensemble import open_ensemble, percent
+    from ensembles.predictions.sets import read_refits
     from search.cluster.workers import Workers
     from search.run.folder import RunFolder
 
@@ -36,7 +37,7 @@ def refit(
     told = f"{len(refitted.members)} members refitted."
     if not imported_inputs(RunFolder.open(run), refitted):
         told += f" Next: {command('ensemble', 'export', shown(run), name, '-o', 'bundle')}"
-    elif has_test_clips(run, refitted):
+    elif read_refits(run, refitted.refits).test.ids:
         told += f" Next: {command('ensemble', 'predictions', shown(run), name, '--split', 'test', '-o', 'test.csv')}"
     say(told)
 

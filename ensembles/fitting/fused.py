@@ -28,7 +28,8 @@ def fused(run: Path, ensemble: Ensemble, split: str, refits: bool = False) -> Fu
     members whose predictions are gone.
     """
     if split == "test":
-        test = read_refits(run, ensemble.refits).test if refits else read_run(run, ensemble.partitions, ensemble.fit_split).test
+        searched = ensemble.partitions, ensemble.fit_split
+        test = read_refits(run, ensemble.refits).test if refits else read_run(run, *searched).test
         chosen = test.of_members(places_of(ensemble, test.members))
         return Fused(chosen.ids, chosen.groups, None, ensemble.predict_proba(chosen.P, chosen.valid))
     if split != "val" or refits:

@@ -45,9 +45,10 @@ class Status:
     """A run's entries in the recipe's order; `running` tells whether a search works on it now.
 
     `fusible` are the partitions to choose so that a configuration is finished on all of them; empty: no choice is
-    needed, None: nothing is finished that could be fused. `now` are the trials that are trained at this moment, `pace` how fast the search goes (None: it doesn't),
-    `failures` the records of those that failed, `continuous` whether clips have labels over time, `damaged` what is
-    wrong with files whose trials therefore count as not ended, one sentence each.
+    needed, None: nothing is finished that could be fused. `now` are the trials that are trained at this moment, `pace`
+    how fast the search goes (None: it doesn't), `failures` the records of those that failed, `continuous` whether clips
+    have labels over time, `damaged` what is wrong with files whose trials therefore count as not ended, one sentence
+    each.
     """
 
     run: Path
@@ -65,11 +66,13 @@ class Status:
     def following(self, run: str) -> str:
         """What to do with the predictions of the run that is called `run`, a sentence with a command that works."""
         if self.fusible is None:
-            backbone = next((entry.entry for entry in self.entries if entry.stage == "backbone" and entry.finished), None)
+            backbone = next(
+                (entry.entry for entry in self.entries if entry.stage == "backbone" and entry.finished), None
+            )
             if backbone is None:
                 return "No trial has finished, so there is nothing to fuse."
             weights = command("search", "run", "RECIPE", "--weights", f"ENTRY={run}:{backbone}")
-            return f"There are no models of clips to fuse. Another recipe's ENTRY starts from the backbone by: {weights}"
+            return f"No models of clips to fuse. Another recipe's ENTRY starts from the backbone by: {weights}"
         partitions = [word for name in self.fusible for word in ("--partition", name)]
         return f"Next: {command('ensemble', 'continuous' if self.continuous else 'fit', run, *partitions)}"
 

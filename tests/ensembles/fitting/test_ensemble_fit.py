@@ -1,6 +1,7 @@
 """From a run folder to ensemble.json, and back."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from ensembles.fusion import METHODS, DecisionFusion
 from ensembles.predictions.sets import HeldOut, read_refits, read_run
 from features.errors import EmofuseError, WrongUse
 from features.files import read_json, write_json
+from search.run.predictions import prediction_files, read_footer
 
 QUICK = {"draws": 100, "sigma_min": 0.3}
 
@@ -64,9 +66,11 @@ def test_refitted_members_are_scored_apart(write_run):
     run = write_run()
     e = fit_ensemble(run, FitOptions("uniform", selection=NO_SELECTION))
     with pytest.raises(EmofuseError, match=r"no test predictions of its member e0/"):
-        score_on_test(e, read_refits(run, [(m.entry, m.config_key) for m in e.members]).test, "test_refit")
+        score_on_test(e, read_refits(run, e.refits).test, "test_refit")
     write_run(partitions=("full",))
-    refits = read_refits(run, [(m.entry, m.config_key) for m in e.members])
+    keys = {f.config_key: f.trial_key for f in map(read_footer, prediction_files(run)) if f.partition == "full"}
+    e = replace(e, members=tuple(replace(m, refit=keys[m.config_key]) for m in e.members))
+    refits = read_refits(run, e.refits)
     scored = score_on_test(e, refits.test, "test_refit")
     assert scored.scores["ensemble"]["test_refit"].rows == "test clips, members refitted on train and val"
 

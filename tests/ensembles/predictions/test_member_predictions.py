@@ -5,6 +5,7 @@ import pytest
 
 from ensembles.predictions.sets import HeldOut, TestScores, read_refits, read_run
 from features.errors import EmofuseError, WrongUse
+from search.run.predictions import read_footer
 
 TRAIN = [
     ("t1", "g1", "train", "fit", "a"),
@@ -67,10 +68,17 @@ def test_refits_are_kept_apart(tmp_path, write_run):
     run = read_run(folder)
     assert run.partitions == ("swap", "train")
     keys = [(member.entry, member.config_key) for member in run.held_out.members]
-    refits = read_refits(folder, [keys[2], ("e0", "unknown"), keys[0]])
-    assert list(refits.footers) == [keys[2], keys[0]]
+    files = {read_footer(path).config_key: path.stem for path in folder.rglob("*.parquet") if is_refit(path)}
+    names = [(entry, files[config]) for entry, config in keys]
+    refits = read_refits(folder, [names[2], ("e0", "unknown"), names[0]])
+    assert list(refits.footers) == [names[2], names[0]]
+    assert [(m.entry, m.config_key) for m in refits.test.members] == [keys[2], keys[0]]
     assert refits.test.P.shape == (2, 16, 3)
-    assert refits.footers[keys[0]].partition == "full"
+    assert refits.footers[names[0]].partition == "full"
+
+
+def is_refit(path):
+    return read_footer(path).partition == "full"
 
 
 def test_clips_without_a_label_are_left_out(tmp_path, write_trial):

@@ -88,7 +88,10 @@ def test_families_that_take_no_weights(tmp_path):
 def test_files_on_the_command_line(tmp_path):
     world(tmp_path)
     assert str(parse_weights(["net=a=b.pth"])["net"]) == "a=b.pth"
-    with pytest.raises(WrongUse, match=r"--weights expects ENTRY=FILE, such as vgg16=vgg_face\.pth, but got 'net'"):
+    with pytest.raises(
+        WrongUse,
+        match=r"--weights expects ENTRY=FILE, such as vgg16=vgg_face\.pth, or ENTRY=RUN:ENTRY, .*, but got 'net'",
+    ):
         parse_weights(["net"])
     with pytest.raises(WrongUse, match="Unknown entry 'nett': known are net"):
         read_recipe(recipe(tmp_path), tmp_path / "store", {"nett": tmp_path})
