@@ -132,7 +132,7 @@ def register_command(
 ) -> None:
     """Measure how a data set's faces have to move to lie as another's do (Kahou 2015); print the spec that does it.
 
-    Example: emofuse features register tfd.parquet -s faces:detector=none -o st --reference f.parquet --reference-set f
+    Example: emofuse features register sfew.parquet -s faces:detector=none -o st --reference f.parquet --reference-set f
     """
     from features.faces.register import registered_spec
     from features.store.store import open_set

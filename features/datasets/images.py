@@ -43,14 +43,16 @@ def read(root: Path, *, val_share: float, group: str, duplicates: str) -> ClipTa
     if not 0 <= val_share < 1:
         raise WrongUse(f"val_share is at least 0 and below 1, but got {val_share}.")
     pattern = _compiled(group)
-    clips = []
+    clips, nowhere = [], []
     places = [path.relative_to(root) for path in files_below(root, IMAGES, _EXPECTED)]
     named = _ids(root, places)
     for place in places:
         path = root / place
         if len(place.parts) < 2:
             raise EmofuseError(f"{path}: expected {_EXPECTED}, but this image is in no class folder.")
-        splits = [SPLIT_FOLDERS[key(part)] for part in place.parts[:-1] if key(part) in SPLIT_FOLDERS]
+        splits = [split for part in place.parts[:-1] if (split := _split(part))]
+        if not splits:
+            nowhere.append(place)
         clips.append(
             Clip(
                 clip_id=named[place],
@@ -61,6 +63,7 @@ def read(root: Path, *, val_share: float, group: str, duplicates: str) -> ClipTa
                 dataset="images",
             )
         )
+    _tell_unknown(nowhere, all_of_them=len(nowhere) == len(places))
     # Before val is drawn, or a group of two spellings could lie on both sides.
     table = with_one_spelling(ClipTable(tuple(clips), root.resolve()), root)
     table = _unlabelled_test(hash_media(table))
@@ -85,6 +88,20 @@ def _ids(root: Path, places: Sequence[Path]) -> dict[Path, str]:
         names = " and ".join(map(str, shared[:2]))
         warn(f"{root}: {len(shared)} images share a name but for the suffix, {names}: their ids keep it")
     return {place: str(place if counts[place.with_suffix("")] > 1 else place.with_suffix("")) for place in places}
+
+
+def _split(folder: str) -> str | None:
+    """The split that a folder is named after, whole or by its first word: `Val_Aligned_Faces` is val."""
+    return SPLIT_FOLDERS.get(key(folder)) or SPLIT_FOLDERS.get(re.split(r"[\W_]+", key(folder))[0])
+
+
+def _tell_unknown(places: Sequence[Path], *, all_of_them: bool) -> None:
+    """Say which folders name no split, unless there are class folders and nothing else."""
+    unknown = Counter(place.parts[0] for place in places if len(place.parts) > 2 or not all_of_them)
+    if unknown:
+        shown = ", ".join(f"{folder} ({count})" for folder, count in sorted(unknown.items())[:5])
+        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+        warn(f"no split is named by the folders {shown}{more}: their images are taken for train")
 
 
 def _unlabelled_test(table: ClipTable) -> ClipTable:

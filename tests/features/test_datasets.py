@@ -228,6 +228,18 @@ def test_images_in_split_folders(tmp_path, capsys):
     assert "test images in test_aligned are unlabelled: train has no such class" in capsys.readouterr().err
 
 
+def test_images_of_sfew_and_folders_that_name_no_split(tmp_path, capsys):
+    touch(tmp_path, "Train_Aligned_Faces/Happy/1.png", "Val_Aligned_Faces_new/Val_Aligned_Faces/Happy/2.png")
+    table = read_dataset("images", touch(tmp_path, "Test-Aligned-Faces/3.png"))
+    assert [(c.split, c.label) for c in table.clips] == [("test", None), ("train", "happy"), ("val", "happy")]
+    assert "no split is named" not in capsys.readouterr().err
+    touch(tmp_path, "Valence/Happy/4.png", "Extra/Happy/5.png", "Sad/6.png")
+    table = read_dataset("images", tmp_path)
+    assert [c.split for c in table.clips if c.path[:2] in ("Va", "Ex", "Sa")] == ["train", "train", "val", "train"]
+    told = "no split is named by the folders Extra (1), Sad (1), Valence (1): their images are taken for train"
+    assert told in capsys.readouterr().err
+
+
 def test_images_without_val_lend_some_of_train(tmp_path):
     touch(tmp_path, *(f"{c}/{i}.png" for c in ("happy", "sad") for i in range(200)))
     (tmp_path / "happy/0.png").write_bytes((tmp_path / "sad/1.png").read_bytes())
