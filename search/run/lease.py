@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from features.disk.sealed import open_line, sealed_line
 from features.errors import EmofuseError
@@ -18,6 +19,7 @@ from features.progress import say
 # How often the holder writes; one that has not written three times in a row is taken for dead.
 BEAT_S = 10.0
 LEASE_S = 3 * BEAT_S
+LOCK_PATIENCE_S = 3.0
 
 
 def is_locked(run: Path) -> bool:
@@ -34,15 +36,28 @@ def is_locked(run: Path) -> bool:
 
 @contextmanager
 def exclusive(run: Path) -> Iterator[None]:
-    """Hold the run's lock, EmofuseError if another holds it."""
+    """Hold the run's lock, EmofuseError if another holds it.
+
+    Who looks whether a run is locked holds it for a moment, and a search that was just stopped for as long as it takes
+    to end.
+    """
     with (run / ".lock").open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise EmofuseError(
-                f"{run}: another search works on this run; wait for it, stop it, or choose another folder with -o."
-            ) from None
+        until = time.monotonic() + LOCK_PATIENCE_S
+        while not _locked(file):
+            if time.monotonic() >= until:
+                raise EmofuseError(
+                    f"{run}: another search works on this run; wait for it, stop it, or choose another folder with -o."
+                )
+            time.sleep(0.05)
         yield
+
+
+def _locked(file: BinaryIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
