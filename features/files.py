@@ -10,11 +10,12 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from features.tables.readable import Readable
 __all__ = [
     "DamagedFile",
     "canonical_json",
+    "clear_half_written",
     "content_key",
     "file_sha256",
     "read_json",
@@ -39,6 +41,8 @@ DIGEST = "content_sha256"
 _SCHEMES = frozenset({"s3:", "gs:", "gcs:", "hdfs:", "file:", "http:", "https:", "abfs:", "ray:"})
 # When the names in a folder were last put onto the disk, where that is not done for each.
 _named: dict[Path, float] = {}
+_TEMPORARY = re.compile(r"\..+\.\d+\.[0-9a-f]{8}")  # as `_temporary` names them
+_LEFT_S = 600.0
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
 
 
@@ -74,6 +78,24 @@ def _local(path: Path) -> Path:
 
 def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+
+
+def clear_half_written(folder: Path) -> list[Path]:
+    """Remove what killed processes left below `folder` of files and folders that they were writing; returns the paths.
+
+    What another host may still be writing stays: all that was touched in the last ten minutes.
+    """
+    cleared = []
+    for place, folders, files in os.walk(folder):
+        for name in [name for name in (*folders, *files) if _TEMPORARY.fullmatch(name)]:
+            path = Path(place, name)
+            with suppress(OSError):
+                if time.time() - max(one.lstat().st_mtime for one in (path, *path.rglob("*"))) < _LEFT_S:
+                    continue
+                shutil.rmtree(path) if name in folders else path.unlink()
+                cleared.append(path)
+        folders[:] = [name for name in folders if not _TEMPORARY.fullmatch(name)]
+    return cleared
 
 
 @contextmanager

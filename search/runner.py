@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+from features.files import clear_half_written
 from features.progress import say
 from features.unwritable import writing
 from search.cluster.interrupts import Interrupts
@@ -60,6 +61,7 @@ def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
         _saying_how_far(run, interrupts),
     ):
         clear_hung(run.path)
+        clear_half_written(run.path)
         _check_features(run)
         set_damaged_aside(run.path)
         journal = open_journal(run.journal)

@@ -1,11 +1,12 @@
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from features.errors import DamagedFile, EmofuseError
-from features.files import read_json, replacing, replacing_folder, write_bytes, write_json
+from features.files import clear_half_written, read_json, replacing, replacing_folder, write_bytes, write_json
 
 
 def damaged(path) -> str:
@@ -104,6 +105,25 @@ def test_an_error_leaves_nothing_behind(tmp_path):
         with pytest.raises(ZeroDivisionError), how(tmp_path / "x"):
             raise ZeroDivisionError
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_was_writing_is_cleared_away(tmp_path):
+    def left(name, age_s, inside=None):
+        path = tmp_path / "models" / name
+        path.mkdir(parents=True)
+        for one in (path / (inside or "x"), path):
+            one.touch()
+            os.utime(one, (time.time() - age_s,) * 2)
+        return path
+
+    old, whole = left(".key.123.0a1b2c3d", 700), left("key", 700)
+    left(".fresh.123.0a1b2c3d", 0), left(".key.parquet.damaged", 700)
+    file = whole / ".model.json.7.ffffffff"
+    file.touch()
+    os.utime(file, (0, 0))
+    assert sorted(clear_half_written(tmp_path)) == sorted([old, file])
+    names = {path.name for path in (tmp_path / "models").iterdir()}
+    assert names == {"key", ".fresh.123.0a1b2c3d", ".key.parquet.damaged"} and (whole / "x").exists()
 
 
 def test_the_digest_is_of_the_rest(note):

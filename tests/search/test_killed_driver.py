@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from small_world import CENTROID, FAMILIES, Centroid
 
+import features.files
 from search.cluster.workers import Workers
 from search.run.predictions import prediction_files, read_predictions
 from search.runner import run_search
@@ -60,6 +61,8 @@ def test_killed_until_it_is_done(small_run, tmp_path, monkeypatch, sampler, seed
     for path in files:
         twin = tmp_path / "whole" / path.relative_to(run.path)
         np.testing.assert_array_equal(read_predictions(path).probabilities, read_predictions(twin).probabilities)
+    monkeypatch.setattr(features.files, "_LEFT_S", 0.0)
+    assert search(run.path).left == 0  # clears away what was being written when it was killed
     models = {path.name for path in (run.path / "models").iterdir() if path.is_dir()}
     assert models == {path.name for path in (tmp_path / "whole" / "models").iterdir() if path.is_dir()}
     assert not list((run.path / "checkpoints").iterdir())
