@@ -17,7 +17,7 @@ def fit(
     y: "ArrayLike",
     *,
     groups: Sequence[str] | None = None,
-    method: str | None = None,
+    method: str = "auto",
     valid: "np.ndarray | None" = None,
     classes: Sequence[str] | None = None,
     members: Sequence[str] | None = None,
@@ -37,8 +37,9 @@ def fit(
     groups : sequence of str (N,), optional
         Each clip's speaker, subject or film, which the folds of the estimate never split. Default: each clip is a
         group by itself, which makes the estimate too high where clips of one person resemble each other.
-    method : str, optional
-        decision, greedy, subsets, grid, lines, stacking, uniform or best. Default: greedy, bagged and shrunk.
+    method : str
+        auto, decision, greedy, subsets, grid, lines, stacking, uniform, votes or best; auto chooses the safest of a few
+        that is not clearly worse than the others.
     valid : array (M, N) of bool, optional
         Which clips a member has. Default: all.
     classes, members : sequence of str, optional
@@ -77,14 +78,12 @@ def fit(
     import numpy as np
 
     from ensembles.fitting.arrays import held_out_of_arrays
-    from ensembles.fitting.defaults import default_method
     from ensembles.fitting.fit import fit_on
     from ensembles.fitting.options import FitOptions
     from ensembles.fitting.selection import NO_SELECTION
 
-    chosen, its_params = default_method(method, params)
     held_out = held_out_of_arrays(
         np.asarray(P), np.asarray(y), groups=groups, valid=valid, classes=classes, members=members
     )
-    options = FitOptions(chosen, params=its_params, selection=NO_SELECTION, folds=folds, repeats=repeats, seed=seed)
+    options = FitOptions(method, params=params, selection=NO_SELECTION, folds=folds, repeats=repeats, seed=seed)
     return Ensemble(fit_on(held_out, options))

@@ -94,6 +94,24 @@ class Ensemble:
         return scores_frame(self.record)
 
     @property
+    def choice(self) -> "pd.DataFrame":
+        """What the method `auto` chose among, from very safe to flexible; empty of other methods.
+
+        The index is the fusion's name. `value` is the metric that it reached on clips of inner folds that had no part
+        in its fit, `low` and `high` its 95 % interval, `behind` by how much it is worse than the best, `error` the
+        standard error of that, `setting` what it was tuned to, `chosen` whether it is this ensemble's.
+
+        Examples
+        --------
+        >>> import emofuse as ef
+        >>> ef.open_run("runs/first").ensemble("best").choice.columns.tolist()
+        ['metric', 'value', 'low', 'high', 'behind', 'error', 'setting', 'chosen']
+        """
+        from ensembles.api.tables import choice_frame
+
+        return choice_frame(self.record)
+
+    @property
     def verdict(self) -> str:
         """One sentence: does it beat its best single member, on clips that had no part in choosing?"""
         return self.record.verdict
@@ -269,8 +287,10 @@ class Ensemble:
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         from rich.text import Text
 
-        from ensembles.fitting.tables import scores_table, weights_table
+        from ensembles.fitting.tables import choice_table, scores_table, weights_table
 
+        if self.record.choice:
+            yield choice_table(self.record)
         yield scores_table(self.record)
         yield weights_table(self.record)
         yield Text(self.verdict)

@@ -196,7 +196,7 @@ class Run:
 
     def fit(
         self,
-        method: str | None = None,
+        method: str = "auto",
         *,
         name: str | None = None,
         entries: Sequence[str] | None = None,
@@ -215,8 +215,9 @@ class Run:
 
         Parameters
         ----------
-        method : str, optional
-            decision, greedy, subsets, grid, lines, stacking, uniform or best. Default: greedy, bagged and shrunk.
+        method : str
+            auto, decision, greedy, subsets, grid, lines, stacking, uniform, votes or best; auto chooses the safest of
+            a few that is not clearly worse than the others.
         name : str, optional
             The ensemble's name in the run, by which `ensemble` finds it; one of that name is replaced. Default: the
             method.
@@ -258,17 +259,15 @@ class Run:
         >>> ensemble.classes
         ('angry', 'happy')
         """
-        from ensembles.fitting.defaults import default_method
         from ensembles.fitting.fit import fit_and_store
         from ensembles.fitting.options import FitOptions
         from ensembles.fitting.selection import make_selection
         from ensembles.predictions.splits import split_to_fit
 
-        chosen, its_params = default_method(method, params)
         options = FitOptions(
-            chosen,
+            method,
             name=name,
-            params=its_params,
+            params=params,
             selection=make_selection(entries, top, per_entry, keep_all),
             partitions=partitions,
             fit_split=split_to_fit(split),

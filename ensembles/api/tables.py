@@ -122,6 +122,25 @@ def scores_frame(ensemble: "Ensemble") -> pd.DataFrame:
     return pd.DataFrame(rows).set_index(["who", "measured_on"])
 
 
+def choice_frame(ensemble: "Ensemble") -> pd.DataFrame:
+    """What `auto` chose among, indexed by the fusion's name."""
+    columns = ["fusion", "metric", "value", "low", "high", "behind", "error", "setting", "chosen"]
+    rows = [
+        [
+            one.name,
+            one.metric,
+            one.value,
+            *bounds(one.interval).values(),
+            one.behind,
+            one.error,
+            one.setting,
+            one.chosen,
+        ]
+        for one in ensemble.choice
+    ]
+    return pd.DataFrame(rows, columns=columns).set_index("fusion")
+
+
 def bounds(interval: "Interval | None", prefix: str = "") -> dict[str, float]:
     """`low` and `high` of an interval, NaN without one."""
     nan = float("nan")

@@ -12,7 +12,7 @@ from ensembles.cli.continuous import continuous
 from ensembles.cli.export import export, refit
 from ensembles.cli.options import METHODS_HELP, AsJson, FitSplit, Partitions, Run, ScoreSplit, Seed, Test
 from ensembles.cli.predictions import predictions
-from ensembles.fitting.defaults import DEFAULT_METHOD, default_method
+from ensembles.fitting.defaults import DEFAULT_METHOD
 from features.errors import WrongUse
 from features.progress import say
 from features.terminal import console
@@ -37,8 +37,8 @@ _PARAM_HELP = "A parameter of the method, as draws=2000; of any method: bagged=1
 def fit(
     run: Run,
     method: Annotated[
-        str | None, typer.Option(help=f"{METHODS_HELP} Default: {DEFAULT_METHOD}, bagged and shrunk (docs/fusion.md).")
-    ] = None,
+        str, typer.Option(help=f"{METHODS_HELP} auto chooses among safe and flexible ones (docs/fusion.md).")
+    ] = DEFAULT_METHOD,
     name: Annotated[str | None, typer.Option("--name", "-n", help="The ensemble's name (default: the method).")] = None,
     param: Annotated[list[str] | None, typer.Option(help=_PARAM_HELP)] = None,
     partition: Partitions = None,
@@ -62,14 +62,13 @@ def fit(
     from ensembles.fitting.fit import fit_and_store
     from ensembles.fitting.options import FitOptions
     from ensembles.fitting.selection import make_selection
-    from ensembles.fitting.tables import scores_table, weights_table
+    from ensembles.fitting.tables import choice_table, scores_table, weights_table
     from ensembles.predictions.splits import scores_test, split_to_fit
 
-    method, params = default_method(method, _params(param or []))
     options = FitOptions(
         method,
         name=name,
-        params=params,
+        params=_params(param or []),
         selection=make_selection(entry, top, per_entry, keep_all),
         partitions=partition,
         fit_split=split_to_fit(fit_split),
@@ -83,6 +82,8 @@ def fit(
         return
     shown = console()
     shown.print(weights_table(ensemble))
+    if ensemble.choice:
+        shown.print(choice_table(ensemble))
     shown.print(scores_table(ensemble))
     shown.print(ensemble.verdict, soft_wrap=True)
     say(f"Written: {ensemble_path(run, ensemble.name)}")

@@ -7,7 +7,7 @@ import typer
 
 from search.run.remote import run_path
 
-METHODS_HELP = "decision, greedy, subsets, grid, lines, stacking, uniform or best."
+METHODS_HELP = "auto, decision, greedy, subsets, grid, lines, stacking, uniform, votes or best."
 
 Run = Annotated[
     Path,

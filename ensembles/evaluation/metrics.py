@@ -6,11 +6,14 @@ A clip's predicted class is the first one of highest probability. Classes withou
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 # Below this a probability counts as this in the log-loss: a single confident mistake must not make the mean infinite.
 FLOOR = float(np.finfo(np.float32).eps)
+# What an ensemble may be fitted for; of all but the log-loss more is better.
+Metric = Literal["accuracy", "unweighted_accuracy", "macro_f1", "log_loss", "macro_average_precision"]
 _MANY = 256  # predictions that are scored at once
 
 
@@ -20,16 +23,28 @@ def confusion_matrix(y: np.ndarray, predicted: np.ndarray, n_classes: int) -> np
     return flat.reshape(n_classes, n_classes)
 
 
+def shares_of(metric: Metric, confusions: np.ndarray) -> np.ndarray:
+    """(...,) a metric that a confusion matrix holds, which the log-loss is not, of many `confusions` (..., C, C)."""
+    right = np.diagonal(confusions, axis1=-2, axis2=-1)
+    true, predicted = confusions.sum(axis=-1), confusions.sum(axis=-2)
+    if metric == "accuracy":
+        return right.sum(axis=-1) / true.sum(axis=-1)
+    if metric == "macro_f1":
+        return _ratios(2 * right, true + predicted).mean(axis=-1)
+    recalls = _ratios(right, true)
+    if metric == "macro_average_precision":
+        return recalls.mean(axis=-1)
+    return recalls.sum(axis=-1) / (true > 0).sum(axis=-1)
+
+
 def accuracy(confusion: np.ndarray) -> float:
     """Share of clips predicted right."""
-    return float(np.trace(confusion) / confusion.sum())
+    return float(shares_of("accuracy", confusion))
 
 
 def unweighted_accuracy(confusion: np.ndarray) -> float:
     """Mean recall over the classes that occur: Guo's unweighted mean of per-class accuracies."""
-    totals = confusion.sum(axis=1)
-    occurring = totals > 0
-    return float((np.diag(confusion)[occurring] / totals[occurring]).mean())
+    return float(shares_of("unweighted_accuracy", confusion))
 
 
 def macro_average_precision(confusion: np.ndarray) -> float:
@@ -38,17 +53,17 @@ def macro_average_precision(confusion: np.ndarray) -> float:
     The paper calls this a precision, but its formula and its words for FN (clips of the category predicted as another)
     are those of recall. `macro_precision` is what the name says.
     """
-    return _mean_ratio(np.diag(confusion), confusion.sum(axis=1))
+    return float(shares_of("macro_average_precision", confusion))
 
 
 def macro_precision(confusion: np.ndarray) -> float:
     """Mean over all classes of TP / (TP + FP); a class that was never predicted counts 0."""
-    return _mean_ratio(np.diag(confusion), confusion.sum(axis=0))
+    return float(_ratios(np.diag(confusion), confusion.sum(axis=0)).mean())
 
 
 def macro_f1(confusion: np.ndarray) -> float:
     """Mean over all classes of 2 TP / (2 TP + FP + FN)."""
-    return _mean_ratio(2 * np.diag(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
+    return float(shares_of("macro_f1", confusion))
 
 
 def log_loss(y: np.ndarray, probabilities: np.ndarray) -> float:
@@ -57,8 +72,20 @@ def log_loss(y: np.ndarray, probabilities: np.ndarray) -> float:
     return float(-np.log(np.clip(true, FLOOR, 1.0)).mean())
 
 
-def _mean_ratio(parts: np.ndarray, wholes: np.ndarray) -> float:
-    return float(np.divide(parts, wholes, out=np.zeros(len(parts)), where=wholes > 0).mean())
+def worth(metric: Metric, y: np.ndarray, probabilities: np.ndarray) -> float:
+    """The metric of `probabilities` (N, C), turned so that more is better."""
+    if metric == "log_loss":
+        return -log_loss(y, probabilities)
+    return float(shares_of(metric, confusion_matrix(y, probabilities.argmax(axis=1), probabilities.shape[1])))
+
+
+def told(metric: Metric, worth: float) -> float:
+    """A worth as it is told: the log-loss is positive, and less is better."""
+    return -worth if metric == "log_loss" else worth
+
+
+def _ratios(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
+    return np.divide(parts, wholes, out=np.zeros(parts.shape), where=wholes > 0)
 
 
 @dataclass(frozen=True)

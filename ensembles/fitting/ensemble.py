@@ -11,6 +11,7 @@ import numpy as np
 from ensembles.evaluation.intervals import Comparison, Interval
 from ensembles.evaluation.metrics import Scores
 from ensembles.fitting.older import upgraded
+from ensembles.fusion.option import Option
 from ensembles.fusion.pooling import LogPool, Missing, combine
 from features.errors import EmofuseError, WrongUse
 from features.files import read_json, write_json
@@ -78,7 +79,7 @@ class Ensemble:
     averages of its members and of its `candidates` (names); `against_single` compares the first two outside their
     fits. `selection`, `folds` and `repeats` say how candidates were chosen and how the nested estimate was made,
     `fit_split` to which split's held-out clips both were restricted; `note` says why there is no nested estimate, or of
-    how many clips.
+    how many clips. `choice` is what the method `auto` chose among, from very safe to flexible.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Ensemble:
     log_pool: LogPool | None = None
     fit_split: str | None = None
     candidates: tuple[str, ...] = ()
+    choice: tuple[Option, ...] = ()
 
     def predict_proba(self, P: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """Fused probabilities (N, C) of the members' `P` (M, N, C), in the order of `members` and `classes`."""
@@ -118,6 +120,11 @@ class Ensemble:
         """The same ensemble with one more score."""
         known: Mapping[How, Measured] = self.scores.get(who, {})
         return replace(self, scores={**self.scores, who: {**known, how: measured}})
+
+    @property
+    def chosen_method(self) -> str:
+        """The method, and what it chose where it is `auto`."""
+        return next((f"{self.method}: {option.name}" for option in self.choice if option.chosen), self.method)
 
     @property
     def verdict(self) -> str:
@@ -177,6 +184,7 @@ class _Stored:
     log_pool: LogPool | None = None
     fit_split: str | None = None
     candidates: tuple[str, ...] = ()
+    choice: tuple[Option, ...] = ()
     schema_version: int = field(default=SCHEMA_VERSION)
 
 

@@ -21,7 +21,8 @@ from ensembles.fitting.estimate import (
 )
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import Selected, Selection
-from ensembles.fusion import BestSingle, DecisionFusion, UniformAverage, make_fusion
+from ensembles.fusion import AutoFusion, BestSingle, DecisionFusion, Fusion, UniformAverage, make_fusion
+from ensembles.fusion.option import Option
 from ensembles.predictions.sets import HeldOut, Member, TestScores, read_run
 from features.errors import EmofuseError
 from features.progress import progress
@@ -120,7 +121,15 @@ def _unscored(
         temperatures=None if fusion.temperatures_ is None else tuple(fusion.temperatures_[list(chosen)].tolist()),
         log_pool=fusion.log_pool_,
         note=note,
+        choice=_choice(fusion),
     )
+
+
+def _choice(fusion: Fusion) -> tuple[Option, ...]:
+    """What `auto` chose among, wherever in a fitted fusion it stands."""
+    while not isinstance(fusion, AutoFusion) and hasattr(fusion, "fusion_"):
+        fusion = fusion.fusion_
+    return fusion.choice_ if isinstance(fusion, AutoFusion) else ()
 
 
 def _estimated(make: Callable[[], Selected], held_out: HeldOut, options: FitOptions) -> tuple[OutOfFold | None, str]:

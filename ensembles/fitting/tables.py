@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ensembles.fitting.ensemble import Ensemble, How, Who, percent
+from ensembles.fusion.option import MENU
 from features.terminal import Table
 
 
@@ -49,6 +50,24 @@ def scores_table(ensemble: Ensemble) -> Table:
     return table
 
 
+def choice_table(ensemble: Ensemble) -> Table:
+    """What `auto` chose among: what each fusion reached on inner folds, and how far it is behind the best there."""
+    metric = ensemble.choice[0].metric
+    percents = metric != "log_loss"
+    title = "What auto chose among, from safe to flexible"
+    table = Table(title=title)
+    for column in ("fusion", f"{metric}{' in %' if percents else ''}, inner folds", "behind the best", "set to", ""):
+        table.add_column(column, justify="left" if column in ("fusion", "set to", "") else "right")
+    scale, digits = (100, 1) if percents else (1, 3)
+    for option in ensemble.choice:
+        bounds = option.interval
+        between = f" [{scale * bounds.low:.{digits}f}, {scale * bounds.high:.{digits}f}]" if bounds else ""
+        behind = f"{scale * option.behind:.{digits}f} ± {scale * option.error:.{digits}f}" if option.error else "-"
+        reached = f"{scale * option.value:.{digits}f}{between}"
+        table.add_row(MENU[option.name], reached, behind, option.setting, "chosen" if option.chosen else "")
+    return table
+
+
 def ensembles_table(ensembles: Sequence[Ensemble]) -> Table:
     """A row per ensemble."""
     table = Table(title="Ensembles, accuracy in % with 95 % intervals over groups")
@@ -59,7 +78,7 @@ def ensembles_table(ensembles: Sequence[Ensemble]) -> Table:
         own, single = ensemble.scores["ensemble"], ensemble.scores["best_single"]
         cells = [percent(own[how]) if how in own else "-" for how in hows]
         cells.append(percent(single["nested"]) if "nested" in single else "-")
-        table.add_row(ensemble.name, ensemble.method, str(len(ensemble.members)), *cells)
+        table.add_row(ensemble.name, ensemble.chosen_method, str(len(ensemble.members)), *cells)
     return table
 
 

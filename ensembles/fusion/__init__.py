@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ensembles.fusion.auto import AutoFusion
     from ensembles.fusion.bagged import Bagged
     from ensembles.fusion.base import Fusion
     from ensembles.fusion.decision import DecisionFusion
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from ensembles.fusion.stacking import Stacking
     from ensembles.fusion.subsets import SubsetSearch
     from ensembles.fusion.temperature import TemperatureScaling
+    from ensembles.fusion.votes import SharedVotes
 
 __all__ = [
     "METHODS",
     "OPTIONS",
+    "AutoFusion",
     "Bagged",
     "BestSingle",
     "DecisionFusion",
@@ -31,6 +34,7 @@ __all__ = [
     "GreedySelection",
     "GridFusion",
     "LineSearchFusion",
+    "SharedVotes",
     "Shrunk",
     "Stacking",
     "SubsetSearch",

@@ -7,11 +7,13 @@ say (Kahou 2015, section 5); scores are rescaled to sum to 1 over the classes.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self, get_args
+from typing import Self, get_args
 
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from ensembles.evaluation.metrics import Metric as Metric
+from ensembles.evaluation.metrics import told, worth
 from ensembles.fusion.pooling import LogPool, combine
 from ensembles.fusion.pooling import Missing as Missing
 from ensembles.fusion.pooling import equal_share as equal_share
@@ -19,7 +21,6 @@ from ensembles.fusion.pooling import fuse as fuse
 from features.errors import EmofuseError
 from features.names import unknown_name
 
-Metric = Literal["accuracy", "unweighted_accuracy"]
 _TOLERANCE = 1e-3
 
 
@@ -55,21 +56,39 @@ class Problem:
         M, N, C = self.P.shape
         return M, N, C
 
+    def clips(self, rows: np.ndarray) -> "Problem":
+        """Some of the clips."""
+        return Problem(self.P[:, rows], self.y[rows], self.valid[:, rows], self.metric, self.missing)
+
     def right_counts(self, weights: np.ndarray) -> np.ndarray:
         """(C,) clips of each true class that the fused decision gets right."""
         right = fuse(self.P, weights, self.valid, self.missing).argmax(axis=1) == self.y
         return np.bincount(self.y[right], minlength=self.shape[2])
 
+    @property
+    def counts_right(self) -> bool:
+        """Whether the metric is a weighted count of right clips, with the same weight for all clips of a class."""
+        return self.metric not in ("macro_f1", "log_loss")
+
     def value(self, right_counts: np.ndarray) -> np.ndarray:
-        """The metric from counts (..., C) of right clips per true class."""
+        """The metric from counts (..., C) of right clips per true class, where it is one of right clips."""
         totals = np.bincount(self.y, minlength=self.shape[2])
         if self.metric == "accuracy":
             return right_counts.sum(axis=-1) / totals.sum()
-        return (right_counts[..., totals > 0] / totals[totals > 0]).mean(axis=-1)
+        recalls = right_counts[..., totals > 0] / totals[totals > 0]
+        if self.metric == "macro_average_precision":  # classes that don't occur count as 0
+            return recalls.sum(axis=-1) / len(totals)
+        return recalls.mean(axis=-1)
 
     def score(self, weights: np.ndarray) -> float:
-        """The metric of the fused decision: what every search compares, and what `fit_score_` is."""
-        return float(self.value(self.right_counts(weights)))
+        """The metric of the fused scores, turned so that more is better: what every search compares."""
+        if self.counts_right:
+            return float(self.value(self.right_counts(weights)))
+        return self.worth(fuse(self.P, weights, self.valid, self.missing))
+
+    def worth(self, probabilities: np.ndarray) -> float:
+        """The metric of `probabilities` (N, C) of these clips, turned so that more is better."""
+        return worth(self.metric, self.y, probabilities)
 
 
 class Fusion(BaseEstimator, ABC):
@@ -125,8 +144,7 @@ class Fusion(BaseEstimator, ABC):
         self.weights_ = self._find_weights(problem, groups)
         if not np.isfinite(self.weights_).all():
             raise EmofuseError(f"{type(self).__name__} found weights that are not finite; take another method.")
-        right = self.predict(P, valid) == y
-        self.fit_score_ = float(problem.value(np.bincount(y[right], minlength=P.shape[2])))
+        self.fit_score_ = told(self.metric, problem.worth(self.predict_proba(P, valid)))
         return self
 
     @abstractmethod

@@ -5,6 +5,7 @@ from inspect import signature
 from types import MappingProxyType
 from typing import Any
 
+from ensembles.fusion.auto import AutoFusion
 from ensembles.fusion.bagged import Bagged
 from ensembles.fusion.base import Fusion
 from ensembles.fusion.decision import DecisionFusion
@@ -16,12 +17,15 @@ from ensembles.fusion.simple import BestSingle, UniformAverage
 from ensembles.fusion.stacking import Stacking
 from ensembles.fusion.subsets import SubsetSearch
 from ensembles.fusion.temperature import TemperatureScaling
+from ensembles.fusion.votes import SharedVotes
 from features.errors import WrongUse
 from features.names import unknown_name
 
 METHODS: Mapping[str, type[Fusion]] = MappingProxyType(
     {
+        "auto": AutoFusion,
         "uniform": UniformAverage,
+        "votes": SharedVotes,
         "best": BestSingle,
         "subsets": SubsetSearch,
         "grid": GridFusion,
@@ -32,7 +36,7 @@ METHODS: Mapping[str, type[Fusion]] = MappingProxyType(
     }
 )
 
-# Parameters of every method: fitted on so many bootstrap samples, shrunk toward equal weights, members rescaled first.
+# Parameters of every method: fitted on so many bootstrap samples, shrunk toward safe weights, members rescaled first.
 OPTIONS: Mapping[str, Any] = MappingProxyType({"bagged": 0, "shrunk": False, "temperatures": False})
 
 
@@ -50,6 +54,8 @@ def make_fusion(method: str, params: Mapping[str, Any] | None = None, seed: int 
             raise unknown_name(f"parameter of the method {method}", name, [*own, *OPTIONS])
         given[name] = _checked(method, name, value, {**OPTIONS, **own}[name])
     options = {name: given.pop(name, default) for name, default in OPTIONS.items()}
+    if method == "auto" and (options["bagged"] or options["shrunk"]):
+        raise WrongUse("The method auto bags and shrinks by itself; leave bagged and shrunk out, or choose a method.")
     if "seed" in own:
         given.setdefault("seed", seed)
     fusion = METHODS[method](**given)

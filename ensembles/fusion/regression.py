@@ -5,10 +5,15 @@ the penalty pulls them. Coefficients are (M, C, C): of member m's log-probabilit
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ensembles.fusion.pooling import LogPool
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 def full_path(logs: np.ndarray, y: np.ndarray, strengths: Sequence[float]) -> Iterator[LogPool]:
@@ -44,17 +49,21 @@ def full_path(logs: np.ndarray, y: np.ndarray, strengths: Sequence[float]) -> It
         yield LogPool.of(coefficients.reshape(C, M, C).transpose(1, 2, 0), biases)
 
 
-def restricted_path(logs: np.ndarray, y: np.ndarray, strengths: Sequence[float]) -> Iterator[LogPool]:
+def restricted_path(
+    logs: np.ndarray, y: np.ndarray, strengths: Sequence[float], shares: np.ndarray | None = None
+) -> Iterator[LogPool]:
     """What a member says of a class goes into the logit of that class alone, with a coefficient that is not negative.
 
-    `logs` (M, N, C), `y` (N,). The penalty pulls toward the members' geometric mean. scikit-learn has no such
+    `logs` (M, N, C), `y` (N,). The penalty pulls toward the members' geometric mean, in which each has its share (M,),
+    or all the same. scikit-learn has no such
     restriction, so the (convex) loss is minimised by SciPy's L-BFGS-B; each solution starts at the one before.
     """
     from scipy.optimize import minimize
 
     M, _, C = logs.shape
     by_class = np.ascontiguousarray(logs.transpose(2, 0, 1))
-    centre = np.concatenate([np.full((M, C), 1 / M), np.zeros((1, C))])
+    shares = np.full(M, 1 / M) if shares is None else shares
+    centre = np.concatenate([np.repeat(shares[:, None], C, axis=1), np.zeros((1, C))])
     bounds = [(0, None)] * (M * C) + [(None, None)] * C
     flat = centre.ravel()
     for strength in strengths:
@@ -64,9 +73,18 @@ def restricted_path(logs: np.ndarray, y: np.ndarray, strengths: Sequence[float])
             away = flat.reshape(M + 1, C) - centre
             return loss + strength / 2 * float((away * away).sum()), (gradient + strength * away).ravel()
 
-        flat = minimize(objective, flat, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": 300}).x
+        # Threads for vectors this short cost more than they bring, the more so where other programs run.
+        with _threads().limit(limits=1, user_api="blas"):
+            flat = minimize(objective, flat, jac=True, bounds=bounds, method="L-BFGS-B", options={"maxiter": 300}).x
         found = flat.reshape(M + 1, C)
         yield LogPool.of(found[:M, :, None] * np.eye(C), found[M])
+
+
+@cache
+def _threads() -> "ThreadpoolController":
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def restricted_loss(coefficients: np.ndarray, by_class: np.ndarray, y: np.ndarray) -> tuple[float, np.ndarray]:

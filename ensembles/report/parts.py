@@ -105,7 +105,7 @@ def ensemble_section(ensemble: Ensemble, *, leads: bool) -> dict[str, Any]:
                 }
             )
     count = f"{len(ensemble.members)} of {ensemble.n_candidates} models"
-    note = f"Method {ensemble.method}, {count}. {ensemble.verdict if not leads else ''}"
+    note = f"Method {ensemble.chosen_method}, {count}. {ensemble.verdict if not leads else ''}"
     if len(ensemble.members) > _MOST_WEIGHTS:
         note += f" The picture shows the {_MOST_WEIGHTS} of most weight, ensemble.json all."
     return {"name": f"Ensemble {ensemble.name}", "note": note, "weights": _weights(ensemble), "confusions": confusions}
@@ -232,7 +232,7 @@ def _ensemble_cells(ensemble: Ensemble, test: bool) -> list[str]:
     ]
     if test:
         cells.append(percent(own[how]) if how else "-")
-    return [*cells, "", "", f"{ensemble.method}, {len(ensemble.members)} members"]
+    return [*cells, "", "", f"{ensemble.chosen_method}, {len(ensemble.members)} members"]
 
 
 def _member_cells(row: MemberRow, test: bool) -> list[str]:

@@ -69,8 +69,8 @@ def test_a_fit_is_the_commands_and_stays_in_the_run(world, capsys):
     pd.testing.assert_frame_equal(mine.scores, its.scores)
     assert {"its", "mine"} <= set(world.run.ensembles())
     default = world.run.fit(name="default")
-    assert (default.name, default.method) == ("default", "greedy")
-    assert (default.method, dict(default.record.params)) == ("greedy", {"bagged": 10, "shrunk": True})
+    assert (default.name, default.method) == ("default", "auto")
+    assert default.choice["chosen"].sum() == 1 and default.choice.loc["uniform", "setting"] == ""
 
 
 def test_mistakes_are_one_sentence(world, tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 from emofuse import main
 from ensembles.cli.demo import FIT
+from ensembles.fusion.option import MENU
 
 ROOT = Path(__file__).parents[3]
 
@@ -131,5 +132,16 @@ def test_reading_and_fitting_need_no_heavy_library(write_run):
 
 
 def test_without_a_method_the_default_of_the_evidence_is_fitted(emofuse, write_run):
-    data = json.loads(emofuse("fit", write_run(), "--all", "--json"))
-    assert (data["name"], data["method"], data["params"]) == ("greedy", "greedy", {"bagged": 10, "shrunk": True})
+    run = write_run()
+    data = json.loads(emofuse("fit", run, "--all", "--json", "--param", "draws=5"))
+    assert (data["name"], data["method"], data["params"]) == ("auto", "auto", {"draws": 5})
+    assert [option["name"] for option in data["choice"]] == list(MENU)
+    shown = emofuse("fit", run, "--all", "--param", "draws=5")
+    for text in (
+        "What auto chose among",
+        "behind the best",
+        *MENU.values(),
+        "chosen",
+        "plain average of all candidates",
+    ):
+        assert text in shown

@@ -16,6 +16,7 @@ from ensembles.fitting.selection import NO_SELECTION, Selected
 from ensembles.fusion import (
     METHODS,
     Bagged,
+    BestSingle,
     DecisionFusion,
     GreedySelection,
     Shrunk,
@@ -33,6 +34,7 @@ QUICK = {
     "decision": {"draws": 50, "sigma_min": 0.3},
     "lines": {"restarts": 0, "rounds": 1},
     "stacking": {"strengths": [9]},
+    "auto": {"draws": 5, "folds": 2},
 }
 
 
@@ -73,21 +75,30 @@ class TestShrunk(Contract):
         s = simulate(N=40)
         fusion = Shrunk(GreedySelection()).fit(s.P, s.y, groups=s.groups)
         alone = GreedySelection().fit(s.P, s.y)
-        np.testing.assert_allclose(fusion.weights_, (1 - fusion.strength_) * alone.weights_ + fusion.strength_ / 4)
+        end = {"equal": np.full((4, 3), 1 / 4), "best": BestSingle().fit(s.P, s.y).weights_}[fusion.anchor_]
+        np.testing.assert_allclose(fusion.weights_, (1 - fusion.strength_) * alone.weights_ + fusion.strength_ * end)
         best = max(score for _, score in fusion.path_)
-        assert len(fusion.path_) == 11 and fusion.strength_ == max(s for s, score in fusion.path_ if score == best)
+        assert len(fusion.path_) == 21 and fusion.strength_ == max(s for (_, s), score in fusion.path_ if score == best)
+
+    def test_goes_toward_the_best_single_member_where_that_is_all_there_is(self, simulate):
+        s = simulate(M=5, N=300, skill=(0.0, 0.0))
+        s.P[2] = simulate(M=1, N=300, skill=(2.0, 2.0)).P[0]
+        s.y[:] = simulate(M=1, N=300, skill=(2.0, 2.0)).y
+        fusion = Shrunk(DecisionFusion(draws=100, sigma_min=0.3)).fit(s.P, s.y)
+        assert fusion.anchor_ == "best" and fusion.strength_ > 0 and (fusion.weights_[2] > 0.5).all()
 
     def test_noise_is_shrunk_and_a_single_good_member_is_not(self, simulate):
         s = simulate(M=5, N=300, skill=(0.5, 0.5))
         assert Shrunk(DecisionFusion(draws=200, sigma_min=0.3)).fit(s.P, s.y).strength_ >= 0.5
         s.P[0] = 0.02 + 0.94 * np.eye(3)[s.y]
         s.P[1:, :, 0], s.P[1:, :, 1:] = 1, 0
-        assert Shrunk(GreedySelection()).fit(s.P, s.y).strength_ < 1
+        fusion = Shrunk(GreedySelection()).fit(s.P, s.y)
+        assert fusion.anchor_ == "best" or fusion.strength_ < 1
 
     def test_stacking_is_shrunk_to_the_geometric_mean(self, simulate):
         s = simulate(skill=(0, 0))
         fusion = Shrunk(Stacking(strengths=[0.01]), steps=1).fit(s.P, s.y)
-        if fusion.strength_ == 1:
+        if fusion.strength_ == 1 and fusion.anchor_ == "equal":
             assert fusion.log_pool_ == LogPool.geometric_mean(4, 3)
 
     def test_bad_parameters(self, simulate):
@@ -157,9 +168,10 @@ class TestTemperatureScaling(Contract):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_takes_every_option(simulate, method):
     s = simulate(lacking=0.1)
-    params = QUICK.get(method, {}) | {"bagged": 2, "shrunk": True, "temperatures": True}
-    fusion = make_fusion(method, params, seed=3)
-    assert isinstance(fusion, TemperatureScaling) and fusion.fusion.fusion.seed == 3
+    its_own = {} if method == "auto" else {"bagged": 2, "shrunk": True}  # auto bags and shrinks by itself
+    fusion = make_fusion(method, QUICK.get(method, {}) | its_own | {"temperatures": True}, seed=3)
+    assert isinstance(fusion, TemperatureScaling)
+    assert (fusion.fusion if method == "auto" else fusion.fusion.fusion).seed == 3
     p = clone(fusion).fit(s.P, s.y, s.valid, s.groups).predict_proba(s.P, s.valid)
     assert p.shape == (80, 3) and np.isfinite(p).all()
 
