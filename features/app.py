@@ -181,5 +181,6 @@ def sets_command() -> None:
         defaults = {k: str(v).lower() if isinstance(v, bool) else v for k, v in feature_set.params.items()}
         params = ", ".join(f"{key}={value}" for key, value in defaults.items())
         needs = f"extra {feature_set.extra}" if feature_set.extra else ""
-        table.add_row(name, feature_set.level, feature_set.summary, params, needs)
+        level = "clip or frame" if feature_set.levels else feature_set.level
+        table.add_row(name, level, feature_set.summary, params, needs)
     console(wide=None).print(table)

@@ -43,6 +43,10 @@ class MachineFault(EmofuseError):
     """
 
 
+class AbsentModel(EmofuseError):
+    """There is no model where a feature set says; what was extracted with it can still be read."""
+
+
 class Interrupted(EmofuseError):
     """Ctrl-C ended the work, as the shell counts it."""
 

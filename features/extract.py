@@ -14,9 +14,10 @@ from features.clips import ClipTable, check_ids
 from features.errors import ClipFailure, EmofuseError, MachineFault, WrongUse
 from features.one_clip import extract_clip, unreachable
 from features.progress import progress, say
-from features.sets import FeatureArray, Media, SetSpec, parse_spec
+from features.sets import Extracted, FeatureArray, Media, SetSpec, get_set, parse_spec
 from features.store.set_writer import SetWriter
 from features.store.store import StoredSet, set_writer
+from features.together import Clip, Clips, check_same, each, extract_together, grouped
 from features.unwritable import refused
 from features.workers.clip_processes import ProcessDied, run_all
 from features.workers.cluster_extract import Run, cluster
@@ -101,13 +102,22 @@ def extract(
 
 @contextmanager
 def _executor(address: str | None, allow_open: bool, workers: int | None) -> Iterator[Run]:
-    """Who works: `run(work, tasks, written)` yields (task, result) in processes here, or on a cluster."""
+    """Who works: `run(work, tasks, written, gpu)` yields (task, result) in processes here, or on a cluster."""
     if address is not None:
         with cluster(address, allow_open) as run:
             yield run
     else:
-        count = default_workers() if workers is None else workers
-        yield lambda work, tasks, written: run_all(work, tasks, count)
+        yield lambda work, tasks, written, gpu: run_all(work, tasks, _processes(workers, gpu))
+
+
+def _processes(workers: int | None, gpu: float) -> int:
+    """As asked for, else one for each core; of those that share a GPU no more than fit."""
+    if workers is not None or not gpu:
+        return default_workers() if workers is None else workers
+    from torch.cuda import device_count
+
+    devices = device_count()
+    return min(default_workers(), max(1, int(devices / gpu))) if devices else default_workers()
 
 
 def _tell(summary: SetSummary) -> None:
@@ -138,13 +148,27 @@ def _extract_set(table: ClipTable, spec: SetSpec, store: Path, run: Run, retry_f
             writer.fail(clip.clip_id, failure)
     if len(done) == len(table) and stored is not None:
         return _summary(stored, started, skipped=True)
-    job = _Job(spec, replace(writer, clip_ids=()))
-    with progress(f"extract {spec}", len(tasks)) as counter:
-        for clip_id, failed in _results(run(job.run, tasks, lambda task: writer.written(task[0]))):
-            if failed is not None:
-                writer.fail(clip_id, failed)
-            counter.advance()
+    _work(spec, writer, tasks, run)
     return _summary(writer.finish(), started, skipped=False)
+
+
+def _work(spec: SetSpec, writer: SetWriter, clips: Sequence[Clip], run: Run) -> None:
+    """Write a part for each of the clips."""
+    feature_set = get_set(spec.name)
+    job = _Job(replace(spec, params=feature_set.located(spec.params)), replace(writer, clip_ids=()))
+    tasks, began = grouped(clips, feature_set), time.monotonic()
+
+    def written(task: Clips) -> bool:
+        return all(writer.written(clip_id) for clip_id, _ in task)
+
+    with progress(f"extract {spec}", len(clips)) as counter:
+        while tasks:
+            suspects: list[Clips] = []
+            for clip_id, failed in _results(each(run(job.run, tasks, written, feature_set.gpu), suspects)):
+                if failed is not None:
+                    writer.fail(clip_id, failed)
+                counter.advance(1, f"{(counter.done + 1) / (time.monotonic() - began):.3g} clips/s")
+            tasks = suspects
 
 
 def _is_there(table: ClipTable, clip_id: str) -> bool:
@@ -154,7 +178,7 @@ def _is_there(table: ClipTable, clip_id: str) -> bool:
         return False
 
 
-def _results(results: Iterator[tuple[tuple[str, Media], Any]]) -> Iterator[tuple[str, ClipFailure | None]]:
+def _results(results: Iterator[tuple[Clip, Any]]) -> Iterator[tuple[str, ClipFailure | None]]:
     """The clips that are done, with the failure that is still to be recorded.
 
     Deaths are held back until a clip is done: where each of the first ones kills its process, no clip is to blame.
@@ -192,24 +216,40 @@ class _Job:
     spec: SetSpec
     writer: SetWriter
 
-    def run(self, task: tuple[str, Media]) -> ClipFailure | None:
-        """Extract one clip and write its part; whatever is wrong with the clip becomes a failure row.
+    def run(self, task: Clips) -> dict[str, ClipFailure] | None:
+        """Extract some clips and write their parts; whatever is wrong with a clip becomes a failure row.
 
-        A missing file is returned and not written: on another machine it may be there. MachineFault and MemoryError as
-        in `extract_clip`.
+        Missing files are returned and not written: on another machine they may be there. MachineFault and MemoryError
+        as in `extract_clip`.
         """
-        clip_id, media = task
+        missing: dict[str, ClipFailure] = {}
         try:
-            try:
-                self.writer.add(clip_id, self._extracted(media))
-            except ClipFailure as failure:
-                if failure.status == "missing":
-                    return failure
-                self.writer.fail(clip_id, failure)
+            for clip_id, extracted in self._all_extracted(task):
+                try:
+                    if isinstance(extracted, ClipFailure):
+                        raise extracted
+                    self.writer.add(clip_id, extracted)
+                except ClipFailure as failure:
+                    if failure.status == "missing":
+                        missing[clip_id] = failure
+                    else:
+                        self.writer.fail(clip_id, failure)
         except OSError as error:
             fault = refused(error, self.writer.store)
             raise fault if isinstance(fault, MachineFault) else MachineFault(str(fault)) from None
-        return None
+        return missing or None
+
+    def _all_extracted(self, task: Clips) -> Iterator[tuple[str, Extracted]]:
+        if len(task) > 1:
+            yield from extract_together(task, self.spec, self.writer.params)
+            return
+        ((clip_id, media),) = task
+        try:
+            yield clip_id, self._extracted(media)
+        except ClipFailure as failure:
+            yield clip_id, failure
 
     def _extracted(self, media: Media) -> FeatureArray:
+        if get_set(self.spec.name).extract_many is not None:
+            check_same(self.spec, self.writer.params)
         return extract_clip(media, self.spec)

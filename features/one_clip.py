@@ -17,23 +17,35 @@ def extract_clip(media: Media, spec: SetSpec) -> FeatureArray:
     ran out, which may be the fault of either.
     """
     feature_set = get_set(spec.name)
-    if (failure := unreachable(media.path)) is not None:
+    if (failure := unusable(media)) is not None:
         raise failure
-    if media.path.stat().st_size == 0:
-        raise ClipFailure("unreadable", "the file is empty (0 bytes)")
     try:
         return feature_set.extract(media, spec.params)
     except EmofuseError:
         raise
-    except MemoryError as error:
-        raise MemoryError(str(error)) from None  # FFmpeg's own kind can't travel between processes
     except Exception as error:  # an extractor's own bug on odd media must not end the run
-        what = f"Feature set {spec.name!r}"
-        if (fault := machine_fault(error, what, media=media.path, extra=feature_set.extra)) is not None:
-            raise fault from None
-        if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-            raise MemoryError(str(error)) from None
-        raise ClipFailure("unreadable", f"{type(error).__name__}: {error}") from None
+        raise clip_or_machine(error, spec.name, media.path) from None
+
+
+def clip_or_machine(error: Exception, set_name: str, file: Path | None = None) -> Exception:
+    """What an error in the work on a clip's `file` is: a MachineFault, a MemoryError, or else a ClipFailure."""
+    if isinstance(error, MemoryError):
+        return MemoryError(str(error))  # FFmpeg's own kind can't travel between processes
+    extra = get_set(set_name).extra
+    if (fault := machine_fault(error, f"Feature set {set_name!r}", media=file, extra=extra)) is not None:
+        return fault
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return MemoryError(str(error))
+    return ClipFailure("unreadable", f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+
+
+def unusable(media: Media) -> ClipFailure | None:
+    """Why the clip's file can't be read at all, or None."""
+    if (failure := unreachable(media.path)) is not None:
+        return failure
+    if media.path.stat().st_size == 0:
+        return ClipFailure("unreadable", "the file is empty (0 bytes)")
+    return None
 
 
 def unreachable(path: Path) -> ClipFailure | None:

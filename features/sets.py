@@ -1,6 +1,6 @@
 """Feature sets: a named way to turn one clip into an array. Each lives in one module that ends in `SET`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from features.errors import WrongUse
+from features.errors import ClipFailure, WrongUse
 from features.machine import machine_fault
 from features.names import unknown_name
 
@@ -22,9 +22,13 @@ _MODULES = {
     "yaafe_like": "features.audio.yaafe_like",
     "landmarks": "features.faces.landmarks",
     "motion_blocks": "features.motion",
+    "speech": "features.encoders.speech",
+    "vision": "features.encoders.vision",
+    "onnx": "features.encoders.onnx_graph",
 }
 
 Value = int | float | bool | str
+Level = Literal["clip", "frame"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,10 @@ class FeatureArray:
     time_s: np.ndarray
 
 
+# What there is of a clip after the work on it.
+Extracted = FeatureArray | ClipFailure
+
+
 @dataclass(frozen=True)
 class FeatureSet:
     """A named extractor.
@@ -51,17 +59,30 @@ class FeatureSet:
     `extract(media, params)` returns a FeatureArray or raises `features.errors.ClipFailure`. `version` grows whenever
     the numbers change. `extra` names the pip extra that the set needs. `shape(params)` is the shape of one time step.
     `concrete(params)` says what parameters such as `auto` stand for in this installation; it is part of the key.
+
+    `levels(params)` is the level where it depends on the parameters. `extract_many(media, params)`, for sets that are
+    faster on many clips at once, yields each clip's number among `media` with its features or failure as it is ready.
+    `gpu` is the part of a GPU that a process of it uses where there is one. `located(params)` are the same parameters
+    for a process in another folder.
     """
 
     name: str
     version: int
-    level: Literal["clip", "frame"]
+    level: Level
     summary: str
     extract: Callable[[Media, Mapping[str, Value]], FeatureArray]
     shape: Callable[[Mapping[str, Value]], tuple[int, ...]]
     params: Mapping[str, Value] = field(default_factory=dict)
     extra: str | None = None
     concrete: Callable[[Mapping[str, Value]], Mapping[str, Value]] = dict
+    levels: Callable[[Mapping[str, Value]], Level] | None = None
+    extract_many: Callable[[Sequence[Media], Mapping[str, Value]], Iterator[tuple[int, Extracted]]] | None = None
+    gpu: float = 0.0
+    located: Callable[[Mapping[str, Value]], Mapping[str, Value]] = dict
+
+    def level_of(self, params: Mapping[str, Value]) -> Level:
+        """Whether the features with these parameters are one vector per clip, or time steps."""
+        return self.levels(params) if self.levels else self.level
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ class _ClipArrays:
             return values[:, bundle.selections[spec]] if spec in bundle.selections else values
         parsed = parse_spec(spec)
         values = extract_clip(self._media, parsed).values
-        return values[0] if get_set(parsed.name).level == "clip" else values
+        return values[0] if get_set(parsed.name).level_of(parsed.params) == "clip" else values
 
 
 def media_files(given: Sequence[Path]) -> list[Path]:

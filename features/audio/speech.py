@@ -10,10 +10,10 @@ RATE = 16_000
 MIN_S = 0.1
 
 
-def read_speech(media: Media) -> np.ndarray:
-    """The clip's sound (samples,) float32, mono at 16 kHz; shorter than 0.1 s is `ClipFailure("too_short")`."""
-    signal = read_audio(media, RATE)
-    if len(signal) < MIN_S * RATE:
-        length_s = len(signal) / RATE
+def read_speech(media: Media, rate: int = RATE) -> np.ndarray:
+    """The clip's sound (samples,) float32, mono at `rate`; shorter than 0.1 s is `ClipFailure("too_short")`."""
+    signal = read_audio(media, rate)
+    if len(signal) < MIN_S * rate:
+        length_s = len(signal) / rate
         raise ClipFailure("too_short", f"its sound lasts {length_s:.3f} s, but audio features need {MIN_S:g} s")
     return signal

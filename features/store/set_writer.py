@@ -20,7 +20,10 @@ from features.store.data_file import DataFile, checksums
 from features.store.set_parts import Entry, Parts
 from features.store.stored_set import CLIPS_SCHEMA, INDEX, OK, SetInfo, StoredSet
 
-_LIBRARIES = ("numpy", "av", "pillow", "opencv-python", "librosa", "scipy", "torch", "opensmile", "dlib-bin")
+_LIBRARIES = (
+    *("numpy", "av", "pillow", "opencv-python", "librosa", "scipy", "torch", "opensmile", "dlib-bin"),
+    *("transformers", "onnxruntime"),
+)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from features.clips import ClipTable
-from features.errors import EmofuseError
+from features.errors import AbsentModel, EmofuseError
 from features.files import content_key
 from features.names import unknown_name
 from features.sets import SetSpec, Value, get_set, parse_spec, set_names
@@ -36,7 +36,7 @@ def set_writer(store: Path, spec: SetSpec, table: ClipTable) -> SetWriter:
         spec.name,
         feature_key(spec, table),
         tuple(clip.clip_id for clip in table.clips),
-        feature_set.level,
+        feature_set.level_of(spec.params),
         tuple(feature_set.shape(spec.params)),
         table.media_fingerprint,
         str(spec),
@@ -69,12 +69,28 @@ def open_set(store: Path, spec_text: str, table: ClipTable) -> StoredSet:
     if name not in set_names():
         return _open_imported(store, spec_text, table)
     spec = parse_spec(spec_text)
-    folder = store / name / feature_key(spec, table)
+    try:
+        folder = store / name / feature_key(spec, table)
+    except AbsentModel:
+        found = _of_absent_model(store, spec, table)
+        if found is None:
+            raise
+        folder = found
     clips = str(table.file or "CLIPS")
     command = shlex.join(["emofuse", "features", "extract", clips, "-s", str(spec), "-o", str(store)])
     if (folder / "set.json").exists():
         return StoredSet(folder, f"extract it again, of its clips only the damaged are read anew: `{command}`")
     raise EmofuseError(f"{_why_absent(store, spec, table)}; run `{command}`.")
+
+
+def _of_absent_model(store: Path, spec: SetSpec, table: ClipTable) -> Path | None:
+    """The one set that was extracted by this spec where its model lies: it can be read where that doesn't."""
+    found = [
+        info.key
+        for info in stored_sets(store)
+        if info.spec == str(spec) and info.media_fingerprint == table.media_fingerprint
+    ]
+    return store / spec.name / found[0] if len(found) == 1 else None
 
 
 def _why_absent(store: Path, spec: SetSpec, table: ClipTable) -> str:

@@ -24,7 +24,7 @@ _DEATHS = 3
 # A network file system may hide for a while what another machine wrote.
 _PATIENCE_S = 30.0
 
-Run = Callable[[Callable[[Any], Any], Sequence[Any], Callable[[Any], bool]], Iterator[tuple[Any, Any]]]
+Run = Callable[[Callable[[Any], Any], Sequence[Any], Callable[[Any], bool], float], Iterator[tuple[Any, Any]]]
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,24 @@ class _Shard:
 
 @contextmanager
 def cluster(address: str, allow_open: bool = False) -> Iterator[Run]:
-    """Join the Ray cluster at `address`; gives `run(work, tasks, written)`, as `clip_processes.run_all`.
+    """Join the Ray cluster at `address`; gives `run(work, tasks, written, gpu)`, as `clip_processes.run_all`.
 
     `written(task)` tells whether the task's result lies on the storage that all nodes share. What `work` returns (a
-    ClipFailure) is what a node found, and is believed when every node finds it. `allow_open` as in `ray_session`.
+    ClipFailure) is what a node found, and is believed when every node finds it. `gpu` is the part of a GPU that a task
+    asks for, where the cluster has any. `allow_open` as in `ray_session`.
     """
     with ray_session(address, allow_open=allow_open):
-        yield lambda work, tasks, written: _Extraction(work, written).results(tasks)
+        yield lambda work, tasks, written, gpu: _Extraction(work, written, gpu).results(tasks)
 
 
 class _Extraction:
     """The tasks of one feature set on the nodes of the cluster."""
 
-    def __init__(self, work: Callable[[Task], Any], written: Callable[[Task], bool]):
+    def __init__(self, work: Callable[[Task], Any], written: Callable[[Task], bool], gpu: float):
+        import ray
+
         self._written = written
+        self._gpu = gpu if ray.cluster_resources().get("GPU") else 0.0
         self._submit = task_function(work, ONE_THREAD)
         self._nodes = Nodes()
         self._waiting: deque[_Shard] = deque()
@@ -66,13 +70,14 @@ class _Extraction:
         """Yield (task, result) for every task as it finishes; an exception of the work ends the run."""
         import ray
 
-        self._waiting.extend(_shards(tasks))
+        self._waiting.extend(_shards(tasks, self._gpu))
         try:
             while self._waiting or self._under_way:
                 # Asked again each time: nodes join and leave. One task more than there are places keeps them busy.
-                while self._waiting and len(self._under_way) < _places() + 1:
+                while self._waiting and len(self._under_way) < _places(self._gpu) + 1:
                     shard = self._waiting.popleft()
-                    self._under_way[self._submit(shard.tasks, **self._nodes.options(shard.node))] = shard
+                    options = self._nodes.options(shard.node) | ({"num_gpus": self._gpu} if self._gpu else {})
+                    self._under_way[self._submit(shard.tasks, **options)] = shard
                 for reference in ray.wait(list(self._under_way), num_returns=1, timeout=5)[0]:
                     yield from self._ended(self._under_way.pop(reference), reference)
         finally:
@@ -151,18 +156,20 @@ class _Extraction:
         return bool(done)
 
 
-def _shards(tasks: Sequence[Any]) -> Iterator[_Shard]:
+def _shards(tasks: Sequence[Any], gpu: float) -> Iterator[_Shard]:
     # No larger than leaves every place some shards to do, or the last ones are waited for.
-    size = max(1, min(_SHARD, int(len(tasks) / (4 * _places()))))
+    size = max(1, min(_SHARD, int(len(tasks) / (4 * _places(gpu)))))
     for start in range(0, len(tasks), size):
         yield _Shard(tuple(tasks[start : start + size]))
 
 
-def _places() -> int:
+def _places(gpu: float) -> int:
     import ray
 
+    there = ray.cluster_resources()
+    most = min(there.get("CPU", 0), there.get("GPU", 0) / gpu) if gpu else there.get("CPU", 0)
     # Where no node has a CPU now, one task waits, so that an autoscaler sees what is wanted.
-    return max(1, int(ray.cluster_resources().get("CPU", 0)))
+    return max(1, int(most))
 
 
 def _told(error: Exception) -> Exception:

@@ -83,7 +83,7 @@ def check_set_spec(spec: str, slot: Input, imported: frozenset[str]) -> None:
         raise unknown_name("feature set", name, {*set_names(), *imported})
     parsed = parse_spec(spec)
     record = get_set(name)
-    check_fit(spec, slot, record.level, record.shape(parsed.params))
+    check_fit(spec, slot, record.level_of(parsed.params), record.shape(parsed.params))
 
 
 def check_fit(spec: str, slot: Input, level: str, shape: tuple[int, ...]) -> None:

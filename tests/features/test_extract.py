@@ -145,6 +145,37 @@ def test_a_crashing_clip_costs_itself_only(tmp_path, monkeypatch):
     assert stored.reason("b") == "the process that read it died (crash, out of memory)"
 
 
+def read_many(media, params):
+    """A set that takes clips together, and is taken along by one of them."""
+    for number, one in enumerate(media):
+        try:
+            yield number, read(one, params)
+        except ClipFailure as failure:
+            yield number, failure
+
+
+class ManyJob(extraction._Job):
+    """Knows the set that takes many in spawned processes."""
+
+    def run(self, task):
+        import features.sets
+
+        features.sets._MODULES = {"fake": __name__}
+        globals()["SET"] = replace(SET, extract_many=read_many)
+        super().run(task)
+
+
+def test_of_clips_that_are_taken_together_only_the_crashing_one_is_lost(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(f"{__name__}.SET", replace(SET, extract_many=read_many))
+    monkeypatch.setattr(extraction, "_Job", ManyJob)
+    table = clips(tmp_path, {"a": "good", "b": "crash", "c": "fine", "d": "face", "e": ""})
+    extract(table, ["fake"], tmp_path / "store", workers=1)
+    stored = open_set(tmp_path / "store", "fake", table)
+    assert [stored.status(i) for i in "abcde"] == ["ok", "unreadable", "ok", "no_face", "unreadable"]
+    assert stored.reason("b") == "the process that read it died (crash, out of memory)"
+    assert "extract fake: 5 of 5" in capsys.readouterr().err
+
+
 def dies_at_three(task: int) -> str:
     if task == 3:
         os._exit(1)

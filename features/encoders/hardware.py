@@ -1,0 +1,51 @@
+"""Where an encoder computes, and in which type: a GPU where there is one, float16 on it where that is close enough."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+# So far float16 may lie from float32, as a share of the outputs' deviation.
+TOLERANCE = 0.02
+
+
+def pick_device() -> torch.device:
+    """A GPU of those that this process sees, or the CPU; processes spread over several GPUs."""
+    count = torch.cuda.device_count()
+    return torch.device(f"cuda:{os.getpid() % count}") if count else torch.device("cpu")
+
+
+def batch_factor() -> int:
+    """How many times as much a batch holds on this process' device as on a CPU core."""
+    return 8 if pick_device().type == "cuda" else 1
+
+
+class Precision:
+    """Calls a network, in half precision on a GPU unless its first batch comes out too far from float32."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        # None: not decided yet.
+        self.half: bool | None = None if device.type == "cuda" else False
+
+    @torch.inference_mode()
+    def __call__(self, compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+        """What `compute` gives, float32 on the CPU."""
+        if self.half is None:
+            exact = self._computed(compute, False)
+            close = self._computed(compute, True)
+            error = float((close - exact).abs().max())
+            self.half = bool(error <= TOLERANCE * float(exact.std()))  # false for NaN
+            return exact
+        return self._computed(compute, self.half)
+
+    def _computed(self, compute: Callable[[], torch.Tensor], half: bool) -> torch.Tensor:
+        with torch.autocast(self.device.type, torch.float16, enabled=half):
+            return compute().float().cpu()
+
+
+def placed(model: Any) -> tuple[Any, torch.device]:
+    """The model on this process' device, and the device."""
+    device = pick_device()
+    return model.to(device), device

@@ -1,0 +1,159 @@
+"""Speech encoders of the `transformers` library: those that read the wave (wav2vec 2.0 and its kin), and Whisper's."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from features.encoders import checkpoints
+from features.encoders.hardware import Precision, placed
+from features.encoders.speech_sizes import RANDOM_LAYERS, RANDOM_WIDTH, SpeechSizes
+
+
+class SpeechEncoder(Protocol):
+    """An encoder of sound at `rate`: step t of its output is of the samples [t `hop`, t `hop` + `field`).
+
+    `most_s` is the longest sound that it takes at once, None where any length goes.
+    """
+
+    rate: int
+    hop: int
+    field: int
+    most_s: float | None
+
+    def steps(self, samples: int) -> int:
+        """How many steps a signal gives."""
+        ...
+
+    def prepared(self, signal: np.ndarray) -> np.ndarray:
+        """A whole clip's samples (S,) as the model takes them."""
+        ...
+
+    def states(self, signals: Sequence[np.ndarray], layers: Sequence[int]) -> list[np.ndarray]:
+        """The hidden states (T, L, F) of each of the prepared signals, as if each were alone."""
+        ...
+
+
+class WaveEncoder:
+    """HuBERT, wav2vec 2.0, WavLM, data2vec-audio, UniSpeech."""
+
+    most_s: float | None = None
+
+    def __init__(self, model: Any, extractor: Any):
+        self._model, device = placed(model)
+        self._run, self._extractor = Precision(device), extractor
+        self.rate = int(extractor.sampling_rate)
+        self.hop, self.field = 1, 1
+        for kernel, stride in zip(model.config.conv_kernel[::-1], model.config.conv_stride[::-1], strict=True):
+            self.hop, self.field = self.hop * stride, (self.field - 1) * stride + kernel
+        self._alone = model.feature_extractor = _EachAlone(model.feature_extractor)
+        # data2vec's position layers stand one behind the other; what the first one makes of padding is not zero.
+        for layer in getattr(model.encoder.pos_conv_embed, "layers", ()):
+            layer.register_forward_hook(lambda _, __, output: self._alone.silenced(output))
+
+    def steps(self, samples: int) -> int:
+        """See `SpeechEncoder`; the convolutions take whole fields only."""
+        return max(0, (samples - self.field) // self.hop + 1)
+
+    def prepared(self, signal: np.ndarray) -> np.ndarray:
+        """See `SpeechEncoder`; of many models the signal with mean 0 and deviation 1."""
+        return self._extractor(signal, sampling_rate=self.rate, return_tensors="np")["input_values"][0]
+
+    def states(self, signals: Sequence[np.ndarray], layers: Sequence[int]) -> list[np.ndarray]:
+        """See `SpeechEncoder`."""
+        lengths = [len(signal) for signal in signals]
+        device = self._run.device
+        x = pad_sequence([torch.from_numpy(signal) for signal in signals], batch_first=True).to(device)  # (B, S)
+        mask = (torch.arange(x.shape[1]) < torch.tensor(lengths)[:, None]).long().to(device)
+        self._alone.lengths, self._alone.steps = lengths, [self.steps(length) for length in lengths]
+
+        def compute() -> Tensor:
+            found = self._model(x, attention_mask=mask if len(set(lengths)) > 1 else None, output_hidden_states=True)
+            return torch.stack([found.hidden_states[layer] for layer in layers], dim=2)  # (B, T, L, F)
+
+        states = self._run(compute).numpy()
+        return [rows[: self.steps(length)] for rows, length in zip(states, lengths, strict=True)]
+
+
+class _EachAlone(nn.Module):
+    """The convolutions on each signal without its padding, over which a norm over time must not go."""
+
+    def __init__(self, convolutions: nn.Module):
+        super().__init__()
+        self.convolutions = convolutions
+        self.lengths: list[int] = []
+        self.steps: list[int] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(set(self.lengths)) == 1:
+            return self.convolutions(x)  # (B, S) -> (B, F, T)
+        each = [self.convolutions(row[None, :length])[0].T for row, length in zip(x, self.lengths, strict=True)]
+        return pad_sequence(each, batch_first=True).transpose(1, 2)
+
+    def silenced(self, x: Tensor) -> Tensor:
+        """`x` (B, F, T) with zeros past each signal's end."""
+        valid = torch.arange(x.shape[2]) < torch.tensor(self.steps)[:, None]
+        return x * valid[:, None].to(x.device)
+
+
+class WhisperEncoder:
+    """Whisper's encoder, which takes sound padded to 30 s; steps past a signal's end are dropped."""
+
+    def __init__(self, model: Any, extractor: Any):
+        self._model, device = placed(model.get_encoder())
+        self._run, self._extractor = Precision(device), extractor
+        self.rate = int(extractor.sampling_rate)
+        strides = self._model.conv1.stride[0] * self._model.conv2.stride[0]
+        self.hop = self.field = int(extractor.hop_length) * strides
+        self.most_s: float | None = self._model.config.max_source_positions * self.hop / self.rate
+
+    def steps(self, samples: int) -> int:
+        """See `SpeechEncoder`; the last one may be of a part."""
+        return -(-samples // self.hop)
+
+    def prepared(self, signal: np.ndarray) -> np.ndarray:
+        """See `SpeechEncoder`."""
+        return signal
+
+    def states(self, signals: Sequence[np.ndarray], layers: Sequence[int]) -> list[np.ndarray]:
+        """See `SpeechEncoder`."""
+        made = self._extractor(list(signals), sampling_rate=self.rate, return_tensors="pt")
+        x = made["input_features"].to(self._run.device)  # (B, mel bands, frames of 30 s)
+
+        def compute() -> Tensor:
+            found = self._model(x, output_hidden_states=True).hidden_states
+            return torch.stack([found[layer] for layer in layers], dim=2)  # (B, T, L, F)
+
+        states = self._run(compute).numpy()
+        return [rows[: self.steps(len(signal))].copy() for rows, signal in zip(states, signals, strict=True)]
+
+
+def load_speech(sizes: SpeechSizes) -> SpeechEncoder:
+    """The encoder that `sizes` tell of."""
+    if sizes.folder is None:
+        return _random()
+    extractor = checkpoints.load_preprocessor(sizes.folder, "AutoFeatureExtractor")
+    if sizes.model_type == "whisper":
+        return WhisperEncoder(checkpoints.load_model(sizes.folder, unused=("decoder.",)), extractor)
+    return WaveEncoder(checkpoints.load_model(sizes.folder, unused=("masked_spec_embed", "adapter.")), extractor)
+
+
+def _random() -> SpeechEncoder:
+    """A narrow WavLM of random weights, always the same ones."""
+    library = checkpoints.transformers()
+    sizes: Mapping[str, Any] = {
+        "hidden_size": RANDOM_WIDTH,
+        "num_hidden_layers": RANDOM_LAYERS,
+        "num_attention_heads": 2,
+        "intermediate_size": RANDOM_WIDTH,
+        "conv_dim": (RANDOM_WIDTH,) * 7,
+        "num_conv_pos_embeddings": 16,
+        "num_conv_pos_embedding_groups": 2,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = library.WavLMModel(library.WavLMConfig(**sizes)).eval()
+    return WaveEncoder(model, library.Wav2Vec2FeatureExtractor())
