@@ -280,9 +280,12 @@ class Ensemble:
         'bundle'
         """
         from ensembles.bundle.export import export_bundle
+        from ensembles.bundle.refit import refuse_imported
         from search.run.folder import RunFolder
 
-        return export_bundle(RunFolder.open(self._run("export")), self.record, Path(folder))
+        run = self._run("export")
+        refuse_imported(run, self.record)
+        return export_bundle(RunFolder.open(run), self.record, Path(folder))
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         from rich.text import Text

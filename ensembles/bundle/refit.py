@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ensembles.fitting.ensemble import Ensemble, ensemble_path, write_ensemble
 from features.errors import EmofuseError
 from features.progress import say
+from features.terminal import command
 
 if TYPE_CHECKING:
     from search.cluster.workers import Workers
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 def refit(run: "RunFolder", ensemble: Ensemble, workers: "Workers") -> Ensemble:
     """Train the members on partition `full`, and return the ensemble with the refits' keys; finished ones are kept.
 
-    Errors: a member whose trials were imported from another tool (there is nothing to train); a refit that failed.
+    Errors: a member whose trials were imported from another tool; a refit that failed.
     """
+    refuse_imported(run.path, ensemble)
     from search.run.predictions import read_footer
     from search.study.plan import encoder_refits, refit_spec
     from search.study.refits import train_refits
@@ -31,11 +33,6 @@ def refit(run: "RunFolder", ensemble: Ensemble, workers: "Workers") -> Ensemble:
     encoders = {}
     for member in ensemble.members:
         parents = [read_footer(run.prediction(member.entry, key)) for key in member.trials.values()]
-        if not parents[0].inputs:
-            raise EmofuseError(
-                f"Member {member.entry!r} of ensemble {ensemble.name!r} was imported from another tool, so it can't be "
-                "refitted; fit an ensemble without imported members to export one."
-            )
         specs.append(refit_spec(run, parents))
         encoders.update({spec.trial_key: spec for spec in encoder_refits(run, parents).values()})
     # What a fusion reads comes first; where it is a member too, it is trained once.
@@ -50,6 +47,7 @@ def refit_and_store(run: Path, ensemble: Ensemble, workers: "Workers", *, test: 
     """`refit`, kept in the run in the ensemble's place; `test` adds the refits' scores on the test clips."""
     from search.run.folder import RunFolder
 
+    refuse_imported(run, ensemble)
     folder = RunFolder.open(run)
     for entry, name in imported_inputs(folder, ensemble).items():
         say(
@@ -63,6 +61,26 @@ def refit_and_store(run: Path, ensemble: Ensemble, workers: "Workers", *, test: 
         refitted = score_refits(run, refitted)
         write_ensemble(refitted, ensemble_path(run, refitted.name))
     return refitted
+
+
+def refuse_imported(run: Path, ensemble: Ensemble) -> None:
+    """Refuse an ensemble with members of other tools: there is nothing of them to train, nor to put into a bundle."""
+    from search.run.predictions import prediction_path, read_footer
+
+    own: list[str] = []
+    foreign: list[str] = []
+    for member in ensemble.members:
+        footer = read_footer(prediction_path(run, member.entry, next(iter(member.trials.values()))))
+        (own if footer.inputs else foreign).append(member.entry)
+    if foreign:
+        fused = command("ensemble", "predictions", run, ensemble.name, "--split", "test", "-o", "test.csv")
+        told = f"Its fused predictions are to be had by `{fused}`"
+        if own:
+            told += ", and an ensemble of the others (`ensemble fit --entry`) can be refitted and exported"
+        raise EmofuseError(
+            f"Ensemble {ensemble.name!r}: {', '.join(dict.fromkeys(foreign))} {'were' if len(foreign) > 1 else 'was'} "
+            f"imported from another tool; imported models can't be retrained or exported. {told}."
+        )
 
 
 def imported_inputs(run: "RunFolder", ensemble: Ensemble) -> dict[str, str]:

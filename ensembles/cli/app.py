@@ -96,29 +96,57 @@ def import_(
     role: Annotated[
         list[str] | None, typer.Option(help="Give a split another role, as train=held_out (repeatable).")
     ] = None,
+    logits: Annotated[
+        bool, typer.Option("--logits", help="The scores are logits: softmax makes probabilities of them.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Put these in the place of earlier imports of the same models.")
+    ] = False,
     max_gb: Annotated[float, typer.Option(min=0, help="Refuse a file that takes more GB of memory than this.")] = 2.0,
     as_json: AsJson = False,
 ) -> None:
     """Let other tools' predictions join an ensemble.
 
     Rows of split validation (val, dev, oof) are held out, those of train count as fitted on, those of test are test
-    clips. NaN marks clips that a model could not score. A column group_id is optional.
+    clips. NaN marks clips that a model could not score. A column group_id (speaker, subject, film) keeps
+    clips of one person together.
 
     Example: emofuse ensemble import predictions.csv -o runs/mine
     """
 
+    from ensembles.fitting.ensemble import readable_ensembles
     from ensembles.predictions.exchange import import_long
 
-    done = import_long(file, run, _pairs(role or [], "--role", "train=held_out"), max_gb)
+    roles = _pairs(role or [], "--role", "train=held_out")
+    done = import_long(file, run, roles, max_gb, logits=logits, replace=replace)
+    gone = set(done.replaced)
+    outdated = [e.name for e in readable_ensembles(run) if any(gone & set(m.trials.values()) for m in e.members)]
     if as_json:
         typer.echo(json.dumps(asdict(done)))
         return
     counts = ", ".join(f"{count} {name}" for name, count in done.samples.items() if count)
     console().print(f"{len(done.entries)} models with {counts} samples are in {run}.", soft_wrap=True)
+    if not done.samples["held_out"]:
+        say(f"No clip is held out, so no weights can be fitted. {_no_held_out(done.samples['fit'])}")
+    if done.replaced:
+        say(f"{len(done.replaced)} earlier predictions were replaced.")
+    if outdated:
+        say(f"Ensembles that were fitted on them, to be fitted again: {', '.join(outdated)}.")
+    if done.softmax:
+        say(f"softmax was applied to {done.softmax} rows of logits.")
     if done.normalised:
-        say(f"{done.normalised} rows did not sum to 1 and were normalised.")
+        say(f"{done.normalised} rows did not sum to 1 and were normalised (logits need --logits).")
     if done.missing:
         say(f"{done.missing} rows without scores count as clips that their model lacks.")
+
+
+def _no_held_out(train: int) -> str:
+    if not train:
+        return "Rows of split validation are held out."
+    return (
+        f"The {train} clips of split train count as fitted on; if no model was fitted on them, as out of folds or "
+        "where it was trained elsewhere, say `--role train=held_out`."
+    )
 
 
 @ensemble_app.command()

@@ -52,10 +52,13 @@ def export(
     Example: emofuse ensemble export runs/first best -o bundle
     """
     from ensembles.bundle.export import export_bundle
+    from ensembles.bundle.refit import refuse_imported
     from ensembles.fitting.ensemble import open_ensemble
     from search.run.folder import RunFolder
 
-    folder = export_bundle(RunFolder.open(run), open_ensemble(run, name), out)
+    ensemble = open_ensemble(run, name)
+    refuse_imported(run, ensemble)
+    folder = export_bundle(RunFolder.open(run), ensemble, out)
     say(f"Written: {folder}. Next: {command('predict', folder)} CLIP...")
 
 

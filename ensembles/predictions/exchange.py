@@ -1,80 +1,126 @@
 """Let other tools' predictions join an ensemble, and give ours to other tools."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from ensembles.predictions.long_format import LongTable, read_long, role_of, write_long
+from ensembles.predictions.joining import (
+    IMPORTED,
+    Known,
+    entry_of,
+    joined,
+    of_entries,
+    refuse_other_roles,
+    tell_strangers,
+)
+from ensembles.predictions.long_format import LongTable, one_role_each, read_long, role_of, write_long
 from ensembles.predictions.scan import pool, scan
 from ensembles.predictions.sets import NOT_POOLED, members_of
 from features.errors import EmofuseError, WrongUse
 from features.files import content_key
 from features.names import unknown_name
-from features.schema import shown
+from features.progress import say
+from features.spelling import key, quoted
 from search.run.predictions import ROLES, Footer, Predictions, prediction_files, write_predictions
-
-_LONGEST_NAME = 200  # it becomes part of a folder's name
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import wrote: the models' entries, sample counts by role, and what had to be mended."""
+    """What an import wrote: the models' entries, sample counts by role, and what had to be mended.
+
+    `replaced` are the keys of predictions that gave way, `softmax` the rows that were logits.
+    """
 
     entries: tuple[str, ...]
     samples: Mapping[str, int]
     normalised: int
     missing: int
+    softmax: int = 0
+    replaced: tuple[str, ...] = ()
 
 
-def import_long(file: Path, run: Path, roles: Mapping[str, str] | None = None, max_gb: float | None = None) -> Imported:
+def import_long(
+    file: Path,
+    run: Path,
+    roles: Mapping[str, str] | None = None,
+    max_gb: float | None = None,
+    *,
+    logits: bool = False,
+    replace: bool = False,
+) -> Imported:
     """Write each model of a long table as a prediction file of the run folder, which is made where absent.
 
     Rows of the split validation (val, dev, oof) become held out, train rows fit, test rows test; `roles` overrides,
     e.g. {"train": "held_out"} for models that were never fitted on train. Rows with NaN become missing clips, rows that
-    don't sum to 1 are normalised. A sample's group is `group_id`, else what the run says of it, else the sample itself.
+    don't sum to 1 are normalised, `logits` go through softmax. A sample's group is `group_id`, else what the run says
+    of it, else the sample itself. A model that the run has already with other predictions is refused, or with `replace`
+    takes their place. Errors: clips with other groups, labels or classes than in the run.
     """
     for role in (roles or {}).values():
         if role not in ROLES:
             raise unknown_name("role", role, ROLES)
-    long = read_long(file, max_gb)
-    for split in roles or {}:
-        if split not in long.split:
-            known = ", ".join(sorted(set(long.split)))
-            raise WrongUse(f"{file} has no rows of split {split!r}; its splits are {known}.")
-    places = {split: role_of(split, roles or {}, file) for split in set(long.split)}
-    groups = _groups(long, run)
-    trials = [_trial(long, model, places, groups) for model in sorted(set(long.model))]
-    entries = [trial.footer.entry for trial in trials]
-    clash = next((entry for entry in entries if entries.count(entry) > 1), None)
+    long = read_long(file, max_gb, logits)
+    roles = one_role_each(roles or {}, set(long.split), file)
+    places = {split: role_of(split, roles, file) for split in set(long.split)}
+    there = [trial for trial in scan(run) if trial.footer.partition != "stills"] if prediction_files(run) else []
+    entries = {model: entry_of(model) for model in sorted(set(long.model))}
+    keys = [key(entry) for entry in entries.values()]
+    clash = next((entry for entry in entries.values() if keys.count(key(entry)) > 1), None)
     if clash:
         raise EmofuseError(f"{file}: two model names become the same entry {clash!r}; rename one of them.")
+    same = of_entries(there, entries.values())
+    others = [trial for trial in there if trial not in same]
+    known = Known.of(others)
+    long = joined(long, known, file)
+    refuse_other_roles(long.sample_id, [places[split][1] for split in long.split], known, file)
+    trials = [_trial(long, model, places, _groups(long, Known.of(there), file)) for model in entries]
+    written = {trial.footer.trial_key: trial.footer.entry for trial in trials}
+    stale = [trial for trial in same if written.get(trial.footer.trial_key) != trial.footer.entry]
+    if stale and not replace:
+        names = quoted(sorted({trial.footer.entry for trial in stale}))
+        raise WrongUse(
+            f"{file}: the run already has other predictions of {names}; give --replace to put these in their place, or "
+            "rename the model."
+        )
+    scored = {trial.footer.entry: _scored(trial.clip_id, trial.role) for trial in trials}
+    for other in others:
+        scored[other.footer.entry] = scored.get(other.footer.entry, set()) | _scored(other.rows.ids, other.rows.roles)
+    tell_strangers(scored, file)
     for trial in trials:
         write_predictions(run, trial)
+    for old in stale:
+        Path(old.path).unlink(missing_ok=True)
     role_by_sample = dict(zip(long.sample_id, (places[split][1] for split in long.split), strict=True))
     counts = {role: sum(found == role for found in role_by_sample.values()) for role in ROLES}
-    return Imported(tuple(entries), counts, long.normalised, long.missing)
+    replaced = tuple(trial.footer.trial_key for trial in stale)
+    return Imported(tuple(written.values()), counts, long.normalised, long.missing, long.softmax, replaced)
 
 
-def _groups(long: LongTable, run: Path) -> np.ndarray:
+def _scored(ids: Iterable[str], roles: Iterable[str]) -> set[str]:
+    return {clip_id for clip_id, role in zip(ids, roles, strict=True) if role != "fit"}
+
+
+def _groups(long: LongTable, known: Known, file: Path) -> np.ndarray:
     if long.group is not None:
         return long.group
-    known: dict[str, str] = {}
-    if prediction_files(run):
-        for rows in {id(trial.rows): trial.rows for trial in scan(run)}.values():
-            known.update(zip(rows.ids, rows.groups, strict=True))
-    return np.array([known.get(sample, sample) for sample in long.sample_id], dtype=object)
+    groups = np.array([known.groups.get(sample, sample) for sample in long.sample_id], dtype=object)
+    alone = set(long.sample_id[groups == long.sample_id])
+    if alone:
+        say(
+            f"warning: {file}: without a column group_id (speaker, subject or film) {len(alone)} of "
+            f"{len(set(long.sample_id))} clips are groups by themselves: estimates and intervals take clips of one "
+            "person for independent ones"
+        )
+    return groups
 
 
 def _trial(long: LongTable, model: str, places: Mapping[str, tuple[str, str]], groups: np.ndarray) -> Predictions:
     rows = np.flatnonzero(long.model == model)
     rows = rows[np.argsort(long.sample_id[rows], kind="stable")]
-    entry = re.sub(r"[^\w.+-]+", "_", model).lstrip(".") or "model"
-    if len(entry.encode()) > _LONGEST_NAME:
-        raise EmofuseError(f"A model's name has at most {_LONGEST_NAME} bytes, but got {shown(model)}; shorten it.")
+    entry = entry_of(model)
     splits, roles = zip(*(places[split] for split in long.split[rows]), strict=True)
     held_out = {split for split, role in zip(splits, roles, strict=True) if role == "held_out"}
     # Held-out rows of the train split can only come from folds: the model behind them is not one that saw all of train.
@@ -85,7 +131,7 @@ def _trial(long: LongTable, model: str, places: Mapping[str, tuple[str, str]], g
     footer = Footer(
         trial_key=content_key([digest, partition]),
         config_key=digest,
-        family="imported",
+        family=IMPORTED,
         entry=entry,
         hyperparameters={},
         partition=partition,

@@ -3,7 +3,7 @@
 Columns `sample_id, split, label, model, p_<class>...` in any order, `group_id` if known; CSV or Parquet by suffix.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from features.clips import refuse_many_classes
 from features.errors import EmofuseError, WrongUse
 from features.files import replacing
 from features.names import unknown_name
-from features.spelling import one_spelling, refuse_alike, tell_words, trimmed
+from features.spelling import key, one_spelling, refuse_alike, tell_words, trimmed
 from features.tables.spreadsheets import quoted
 from features.tables.user_tables import id_texts, label_texts, read_user_table
 
@@ -39,7 +39,8 @@ _SUM_TOLERANCE = 1e-3
 class LongTable:
     """A checked long table. `P` (R, C) rows sum to 1 (uniform where `valid` is False); `group` None: not given.
 
-    `normalised` counts the rows whose scores did not sum to 1, `missing` those without scores.
+    `normalised` counts the rows whose scores did not sum to 1, `missing` those without scores, `softmax` those that
+    were logits.
     """
 
     classes: tuple[str, ...]
@@ -52,10 +53,11 @@ class LongTable:
     valid: np.ndarray
     normalised: int
     missing: int
+    softmax: int = 0
 
 
-def read_long(path: Path, max_gb: float | None = None) -> LongTable:
-    """Read and check a long table. Errors name the column, or the model and sample, that are wrong.
+def read_long(path: Path, max_gb: float | None = None, logits: bool = False) -> LongTable:
+    """Read and check a long table; `logits` go through softmax. Errors name the column, or the model and sample.
 
     One that takes more than `max_gb` of memory is refused (default: features.disk.sizes).
     """
@@ -78,6 +80,8 @@ def read_long(path: Path, max_gb: float | None = None) -> LongTable:
             raise EmofuseError(f"{path}: column {name} has an empty value; every row needs one.")
     _spell(texts, classes, path)
     P = np.stack([_numbers(table, columns[name], path) for name in classes], axis=1)
+    if logits:
+        P = _softmax(P, texts, path)
     long = LongTable(
         classes,
         texts["sample_id"],
@@ -86,8 +90,10 @@ def read_long(path: Path, max_gb: float | None = None) -> LongTable:
         texts["model"],
         texts.get("group_id"),
         *_distributions(P, texts, path),
+        softmax=int((~np.isnan(P).any(axis=1)).sum()) if logits else 0,
     )
     _check_rows(long, path)
+    _check_groups(long, path)
     return long
 
 
@@ -119,6 +125,23 @@ def _numbers(table: pa.Table, name: str, path: Path) -> np.ndarray:
         raise EmofuseError(f"{path}: column {name} has to hold numbers, but its type is {table[name].type}.") from None
 
 
+def _softmax(P: np.ndarray, texts: Mapping[str, np.ndarray], path: Path) -> np.ndarray:
+    """Logits (R, C) as probabilities; rows with NaN stay without scores. WrongUse where they are probabilities."""
+    known = ~np.isnan(P).any(axis=1)
+    if known.any() and (P[known] >= 0).all() and (np.abs(P[known].sum(axis=1) - 1) <= _SUM_TOLERANCE).all():
+        raise WrongUse(f"{path}: its scores are probabilities already, each row sums to 1; leave --logits out.")
+    top = np.max(P, axis=1, initial=-np.inf)
+    bad = known & ~np.isfinite(top)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise EmofuseError(
+            f"{path}: model {texts['model'][row]!r} gives sample {texts['sample_id'][row]!r} the logits "
+            f"{P[row].tolist()}; expected a finite one as the largest."
+        )
+    odds = np.exp(P - np.where(np.isfinite(top), top, 0)[:, None])
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
 def _distributions(
     P: np.ndarray, texts: Mapping[str, np.ndarray], path: Path
 ) -> tuple[np.ndarray, np.ndarray, int, int]:
@@ -128,7 +151,7 @@ def _distributions(
         row = int(np.flatnonzero(bad)[0])
         raise EmofuseError(
             f"{path}: model {texts['model'][row]!r} gives sample {texts['sample_id'][row]!r} the scores "
-            f"{P[row].tolist()}; probabilities can't be negative or infinite."
+            f"{P[row].tolist()}; probabilities can't be negative or infinite (logits need --logits)."
         )
     sums = np.where(valid, P.sum(axis=1), 0)
     valid &= sums > 0
@@ -154,6 +177,26 @@ def _check_rows(long: LongTable, path: Path) -> None:
         if (sample, model) in pairs:
             raise EmofuseError(f"{path}: model {model!r} scores sample {sample!r} twice; expected one row for each.")
         pairs.add((sample, model))
+
+
+def _check_groups(long: LongTable, path: Path) -> None:
+    found: dict[str, str] = {}
+    rows = () if long.group is None else zip(long.sample_id, long.group, long.model, strict=True)
+    for sample, group, model in rows:
+        if found.setdefault(sample, group) != group:
+            raise EmofuseError(
+                f"{path}: sample {sample!r} has the group_id {found[sample]!r} in one row and {group!r} in that of "
+                f"model {model!r}; every sample has one."
+            )
+
+
+def one_role_each(roles: Mapping[str, str], splits: Collection[str], path: Path) -> dict[str, str]:
+    """The roles by the table's splits, however these are spelt; WrongUse for a split that it doesn't have."""
+    own = {key(split): split for split in splits}
+    for split in roles:
+        if key(split) not in own:
+            raise WrongUse(f"{path} has no rows of split {split!r}; its splits are {', '.join(sorted(splits))}.")
+    return {own[key(split)]: role for split, role in roles.items()}
 
 
 def role_of(split: str, roles: Mapping[str, str], path: Path) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from ensembles.predictions.scan import Pooled, Trial, pool, scan, without_collec
 from ensembles.predictions.sealed_scores import Member, TestScores
 from features.clips import refuse_many_classes
 from features.errors import EmofuseError, WrongUse
+from features.progress import say_once
 from search.run.predictions import Footer
 
 __all__ = ["HeldOut", "Member", "Refits", "RunPredictions", "TestScores", "members_of", "read_refits", "read_run"]
@@ -100,6 +101,11 @@ def read_run(run: Path, partitions: Sequence[str] | None = None, split: str | No
         raise EmofuseError(
             f"{run}: clip {min(both)!r} is held out for one member and a test clip for another, so weights would be "
             "fitted on a test clip; make the predictions from one clip table."
+        )
+    if len(members) > 1 and len(held_out.ids) and held_out.valid.sum(axis=0).max() <= 1:
+        say_once(
+            f"warning: {run}: no clip is scored by two of its {len(members)} members, so nothing can be fused or "
+            f"compared; its clips are {held_out.ids[0]!r} to {held_out.ids[-1]!r}: were row numbers imported as ids?"
         )
     labelled = _labelled(run, members, classes, held_out)
     return RunPredictions(wanted, labelled, TestScores(members, classes, test), left_out)
