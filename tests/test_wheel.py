@@ -56,7 +56,7 @@ def test_does_the_whole_job_outside_the_checkout(installed, tmp_path):
     told = _run(installed / "emofuse", "ensemble", "fit", "demo/run", "--name", "again", "--json", cwd=tmp_path)
     assert "nested" in json.loads(told)["scores"]["ensemble"]
     code = "import emofuse as ef; print(ef.open_run('demo/run').ensemble('again').method)"
-    assert _run(installed / "python", "-c", code, cwd=tmp_path).strip() == "greedy"
+    assert _run(installed / "python", "-c", code, cwd=tmp_path).strip() == "auto"
 
 
 @pytest.mark.slow
