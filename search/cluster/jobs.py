@@ -59,6 +59,10 @@ class JobQueue(Protocol):
         """Its configuration was stopped early on another partition."""
         ...
 
+    def finished(self, job: Job) -> bool:
+        """Its configuration is finished on another partition."""
+        ...
+
     def stopping(self) -> bool:
         """The search shall stop now."""
         ...

@@ -94,6 +94,10 @@ class RemoteQueue:
         """Its configuration was stopped early on another partition."""
         return bool(self._ask("pruned", job))
 
+    def finished(self, job: Job) -> bool:
+        """Its configuration is finished on another partition."""
+        return bool(self._ask("finished", job))
+
     def stopping(self) -> bool:
         """The search shall stop now; Tune asks at every step, so this is a sign of life too."""
         if time.monotonic() - self._asked > _FRESH_S:

@@ -72,7 +72,7 @@ class JobSearcher(NotStored, Searcher):
             "name": str(spec).replace(" ", "-"),
             "spec": json.dumps(spec.to_dict()),
             # Only what ASHA looks at is reported: each report costs a round trip.
-            "rungs": rungs(self.asha, self.max_epochs[spec.entry]),
+            "rungs": self.asha.rungs(self.max_epochs[spec.entry]) if self.asha else [],
             "request": {"CPU": spec.cpu, "GPU": spec.gpu, "memory": asked.main_mb * 2**20},
             "remote": self.remote,
         }
@@ -104,13 +104,3 @@ class JobSearcher(NotStored, Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing is ever restored from Tune's files."""
-
-
-def rungs(asha: Asha | None, max_epochs: int) -> list[int]:
-    """The epochs after which ASHA may stop a trial; the last epoch is none, since nothing would be saved there."""
-    found: list[int] = []
-    epoch = asha.grace_epochs if asha else max_epochs
-    while asha and epoch < max_epochs:
-        found.append(epoch)
-        epoch *= asha.reduction
-    return found

@@ -37,10 +37,27 @@ class _Data(BaseModel):
 
 
 class Asha(_Data):
-    """When ASHA may stop a trial: never before `grace_epochs`; at each rung one in `reduction` goes on."""
+    """When ASHA may stop a trial: never before `grace_epochs`; at each rung one in `reduction` goes on.
+
+    Trials of entries that train for less than `min_epochs` are never stopped.
+    """
 
     grace_epochs: Count = 10
     reduction: Annotated[int, Field(strict=True, ge=2)] = 3
+    min_epochs: Annotated[int, Field(strict=True, ge=0)] = 0
+
+    def rungs(self, max_epochs: int) -> list[int]:
+        """The epochs after which a trial of at most `max_epochs` may be stopped; the last epoch is none of them."""
+        found: list[int] = []
+        epoch = self.grace_epochs
+        while max_epochs >= self.min_epochs and epoch < max_epochs:
+            found.append(epoch)
+            epoch *= self.reduction
+        return found
+
+
+# Where a recipe doesn't say: stopping a short trial at epoch 10 judges it too early, and saves little.
+DEFAULT_ASHA = Asha(min_epochs=100)
 
 
 class Folds(_Data):
@@ -219,7 +236,7 @@ class Recipe(_Data):
         default=("train",), min_length=1
     )
     sampler: Literal["auto", "random", "tpe"] = "auto"
-    asha: Asha | None = Asha()
+    asha: Asha | None = DEFAULT_ASHA
     allow_shared_groups: bool = False
     keep: Annotated[int, Field(strict=True, ge=0)] = 0
     disk_budget_gb: float | None = Field(default=None, gt=0)

@@ -8,11 +8,12 @@ import yaml
 
 from features.clips import ClipTable, check_clips, read_clips
 from features.errors import DamagedFile, EmofuseError, WrongUse
-from features.files import read_json, write_json
+from features.files import content_key, read_json, write_json
 from features.progress import say
 from features.schema import check_version, parse
+from models.space import space_as_data
 from search.recipe.copies import DIGEST, write_copy
-from search.recipe.recipe import Entry, Recipe, StageName, recipe_of_data
+from search.recipe.recipe import DEFAULT_ASHA, Entry, Recipe, StageName, recipe_of_data
 from search.run.layout import Layout, Outcome
 from search.run.partitions import Partition, make_partition
 from search.run.planned import MISSING, REMEDY, WHAT, Planned
@@ -125,7 +126,16 @@ class RunFolder(Layout):
     def plan(self) -> tuple[Planned, ...]:
         """What the recipe asks for, entry by entry."""
         return tuple(
-            Planned(stage, entry.name, entry.family, entry.budget, self.recipe.partition_names(stage), entry.continuous)
+            Planned(
+                stage,
+                entry.name,
+                entry.family,
+                entry.budget,
+                self.recipe.partition_names(stage),
+                entry.continuous,
+                study_key(entry, self.recipe.seed),
+                self.recipe.asha.rungs(entry.max_epochs or entry.record().max_epochs or 1) if self.recipe.asha else (),
+            )
             for stage, entry in self.recipe.all_entries()
         )
 
@@ -139,10 +149,16 @@ class RunFolder(Layout):
             "clips_fingerprint": self.clips_fingerprint,
             "stills_fingerprint": self.stills_fingerprint,
             "plan": [asdict(planned) for planned in self.plan()],
+            "asha_by_default": self.recipe.asha == DEFAULT_ASHA,
         }
         text = yaml.safe_dump(self.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
         digest = write_copy(self.path, text)
         write_json(self.path / "run.json", {**data, DIGEST: digest})
+
+
+def study_key(entry: Entry, seed: int) -> str:
+    """What makes results of an entry comparable: the same key continues a study, another one starts a new one."""
+    return content_key([entry.name, space_as_data(entry.effective_space()), seed, entry.record().version])
 
 
 def _earlier(path: Path) -> RunFolder | None:

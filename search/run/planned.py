@@ -1,18 +1,32 @@
-"""What a run was asked for, as run.json tells it: reading a recipe would load every family with its libraries."""
+"""What a run was asked for, as run.json tells it: reading a recipe would load every family with its libraries.
 
-from collections.abc import Sequence
+Which configurations that are stands in a file of lines, by entry, study and number: another search space, or another
+number of trials, leaves trials in the run's folder that nobody asks for any more. The file may be deleted: the next
+search writes it anew, and until then all trials of an entry count.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from features.disk.sealed import open_line, sealed_line
 from features.schema import read_as
 
 WHAT, MISSING = "the description of a run", "start one with `emofuse search run`"
 REMEDY = "run the same `emofuse search run` again, and it is written anew"
+_NAME = "asked.jsonl"
+
+# Configuration keys by number, of each study of an entry.
+Asked = Mapping[str, Mapping[str, Mapping[int, str]]]
 
 
 @dataclass(frozen=True)
 class Planned:
-    """One entry of the recipe: each of its configurations is trained on every partition."""
+    """One entry of the recipe: each of its configurations is trained on every partition.
+
+    `study` tells its search space from earlier ones (empty: a release wrote it that kept no account); `rungs` are the
+    epochs after which ASHA may stop a trial.
+    """
 
     stage: str
     entry: str
@@ -20,6 +34,8 @@ class Planned:
     configurations: int
     partitions: Sequence[str]
     continuous: bool = False
+    study: str = ""
+    rungs: Sequence[int] = ()
 
     @property
     def trials(self) -> int:
@@ -30,8 +46,45 @@ class Planned:
 @dataclass(frozen=True)
 class _Plan:
     plan: tuple[Planned, ...]
+    asha_by_default: bool = False
 
 
-def read_plan(run: Path) -> tuple[Planned, ...]:
-    """The entries of the run at `run`, in the recipe's order."""
-    return read_as(_Plan, run / "run.json", WHAT, REMEDY, MISSING).plan
+def read_plan(run: Path) -> tuple[tuple[Planned, ...], bool]:
+    """The entries of the run at `run`, in the recipe's order; whether ASHA stops trials though no recipe asked."""
+    found = read_as(_Plan, run / "run.json", WHAT, REMEDY, MISSING)
+    return found.plan, found.asha_by_default
+
+
+def read_asked(run: Path) -> Asked:
+    """What was asked for so far, by entry and study."""
+    try:
+        lines = (run / _NAME).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    found: dict[str, dict[str, dict[int, str]]] = {}
+    for text in lines:
+        line = open_line(text) or {}
+        try:
+            found.setdefault(line["entry"], {}).setdefault(line["study"], {})[int(line["number"])] = line["config"]
+        except (KeyError, TypeError, ValueError):
+            continue
+    return found
+
+
+def note_asked(run: Path, entry: str, study: str, configurations: Mapping[int, str]) -> None:
+    """Add lines for configurations, by number; a number that is asked for anew takes the place of the old one."""
+    lines = (
+        sealed_line({"entry": entry, "study": study, "number": number, "config": key})
+        for number, key in configurations.items()
+    )
+    # The line's end comes first, so that it also ends half a line of a writer that was killed.
+    with (run / _NAME).open("ab", buffering=0) as file:
+        file.write("".join(f"\n{line}" for line in lines).encode())
+
+
+def asked_now(asked: Asked, planned: Planned) -> set[str] | None:
+    """The keys of the configurations that the entry asks for at present; None where there is no account of it."""
+    if planned.entry not in asked or not planned.study:
+        return None
+    present = asked[planned.entry].get(planned.study, {})
+    return {key for number, key in present.items() if number < planned.configurations}

@@ -14,9 +14,10 @@ class Queue:
     """The trials of one stage.
 
     `specs(entry, point)` are a configuration's trials, one for each partition. `known(spec)` tells how a trial of an
-    earlier run ended, or None; such a trial is never handed out. `skipped(job, ending)` hears of trials that are not
-    worth a start, because ASHA stopped their configuration on another partition: an ensemble takes a configuration as a
-    whole.
+    earlier run ended, or None; such a trial is never handed out, unless it was stopped early while its configuration is
+    finished on another partition (`reopened(job)` hears of it): an ensemble takes a configuration as a whole. So
+    `skipped(job, ending)` hears of trials that are not worth a start, because ASHA stopped their configuration on
+    another partition.
     """
 
     def __init__(
@@ -25,12 +26,14 @@ class Queue:
         specs: Callable[[str, Mapping[str, Any]], Sequence[TrialSpec]],
         known: Callable[[TrialSpec], Ending | None],
         skipped: Callable[[Job, Ending], None],
+        reopened: Callable[[Job], None],
     ):
         self._turns = deque(studies)
         self._studies = {study.entry: study for study in studies}
-        self._specs, self._known, self._skipped = specs, known, skipped
+        self._specs, self._known, self._skipped, self._reopened = specs, known, skipped, reopened
         self._ready: deque[Job] = deque()
         self._endings: dict[tuple[str, int], dict[str, Ending | None]] = {}
+        self._jobs: dict[tuple[str, int], list[Job]] = {}  # of configurations that have not ended
 
     @property
     def exhausted(self) -> bool:
@@ -55,7 +58,9 @@ class Queue:
         """Tell how a trial ended; the study hears of its configuration once all partitions have."""
         endings = self._endings[job.configuration]
         endings[job.spec.partition] = ending
-        if ending.status == "pruned":
+        if self.finished(job):
+            self._reopen(job.configuration)
+        elif ending.status == "pruned":
             for other in [waiting for waiting in self._ready if waiting.configuration == job.configuration]:
                 self._ready.remove(other)
                 skip = Ending("pruned", reason=f"not started: stopped early on partition {job.spec.partition}")
@@ -63,11 +68,29 @@ class Queue:
                 self._skipped(other, skip)
         known = [ending for ending in endings.values() if ending is not None]
         if len(known) == len(endings):
+            self._jobs.pop(job.configuration)
             self._studies[job.spec.entry].tell(job.number, _whole(known))
 
     def pruned(self, job: Job) -> bool:
         """Whether this trial's configuration was stopped early on another partition."""
-        return any(ending and ending.status == "pruned" for ending in self._endings[job.configuration].values())
+        return self._ended_as(job, "pruned")
+
+    def finished(self, job: Job) -> bool:
+        """Whether this trial's configuration is finished on another partition."""
+        return self._ended_as(job, "finished")
+
+    def _ended_as(self, job: Job, status: str) -> bool:
+        return any(ending and ending.status == status for ending in self._endings[job.configuration].values())
+
+    def _reopen(self, configuration: tuple[str, int]) -> None:
+        """Hand out again what was stopped early of a configuration that is finished on another partition."""
+        endings = self._endings[configuration]
+        for job in self._jobs[configuration]:
+            ending = endings[job.spec.partition]
+            if ending is not None and ending.status == "pruned":
+                endings[job.spec.partition] = None
+                self._reopened(job)
+                self._ready.append(job)
 
     def _ask(self) -> bool:
         for _ in range(len(self._turns)):
@@ -81,11 +104,12 @@ class Queue:
 
     def _admit(self, entry: str, number: int, point: Mapping[str, Any]) -> None:
         jobs = [Job(number, spec) for spec in self._specs(entry, point)]
+        self._jobs[entry, number] = jobs
         self._endings[entry, number] = {job.spec.partition: None for job in jobs}
         ended = [(job, ending) for job in jobs if (ending := self._known(job.spec)) is not None]
         over = {job.key for job, _ in ended}
         self._ready.extend(job for job in jobs if job.key not in over)
-        for job, ending in ended:
+        for job, ending in sorted(ended, key=lambda item: item[1].status != "finished"):
             self.end(job, ending)
 
 

@@ -74,6 +74,10 @@ class Refits(RunSource):
         """Never: refits are not compared."""
         return False
 
+    def finished(self, job: Job) -> bool:
+        """Never: a refit has one partition."""
+        return False
+
 
 def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: Workers) -> list[TrialResult]:
     """Train `specs` (finished ones are kept as they are); their results in order, failed ones with a reason."""

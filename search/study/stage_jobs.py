@@ -19,6 +19,7 @@ from search.run.folder import RunFolder
 from search.run.keeping import Keeper
 from search.run.remote import remote_of
 from search.run.spec import TrialSpec
+from search.study.account import Account
 from search.study.plan import entry_spec
 from search.study.queue import Queue
 from search.study.retries import entry_study
@@ -39,11 +40,16 @@ class StageJobs(RunSource):
         self._total = sum(entry.budget for entry in stage.entries.values()) * len(self._partitions)
         self._ended = 0
         self._best: dict[tuple[str, str], float] = {}
+        studies = {name: entry_study(run, entry, journal) for name, entry in stage.entries.items()}
+        self._account = Account(run, stage, self._specs)
+        for name, study in studies.items():
+            self._account.note(name, study.points)
         self._queue = Queue(
-            [entry_study(run, entry, journal) for entry in stage.entries.values()],
+            list(studies.values()),
             self._trials,
             self._known,
             self._record,
+            self._reopen,
         )
 
     @property
@@ -102,7 +108,12 @@ class StageJobs(RunSource):
         """Its configuration was stopped early on another partition."""
         return self._queue.pruned(job)
 
+    def finished(self, job: Job) -> bool:
+        """Its configuration is finished on another partition."""
+        return self._queue.finished(job)
+
     def _trials(self, entry: str, point: Mapping[str, Scalar]) -> list[TrialSpec]:
+        self._account.next(entry, point)
         hyperparameters = self.stage.entries[entry].complete(point)
         return [self._specs[entry].at(hyperparameters, partition) for partition in self._partitions]
 
@@ -118,6 +129,12 @@ class StageJobs(RunSource):
         self._ended += 1
         self._best_so_far(spec, ending)
         return ending
+
+    def _reopen(self, job: Job) -> None:
+        """Take back that a trial was stopped early."""
+        self.run.clear_outcome(job.key)
+        self._outcomes.pop(job.key, None)
+        self._ended -= 1
 
     def _record(self, job: Job, ending: Ending) -> None:
         # A worker records its own failure, unless it died of it.

@@ -11,7 +11,7 @@ from features.errors import EmofuseError
 from features.terminal import command
 from search.run.ended import Ended, read_ended_and_damaged
 from search.run.layout import Layout, Outcome
-from search.run.planned import Planned, read_plan
+from search.run.planned import Asked, Planned, asked_now, read_asked, read_plan
 from search.trial.heartbeats import Heartbeat, SearchBeat, is_running, read_running, read_search
 from search.watch.gpus import GpuUse, gpu_use
 from search.watch.pace import Pace, measure
@@ -23,7 +23,8 @@ class EntryStatus:
 
     `left` are those that have not ended, the `running` ones included. `best` is the highest held-out accuracy or mean
     CCC of a configuration, the mean over its partitions; `best_config` its key. `reason` is why the first failed trial
-    failed.
+    failed. `earlier` are trials that ended and that the recipe doesn't ask for any more (another search space, fewer
+    trials, other partitions): they count nowhere else. `rungs` are the epochs after which ASHA may stop a trial.
     """
 
     stage: str
@@ -38,6 +39,8 @@ class EntryStatus:
     best: float | None
     best_config: str | None
     reason: str | None
+    earlier: int = 0
+    rungs: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Status:
     needed, None: nothing is finished that could be fused. `now` are the trials that are trained at this moment, `pace`
     how fast the search goes (None: it doesn't), `failures` the records of those that failed, `continuous` whether clips
     have labels over time, `damaged` what is wrong with files whose trials therefore count as not ended, one sentence
-    each.
+    each, `asha_by_default` whether ASHA may stop trials though the recipe says nothing of it.
     """
 
     run: Path
@@ -62,6 +65,7 @@ class Status:
     continuous: bool = False
     damaged: tuple[str, ...] = ()
     fusible: tuple[str, ...] | None = ()
+    asha_by_default: bool = False
 
     def following(self, run: str) -> str:
         """What to do with the predictions of the run that is called `run`, a sentence with a command that works."""
@@ -93,6 +97,7 @@ class Status:
             "pace": asdict(self.pace) if self.pace else None,
             "failures": [asdict(outcome) for outcome in self.failures],
             "damaged": list(self.damaged),
+            "asha_by_default": self.asha_by_default,
         }
 
     def check(self) -> None:
@@ -108,21 +113,27 @@ class Status:
 def read_status(run: Layout) -> Status:
     """Count what lies in the run's folder."""
     now_s = time.time()
-    plan, search = read_plan(run.path), read_search(run.path)
+    (plan, asha_by_default), search = read_plan(run.path), read_search(run.path)
     ended, bad = read_ended_and_damaged(run.path)
+    asked = read_asked(run.path)
     over = {trial.trial_key for trial in ended}
     beats = tuple(beat for beat in read_running(run.path) if beat.trial_key not in over)
     by_entry: dict[str, list[Ended]] = defaultdict(list)
     for trial in ended:
         by_entry[trial.entry].append(trial)
     running = Counter(beat.entry for beat in beats)
-    entries = tuple(_entry_status(planned, by_entry[planned.entry], running[planned.entry]) for planned in plan)
+    present = {planned.entry: _present(planned, by_entry[planned.entry], asked) for planned in plan}
+    entries = tuple(
+        _entry_status(planned, by_entry[planned.entry], present[planned.entry], running[planned.entry])
+        for planned in plan
+    )
     active = is_running(run.path, search)
     pace = None
     if active and search is not None:
         left = {entry.entry: entry.left for entry in entries}
         pace = measure(ended, beats, left, search.started_s, now_s)
-    failed = (run.outcome(trial.trial_key) for trial in ended if trial.status == "failed")
+    counted = (trial for trials in present.values() for trial in trials)
+    failed = (run.outcome(trial.trial_key) for trial in counted if trial.status == "failed")
     failures = tuple(outcome for outcome in failed if outcome is not None)
     continuous = any(planned.continuous for planned in plan)
     damaged = tuple(str(error) for error in bad)
@@ -139,6 +150,7 @@ def read_status(run: Layout) -> Status:
         continuous,
         damaged,
         _fusible([trial for trial in ended if not continuous or trial.entry in over_time]),
+        asha_by_default,
     )
 
 
@@ -156,9 +168,15 @@ def _fusible(ended: Sequence[Ended]) -> tuple[str, ...] | None:
     return (max(sorted(partitions), key=lambda name: partitions[name]),)
 
 
-def _entry_status(planned: Planned, ended: Sequence[Ended], running: int) -> EntryStatus:
+def _present(planned: Planned, ended: Sequence[Ended], asked: Asked) -> list[Ended]:
+    """The trials that the recipe asks for now; all of the entry where there is no account of it."""
+    keys = asked_now(asked, planned)
+    return [t for t in ended if t.partition in planned.partitions and (keys is None or t.config_key in keys)]
+
+
+def _entry_status(planned: Planned, everything: Sequence[Ended], ended: Sequence[Ended], running: int) -> EntryStatus:
     # Refits (partition `full`) lie in the same folder.
-    ended = [trial for trial in ended if trial.partition in planned.partitions]
+    searched = [trial for trial in everything if trial.partition != "full"]
     counts = Counter(trial.status for trial in ended)
     best = max(means(ended, planned.partitions).items(), key=lambda item: item[1], default=(None, None))
     return EntryStatus(
@@ -174,6 +192,8 @@ def _entry_status(planned: Planned, ended: Sequence[Ended], running: int) -> Ent
         best=best[1],
         best_config=best[0],
         reason=next((trial.reason for trial in ended if trial.status == "failed"), None),
+        earlier=len(searched) - len(ended),
+        rungs=planned.rungs,
     )
 
 

@@ -41,8 +41,36 @@ def full_text(status: Status) -> str:
     if status.damaged:
         more = len(status.damaged) - _SHOWN_DAMAGED
         blocks.append("\n".join([*status.damaged[:_SHOWN_DAMAGED], *([f"... and {more} more"] if more > 0 else [])]))
+    blocks += [text for text in (_earlier(status), _asha(status)) if text]
     blocks.append("\n".join(_ending(status)))
     return "\n\n".join(blocks)
+
+
+def _earlier(status: Status) -> str:
+    told = ", ".join(f"{entry.earlier} of {entry.entry}" for entry in status.entries if entry.earlier)
+    return told and (
+        f"Not counted: {told}, trials that the recipe asked for earlier (another space, number, partition); they stay "
+        "in the run and on its leaderboard."
+    )
+
+
+def _asha(status: Status) -> str:
+    """Which entries' trials may be stopped early, and by whose wish."""
+    stopped = [entry for entry in status.entries if entry.rungs]
+    if not stopped:
+        return ""
+    names = ", ".join(f"{entry.entry} (after epoch {_listed(entry.rungs)})" for entry in stopped)
+    why = (
+        "by default; `asha: null` in the recipe trains all to the end"
+        if status.asha_by_default
+        else "as the recipe asks"
+    )
+    return f"ASHA stops weak configurations early, {why}: {names}."
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    *most, last = map(str, numbers)
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:

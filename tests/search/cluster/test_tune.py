@@ -7,9 +7,9 @@ import pytest
 from features.errors import EmofuseError
 from search.cluster.jobs import Job
 from search.cluster.scheduler import AshaByEntry
-from search.cluster.searcher import JobSearcher, Running, rungs
+from search.cluster.searcher import JobSearcher, Running
 from search.cluster.tune import _name, connected
-from search.recipe.recipe import Asha
+from search.recipe.recipe import DEFAULT_ASHA, Asha
 from search.run.ending import Ending
 from search.run.spec import TrialSpec
 
@@ -18,10 +18,10 @@ ASHA = Asha(grace_epochs=2, reduction=2)
 
 @pytest.mark.parametrize(
     ("asha", "epochs", "expected"),
-    [(ASHA, 9, [2, 4, 8]), (ASHA, 8, [2, 4]), (ASHA, 2, []), (Asha(), 100, [10, 30, 90]), (None, 100, [])],
+    [(ASHA, 9, [2, 4, 8]), (ASHA, 8, [2, 4]), (ASHA, 2, []), (DEFAULT_ASHA, 100, [10, 30, 90]), (DEFAULT_ASHA, 99, [])],
 )
 def test_rungs_end_before_the_last_epoch(asha, epochs, expected):
-    assert rungs(asha, epochs) == expected
+    assert asha.rungs(epochs) == expected
 
 
 class Source:
@@ -43,6 +43,9 @@ class Source:
 
     def pruned(self, job):
         return any(e.status == "pruned" and j.configuration == job.configuration for j, e in self.ended)
+
+    def finished(self, job):
+        return any(e.status == "finished" and j.configuration == job.configuration for j, e in self.ended)
 
     def stopping(self):
         return self.stop
@@ -106,6 +109,19 @@ def test_a_configuration_stops_on_all_partitions(tuned):
         ("train", "pruned"),
         ("swap", "pruned"),
     ]
+
+
+def test_a_configuration_that_is_finished_or_nearly_on_one_partition_is_stopped_on_none(tuned):
+    jobs = [_job(0), _job(0, partition="swap"), _job(1), _job(1, partition="swap"), _job(2), _job(2, partition="swap")]
+    _, searcher, report = tuned(jobs)
+    for name in "abcdef":
+        searcher.suggest(name)
+    assert report("a", epoch=2, value=0.9) == "CONTINUE"
+    assert report("b", epoch=2, value=0.9) == "CONTINUE"
+    assert report("c", ending='{"status": "finished", "value": 0.5, "epochs": 1}') == "CONTINUE"
+    assert report("d", epoch=2, value=0.1) == "CONTINUE", "its configuration is finished on train"
+    assert [report("e", epoch=epoch, value=0.95) for epoch in (2, 4, 8)] == ["CONTINUE"] * 3
+    assert report("f", epoch=2, value=0.1) == "CONTINUE", "its configuration passed the last rung on train"
 
 
 def test_families_of_one_epoch_and_endings_pass_by(tuned):

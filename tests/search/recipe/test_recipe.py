@@ -37,7 +37,7 @@ def refused(tmp_path, **changes):
 def test_defaults(tmp_path):
     recipe = read(tmp_path)
     assert (recipe.partition_names("clips"), recipe.partition_names("backbone")) == (("train",), ("stills",))
-    assert (recipe.sampler, recipe.asha) == ("auto", Asha(grace_epochs=10, reduction=3))
+    assert (recipe.sampler, recipe.asha) == ("auto", Asha(grace_epochs=10, reduction=3, min_epochs=100))
     stage, one = recipe.entry("centroid")
     assert (stage, one.family, one.input_specs()) == ("clips", "centroid", {"x": "vec"})
     assert one.effective_space() == CENTROID.space

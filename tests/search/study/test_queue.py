@@ -45,6 +45,7 @@ def _queue(budgets, known=None):
         lambda entry, point: [Spec(entry, point["x"], partition) for partition in ("train", "swap")],
         lambda spec: (known or {}).get(spec.trial_key),
         lambda job, ending: skipped.append((job.key, ending)),
+        lambda job: skipped.append((job.key, None)),
     )
     return queue, studies, skipped
 
@@ -96,6 +97,26 @@ def test_a_pruned_partition_spares_the_others():
     assert queue.pruned(train) and study.told == {0: Ending("pruned", 0.2, 10)}
     ((key, ending),) = skipped
     assert key == "a-0-swap" and ending.reason == "not started: stopped early on partition train"
+
+
+def test_a_configuration_that_is_finished_on_one_partition_is_finished_on_all():
+    queue, (study,), opened = _queue({"a": 1})
+    train, swap = _drain(queue)
+    queue.end(train, Ending("pruned", 0.2, 10))
+    assert queue.pruned(swap) and not queue.finished(swap)
+    queue.end(swap, Ending("finished", 0.6, 12))
+    assert opened == [("a-0-train", None)] and study.told == {}
+    assert queue.finished(train) and not queue.pruned(train) and _drain(queue) == [train]
+    queue.end(train, Ending("finished", 0.4, 12))
+    assert study.told == {0: Ending("finished", 0.5, 12)} and queue.exhausted
+
+
+def test_what_an_earlier_release_left_half_finished_is_finished():
+    known = {"a-0-train": Ending("pruned", 0.4, 3), "a-0-swap": Ending("finished", 0.6, 3)}
+    known |= {"a-1-train": Ending("pruned", 0.4, 3), "a-1-swap": Ending("pruned", 0.6, 3)}
+    queue, (study,), opened = _queue({"a": 2}, known)
+    assert [job.key for job in _drain(queue)] == ["a-0-train"]
+    assert opened == [("a-0-train", None)] and study.told.keys() == {1}
 
 
 def test_put_back_is_handed_out_first():
