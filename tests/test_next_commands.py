@@ -186,6 +186,18 @@ def changed_epochs(folder, partition):
             write_predictions(folder, replace(rows, footer=replace(rows.footer, best_epoch=2)))
 
 
+def test_labels_that_come_later_score_a_refit(corpora, capsys):
+    unlabelled(corpora)
+    assert search(corpora, CLIPS, clips="blind") == 0
+    assert run("ensemble", "fit", "run", "--name", "best", "--all") == 0
+    labels = [f"{c.clip_id},{c.label}" for c in read_clips(corpora / "clips.parquet").split("test") if c.label]
+    (corpora / "labels.csv").write_text("\n".join(["clip_id,label", *labels]) + "\n")
+    words = ["refit", "run", "best", "--in-process", "--test", "--labels", "labels.csv"]
+    assert run("ensemble", *words) == 0
+    data = json.loads((corpora / "run" / "ensembles" / "best" / "ensemble.json").read_text())
+    assert data["scores"]["ensemble"]["test_refit"]["n_clips"] == len(labels) == 2
+
+
 def test_a_refit_is_kept_where_test_has_no_labels(corpora, capsys):
     unlabelled(corpora)
     assert search(corpora, CLIPS, clips="blind") == 0

@@ -14,6 +14,7 @@ from features.progress import say
 from features.terminal import command
 
 if TYPE_CHECKING:
+    from ensembles.predictions.sealed_scores import Look
     from search.cluster.workers import Workers
     from search.run.folder import RunFolder
     from search.trial.trial import TrialResult
@@ -43,7 +44,7 @@ def refit(run: "RunFolder", ensemble: Ensemble, workers: "Workers") -> Ensemble:
     return replace(ensemble, members=tuple(replace(member, refit=result.trial_key) for member, result in members))
 
 
-def refit_and_store(run: Path, ensemble: Ensemble, workers: "Workers", *, test: bool = False) -> Ensemble:
+def refit_and_store(run: Path, ensemble: Ensemble, workers: "Workers", *, test: "Look" = False) -> Ensemble:
     """`refit`, kept in the run in the ensemble's place; `test` adds the refits' scores on the test clips."""
     from search.run.folder import RunFolder
 
@@ -58,7 +59,7 @@ def refit_and_store(run: Path, ensemble: Ensemble, workers: "Workers", *, test: 
     # Before anything is scored: what was trained can be exported, whatever the test clips lack.
     write_ensemble(refitted, ensemble_path(run, refitted.name))
     if test:
-        refitted = score_refits(run, refitted)
+        refitted = score_refits(run, refitted, test)
         write_ensemble(refitted, ensemble_path(run, refitted.name))
     return refitted
 
@@ -98,9 +99,10 @@ def _refuse_failed(results: "Sequence[TrialResult]") -> None:
         )
 
 
-def score_refits(run: Path, ensemble: Ensemble) -> Ensemble:
+def score_refits(run: Path, ensemble: Ensemble, look: "Look" = True) -> Ensemble:
     """Add the scores of the refitted members on the test clips: the final look."""
     from ensembles.fitting.fit import score_on_test
+    from ensembles.predictions.sealed_scores import looked_at
     from ensembles.predictions.sets import read_refits
 
-    return score_on_test(ensemble, read_refits(run, ensemble.refits).test, "test_refit")
+    return score_on_test(ensemble, looked_at(read_refits(run, ensemble.refits).test, look), "test_refit")

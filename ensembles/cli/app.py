@@ -10,7 +10,7 @@ import typer
 from ensembles.cli.compare import compare, leaderboard
 from ensembles.cli.continuous import continuous
 from ensembles.cli.export import export, refit
-from ensembles.cli.options import METHODS_HELP, AsJson, FitSplit, Partitions, Run, ScoreSplit, Seed, Test
+from ensembles.cli.options import METHODS_HELP, AsJson, FitSplit, Labels, Partitions, Run, ScoreSplit, Seed, Test, look
 from ensembles.cli.predictions import predictions
 from ensembles.fitting.defaults import DEFAULT_METHOD
 from features.errors import WrongUse
@@ -52,6 +52,7 @@ def fit(
     fit_split: FitSplit = None,
     score_split: ScoreSplit = None,
     test: Test = False,
+    labels: Labels = None,
     as_json: AsJson = False,
 ) -> None:
     """Fit weights on the held-out predictions of a run and estimate what they are worth.
@@ -76,7 +77,7 @@ def fit(
         repeats=repeats,
         seed=seed,
     )
-    ensemble = fit_and_store(run, options, test=scores_test(score_split, test))
+    ensemble = fit_and_store(run, options, test=look(scores_test(score_split, test), labels))
     if as_json:
         typer.echo(json.dumps(ensemble_json(ensemble)))
         return

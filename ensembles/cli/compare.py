@@ -3,14 +3,17 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ensembles.cli.options import METHODS_HELP, AsJson, FitSplit, Partitions, Run, ScoreSplit, Seed, Test
+from ensembles.cli.options import METHODS_HELP, AsJson, FitSplit, Labels, Partitions, Run, ScoreSplit, Seed, Test, look
 from features.errors import WrongUse
 from features.progress import say
 from features.terminal import Table, console
+
+if TYPE_CHECKING:
+    from ensembles.predictions.sealed_scores import Look
 
 _USUAL_METHODS = ("best", "uniform", "greedy", "decision")
 
@@ -27,6 +30,7 @@ def compare(
     score_split: ScoreSplit = None,
     seed: Seed = 0,
     test: Test = False,
+    labels: Labels = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare two ensembles of a run, or methods: paired interval over groups and McNemar's test.
@@ -40,19 +44,19 @@ def compare(
     """
     from ensembles.predictions.splits import scores_test, split_to_fit
 
-    test, split = scores_test(score_split, test), split_to_fit(fit_split)
+    looked, split = look(scores_test(score_split, test), labels), split_to_fit(fit_split)
     if first is None:
-        _compare_methods(run, method or list(_USUAL_METHODS), partition, split, seed, test, as_json)
+        _compare_methods(run, method or list(_USUAL_METHODS), partition, split, seed, looked, as_json)
     elif second is None or method or partition or split:
         raise WrongUse(
             "compare expects the names of two stored ensembles alone, or no names but --method, --partition and "
             f"--fit-split; got the {'names' if second else 'name'} {' and '.join(filter(None, (first, second)))}."
         )
     else:
-        _compare_two(run, first, second, test, as_json)
+        _compare_two(run, first, second, looked, as_json)
 
 
-def _compare_two(run: Path, first: str, second: str, test: bool, as_json: bool) -> None:
+def _compare_two(run: Path, first: str, second: str, test: "Look", as_json: bool) -> None:
     from ensembles.fitting.compare import compare_ensembles
     from ensembles.fitting.ensemble import open_ensemble
     from ensembles.fitting.tables import signed
@@ -74,7 +78,13 @@ def _compare_two(run: Path, first: str, second: str, test: bool, as_json: bool) 
 
 
 def _compare_methods(
-    run: Path, methods: list[str], partition: list[str] | None, split: str | None, seed: int, test: bool, as_json: bool
+    run: Path,
+    methods: list[str],
+    partition: list[str] | None,
+    split: str | None,
+    seed: int,
+    test: "Look",
+    as_json: bool,
 ) -> None:
     from ensembles.fitting.compare import compare_methods
     from ensembles.fitting.ensemble import ensemble_json
@@ -106,7 +116,12 @@ def leaderboard(
     fit_split: FitSplit = None,
     score_split: ScoreSplit = None,
     top: Annotated[int, typer.Option(min=0, help="Show so many members; 0: all.")] = 30,
+    recall: Annotated[
+        bool, typer.Option("--recall", help="Also recall by class, macro average precision, accuracy on fitted clips.")
+    ] = False,
+    csv: Annotated[Path | None, typer.Option(help="Also write all columns to this CSV file.")] = None,
     test: Test = False,
+    labels: Labels = None,
     as_json: AsJson = False,
 ) -> None:
     """List the members of a run by held-out accuracy (or CCC), and its ensembles with their honest estimates.
@@ -116,8 +131,9 @@ def leaderboard(
     from ensembles.cli.continuous import members_table
     from ensembles.continuous.run import continuous_entries, read_continuous_run
     from ensembles.fitting.ensemble import ensemble_json, with_interval
+    from ensembles.fitting.leaderboard import board_table
     from ensembles.fitting.leaderboard import leaderboard as make
-    from ensembles.fitting.tables import ensembles_table, pct
+    from ensembles.fitting.tables import classes_table, ensembles_table, pct
     from ensembles.predictions.splits import scores_test, split_to_fit
 
     test = scores_test(score_split, test)
@@ -129,9 +145,13 @@ def leaderboard(
         if as_json:
             typer.echo(json.dumps({"continuous": continuous.as_data()}))
         return
-    board = make(run, partition, test=test, split=split_to_fit(fit_split), intervals=top or None)
+    board = make(run, partition, test=look(test, labels), split=split_to_fit(fit_split), intervals=top or None)
     if method:
         board = replace(board, ensembles=tuple(e for e in board.ensembles if e.method in method))
+    if csv is not None:
+        from ensembles.predictions.long_format import write_long
+
+        write_long(csv, board_table(board))
     if as_json:
         ensembles = [ensemble_json(ensemble) for ensemble in board.ensembles]
         more = {"continuous": continuous.as_data()} if continuous is not None else {}
@@ -157,5 +177,7 @@ def leaderboard(
         shown.print(f"... and {len(board.members) - top} more: --top 0 lists all.")
     if board.ensembles:
         shown.print(ensembles_table(board.ensembles))
+    if recall:
+        shown.print(classes_table(board, top))
     if board.left_out:
         say(f"{len(board.left_out)} members left out: {'; '.join(sorted(set(board.left_out.values())))}.")

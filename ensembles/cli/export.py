@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ensembles.cli.options import Labels, look
 from features.progress import say
 from features.terminal import command
 from features.workers.ray_access import AllowOpen
@@ -19,6 +20,7 @@ def refit(
     cpus: Annotated[int | None, typer.Option(help="CPUs of this machine to use (default: all).")] = None,
     in_process: Annotated[bool, typer.Option("--in-process", help="Train one by one, without Ray.")] = False,
     test: Annotated[bool, typer.Option("--test", help="Also score the test clips: a final look.")] = False,
+    labels: Labels = None,
 ) -> None:
     """Train every member once more on train plus val, with its hyperparameters, epochs and weights kept.
 
@@ -31,7 +33,7 @@ def refit(
     from search.run.folder import RunFolder
 
     workers = Workers(address, cpus, in_process, allow_open=allow_open)
-    refitted = refit_and_store(run, open_ensemble(run, name), workers, test=test)
+    refitted = refit_and_store(run, open_ensemble(run, name), workers, test=look(test, labels))
     if test:
         say(f"On the test clips: {percent(refitted.scores['ensemble']['test_refit'])} %")
     told = f"{len(refitted.members)} members refitted."

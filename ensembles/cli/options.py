@@ -1,11 +1,15 @@
 """Options that several commands of `emofuse ensemble` share, and what they stand for."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from features.errors import WrongUse
 from search.run.remote import run_path
+
+if TYPE_CHECKING:
+    from ensembles.predictions.sealed_scores import Look
 
 METHODS_HELP = "auto, decision, greedy, subsets, grid, lines, stacking, uniform, votes or best."
 
@@ -29,5 +33,20 @@ ScoreSplit = Annotated[
 Test = Annotated[
     bool, typer.Option("--test", help="The same as --score-split test: a final look, not a way to choose.")
 ]
+Labels = Annotated[
+    Path | None,
+    typer.Option(help="With --test: labels of test clips that came later, a CSV with the columns clip_id and label."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+def look(test: bool, labels: Path | None) -> "Look":
+    """How the test clips are looked at: not at all, by the run's own labels, or also by those of a file."""
+    if labels is None:
+        return test
+    if not test:
+        raise WrongUse("--labels are labels of test clips: give --test too, which is the final look at them.")
+    from ensembles.predictions.later_labels import read_test_labels
+
+    return read_test_labels(labels)

@@ -4,7 +4,7 @@ A clip's predicted class is the first one of highest probability. Classes withou
 (`unweighted_accuracy`) and count as 0 in the means over all classes, as scikit-learn does with `zero_division=0`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,6 +86,11 @@ def told(metric: Metric, worth: float) -> float:
 
 def _ratios(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
     return np.divide(parts, wholes, out=np.zeros(parts.shape), where=wholes > 0)
+
+
+def recalls(confusion: Sequence[Sequence[int]]) -> tuple[float | None, ...]:
+    """The share of each class's clips that are predicted right; None for a class without a clip."""
+    return tuple(row[c] / sum(row) if sum(row) else None for c, row in enumerate(confusion))
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,12 @@ from ensembles.fitting.fit import factory_of, fit_on, score_on_test
 from ensembles.fitting.fused import places_of
 from ensembles.fitting.options import FitOptions
 from ensembles.fusion import make_fusion
+from ensembles.predictions.sealed_scores import Look, looked_at
 from ensembles.predictions.sets import TestScores, read_run
 from features.errors import WrongUse
 
 
-def compare_ensembles(run: Path, first: Ensemble, second: Ensemble, *, test: bool = False) -> Comparison:
+def compare_ensembles(run: Path, first: Ensemble, second: Ensemble, *, test: Look = False) -> Comparison:
     """Compare by a paired interval over groups and McNemar's test.
 
     On held-out clips both are fitted anew by nested folds (the same for both), so that no clip is scored by weights
@@ -37,7 +38,7 @@ def compare_ensembles(run: Path, first: Ensemble, second: Ensemble, *, test: boo
     predictions = read_run(run, first.partitions, first.fit_split)
     if test:
         one, other = (_on_test(ensemble, predictions.test) for ensemble in (first, second))
-        return predictions.test.compare(one, other)
+        return looked_at(predictions.test, test).compare(one, other)
     held_out = predictions.held_out
     outside = [
         out_of_fold(factory_of(ensemble, held_out), held_out, first.folds, 1, first.seed)
@@ -55,7 +56,7 @@ def compare_methods(
     partitions: Sequence[str] | None = None,
     fit_split: str | None = None,
     seed: int = 0,
-    test: bool = False,
+    test: Look = False,
 ) -> list[Ensemble]:
     """Fit each method on a run, none of them stored; with `test`, add the scores on the test clips.
 
@@ -72,7 +73,7 @@ def compare_methods(
         )
         for method in dict.fromkeys(methods)
     ]
-    return [score_on_test(ensemble, predictions.test) for ensemble in ensembles] if test else ensembles
+    return [score_on_test(ensemble, looked_at(predictions.test, test)) for ensemble in ensembles] if test else ensembles
 
 
 def _on_test(ensemble: Ensemble, test: TestScores) -> np.ndarray:

@@ -28,7 +28,8 @@ _ROUNDING = 1e-6  # of a class's weights in sum
 Who = Literal["ensemble", "best_single", "uniform_average", "candidates_average"]
 # fit: the rows that chose the weights; nested: the same rows, each scored by weights that its group had no part in;
 # test and test_refit: untouched rows, by the members as searched and as refitted.
-How = Literal["fit", "nested", "test", "test_refit"]
+# train: the rows that the members were fitted on, which is what papers call training accuracy.
+How = Literal["train", "fit", "nested", "test", "test_refit"]
 
 
 @dataclass(frozen=True)

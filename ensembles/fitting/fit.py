@@ -23,12 +23,13 @@ from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import Selected, Selection
 from ensembles.fusion import AutoFusion, BestSingle, DecisionFusion, Fusion, UniformAverage, make_fusion
 from ensembles.fusion.option import Option
-from ensembles.predictions.sets import HeldOut, Member, TestScores, read_run
+from ensembles.predictions.sealed_scores import Look, looked_at
+from ensembles.predictions.sets import HeldOut, Member, RunPredictions, TestScores, read_run
 from features.errors import EmofuseError
 from features.progress import progress
 
 
-def fit_ensemble(run: Path, options: FitOptions, *, test: bool = False) -> Ensemble:
+def fit_ensemble(run: Path, options: FitOptions, *, test: Look = False) -> Ensemble:
     """Read a run, choose candidates, fit the method on their held-out rows and estimate it by nested folds.
 
     `test` adds the scores on the test clips. Errors: those of `read_run`, `make_fusion` and the method itself.
@@ -36,10 +37,11 @@ def fit_ensemble(run: Path, options: FitOptions, *, test: bool = False) -> Ensem
     make_fusion(options.method, options.params, options.seed)
     predictions = read_run(run, options.partitions, options.fit_split)
     ensemble = fit_on(predictions.held_out, replace(options, partitions=predictions.partitions))
-    return score_on_test(ensemble, predictions.test) if test else ensemble
+    ensemble = score_on_train(ensemble, predictions)
+    return score_on_test(ensemble, looked_at(predictions.test, test)) if test else ensemble
 
 
-def fit_and_store(run: Path, options: FitOptions, *, test: bool = False) -> Ensemble:
+def fit_and_store(run: Path, options: FitOptions, *, test: Look = False) -> Ensemble:
     """`fit_ensemble`, kept in the run under its name; one of that name is replaced."""
     path = ensemble_path(run, options.name or options.method)
     ensemble = fit_ensemble(run, options, test=test)
@@ -190,6 +192,21 @@ def _on_fitted_rows(ensemble: Ensemble, held_out: HeldOut, probabilities: np.nda
 def _on_other_rows(ensemble: Ensemble, nested: Estimate) -> Measured:
     rows = f"held-out clips{_of_partitions(ensemble)}, each by weights fitted without its group"
     return Measured(rows, nested.n_clips, nested.n_groups, nested.metrics, nested.interval, nested.confusion)
+
+
+def score_on_train(ensemble: Ensemble, predictions: RunPredictions) -> Ensemble:
+    """Add the ensemble's scores on the clips that its members were fitted on, where the predictions have them."""
+    places = {(member.entry, member.config_key): m for m, member in enumerate(predictions.held_out.members)}
+    pooled = predictions.fitted([places[member.entry, member.config_key] for member in ensemble.members])
+    rows = [n for n, label in enumerate(pooled.labels) if label is not None]
+    if not rows:
+        return ensemble
+    y = np.array([ensemble.classes.index(str(pooled.labels[n])) for n in rows])
+    fused = ensemble.predict_proba(pooled.P[:, rows], pooled.valid[:, rows])
+    groups = len({pooled.groups[n] for n in rows})
+    return ensemble.with_scores(
+        "ensemble", "train", Measured.of(score(y, fused), "clips that its members were fitted on", groups, None)
+    )
 
 
 def score_on_test(ensemble: Ensemble, test: TestScores, how: How = "test") -> Ensemble:

@@ -1,17 +1,25 @@
 """All members and ensembles of a run, side by side."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from ensembles.evaluation.intervals import Interval, accuracy_intervals
-from ensembles.evaluation.metrics import summaries
+from ensembles.evaluation.metrics import recalls as class_recalls
+from ensembles.evaluation.metrics import score, summaries
 from ensembles.fitting.ensemble import Ensemble, readable_ensembles
+from ensembles.fitting.fit import score_on_test
 from ensembles.predictions.scan import without_collector
-from ensembles.predictions.sets import read_run
+from ensembles.predictions.sealed_scores import Look, TestLabels, looked_at
+from ensembles.predictions.sets import RunPredictions, TestScores, read_refits, read_run
+from features.errors import EmofuseError
+from features.progress import say_once
+
+_NESTED = ("interval", "test_interval", "recalls", "test_recalls")
 
 
 @dataclass(frozen=True)
@@ -19,7 +27,8 @@ class MemberRow:
     """One member. `mean_accuracy` is the mean over its partitions' own held-out rows, `accuracy` and what follows are
     of all of them pooled; `test_accuracy` is None unless asked for. `epochs` are the best epochs' mean, `wall_s` the
     sum over its trials, `coverage` the share of held-out clips that it could score. `interval` and `test_interval` are
-    intervals over groups, None where none was asked for or there is one group only.
+    intervals over groups, None where none was asked for or there is one group only. `fit_accuracy` is on the clips that
+    it was fitted on, `recalls` and `test_recalls` are by class; they too are None where they weren't asked for.
     """
 
     name: str
@@ -36,6 +45,12 @@ class MemberRow:
     wall_s: float
     interval: Interval | None = None
     test_interval: Interval | None = None
+    macro_average_precision: float = 0.0
+    fit_accuracy: float | None = None
+    recalls: Mapping[str, float | None] | None = None
+    test_unweighted_accuracy: float | None = None
+    test_macro_average_precision: float | None = None
+    test_recalls: Mapping[str, float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,20 +70,24 @@ def leaderboard(
     run: Path,
     partitions: Sequence[str] | None = None,
     *,
-    test: bool = False,
+    test: Look = False,
     split: str | None = None,
     intervals: int | None = 0,
+    details: int | None = 0,
 ) -> Leaderboard:
     """Score every member of a run on its held-out rows; with `test` also on the test clips (a final look).
 
     `split` restricts the held-out rows to one split of the clip table. The best `intervals` members (None: all) get
-    their intervals.
+    their intervals, and these and the best `details` their recalls and what they reach on the clips of their fit. By
+    labels that came later the run's ensembles are scored too.
     """
     predictions = read_run(run, partitions, split)
     held_out = predictions.held_out
     places = {member.name: m for m, member in enumerate(held_out.members)}
     accuracies, recalls, losses = (values.tolist() for values in summaries(held_out.y, held_out.P))
-    on_test: list[float] | None = predictions.test.accuracies().tolist() if test else None
+    tests = looked_at(predictions.test, test)
+    on_test: list[float] | None = tests.accuracies().tolist() if test else None
+    occurring = len(set(held_out.y.tolist())) / len(held_out.classes)
     covered = held_out.valid.mean(axis=1).tolist()
     rows = [
         MemberRow(
@@ -84,6 +103,7 @@ def leaderboard(
             test_accuracy=on_test[m] if on_test else None,
             epochs=_mean(footer.best_epoch for footer in member.trials.values()),
             wall_s=sum(footer.wall_s for footer in member.trials.values()),
+            macro_average_precision=recalls[m] * occurring,
         )
         for m, member in enumerate(held_out.members)
     ]
@@ -91,10 +111,15 @@ def leaderboard(
     shown = [places[row.name] for row in rows[:intervals]]
     right = np.array([held_out.P[m].argmax(axis=1) == held_out.y for m in shown], float)
     bounds = accuracy_intervals(right.reshape(len(shown), len(held_out.y)), held_out.groups)
-    on_tests = predictions.test.intervals(shown) if test and shown else [None] * len(shown)
+    on_tests = tests.intervals(shown) if test and shown else [None] * len(shown)
     for i, pair in enumerate(zip(bounds, on_tests, strict=True)):
         rows[i] = replace(rows[i], interval=pair[0], test_interval=pair[1])
+    most = None if intervals is None or details is None else max(intervals, details)
+    chosen = [places[row.name] for row in rows[:most]]
+    rows[:most] = _with_classes(rows[:most], chosen, predictions, tests if test else None)
     ensembles = readable_ensembles(run)
+    if isinstance(test, TestLabels):
+        ensembles = [_scored(run, ensemble, test) for ensemble in ensembles]
     return Leaderboard(
         partitions=predictions.partitions,
         n_clips=len(held_out.y),
@@ -103,6 +128,70 @@ def leaderboard(
         ensembles=tuple(sorted(ensembles, key=_worth, reverse=True)),
         left_out=predictions.left_out,
     )
+
+
+def board_table(board: Leaderboard) -> pa.Table:
+    """Members and ensembles with every column, a row for each, for a file."""
+    rows: list[dict[str, Any]] = []
+    for row in board.members:
+        plain = {name: value for name, value in asdict(row).items() if name not in _NESTED}
+        bounds = (("", row.interval), ("test_", row.test_interval))
+        plain |= {f"{where}{side}": getattr(of, side) for where, of in bounds if of for side in ("low", "high")}
+        by_class = (("recall", row.recalls), ("test_recall", row.test_recalls))
+        plain |= {f"{what}_{name}": value for what, of in by_class for name, value in (of or {}).items()}
+        rows.append({"kind": "member", **plain})
+    for ensemble in board.ensembles:
+        for how, measured in ensemble.scores["ensemble"].items():
+            metrics = {("" if how == "nested" else f"{how}_") + name: value for name, value in measured.metrics.items()}
+            prefix = "recall" if how == "nested" else f"{how}_recall"
+            shares = dict(zip(ensemble.classes, class_recalls(measured.confusion), strict=True))
+            line: dict[str, Any] = {**metrics, **{f"{prefix}_{name}": value for name, value in shares.items()}}
+            one = next((row for row in rows if row["kind"] == "ensemble" and row["name"] == ensemble.name), None)
+            if one is None:
+                rows.append(one := {"kind": "ensemble", "name": ensemble.name})
+            one |= line
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return pa.table({name: pa.array([row.get(name) for row in rows]) for name in columns})
+
+
+def _with_classes(
+    rows: Sequence[MemberRow], places: Sequence[int], predictions: RunPredictions, test: TestScores | None
+) -> list[MemberRow]:
+    """The rows with what takes longer than their accuracies: by class, and on the clips that they were fitted on."""
+    if not rows:
+        return []
+    held_out, fitted, found = predictions.held_out, predictions.fitted(places), []
+    known = [n for n, label in enumerate(fitted.labels) if label is not None]
+    y = np.array([held_out.classes.index(str(fitted.labels[n])) for n in known], int)
+    for i, (row, m) in enumerate(zip(rows, places, strict=True)):
+        own = score(held_out.y, held_out.P[m])
+        row = replace(row, recalls=dict(zip(held_out.classes, class_recalls(own.confusion), strict=True)))
+        if (seen := fitted.valid[i, known]).any():
+            fit_accuracy = float((fitted.P[i, known].argmax(axis=1) == y)[seen].mean())
+            row = replace(row, fit_accuracy=fit_accuracy)
+        if test is not None:
+            at_test = test.score(test.P[m])
+            by_class = dict(zip(test.classes, class_recalls(at_test.confusion), strict=True))
+            row = replace(
+                row,
+                test_unweighted_accuracy=at_test.unweighted_accuracy,
+                test_macro_average_precision=at_test.macro_average_precision,
+                test_recalls=by_class,
+            )
+        found.append(row)
+    return found
+
+
+def _scored(run: Path, ensemble: Ensemble, labels: TestLabels) -> Ensemble:
+    """The ensemble with its scores by labels that came later; one whose members are gone stays as it is."""
+    try:
+        predictions = read_run(run, ensemble.partitions or None, ensemble.fit_split)
+        ensemble = score_on_test(ensemble, looked_at(predictions.test, labels))
+        if len(ensemble.refits) == len(ensemble.members):
+            ensemble = score_on_test(ensemble, looked_at(read_refits(run, ensemble.refits).test, labels), "test_refit")
+    except EmofuseError as error:
+        say_once(f"ensemble {ensemble.name} is not scored on the test clips: {error}")
+    return ensemble
 
 
 def short(hyperparameters: Mapping[str, Any]) -> str:

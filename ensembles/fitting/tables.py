@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from ensembles.evaluation.metrics import recalls
 from ensembles.fitting.ensemble import Ensemble, How, Who, percent
+from ensembles.fitting.leaderboard import Leaderboard
 from ensembles.fusion.option import MENU
 from features.terminal import Table
 
@@ -20,6 +22,7 @@ def weights_table(ensemble: Ensemble) -> Table:
 
 
 HOWS: Mapping[How, str] = {
+    "train": "clips its members learnt",
     "fit": "on the rows that chose it",
     "nested": "honest estimate (nested)",
     "test": "test clips",
@@ -80,6 +83,34 @@ def ensembles_table(ensembles: Sequence[Ensemble]) -> Table:
         cells.append(percent(single["nested"]) if "nested" in single else "-")
         table.add_row(ensemble.name, ensemble.chosen_method, str(len(ensemble.members)), *cells)
     return table
+
+
+def classes_table(board: Leaderboard, top: int) -> Table:
+    """The recall of each class and the means over classes, by the clips that they were measured on."""
+    table = Table(title="In %: means over classes, and the recall of each class")
+    table.add_column("", overflow="fold")
+    table.add_column("clips")
+    classes: Sequence[str] = [name for row in board.members[:1] for name in row.recalls or ()]
+    for name in ("accuracy", "unweighted", "macro average precision", *classes):
+        table.add_column(name, justify="right")
+    for row in board.members[: top or None]:
+        table.add_row(row.name, "of its fit", maybe(row.fit_accuracy), end_section=False)
+        means = [pct(row.unweighted_accuracy), pct(row.macro_average_precision)]
+        table.add_row("", "held-out", pct(row.accuracy), *means, *map(maybe, (row.recalls or {}).values()))
+        if row.test_recalls is not None:
+            means = [maybe(row.test_unweighted_accuracy), maybe(row.test_macro_average_precision)]
+            table.add_row("", "test", maybe(row.test_accuracy), *means, *map(maybe, row.test_recalls.values()))
+    for ensemble in board.ensembles:
+        for how, measured in ensemble.scores["ensemble"].items():
+            names = ("accuracy", "unweighted_accuracy", "macro_average_precision")
+            means = [maybe(measured.metrics.get(name)) for name in names]
+            table.add_row(ensemble.name, HOWS[how], *means, *map(maybe, recalls(measured.confusion)))
+    return table
+
+
+def maybe(value: float | None) -> str:
+    """A share in percent, where there is one."""
+    return "-" if value is None else pct(value)
 
 
 def pct(value: float) -> str:

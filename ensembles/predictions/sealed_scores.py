@@ -1,5 +1,10 @@
-"""A member of a run, and its scores of test clips with labels that can be scored against but not read."""
+"""A member of a run, and its scores of test clips with labels that can be scored against but not read.
 
+The labels stand in the predictions, or come later in a file of the organisers (`TestLabels`); neither are in reach of
+what is fitted.
+"""
+
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +21,7 @@ from ensembles.evaluation.intervals import (
 from ensembles.evaluation.metrics import Scores, score, summaries
 from ensembles.predictions.scan import Pooled
 from features.errors import EmofuseError
+from features.spelling import key
 from search.run.predictions import Footer
 
 
@@ -42,6 +48,28 @@ class Member:
         return next(iter(self.trials.values()))
 
 
+class TestLabels:
+    """Labels of test clips, by clip or by the organisers' id (`000029320` of `test/000029320`), that nobody can read.
+
+    They can be given to `TestScores` alone. `source` is where they come from, for messages.
+    """
+
+    __test__ = False
+    __slots__ = ("_merged", "source")
+
+    def __init__(self, labels: Mapping[str, str], source: str):
+        self.source = source
+        self._merged = lambda ids, known, classes: _merge(labels, source, ids, known, classes)
+
+
+Look = bool | TestLabels  # whether the test clips are scored, and by which labels that came later
+
+
+def looked_at(scores: "TestScores", look: Look) -> "TestScores":
+    """The test clips' scores, with the labels of the `look` if it has any."""
+    return scores.labelled_by(look) if isinstance(look, TestLabels) else scores
+
+
 class TestScores:
     """Scores of test clips, with labels that can be scored against but not read.
 
@@ -57,6 +85,7 @@ class TestScores:
         "_interval",
         "_intervals",
         "_score",
+        "_sealed_by",
         "classes",
         "groups",
         "ids",
@@ -70,13 +99,31 @@ class TestScores:
     _score: Callable[[np.ndarray], Scores]
     _interval: Callable[[np.ndarray], Interval | None]
     _compare: Callable[[np.ndarray, np.ndarray], Comparison]
+    _sealed_by: Callable[[TestLabels], tuple[int, tuple[Callable[..., Any], ...]]]
 
     def __init__(self, members: tuple[Member, ...], classes: tuple[str, ...], pooled: Pooled):
         self.members, self.classes = members, classes
         self.ids, self.groups, self.P, self.valid = pooled.ids, pooled.groups, pooled.P, pooled.valid
-        self.labelled = sum(label is not None for label in pooled.labels)
-        sealed = _seal(pooled.labels, pooled.groups, classes)
+        self._take(_count(pooled.labels), _seal(pooled.labels, pooled.groups, classes))
+
+        def sealed_by(later: TestLabels) -> tuple[int, tuple[Callable[..., Any], ...]]:
+            labels = later._merged(pooled.ids, pooled.labels, classes)
+            return _count(labels), _seal(labels, pooled.groups, classes)
+
+        self._sealed_by = sealed_by
+
+    def _take(self, labelled: int, sealed: tuple[Callable[..., Any], ...]) -> None:
+        self.labelled = labelled
         self._score, self._accuracies, self._interval, self._intervals, self._compare = sealed
+
+    def labelled_by(self, later: TestLabels) -> "TestScores":
+        """The same scores against labels that came later, beside those of the predictions.
+
+        Errors: EmofuseError for an id of no test clip, a label of no class, and where two labels contradict each other.
+        """
+        scores = self.of_members(range(len(self.members)))
+        scores._take(*self._sealed_by(later))
+        return scores
 
     @property
     def n_groups(self) -> int:
@@ -121,13 +168,46 @@ class TestScores:
     def _check(self, probabilities: np.ndarray) -> None:
         if not self.labelled:
             raise EmofuseError(
-                "No test clip has a label, so nothing can be scored on the test split; leave --test out."
+                "No test clip has a label, so nothing can be scored on the test split; leave --test out, or give the "
+                "labels that came later by --labels FILE.csv."
                 if self.ids
                 else "There are no test clips among the predictions, so nothing can be scored there; leave --test out."
             )
         expected = (len(self.ids), len(self.classes))
         if probabilities.shape != expected:
             raise ValueError(f"Expected test probabilities of shape {expected}, but got {probabilities.shape}.")
+
+
+def _count(labels: Sequence[str | None]) -> int:
+    return sum(label is not None for label in labels)
+
+
+def _merge(
+    later: Mapping[str, str], source: str, ids: Sequence[str], known: Sequence[str | None], classes: Sequence[str]
+) -> list[str | None]:
+    """The labels of the clips `ids`: those `known` from the predictions, and the later ones."""
+    by_end: dict[str, list[int]] = defaultdict(list)
+    place = {clip_id: n for n, clip_id in enumerate(ids)}
+    for clip_id, n in place.items():
+        by_end[clip_id.rpartition("/")[2]].append(n)
+    spelled = {key(name): name for name in classes}
+    labels = list(known)
+    for clip_id, text in later.items():
+        found = [place[clip_id]] if clip_id in place else by_end.get(clip_id, [])
+        if len(found) != 1:
+            raise EmofuseError(
+                f"{source}: {clip_id!r} is {'the id of several test clips' if found else 'no test clip'} of the run; "
+                f"expected the clip_id of one of its {len(ids)} test clips."
+            )
+        label = text if text in classes else spelled.get(key(text))
+        if label is None:
+            raise EmofuseError(f"{source}: {clip_id!r} is labelled {text!r}; expected one of {', '.join(classes)}.")
+        if known[found[0]] not in (None, label):
+            raise EmofuseError(
+                f"{source}: {clip_id!r} is labelled {label!r}, but the run's clip table says {known[found[0]]!r}."
+            )
+        labels[found[0]] = label
+    return labels
 
 
 def _seal(

@@ -5,7 +5,7 @@ only scores come out.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,16 @@ class HeldOut:
 
 @dataclass(frozen=True, eq=False)
 class RunPredictions:
-    """A run's members with their held-out and test scores; `left_out` maps the names of others to the reason."""
+    """A run's members with their held-out and test scores; `left_out` maps the names of others to the reason.
+
+    `fitted(places)` are the scores of the members at these places on the clips that they were fitted on.
+    """
 
     partitions: tuple[str, ...]
     held_out: HeldOut
     test: TestScores
     left_out: Mapping[str, str]
+    fitted: Callable[[Sequence[int]], Pooled]
 
 
 @without_collector()
@@ -108,7 +112,8 @@ def read_run(run: Path, partitions: Sequence[str] | None = None, split: str | No
             f"compared; its clips are {held_out.ids[0]!r} to {held_out.ids[-1]!r}: were row numbers imported as ids?"
         )
     labelled = _labelled(run, members, classes, held_out)
-    return RunPredictions(wanted, labelled, TestScores(members, classes, test), left_out)
+    sealed = TestScores(members, classes, test)
+    return RunPredictions(wanted, labelled, sealed, left_out, lambda chosen: pool([pooled[m] for m in chosen], "fit"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from ensembles.continuous.run import continuous_entries
 from ensembles.fitting.ensemble import readable_ensembles
 from ensembles.fitting.leaderboard import Leaderboard, leaderboard
 from ensembles.predictions.scan import without_collector
+from ensembles.predictions.sealed_scores import Look
 from ensembles.report import parts
 from features.errors import EmofuseError
 from features.files import read_json, write_bytes
@@ -21,14 +22,14 @@ from search.run.predictions import last_prediction_file, read_footer
 
 
 @without_collector()
-def write_report(run: Path, out: Path, *, test: bool = False) -> Path:
+def write_report(run: Path, out: Path, *, test: Look = False) -> Path:
     """Write a run's report as one HTML file; `test` also scores the members on the test clips (a final look).
 
     Errors: a run without predictions.
     """
     import jinja2
 
-    board = leaderboard(run, _partitions(run), test=test)
+    board = leaderboard(run, _partitions(run), test=test, details=parts.MOST_ROWS)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     here = files("ensembles.report")
     template = environment.from_string((here / "page.html.j2").read_text(encoding="utf-8"))
@@ -43,6 +44,7 @@ def write_report(run: Path, out: Path, *, test: bool = False) -> Path:
         dots=parts.dots(board),
         ensembles=[parts.ensemble_section(ensemble, leads=ensemble is lead) for ensemble in board.ensembles],
         leaderboard=parts.leaderboard_section(board),
+        recall=parts.recall_section(board),
         search=parts.search_section(_search_rows(run)),
         provenance={"note": f"Run folder {run.resolve().name}.", "recipe": recipe, "versions": facts},
         version=version("emofuse"),

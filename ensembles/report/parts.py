@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from ensembles.evaluation.metrics import recalls
 from ensembles.fitting.ensemble import Ensemble, How, Measured, percent
 from ensembles.fitting.leaderboard import Leaderboard, MemberRow
+from ensembles.fitting.tables import HOWS, maybe, pct
 
 _MOST_MEMBERS = 25  # in the plot
-_MOST_ROWS = 200  # models in the table
+MOST_ROWS = 200  # models in the table
 _MOST_WEIGHTS = 100  # models in a picture of weights
 _MOST_TRIALS = 300  # dots in an entry's strip
 _LABEL_WIDTH, _PLOT_WIDTH, _ROW_HEIGHT = 300, 660, 26
@@ -118,15 +120,17 @@ def leaderboard_section(board: Leaderboard) -> dict[str, Any]:
         ("model", False),
         ("held-out", True),
         ("unweighted", True),
+        ("macro precision", True),
+        ("on fit clips", True),
         ("log-loss", True),
-        *([("test", True)] if test else []),
+        *([("test", True), ("test unweighted", True)] if test else []),
         ("epochs", True),
         ("seconds", True),
     ]
     rows = [{"ensemble": True, "cells": _ensemble_cells(ensemble, test)} for ensemble in board.ensembles]
-    rows += [{"ensemble": False, "cells": _member_cells(row, test)} for row in board.members[:_MOST_ROWS]]
-    hidden = len(board.members) - _MOST_ROWS
-    more = f" The {_MOST_ROWS} best of {len(board.members):,} models are listed: `emofuse ensemble leaderboard` with "
+    rows += [{"ensemble": False, "cells": _member_cells(row, test)} for row in board.members[:MOST_ROWS]]
+    hidden = len(board.members) - MOST_ROWS
+    more = f" The {MOST_ROWS} best of {len(board.members):,} models are listed: `emofuse ensemble leaderboard` with "
     more += "--top 0 lists all."
     return {
         "columns": [{"name": name, "number": number, "long": False} for name, number in columns]
@@ -136,6 +140,24 @@ def leaderboard_section(board: Leaderboard) -> dict[str, Any]:
         "weights in brackets behind it. A model's test accuracy is that of its trials before the refit."
         + (more if hidden > 0 else ""),
     }
+
+
+def recall_section(board: Leaderboard) -> dict[str, Any]:
+    """The recall of each class: of the ensembles, and of the models that the plot shows."""
+    classes = list(board.members[0].recalls or ())
+    rows = [
+        {"ensemble": True, "cells": [f"ensemble {ensemble.name}", HOWS[how], *map(maybe, recalls(measured.confusion))]}
+        for ensemble in board.ensembles
+        for how, measured in ensemble.scores["ensemble"].items()
+        if how != "fit"
+    ]
+    for row in board.members[:_MOST_MEMBERS]:
+        for where, by_class in (("held-out clips", row.recalls), ("test clips", row.test_recalls)):
+            if by_class is not None:
+                cells = [row.name, where, *(maybe(by_class[name]) for name in classes)]
+                rows.append({"ensemble": False, "cells": cells})
+    note = "Share of the clips of each class that are named right, in percent."
+    return {"columns": ["model", "measured on", *classes], "rows": rows, "note": note}
 
 
 def search_section(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -228,17 +250,20 @@ def _ensemble_cells(ensemble: Ensemble, test: bool) -> list[str]:
         f"ensemble {ensemble.name}",
         held_out,
         f"{100 * best.metrics['unweighted_accuracy']:.1f}",
+        f"{100 * best.metrics['macro_average_precision']:.1f}",
+        maybe(own["train"].accuracy if "train" in own else None),
         f"{best.metrics['log_loss']:.3f}",
     ]
     if test:
-        cells.append(percent(own[how]) if how else "-")
+        cells += [percent(own[how]), pct(own[how].metrics["unweighted_accuracy"])] if how else ["-", "-"]
     return [*cells, "", "", f"{ensemble.chosen_method}, {len(ensemble.members)} members"]
 
 
 def _member_cells(row: MemberRow, test: bool) -> list[str]:
-    cells = [row.name, f"{100 * row.accuracy:.1f}", f"{100 * row.unweighted_accuracy:.1f}", f"{row.log_loss:.3f}"]
+    cells = [row.name, pct(row.accuracy), pct(row.unweighted_accuracy), pct(row.macro_average_precision)]
+    cells += [maybe(row.fit_accuracy), f"{row.log_loss:.3f}"]
     if test:
-        cells.append("-" if row.test_accuracy is None else f"{100 * row.test_accuracy:.1f}")
+        cells += [maybe(row.test_accuracy), maybe(row.test_unweighted_accuracy)]
     return [*cells, f"{row.epochs:.0f}", f"{row.wall_s:.0f}", row.hyperparameters]
 
 

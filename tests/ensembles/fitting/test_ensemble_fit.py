@@ -28,7 +28,7 @@ def test_every_method_fits_a_run(write_run, method):
     assert (e.name, e.method, e.partitions, e.n_candidates) == (method, method, ("swap", "train"), 4)
     assert e.weights.shape == (len(e.members), 3) and e.weights.any(axis=1).all()
     np.testing.assert_allclose(e.weights.sum(axis=0), 1)
-    assert set(e.scores["ensemble"]) == {"fit", "nested"}
+    assert set(e.scores["ensemble"]) == {"train", "fit", "nested"}
     assert e.scores["ensemble"]["fit"].n_clips == 64
     assert e.scores["ensemble"]["fit"].rows == "held-out clips of partition swap and train, which chose the weights"
     assert e.scores["ensemble"]["nested"].rows.endswith("each by weights fitted without its group")

@@ -33,7 +33,7 @@ def test_all_is_shown_of_a_run_of_usual_size(page):
 
 
 def test_the_best_of_very_many_are_shown(page, monkeypatch):
-    for name, most in {"_MOST_MEMBERS": 2, "_MOST_ROWS": 4, "_MOST_WEIGHTS": 3}.items():
+    for name, most in {"_MOST_MEMBERS": 2, "MOST_ROWS": 4, "_MOST_WEIGHTS": 3}.items():
         monkeypatch.setattr(parts, name, most)
     text = page()
     section, rows = _rows(text, "Leaderboard")
