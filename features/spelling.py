@@ -61,7 +61,10 @@ def one_spelling(texts: Iterable[str | None], what: str, where: object, known: C
     chosen = {name: of_key.get(key(name), name) for name in counts}
     for shared, alike in spellings(counts).items():
         if shared not in of_key:
-            best = min(alike, key=lambda name: (-counts[name], name))
+            bare: Counter[str] = Counter()
+            for name in alike:
+                bare[trimmed(name)] += counts[name]
+            best = min(bare, key=lambda name: (-bare[name], name))
             chosen.update(dict.fromkeys(alike, best))
     changed: dict[str, list[str]] = defaultdict(list)
     for name, to in chosen.items():

@@ -7,6 +7,7 @@ import numpy as np
 from ensembles.fusion.base import check_probabilities
 from ensembles.predictions.sets import HeldOut, Member
 from features.errors import WrongUse
+from features.spelling import one_spelling
 from search.run.predictions import Footer
 
 
@@ -22,7 +23,9 @@ def held_out_of_arrays(
     """`P` (M, N, C), labels `y` (N,), `groups` (N,) and `valid` (M, N) as `HeldOut`.
 
     Labels are class numbers, or names of `classes`, which default to the sorted names that occur. Without `groups`
-    every clip is one by itself. Errors: EmofuseError for probabilities that are none, WrongUse for lengths that don't
+    every clip is one by itself. Names that differ by case, blanks or Unicode form are one.
+
+    Errors: EmofuseError for probabilities that are none, WrongUse for lengths that don't
     fit together and labels that are no class.
     """
     P, valid = check_probabilities(P, valid)
@@ -30,8 +33,13 @@ def held_out_of_arrays(
     labels = np.asarray(y)
     if labels.shape != (N,):
         raise WrongUse(f"Expected one label per clip, shape {(N,)}, but got {labels.shape}.")
+    if not np.issubdtype(labels.dtype, np.integer):
+        chosen = one_spelling(map(str, labels), "label", "y", classes or ())
+        labels = np.array([chosen[str(label)] for label in labels])
     names = _classes(labels, C, classes)
     groups = [str(n) for n in range(N)] if groups is None else [str(group) for group in groups]
+    same = one_spelling(groups, "group", "groups")
+    groups = [same[group] for group in groups]
     if len(groups) != N:
         raise WrongUse(f"Expected one group per clip, {N} of them, but got {len(groups)}.")
     entries = [f"member{m}" for m in range(M)] if members is None else [str(member) for member in members]

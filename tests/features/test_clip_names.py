@@ -130,3 +130,12 @@ def test_imported_features_find_their_clips(tmp_path, capsys, kind):
     source = features(tmp_path, kind, ["clip2", "CLIP2", "007"])
     with pytest.raises(EmofuseError, match="'CLIP2' and 'clip2' are both the clip_id 'clip2'; spell it in one way"):
         import_arrays(table, "other", source, "clip", tmp_path / "store")
+
+
+@pytest.mark.real_data
+def test_a_published_leak_is_told(real_data, capsys):
+    table = read_dataset("table", real_data / "cases" / "leak.csv", no_media=True)
+    assert {clip.group_id for clip in table.clips} == {"s1"}
+    told = capsys.readouterr().err
+    assert "'S1' is 's1' (1 row changed)" in told
+    assert "1 group lies in more than one split, 's1' with clip '1' in train and clip '3' in val" in told
