@@ -25,6 +25,8 @@ _LUMA_FIRST = frozenset(f"yuv{j}{n}p" for j in ("", "j") for n in ("420", "422",
 _FULL_RANGE = 2
 # Black and the span up to white of limited-range luma.
 _BLACK, _SPAN = np.uint8(16), 219
+# Pictures of phones, as a rule of many tiles that are streams of their own.
+_HEIF = frozenset({"heic", "heix", "heim", "heis", "mif1", "msf1", "avif"})
 # No camera has pixels so wide or tall: a damaged header has.
 _MOST_ASPECT = 8
 
@@ -103,6 +105,10 @@ def _stream(container: InputContainer) -> VideoStream:
     if not streams:
         kinds = sorted({s.type for s in container.streams})
         raise ClipFailure("no_video", f"the file holds no video stream, only {', '.join(kinds)}")
+    tiles = [s for s in streams if s.disposition & Disposition.dependent]
+    if tiles and container.metadata.get("major_brand") in _HEIF:
+        told = f"a HEIC picture of {len(tiles)} tiles, which nothing here puts together; convert it to JPEG"
+        raise ClipFailure("unreadable", told)
     best = container.streams.best("video")
     stream = best if best in streams else streams[0]
     if stream.codec_context is not None:

@@ -4,13 +4,14 @@ import av
 import numpy as np
 import pytest
 from av import AudioFrame
+from heif_files import write_heic
 from media_files import grey_steps, tone, write_video
 from PIL import Image
 
 from features.datasets import read_dataset
 from features.decode.audio import read_audio
 from features.decode.video import video_frames
-from features.errors import EmofuseError
+from features.errors import ClipFailure, EmofuseError
 from features.media_files import AUDIO, IMAGES, VIDEO, is_media, media_below
 from features.sets import Media
 
@@ -67,6 +68,17 @@ def test_pictures(tmp_path, suffix):
     assert [clip.path for clip in read_dataset("images", tmp_path, val_share=0.0).clips] == [f"happy/{path.name}"]
     ((_, picture),) = video_frames(Media(path))
     np.testing.assert_allclose(picture[16, 16], (10, 200, 30), atol=12)
+
+
+def test_pictures_of_phones(tmp_path):
+    left, right = (np.full((64, 64, 3), colour, np.uint8) for colour in ((200, 30, 30), (30, 200, 30)))
+    path = write_heic(tmp_path / "1.heic", [left])
+    assert media_below(tmp_path, IMAGES, "pictures") == [path]
+    ((_, picture),) = video_frames(Media(path))
+    np.testing.assert_allclose(picture, left, atol=4)
+    tiles = write_heic(tmp_path / "2.HEIC", [left, right], (1, 2))
+    with pytest.raises(ClipFailure, match="a HEIC picture of 2 tiles, which nothing here puts together; convert it to"):
+        next(video_frames(Media(tiles)))
 
 
 def test_names_that_do_not_tell(tmp_path, capsys):
