@@ -1,6 +1,6 @@
 """A run: its folder, the recipe it follows, and the data it belongs to."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from features.errors import DamagedFile, EmofuseError, WrongUse
 from features.files import content_key, read_json, write_json
 from features.progress import say
 from features.schema import check_version, parse
+from features.terminal import command
 from models.space import space_as_data
 from search.recipe.copies import DIGEST, write_copy
 from search.recipe.recipe import DEFAULT_ASHA, Entry, Recipe, StageName, recipe_of_data
@@ -18,6 +19,7 @@ from search.run.layout import Layout, Outcome
 from search.run.partitions import Partition, make_partition
 from search.run.planned import MISSING, REMEDY, WHAT, Planned
 from search.run.predictions import prediction_files, read_footer
+from search.run.remote import shown
 from search.run.seen import refuse_seen
 
 __all__ = ["Layout", "Outcome", "RunFolder"]
@@ -107,6 +109,37 @@ class RunFolder(Layout):
             stills_fingerprint=stored.stills_fingerprint,
         )
 
+    def relocate(self, clips: Path | None = None, store: Path | None = None, stills: Path | None = None) -> "RunFolder":
+        """Write down where clip table, feature store and stills lie now (None: where they lay); the run as it is then.
+
+        Refused are tables with other clips than the run's, and places at which there is nothing.
+        """
+        moved = replace(
+            self,
+            clips=(clips or self.clips).resolve(),
+            store=(store or self.store).resolve(),
+            stills=stills.resolve() if stills else self.stills,
+        )
+        if not moved.store.is_dir():
+            raise EmofuseError(
+                f"{moved.store}: no such folder, expected the feature store of the run; give --features."
+            )
+        for stage in {stage for stage, _ in moved.recipe.all_entries()}:
+            moved.table(stage)
+        moved._write()
+        return moved
+
+    def refuse_moved(self) -> None:
+        """EmofuseError, with the command that mends it, where clips, features or stills lie elsewhere by now."""
+        places = {"--clips": self.clips, "--features": self.store, "--stills": self.stills}
+        gone = {option: place for option, place in places.items() if place is not None and not place.exists()}
+        if gone:
+            words = [word for option in gone for word in (option, option.removeprefix("--").upper())]
+            raise EmofuseError(
+                f"{', '.join(map(str, gone.values()))}: no such file or folder, though the run was searched with it; if"
+                f" it was moved, say where it lies now: `{command('search', 'relocate', shown(self.path), *words)}`."
+            )
+
     def table_path(self, stage: StageName) -> Path:
         """The clip table that trials of this stage are trained on: the stills for a backbone."""
         if stage != "backbone":
@@ -117,7 +150,10 @@ class RunFolder(Layout):
 
     def table(self, stage: StageName = "clips") -> ClipTable:
         """The clip table that trials of this stage are trained on; one that changed since is refused."""
-        table = read_clips(self.table_path(stage))
+        path = self.table_path(stage)
+        if not path.exists():
+            self.refuse_moved()
+        table = read_clips(path)
         expected = self.stills_fingerprint if stage == "backbone" else self.clips_fingerprint
         if table.fingerprint != expected:
             raise _changed(self, "stills" if stage == "backbone" else "clips", str(expected), table.fingerprint)

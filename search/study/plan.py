@@ -112,8 +112,9 @@ def encoder_refits(run: RunFolder, parents: Sequence[Footer]) -> dict[str, Trial
 def stored_spec(run: RunFolder, footer: Footer, purpose: str) -> TrialSpec:
     """The spec of the trial whose predictions have this footer, without limits of time; `purpose` is what it is for.
 
-    Refused when the code or the pretrained weights are others by now.
+    Refused when the code or the pretrained weights are others by now, or clips and features lie elsewhere.
     """
+    run.refuse_moved()
     family = get_family(footer.family)
     if family.version != footer.family_version:
         raise EmofuseError(

@@ -1,6 +1,7 @@
 """One trial again: the same predictions, and a model where it was dropped."""
 
 import json
+import shlex
 import shutil
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from small_world import CENTROID, FAMILIES, Centroid, message
 import emofuse
 from features.errors import EmofuseError, WrongUse
 from search.cluster.workers import Workers
+from search.run.folder import RunFolder
 from search.run.predictions import prediction_files, read_footer, read_predictions, write_predictions
 from search.runner import run_search
 from search.study.plan import entry_spec, refit_spec
@@ -103,3 +105,42 @@ def test_a_failed_trial_and_keys_that_are_none(run, monkeypatch):
     twin = path.with_name(path.stem[:30] + "0" * 34 + ".parquet")
     shutil.copy(path, twin)
     assert "is the beginning of 2 trials' keys" in message(replay, run, path.stem[:20], error=WrongUse)
+
+
+def _moved(run):
+    """The same run after all that it read was moved."""
+    there = run.clips.parent / "new place"
+    there.mkdir()
+    for place in (run.clips, run.store, run.stills):
+        place.rename(there / place.name)
+    return there
+
+
+def test_a_moved_run_names_its_cure_and_the_cure_works(run, capsys):
+    centroid = next(path for path in prediction_files(run.path) if "centroid" in str(path))
+    other = message(run.relocate, run.stills)
+    assert "this run belongs to clips with the fingerprint" in other
+    there = _moved(run)
+    told = message(replay, run, centroid.stem)
+    assert told.startswith(
+        f"{run.clips}, {run.store}, {run.stills}: no such file or folder, though the run was searched"
+    )
+    assert told.endswith(f"`emofuse search relocate {run.path} --clips CLIPS --features FEATURES --stills STILLS`.")
+    assert message(refit_spec, run, [read_footer(centroid)]) == message(run.table) == told
+    assert "no such folder, expected the feature store" in message(run.relocate, there / run.clips.name)
+    new = {"CLIPS": run.clips, "FEATURES": run.store, "STILLS": run.stills}
+    words = [str(there / new[word].name) if word in new else word for word in shlex.split(told.split("`")[1])]
+    assert emofuse.main(words[1:]) == 0
+    assert f"clips: {there / run.clips.name}" in capsys.readouterr().out
+    for path in prediction_files(run.path):
+        assert emofuse.main(["search", "replay", str(run.path), path.stem]) == 0
+    moved = RunFolder.open(run.path)
+    assert run_trial(refit_spec(moved, [read_footer(centroid)])).status == "finished"
+    assert emofuse.main(["search", "relocate", str(run.path)]) == 2
+
+
+def test_a_search_with_the_new_paths_is_a_cure_too(run):
+    there = _moved(run)
+    new = {name: there / getattr(run, name).name for name in ("clips", "store", "stills")}
+    assert run_search(run.recipe, out=run.path, workers=Workers(in_process=True), **new).left == 0
+    assert RunFolder.open(run.path).store == there / run.store.name
