@@ -70,7 +70,7 @@ def world(tmp_path_factory):
     method = ["--method", "decision", "--param", "draws=200", "--param", "sigma_min=0.1", "--all"]
     assert run("ensemble", "fit", folder / "run", *method, "--name", "best") == 0
     assert run("ensemble", "refit", folder / "run", "best", "--in-process", "--test") == 0
-    assert run("ensemble", "export", folder / "run", "best", "-o", folder / "bundle") == 0
+    assert run("ensemble", "export", folder / "run", "best", "--anyway", "-o", folder / "bundle") == 0
     return folder
 
 
@@ -115,7 +115,7 @@ def test_a_fusion_takes_its_members_into_the_bundle(world):
     name = ["--name", "fused"]
     assert run("ensemble", "fit", world / "run", "--method", "uniform", "--entry", "fusion_mlp", *name) == 0
     assert run("ensemble", "refit", world / "run", "fused", "--in-process") == 0
-    assert run("ensemble", "export", world / "run", "fused", "-o", world / "fused") == 0
+    assert run("ensemble", "export", world / "run", "fused", "--anyway", "-o", world / "fused") == 0
     assert len(list((world / "fused" / "encoders").iterdir())) == 3
     assert len(list((world / "fused" / "backbones").iterdir())) == 1
     assert not (world / "bundle" / "encoders").exists(), "in the whole ensemble, all of them are members themselves"
@@ -189,7 +189,7 @@ def test_the_search_again_trains_nothing(world, capsys):
 
 def test_export_before_refit_says_what_to_run(world, capsys):
     run("ensemble", "fit", world / "run", "--method", "uniform", "--name", "plain")
-    assert run("ensemble", "export", world / "run", "plain", "-o", world / "other") == 1
+    assert run("ensemble", "export", world / "run", "plain", "--anyway", "-o", world / "other") == 1
     assert "run: emofuse ensemble refit" in capsys.readouterr().err
     assert not (world / "other").exists()
 
@@ -208,7 +208,7 @@ def refitted(world):
 
 def test_what_is_damaged_is_not_exported(world, refitted, capsys):
     refitted.write_bytes(b"")
-    assert run("ensemble", "export", world / "run", "best", "-o", world / "other") == 1
+    assert run("ensemble", "export", world / "run", "best", "--anyway", "-o", world / "other") == 1
     told = capsys.readouterr().err
     assert f"{refitted}: expected a file of a saved model, but it is empty; run `emofuse ensemble refit` again" in told
     assert not (world / "other").exists()
@@ -217,7 +217,7 @@ def test_what_is_damaged_is_not_exported(world, refitted, capsys):
 def test_what_can_not_be_loaded_is_not_exported(world, refitted, capsys):
     refitted.write_bytes(b"never a pipeline, although its digest holds")
     seal_folder(refitted.parent)
-    assert run("ensemble", "export", world / "run", "best", "-o", world / "other") == 1
+    assert run("ensemble", "export", world / "run", "best", "--anyway", "-o", world / "other") == 1
     told = capsys.readouterr().err
     assert f"{world}/other: nothing was exported, since it could not be loaded: {world}/other/members/" in told
     assert not (world / "other").exists()
@@ -247,7 +247,7 @@ def test_an_ensemble_on_ravdess_beats_an_untuned_svm_on_speakers_it_never_heard(
     assert run("search", "run", recipe, "--clips", clips, "--features", store, "-o", folder) == 0
     assert run("ensemble", "fit", folder, "--name", "best") == 0
     assert run("ensemble", "refit", folder, "best", "--test") == 0
-    assert run("ensemble", "export", folder, "best", "-o", tmp_path / "bundle") == 0
+    assert run("ensemble", "export", folder, "best", "--anyway", "-o", tmp_path / "bundle") == 0
     actors = [real_data / "ravdess_audio" / f"Actor_{actor}" for actor in range(13, 17)]
     _, results, _ = predict(tmp_path / "bundle", *actors)
     names = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")

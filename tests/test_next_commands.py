@@ -148,7 +148,7 @@ def test_what_reads_an_imported_set_is_said_before_training_and_ends_in_predicti
     assert words == ["ensemble", "predictions", "run", "best", "--split", "test", "-o", "test.csv"]
     assert run(*words) == 0
     assert len((corpora / "test.csv").read_text().splitlines()) == 1 + 4
-    assert run("ensemble", "export", "run", "best", "-o", "bundle") == 1
+    assert run("ensemble", "export", "run", "best", "--anyway", "-o", "bundle") == 1
     assert "imported set 'mine'" in capsys.readouterr().err
 
 

@@ -37,7 +37,7 @@ def load(folder: str | Path, *, device: str = "cpu") -> "Bundle":
     --------
     >>> import emofuse as ef
     >>> refitted = ef.open_run("runs/first").ensemble("best").refit(in_process=True)
-    >>> ef.load(refitted.export("bundle")).classes
+    >>> ef.load(refitted.export("bundle", anyway=True)).classes
     ('angry', 'happy')
     """
     from ensembles.bundle.predict import Predictor
@@ -94,7 +94,7 @@ class Bundle:
         --------
         >>> import emofuse as ef
         >>> refitted = ef.open_run("runs/first").ensemble("best").refit(in_process=True)
-        >>> bundle = ef.load(refitted.export("bundle"))
+        >>> bundle = ef.load(refitted.export("bundle", anyway=True))
         >>> bundle.predict(["no_such_clip.mp4"])["label"].tolist()
         [None]
         """

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ensembles.api.places import written_back
+from ensembles.api.places import place_name, written_back
 from ensembles.fitting.ensemble import Ensemble as Record
 from features.errors import WrongUse
 
@@ -252,13 +252,17 @@ class Ensemble:
         with written_back(run):
             return Ensemble(refit_and_store(run, self.record, workers, test=test), run)
 
-    def export(self, folder: str | Path) -> Path:
+    def export(self, folder: str | Path, *, anyway: bool = False, single: bool = False) -> Path:
         """Write it as a bundle that `load` and `emofuse predict` read on any machine; `refit` it first.
 
         Parameters
         ----------
         folder : str or Path
             The bundle's folder: new, or an older bundle's, which is replaced.
+        anyway : bool
+            Export it also where the nested estimate is no better than its best single member's.
+        single : bool
+            Export that member alone.
 
         Returns
         -------
@@ -270,22 +274,24 @@ class Ensemble:
         EmofuseError
             Members are not refitted, or read imported arrays, which can't be computed from media.
         WrongUse
-            The folder holds something else, or an ensemble of arrays.
+            The folder holds something else, an ensemble of arrays, or one no better than its best single member.
 
         Examples
         --------
         >>> import emofuse as ef
         >>> refitted = ef.open_run("runs/first").ensemble("best").refit(in_process=True)
-        >>> refitted.export("bundle").name
+        >>> refitted.export("bundle", anyway=True).name
         'bundle'
         """
         from ensembles.bundle.export import export_bundle
         from ensembles.bundle.refit import refuse_imported
+        from ensembles.fitting.advice import checked
         from search.run.folder import RunFolder
 
         run = self._run("export")
-        refuse_imported(run, self.record)
-        return export_bundle(RunFolder.open(run), self.record, Path(folder))
+        chosen = checked(self.record, place_name(run), anyway=anyway, single=single)
+        refuse_imported(run, chosen)
+        return export_bundle(RunFolder.open(run), chosen, Path(folder))
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         from rich.text import Text

@@ -59,12 +59,14 @@ def fit(
 
     Example: emofuse ensemble fit runs/demo --method decision --param draws=10000 --partition train
     """
+    from ensembles.fitting.advice import advice
     from ensembles.fitting.ensemble import ensemble_json, ensemble_path
     from ensembles.fitting.fit import fit_and_store
     from ensembles.fitting.options import FitOptions
     from ensembles.fitting.selection import make_selection
     from ensembles.fitting.tables import choice_table, scores_table, weights_table
     from ensembles.predictions.splits import scores_test, split_to_fit
+    from search.run.remote import shown as run_shown
 
     options = FitOptions(
         method,
@@ -87,6 +89,8 @@ def fit(
         shown.print(choice_table(ensemble))
     shown.print(scores_table(ensemble))
     shown.print(ensemble.verdict, soft_wrap=True)
+    if todo := advice(ensemble, run_shown(run)):
+        shown.print(todo, soft_wrap=True)
     say(f"Written: {ensemble_path(run, ensemble.name)}")
 
 

@@ -85,7 +85,7 @@ def demo(
     _run("ensemble", "refit", folders["run"], NAME, "--test", *use)
 
     _title(6, "Export a bundle, and classify clips that nobody has seen")
-    _run("ensemble", "export", folders["run"], NAME, "-o", folders["bundle"])
+    _run("ensemble", "export", folders["run"], NAME, "--anyway", "-o", folders["bundle"])
     right = _predict(folders["bundle"], truth)
 
     _title(7, "Write the report")

@@ -27,6 +27,7 @@ def refit(
     Example: emofuse ensemble refit runs/first best --test
     """
     from ensembles.bundle.refit import imported_inputs, refit_and_store
+    from ensembles.fitting.advice import advice
     from ensembles.fitting.ensemble import open_ensemble, percent
     from ensembles.predictions.sets import read_refits
     from search.cluster.workers import Workers
@@ -42,25 +43,34 @@ def refit(
     elif read_refits(run, refitted.refits).test.ids:
         told += f" Next: {command('ensemble', 'predictions', shown(run), name, '--split', 'test', '-o', 'test.csv')}"
     say(told)
+    if todo := advice(refitted, shown(run)):
+        say(f"{refitted.verdict} {todo}")
 
 
 def export(
     run: Annotated[Path, typer.Argument(parser=run_path, metavar="RUN", help="The run folder.")],
     name: Annotated[str, typer.Argument(help="A refitted ensemble's name.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The bundle's folder.")],
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Also where it is no better than its best single member.")
+    ] = False,
+    single: Annotated[bool, typer.Option("--single", help="Its best single member alone.")] = False,
 ) -> None:
     """Write a refitted ensemble as a bundle that `emofuse predict` reads, on any machine.
+
+    An ensemble that is no better than its best single member is refused, unless you say --single or --anyway.
 
     Example: emofuse ensemble export runs/first best -o bundle
     """
     from ensembles.bundle.export import export_bundle
     from ensembles.bundle.refit import refuse_imported
+    from ensembles.fitting.advice import checked
     from ensembles.fitting.ensemble import open_ensemble
     from search.run.folder import RunFolder
 
-    ensemble = open_ensemble(run, name)
-    refuse_imported(run, ensemble)
-    folder = export_bundle(RunFolder.open(run), ensemble, out)
+    chosen = checked(open_ensemble(run, name), shown(run), anyway=anyway, single=single)
+    refuse_imported(run, chosen)
+    folder = export_bundle(RunFolder.open(run), chosen, out)
     say(f"Written: {folder}. Next: {command('predict', folder)} CLIP...")
 
 

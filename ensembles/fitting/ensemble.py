@@ -128,13 +128,19 @@ class Ensemble:
         return next((f"{self.method}: {option.name}" for option in self.choice if option.chosen), self.method)
 
     @property
+    def no_better(self) -> bool:
+        """Whether the nested estimate is known and no better than the best single member's."""
+        own, single = self.scores["ensemble"].get("nested"), self.scores["best_single"].get("nested")
+        return own is not None and single is not None and own.accuracy <= single.accuracy
+
+    @property
     def verdict(self) -> str:
         """One sentence: does the ensemble beat the best single member, on rows that chose neither?"""
         own, single = self.scores["ensemble"].get("nested"), self.scores["best_single"].get("nested")
         if own is None or single is None or self.against_single is None:
             return self.note
         interval = self.against_single.interval
-        if own.accuracy <= single.accuracy:
+        if self.no_better:
             start = f"The ensemble does not beat the best single member, {self.best_single}"
         elif interval is not None and interval.low > 0:
             start = f"The ensemble beats the best single member, {self.best_single}"

@@ -50,7 +50,7 @@ def test_from_refit_to_the_classes_of_new_files(world, tmp_path):
     refitted = ensemble.refit(test=True, in_process=True)
     assert world.run.ensemble("best").scores.equals(refitted.scores)
     assert refitted.predictions("test", refitted=True).shape == (4, 4)
-    bundle = ef.load(refitted.export(tmp_path / "bundle"))
+    bundle = ef.load(refitted.export(tmp_path / "bundle", anyway=True))
     assert bundle.ensemble.members == refitted.members and "2 members, classes angry, happy" in repr(bundle)
     table = bundle.predict(["a.mp4", "gone.mp4", "b.mp4"])
     assert table["label"].tolist() == ["happy", None, "angry"]
