@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 from av import AudioFrame
-from heif_files import write_heic
+from heif_files import PICTURES, SIDE, write_heic
 from media_files import grey_steps, tone, write_video
 from PIL import Image
 
@@ -29,7 +29,7 @@ SOUNDS = {
     "m4b": ("ipod", "aac"),
 }
 FILMS = {"3gp": "mpeg4", "mts": "libx264", "m2ts": "libx264", "ts": "libx264", "vob": "mpeg1video", "asf": "mpeg4"}
-PICTURES = {"jfif": "JPEG", "jpe": "JPEG", "gif": "GIF", "avif": "AVIF", "jp2": "JPEG2000", "dib": "BMP", "pnm": "PPM"}
+STILLS = {"jfif": "JPEG", "jpe": "JPEG", "gif": "GIF", "avif": "AVIF", "jp2": "JPEG2000", "dib": "BMP", "pnm": "PPM"}
 
 
 def write_sound(path, kind, codec):
@@ -60,23 +60,23 @@ def test_films(tmp_path, suffix):
     assert len(list(video_frames(Media(path)))) > 2
 
 
-@pytest.mark.parametrize("suffix", PICTURES)
+@pytest.mark.parametrize("suffix", STILLS)
 def test_pictures(tmp_path, suffix):
     (tmp_path / "happy").mkdir()
     path = tmp_path / "happy" / f"1.{suffix.upper()}"
-    Image.new("RGB", (32, 32), (10, 200, 30)).save(path, PICTURES[suffix])
+    Image.new("RGB", (32, 32), (10, 200, 30)).save(path, STILLS[suffix])
     assert [clip.path for clip in read_dataset("images", tmp_path, val_share=0.0).clips] == [f"happy/{path.name}"]
     ((_, picture),) = video_frames(Media(path))
     np.testing.assert_allclose(picture[16, 16], (10, 200, 30), atol=12)
 
 
 def test_pictures_of_phones(tmp_path):
-    left, right = (np.full((64, 64, 3), colour, np.uint8) for colour in ((200, 30, 30), (30, 200, 30)))
-    path = write_heic(tmp_path / "1.heic", [left])
+    red, green = PICTURES
+    path = write_heic(tmp_path / "1.heic", [red])
     assert media_below(tmp_path, IMAGES, "pictures") == [path]
     ((_, picture),) = video_frames(Media(path))
-    np.testing.assert_allclose(picture, left, atol=4)
-    tiles = write_heic(tmp_path / "2.HEIC", [left, right], (1, 2))
+    np.testing.assert_allclose(picture, np.full((SIDE, SIDE, 3), red), atol=4)
+    tiles = write_heic(tmp_path / "2.HEIC", [red, green], (1, 2))
     with pytest.raises(ClipFailure, match="a HEIC picture of 2 tiles, which nothing here puts together; convert it to"):
         next(video_frames(Media(tiles)))
 
