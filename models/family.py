@@ -24,8 +24,9 @@ class Input:
     `default` is a feature-set spec (`is10`, `faces:size=48`) or a backbone's layer (`face_cnn.conv2`). What has more
     than one axis is an image of uint8 unless it `is_map`: real numbers, as vectors are.
 
-    `many` (families of the stage `fusion`) stands for any number of inputs, each the encoding of an earlier entry;
-    `default` then lists these. The model knows them as `slot_1`, `slot_2` and so on (`Family.slots`).
+    `many` stands for any number of inputs: in the stage `fusion` each is the encoding of an earlier entry, and
+    `default` lists these; in the stage `clips` each is a feature set. The model knows them as `slot_1`, `slot_2` and so
+    on (`Family.slots`).
     """
 
     slot: str

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from features.clips import read_clips, write_clips
 from features.extract import extract
-from features.sets import set_names
+from features.sets import SetSpec, get_set, parse_spec, set_names
 from search.cluster.workers import Workers
 from search.recipe.checks import check_recipe
 from search.recipe.inputs import canonical_spec, source, split_layer
@@ -59,9 +59,12 @@ def _small(stage: StageName, entry: Entry) -> Entry:
     fixed = {**entry.fixed, **family.smoke}
     # Stills are often imported, and faces given with a corpus; the made-up ones are not.
     default = {slot.slot: entry.clip_faces or slot.default for slot in family.inputs}
+    given = {**{slot.slot: slot.default for slot in family.inputs if stage == "clips"}, **entry.inputs}
     inputs = {
-        slot: default[slot] if isinstance(spec, str) and _is_imported(stage, spec) else spec
-        for slot, spec in entry.inputs.items()
+        slot: tuple(_tried(stage, one, default[slot]) for one in spec)
+        if isinstance(spec, tuple | list)
+        else _tried(stage, spec, default[slot])
+        for slot, spec in given.items()
     }
     return entry.model_copy(
         update={
@@ -73,6 +76,22 @@ def _small(stage: StageName, entry: Entry) -> Entry:
             "weights": None,
         }
     )
+
+
+def _tried(stage: StageName, spec: str, default: str) -> str:
+    """The input that stands for `spec` where there are no files of the user's: the default, or random weights."""
+    features, bar, whitened = spec.partition("|")
+    if _is_imported(stage, spec):
+        features, bar, whitened = default, "", ""
+    name = features.partition(":")[0]
+    if stage == "fusion" or name not in set_names() or "model" not in get_set(name).params:
+        return f"{features}{bar}{whitened}"
+    parsed = parse_spec(features)
+    if name == "onnx":  # of which there is no random one: an encoder of the same kind
+        name = "speech" if parsed.params["of"] == "speech" else "vision"
+    known = get_set(name).params
+    params = {**known, **{key: value for key, value in parsed.params.items() if key in known}, "model": "random"}
+    return f"{SetSpec(name, params)}{bar}{whitened}"
 
 
 def _is_imported(stage: StageName, spec: str) -> bool:

@@ -54,9 +54,12 @@ def whitenings(specs: Mapping[str, str]) -> dict[str, Whitening]:
     return {slot: how for slot, spec in specs.items() if (how := whitening(spec)) is not None}
 
 
-def listed(given: str | tuple[str, ...]) -> tuple[str, ...]:
-    """The inputs of a slot for many: a list, or names with commas between them."""
-    return tuple(name.strip() for name in given.split(",")) if isinstance(given, str) else given
+def listed(given: str | tuple[str, ...], stage: str) -> tuple[str, ...]:
+    """The inputs of a slot for many: a list, or of the stage `fusion` names with commas between them."""
+    if isinstance(given, str):
+        # A set's own parameters have commas between them.
+        return tuple(name.strip() for name in given.split(",")) if stage == "fusion" else (given,)
+    return given
 
 
 def canonical_spec(spec: str) -> str:

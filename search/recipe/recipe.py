@@ -124,14 +124,14 @@ class Entry(_Data):
         """For each slot of the family: the feature-set spec or `<backbone>.<layer>` that it reads.
 
         Behind a `|` may stand how it is whitened. A slot for many inputs becomes `slot_1`, `slot_2`, ... and reads the
-        encodings of the entries named.
+        encodings of the entries named, or in the stage `clips` the sets.
         """
         found: dict[str, str] = {}
         for slot in self.record().inputs:
             given = self.inputs.get(slot.slot, slot.default)
             if slot.many:
-                numbered = enumerate(inputs.listed(given), start=1)
-                found.update((f"{slot.slot}_{number}", name) for number, name in numbered)
+                numbered = enumerate(inputs.listed(given, self.record().stage), start=1)
+                found.update((f"{slot.slot}_{number}", inputs.canonical_spec(name)) for number, name in numbered)
             else:
                 found[slot.slot] = inputs.canonical_spec(str(given))
         return found

@@ -65,6 +65,29 @@ def test_faces_are_extracted_where_stills_were_imported_and_no_weights_are_read(
     assert recipe.entry("equalised")[1].input_specs() == {"faces": "faces:equalise=true"}
 
 
+def test_random_weights_stand_for_the_models_that_a_recipe_names(tmp_path):
+    entries = {
+        "layers": {"family": "layer_mix", "trials": 3, "inputs": {"layers": "speech:model=big,layers=6-12"}},
+        "one": {"family": "attention_pool", "trials": 3, "inputs": {"frames": "vision:model=b,fps=2,of=frames"}},
+        "some": {
+            "family": "attention_pool",
+            "trials": 3,
+            "inputs": {"frames": ["onnx:model=x.onnx,of=speech,rate=8000", "short_term", "onnx:model=y.onnx,fps=1"]},
+        },
+        "head": {"family": "embedding_head", "trials": 3},
+    }
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump({"name": "x", "stages": [{"stage": "clips", "entries": entries}]}))
+    recipe = read_smoke_recipe(path)
+    assert {name: list(recipe.entry(name)[1].input_specs().values()) for name in entries} == {
+        "layers": ["speech:layers=6-12,model=random"],
+        "one": ["vision:fps=2,model=random,of=frames"],
+        "some": ["speech:model=random", "short_term", "vision:fps=1,model=random"],
+        "head": ["speech:model=random,pool=mean"],
+    }
+    assert list(recipe.entry("some")[1].input_specs()) == ["frames_1", "frames_2", "frames_3"]
+
+
 def test_mistakes_in_the_recipe_are_told(tmp_path):
     path = tmp_path / "recipe.yaml"
     path.write_text("name: x\nstages: [{stage: clips, entries: {audio_svn: {trials: 1}}}]\n")
