@@ -1,5 +1,6 @@
 """Speech encoders of the `transformers` library: those that read the wave (wav2vec 2.0 and its kin), and Whisper's."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -11,6 +12,9 @@ from torch.nn.utils.rnn import pad_sequence
 from features.encoders import checkpoints
 from features.encoders.hardware import Precision, placed
 from features.encoders.speech_sizes import RANDOM_LAYERS, RANDOM_WIDTH, SpeechSizes
+
+# WavLM's own attention has a mask of booleans beside a bias of floats, which torch tells each user of once.
+warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask and attn_mask")
 
 
 class SpeechEncoder(Protocol):

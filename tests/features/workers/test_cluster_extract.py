@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,31 @@ def test_a_node_on_which_emofuse_is_no_use_says_so(nodes, tmp_path, monkeypatch)
     monkeypatch.setattr(extraction, "_Job", Unloadable)
     with pytest.raises(MachineFault, match=r"^emofuse can't be used on \S+ \(FileNotFoundError: .*install the same"):
         extract(clips(tmp_path, {"a": "good"}), ["fake"], tmp_path / "store", address=nodes.address)
+
+
+class DeviceJob(Job):
+    """Tells for each clip which GPU its task may use, and how many clips came together."""
+
+    def _all_extracted(self, task):
+        device = int(os.environ.get("CUDA_VISIBLE_DEVICES") or -1)
+        for clip_id, _ in task:
+            yield clip_id, FeatureArray(np.array([[device], [len(task)]]), np.zeros(2))
+
+
+def test_clips_go_together_with_a_share_of_a_gpu(nodes, tmp_path, monkeypatch):
+    """Ray counts the GPUs that it is told of; there is none to compute with."""
+    together = replace(SET, extract_many=lambda media, params: iter(()), gpu=0.5)
+    monkeypatch.setattr(sys.modules[__name__], "SET", together)
+    monkeypatch.setattr(extraction, "_Job", DeviceJob)
+    table = clips(tmp_path, {f"c{n:02}": "x" * n for n in range(1, 21)})
+    accelerated = nodes.add_node(num_cpus=2, num_gpus=1, **MEMORY)
+    try:
+        extract(table, ["fake"], tmp_path / "store", address=nodes.address)
+    finally:
+        nodes.remove_node(accelerated)
+    stored = open_set(tmp_path / "store", "fake", table)
+    found = {clip_id: stored[clip_id][:, 0].tolist() for clip_id in stored.ids}
+    assert found == {f"c{n:02}": [0, 16 if n > 4 else 4] for n in range(1, 21)}
 
 
 def test_a_store_that_is_not_shared_is_told(nodes, tmp_path, monkeypatch):
