@@ -54,11 +54,11 @@ def raise_machine_fault(error: BaseException, media: Path) -> None:
 def _remedy(error: BaseException, media: Path | None, extra: str | None) -> str | None:
     if _NO_CACHE in str(error):
         return f"set NUMBA_CACHE_DIR to a folder that {this_user()} can write to"
-    if isinstance(error, ImportError) or isinstance(error.__cause__, ImportError):
+    if isinstance(error, ModuleNotFoundError) or isinstance(error.__cause__, ModuleNotFoundError):
         return f"install it with: pip install 'emofuse{f'[{extra}]' if extra else ''}'"
     if isinstance(error, OSError) and error.errno in _OPEN_FILES:
         return "raise the limit of open files (ulimit -n)"
-    if _while_importing(error.__traceback__):
+    if isinstance(error, ImportError) or _while_importing(error.__traceback__):
         return "mend what can't be imported, or install emofuse anew"
     if not isinstance(error, OSError) or error.errno is None:
         return None  # as Pillow tells of damaged pictures

@@ -216,3 +216,35 @@ def test_a_refit_is_kept_where_test_has_no_labels(corpora, capsys):
     assert len(kept.refits) == len(kept.members)
     with pytest.raises(EmofuseError, match="No test clip has a label"):
         score_refits(folder, kept)
+
+
+def test_a_look_at_test_clips_without_labels_is_refused_before_any_work(corpora, capsys, monkeypatch):
+    unlabelled(corpora)
+    assert search(corpora, CLIPS, clips="blind") == 0
+    assert run("ensemble", "fit", "run", "--name", "best", "--all") == 0
+
+    def work(*args, **options):
+        raise AssertionError("it began to work")
+
+    for place in (
+        "fitting.fit.fit_on",
+        "fitting.compare.fit_on",
+        "bundle.refit.refit",
+        "fitting.leaderboard.summaries",
+    ):
+        monkeypatch.setattr(f"ensembles.{place}", work)
+    capsys.readouterr()
+    for words in (
+        ["ensemble", "fit", "run", "--name", "other", "--test"],
+        ["ensemble", "refit", "run", "best", "--in-process", "--test"],
+        ["ensemble", "compare", "run", "--method", "greedy", "--method", "uniform", "--test"],
+        ["ensemble", "compare", "run", "best", "best", "--test"],
+        ["ensemble", "leaderboard", "run", "--test"],
+        ["report", "run", "-o", "page.html", "--test"],
+    ):
+        assert run(*words) == 1
+        told = capsys.readouterr().err.strip().splitlines()[-1]
+        assert told.startswith("emofuse: No test clip has a label, so nothing can be scored on the test split"), words
+        assert "give the labels that came later by --labels" in told
+    assert not (corpora / "page.html").exists()
+    assert [path.name for path in (corpora / "run" / "ensembles").iterdir()] == ["best"]

@@ -45,11 +45,18 @@ def refit(run: "RunFolder", ensemble: Ensemble, workers: "Workers") -> Ensemble:
 
 
 def refit_and_store(run: Path, ensemble: Ensemble, workers: "Workers", *, test: "Look" = False) -> Ensemble:
-    """`refit`, kept in the run in the ensemble's place; `test` adds the refits' scores on the test clips."""
+    """`refit`, kept in the run in the ensemble's place; `test` adds the refits' scores on the test clips.
+
+    Test clips without labels are told before anything is trained.
+    """
+    from ensembles.predictions.sealed_scores import looked_at
+    from ensembles.predictions.sets import read_run
     from search.run.folder import RunFolder
 
     refuse_imported(run, ensemble)
     folder = RunFolder.open(run)
+    if test:
+        looked_at(read_run(run, ensemble.partitions or None, ensemble.fit_split).test, test)
     for entry, name in imported_inputs(folder, ensemble).items():
         say(
             f"{entry} reads the imported set {name!r}, which can't be computed from new media: the refits can be "

@@ -37,8 +37,9 @@ def compare_ensembles(run: Path, first: Ensemble, second: Ensemble, *, test: Loo
         )
     predictions = read_run(run, first.partitions, first.fit_split)
     if test:
-        one, other = (_on_test(ensemble, predictions.test) for ensemble in (first, second))
-        return looked_at(predictions.test, test).compare(one, other)
+        tests = looked_at(predictions.test, test)
+        one, other = (_on_test(ensemble, tests) for ensemble in (first, second))
+        return tests.compare(one, other)
     held_out = predictions.held_out
     outside = [
         out_of_fold(factory_of(ensemble, held_out), held_out, first.folds, 1, first.seed)
@@ -65,6 +66,7 @@ def compare_methods(
     for method in methods:
         make_fusion(method)
     predictions = read_run(run, partitions, fit_split)
+    tests = looked_at(predictions.test, test)
     ensembles = [
         fit_on(
             predictions.held_out,
@@ -73,7 +75,7 @@ def compare_methods(
         )
         for method in dict.fromkeys(methods)
     ]
-    return [score_on_test(ensemble, looked_at(predictions.test, test)) for ensemble in ensembles] if test else ensembles
+    return [score_on_test(ensemble, tests) for ensemble in ensembles] if test else ensembles
 
 
 def _on_test(ensemble: Ensemble, test: TestScores) -> np.ndarray:

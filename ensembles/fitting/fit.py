@@ -32,13 +32,15 @@ from features.progress import progress
 def fit_ensemble(run: Path, options: FitOptions, *, test: Look = False) -> Ensemble:
     """Read a run, choose candidates, fit the method on their held-out rows and estimate it by nested folds.
 
-    `test` adds the scores on the test clips. Errors: those of `read_run`, `make_fusion` and the method itself.
+    `test` adds the scores on the test clips. Errors: those of `read_run`, `make_fusion` and the method itself; test
+    clips without labels are told before anything is fitted.
     """
     make_fusion(options.method, options.params, options.seed)
     predictions = read_run(run, options.partitions, options.fit_split)
+    tests = looked_at(predictions.test, test)
     ensemble = fit_on(predictions.held_out, replace(options, partitions=predictions.partitions))
     ensemble = score_on_train(ensemble, predictions)
-    return score_on_test(ensemble, looked_at(predictions.test, test)) if test else ensemble
+    return score_on_test(ensemble, tests) if test else ensemble
 
 
 def fit_and_store(run: Path, options: FitOptions, *, test: Look = False) -> Ensemble:

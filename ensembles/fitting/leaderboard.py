@@ -82,10 +82,10 @@ def leaderboard(
     labels that came later the run's ensembles are scored too.
     """
     predictions = read_run(run, partitions, split)
+    tests = looked_at(predictions.test, test)
     held_out = predictions.held_out
     places = {member.name: m for m, member in enumerate(held_out.members)}
     accuracies, recalls, losses = (values.tolist() for values in summaries(held_out.y, held_out.P))
-    tests = looked_at(predictions.test, test)
     on_test: list[float] | None = tests.accuracies().tolist() if test else None
     occurring = len(set(held_out.y.tolist())) / len(held_out.classes)
     covered = held_out.valid.mean(axis=1).tolist()

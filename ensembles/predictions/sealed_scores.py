@@ -66,8 +66,14 @@ Look = bool | TestLabels  # whether the test clips are scored, and by which labe
 
 
 def looked_at(scores: "TestScores", look: Look) -> "TestScores":
-    """The test clips' scores, with the labels of the `look` if it has any."""
-    return scores.labelled_by(look) if isinstance(look, TestLabels) else scores
+    """The test clips' scores, with the labels of the `look` if it has any.
+
+    EmofuseError where they are to be looked at and none has a label: ask before anything is fitted.
+    """
+    scores = scores.labelled_by(look) if isinstance(look, TestLabels) else scores
+    if look:
+        scores.check_labelled()
+    return scores
 
 
 class TestScores:
@@ -165,7 +171,8 @@ class TestScores:
         part.P, part.valid = self.P[list(chosen)], self.valid[list(chosen)]
         return part
 
-    def _check(self, probabilities: np.ndarray) -> None:
+    def check_labelled(self) -> None:
+        """EmofuseError where no test clip has a label."""
         if not self.labelled:
             raise EmofuseError(
                 "No test clip has a label, so nothing can be scored on the test split; leave --test out, or give the "
@@ -173,6 +180,9 @@ class TestScores:
                 if self.ids
                 else "There are no test clips among the predictions, so nothing can be scored there; leave --test out."
             )
+
+    def _check(self, probabilities: np.ndarray) -> None:
+        self.check_labelled()
         expected = (len(self.ids), len(self.classes))
         if probabilities.shape != expected:
             raise ValueError(f"Expected test probabilities of shape {expected}, but got {probabilities.shape}.")

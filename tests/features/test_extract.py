@@ -220,6 +220,7 @@ def broken_machine(name: str) -> BaseException:
         "full": OSError(errno.ENOSPC, "No space left on device", "/tmp/x"),
         "read-only": OSError(errno.EROFS, "Read-only file system", "/home/x"),
         "files": OSError(errno.EMFILE, "Too many open files"),
+        "shared": ImportError("libGL.so.1: cannot open shared object file"),
         "library": ModuleNotFoundError("No module named 'opensmile'"),
     }[name]
 
@@ -237,6 +238,7 @@ def broken_machine(name: str) -> BaseException:
         ("full", r"^/tmp: expected to write here, but the disk is full .*; make room"),
         ("read-only", r"^/home: expected to write here, but the disk is read-only"),
         ("files", r"raise the limit of open files"),
+        ("shared", r"\(libGL.so.1: cannot open .*\); mend what can't be imported, or install emofuse anew"),
         ("library", r"install it with: pip install 'emofuse\[research\]'"),
     ],
 )
