@@ -44,7 +44,6 @@ def tell_names(table: ClipTable, where: object) -> None:
         group, found = min(shared.items())
         clips = " and ".join(f"clip {clip.clip_id!r} in {split}" for split, clip in found.items())
         count = f"{len(shared)} groups lie" if len(shared) > 1 else "1 group lies"
-        name = (
-            "the same picture as" if group == f"image-{next(iter(found.values())).media_sha256}" else f"{group!r} with"
-        )
-        say(f"warning: {where}: {count} in more than one split, {name} {clips}; a search refuses such partitions")
+        # Such a group is named after a picture's digest, which tells nobody anything.
+        named = "" if group.startswith("image-") else f"{group!r} with "
+        say(f"warning: {where}: {count} in more than one split, {named}{clips}; a search refuses such partitions")

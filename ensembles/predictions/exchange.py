@@ -76,7 +76,8 @@ def import_long(
     known = Known.of(others)
     long = joined(long, known, file)
     refuse_other_roles(long.sample_id, [places[split][1] for split in long.split], known, file)
-    trials = [_trial(long, model, places, _groups(long, Known.of(there), file)) for model in entries]
+    groups = _groups(long, Known.of(there), file)
+    trials = [_trial(long, model, places, groups) for model in entries]
     written = {trial.footer.trial_key: trial.footer.entry for trial in trials}
     stale = [trial for trial in same if written.get(trial.footer.trial_key) != trial.footer.entry]
     if stale and not replace:

@@ -27,7 +27,7 @@ def without_duplicates(clips: Sequence[Clip]) -> list[int]:
         gone = [clip for clip in mine if clip.media_sha256 is not None and clip.media_sha256 in others[split]]
         if gone:
             example = f"{_name(gone[0])} is {_name(known[gone[0].media_sha256])}"
-            say(f"dropped {len(gone)} of {len(mine)} {split} pictures: the same pixels are in {where} ({example})")
+            say(f"dropped {len(gone)} of {len(mine)} {split} pictures: the same picture is in {where} ({example})")
     return kept
 
 

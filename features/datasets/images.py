@@ -76,8 +76,13 @@ def read(root: Path, *, val_share: float, group: str, duplicates: str) -> ClipTa
     ]
     if not any(clip.split == "val" for clip in clips):
         clips = [replace(c, split="val") if c.split == "train" and _drawn(c.group_id, val_share) else c for c in clips]
-    kept = without_duplicates(clips) if duplicates == "drop" else range(len(clips))
-    return replace(table, clips=tuple(clips[i] for i in kept))
+    if duplicates == "drop":
+        clips = [clips[i] for i in without_duplicates(clips)]
+        if pattern is None:
+            # What shares its name with a picture that was dropped may be the same in another kind of file.
+            alike = [replace(clip, media_sha256=clip.group_id) for clip in clips]
+            clips = [clips[i] for i in without_duplicates(alike)]
+    return replace(table, clips=tuple(clips))
 
 
 def _ids(root: Path, places: Sequence[Path]) -> dict[Path, str]:

@@ -35,8 +35,8 @@ def test_fer2013_by_the_command(tmp_path):
     source, out, store = csv(tmp_path / "fer2013.csv.gz"), tmp_path / "fer.parquet", tmp_path / "store"
     result = CliRunner().invoke(clips_app, ["fer2013", str(source), "-o", str(out), "--store", str(store)])
     assert result.exit_code == 0, result.output
-    assert "dropped 1 of 8 train pictures: the same pixels are in val or test" in result.output
-    assert "dropped 1 of 2 val pictures: the same pixels are in test" in result.output
+    assert "dropped 1 of 8 train pictures: the same picture is in val or test" in result.output
+    assert "dropped 1 of 2 val pictures: the same picture is in test" in result.output
     assert "published were 28709, 3589 and 3589" in result.output
     table = read_clips(out)
     check_clips(table)

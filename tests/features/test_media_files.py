@@ -137,6 +137,23 @@ def test_equal_pictures_are_dropped_from_train_first(tmp_path, capsys, adapter):
         root.write_text("\n".join(["clip_id,split,label,path", *rows]) + "\n")
     kept = read_dataset(adapter, root, duplicates="drop")
     assert sorted(str(clip.path)[-5:] for clip in kept.clips) == ["3.png", "4.png", "5.png", "6.png"]
-    told = "dropped 2 of 3 train pictures: the same pixels are in val or test (train/happy/1.png is test/happy/6.png)"
+    told = "dropped 2 of 3 train pictures: the same picture is in val or test (train/happy/1.png is test/happy/6.png)"
     assert told in capsys.readouterr().err
     assert len(read_dataset(adapter, root, duplicates="keep")) == 6
+
+
+def test_what_shares_its_name_with_a_dropped_picture_goes_too(tmp_path, capsys):
+    for name, content in {
+        "train/a/1.jpg": "x",
+        "train/a/1.png": "y",
+        "train/a/2.png": "z",
+        "test/a/9.jpg": "x",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    table = read_dataset("images", tmp_path, val_share=0.0)
+    assert [clip.path for clip in table.clips] == ["test/a/9.jpg", "train/a/2.png"]
+    assert "more than one split" not in capsys.readouterr().err
+    kept = read_dataset("images", tmp_path, val_share=0.0, duplicates="keep")
+    told = "1 group lies in more than one split, clip 'test/a/9' in test and clip 'train/a/1.jpg' in train; a search"
+    assert len(kept) == 4 and told in capsys.readouterr().err
