@@ -21,6 +21,7 @@ def fit(
     valid: "np.ndarray | None" = None,
     classes: Sequence[str] | None = None,
     members: Sequence[str] | None = None,
+    metric: str = "accuracy",
     folds: int = 5,
     repeats: int = 1,
     seed: int = 0,
@@ -44,6 +45,8 @@ def fit(
         Which clips a member has. Default: all.
     classes, members : sequence of str, optional
         Names, in the order of P's last and first axis. Default: the labels' names, sorted, or numbers; member0, ...
+    metric : str
+        What is maximised: accuracy, unweighted_accuracy, macro_f1, log_loss or macro_average_precision.
     folds, repeats : int
         Of the nested estimate: folds over groups, and how often it is repeated with new ones.
     seed : int
@@ -77,6 +80,7 @@ def fit(
     """
     import numpy as np
 
+    from ensembles.evaluation.metrics import metric_named
     from ensembles.fitting.arrays import held_out_of_arrays
     from ensembles.fitting.fit import fit_on
     from ensembles.fitting.options import FitOptions
@@ -85,5 +89,13 @@ def fit(
     held_out = held_out_of_arrays(
         np.asarray(P), np.asarray(y), groups=groups, valid=valid, classes=classes, members=members
     )
-    options = FitOptions(method, params=params, selection=NO_SELECTION, folds=folds, repeats=repeats, seed=seed)
+    options = FitOptions(
+        method,
+        params=params,
+        selection=NO_SELECTION,
+        folds=folds,
+        repeats=repeats,
+        seed=seed,
+        metric=metric_named(metric),
+    )
     return Ensemble(fit_on(held_out, options))

@@ -205,6 +205,7 @@ class Run:
         keep_all: bool = False,
         partitions: Sequence[str] | None = None,
         split: str | None = None,
+        metric: str = "accuracy",
         folds: int = 5,
         repeats: int = 1,
         seed: int = 0,
@@ -231,6 +232,8 @@ class Run:
             Pool the trials of these partitions. Default: all.
         split : {"validation", "train"}, optional
             Use the held-out clips of this split only. Default: all.
+        metric : str
+            What is maximised: accuracy, unweighted_accuracy, macro_f1, log_loss or macro_average_precision.
         folds, repeats : int
             Of the nested estimate: folds over groups, and how often it is repeated with new ones.
         seed : int
@@ -259,6 +262,7 @@ class Run:
         >>> ensemble.classes
         ('angry', 'happy')
         """
+        from ensembles.evaluation.metrics import metric_named
         from ensembles.fitting.fit import fit_and_store
         from ensembles.fitting.options import FitOptions
         from ensembles.fitting.selection import make_selection
@@ -274,6 +278,7 @@ class Run:
             folds=folds,
             repeats=repeats,
             seed=seed,
+            metric=metric_named(metric),
         )
         with written_back(self.path):
             return Ensemble(fit_and_store(self.path, options, test=test), self.path)

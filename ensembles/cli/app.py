@@ -10,7 +10,19 @@ import typer
 from ensembles.cli.compare import compare, leaderboard
 from ensembles.cli.continuous import continuous
 from ensembles.cli.export import export, refit
-from ensembles.cli.options import METHODS_HELP, AsJson, FitSplit, Labels, Partitions, Run, ScoreSplit, Seed, Test, look
+from ensembles.cli.options import (
+    METHODS_HELP,
+    METRICS_HELP,
+    AsJson,
+    FitSplit,
+    Labels,
+    Partitions,
+    Run,
+    ScoreSplit,
+    Seed,
+    Test,
+    look,
+)
 from ensembles.cli.predictions import predictions
 from ensembles.fitting.defaults import DEFAULT_METHOD
 from features.errors import WrongUse
@@ -48,6 +60,7 @@ def fit(
     keep_all: Annotated[bool, typer.Option("--all", help="Keep every member, duplicates and weak ones too.")] = False,
     folds: Annotated[int, typer.Option(min=2, help="Folds of the nested estimate.")] = 5,
     repeats: Annotated[int, typer.Option(min=1, help="How often it is repeated with new folds.")] = 1,
+    metric: Annotated[str, typer.Option(help=METRICS_HELP)] = "accuracy",
     seed: Seed = 0,
     fit_split: FitSplit = None,
     score_split: ScoreSplit = None,
@@ -59,12 +72,13 @@ def fit(
 
     Example: emofuse ensemble fit runs/demo --method decision --param draws=10000 --partition train
     """
+    from ensembles.evaluation.metrics import metric_named
     from ensembles.fitting.advice import advice
     from ensembles.fitting.ensemble import ensemble_json, ensemble_path
     from ensembles.fitting.fit import fit_and_store
     from ensembles.fitting.options import FitOptions
     from ensembles.fitting.selection import make_selection
-    from ensembles.fitting.tables import choice_table, scores_table, weights_table
+    from ensembles.fitting.tables import choice_table, metric_table, scores_table, weights_table
     from ensembles.predictions.splits import scores_test, split_to_fit
     from search.run.remote import shown as run_shown
 
@@ -78,6 +92,7 @@ def fit(
         folds=folds,
         repeats=repeats,
         seed=seed,
+        metric=metric_named(metric),
     )
     ensemble = fit_and_store(run, options, test=look(scores_test(score_split, test), labels))
     if as_json:
@@ -88,6 +103,8 @@ def fit(
     if ensemble.choice:
         shown.print(choice_table(ensemble))
     shown.print(scores_table(ensemble))
+    if ensemble.metric != "accuracy":
+        shown.print(metric_table(ensemble))
     shown.print(ensemble.verdict, soft_wrap=True)
     if todo := advice(ensemble, run_shown(run)):
         shown.print(todo, soft_wrap=True)

@@ -11,6 +11,7 @@ from search.run.remote import run_path
 if TYPE_CHECKING:
     from ensembles.predictions.sealed_scores import Look
 
+METRICS_HELP = "What is maximised: accuracy, unweighted_accuracy, macro_f1, log_loss or macro_average_precision."
 METHODS_HELP = "auto, decision, greedy, subsets, grid, lines, stacking, uniform, votes or best."
 
 Run = Annotated[

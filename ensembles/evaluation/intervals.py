@@ -28,9 +28,9 @@ class Interval:
 class Comparison:
     """Two classifiers on the same clips.
 
-    `difference` = accuracy of the first minus the second, with its paired interval over groups (None with one group).
-    `only_first` and `only_second` count the clips that one alone gets right; `p_value` is McNemar's exact two-sided
-    test on them.
+    `difference` = accuracy (or the `metric`) of the first minus the second, with its paired interval over groups
+    (None with one group). `only_first` and `only_second` count the clips that one alone gets right; `p_value` is
+    McNemar's exact two-sided test on them.
     """
 
     n_clips: int
@@ -42,6 +42,7 @@ class Comparison:
     only_first: int
     only_second: int
     p_value: float
+    metric: str = "accuracy"
 
 
 class Grouping:

@@ -1,6 +1,7 @@
 """How sure any metric is: each group of clips is left out once, and the metric's spread then is its standard error."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import get_args
 
 import numpy as np
 
@@ -67,3 +68,10 @@ def difference_interval(metric: Metric, first: Tally, second: Tally) -> Interval
         error = max(error, float(np.sqrt(2)) / (first.grouping.n_clips + 2))
     half = first.grouping.quantile * error
     return Interval(ahead - half, ahead + half)
+
+
+def intervals_of(y: np.ndarray, probabilities: np.ndarray, groups: Sequence[str]) -> Mapping[str, Interval]:
+    """Every metric's interval of `probabilities` (N, C) or (R, N, C), by name; none with fewer than two groups."""
+    tally = Tally(y, probabilities, groups)
+    found = {metric: tally.interval(metric) for metric in get_args(Metric)}
+    return {metric: interval for metric, interval in found.items() if interval is not None}

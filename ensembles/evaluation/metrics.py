@@ -6,9 +6,11 @@ A clip's predicted class is the first one of highest probability. Classes withou
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import numpy as np
+
+from features.names import unknown_name
 
 # Below this a probability counts as this in the log-loss: a single confident mistake must not make the mean infinite.
 FLOOR = float(np.finfo(np.float32).eps)
@@ -70,6 +72,14 @@ def log_loss(y: np.ndarray, probabilities: np.ndarray) -> float:
     """Mean negative log-probability of the true class, in nats. `probabilities` (N, C)."""
     true = probabilities[np.arange(len(y)), y].astype(np.float64)
     return float(-np.log(np.clip(true, FLOOR, 1.0)).mean())
+
+
+def metric_named(name: str) -> Metric:
+    """The metric of that name; WrongUse names the nearest."""
+    for metric in get_args(Metric):
+        if metric == name:
+            return cast(Metric, metric)
+    raise unknown_name("metric", name, get_args(Metric))
 
 
 def worth(metric: Metric, y: np.ndarray, probabilities: np.ndarray) -> float:

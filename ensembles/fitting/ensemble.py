@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ensembles.evaluation.intervals import Comparison, Interval
-from ensembles.evaluation.metrics import Scores
+from ensembles.evaluation.metrics import Metric, Scores, told
 from ensembles.fitting.older import upgraded
 from ensembles.fusion.option import Option
 from ensembles.fusion.pooling import LogPool, Missing, combine
@@ -34,7 +34,10 @@ How = Literal["train", "fit", "nested", "test", "test_refit"]
 
 @dataclass(frozen=True)
 class Measured:
-    """Scores with the rows that they were measured on; `rows` says in words which."""
+    """Scores with the rows that they were measured on; `rows` says in words which.
+
+    `interval` is the accuracy's, `intervals` are those of all metrics that an ensemble may be fitted for.
+    """
 
     rows: str
     n_clips: int
@@ -42,11 +45,19 @@ class Measured:
     metrics: Mapping[str, float]
     interval: Interval | None
     confusion: tuple[tuple[int, ...], ...]
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, scores: Scores, rows: str, n_groups: int, interval: Interval | None) -> "Measured":
+    def of(
+        cls,
+        scores: Scores,
+        rows: str,
+        n_groups: int,
+        interval: Interval | None,
+        intervals: Mapping[str, Interval] | None = None,
+    ) -> "Measured":
         """The record of `scores`."""
-        return cls(rows, scores.n, n_groups, scores.metrics, interval, scores.confusion)
+        return cls(rows, scores.n, n_groups, scores.metrics, interval, scores.confusion, intervals or {})
 
     @property
     def accuracy(self) -> float:
@@ -80,7 +91,8 @@ class Ensemble:
     averages of its members and of its `candidates` (names); `against_single` compares the first two outside their
     fits. `selection`, `folds` and `repeats` say how candidates were chosen and how the nested estimate was made,
     `fit_split` to which split's held-out clips both were restricted; `note` says why there is no nested estimate, or of
-    how many clips. `choice` is what the method `auto` chose among, from very safe to flexible.
+    how many clips. `choice` is what the method `auto` chose among, from very safe to flexible, `metric`
+    what was maximised.
     """
 
     name: str
@@ -106,6 +118,7 @@ class Ensemble:
     fit_split: str | None = None
     candidates: tuple[str, ...] = ()
     choice: tuple[Option, ...] = ()
+    metric: Metric = "accuracy"
 
     def predict_proba(self, P: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """Fused probabilities (N, C) of the members' `P` (M, N, C), in the order of `members` and `classes`."""
@@ -131,7 +144,9 @@ class Ensemble:
     def no_better(self) -> bool:
         """Whether the nested estimate is known and no better than the best single member's."""
         own, single = self.scores["ensemble"].get("nested"), self.scores["best_single"].get("nested")
-        return own is not None and single is not None and own.accuracy <= single.accuracy
+        if own is None or single is None:
+            return False
+        return told(self.metric, own.metrics[self.metric]) <= told(self.metric, single.metrics[self.metric])
 
     @property
     def verdict(self) -> str:
@@ -139,17 +154,19 @@ class Ensemble:
         own, single = self.scores["ensemble"].get("nested"), self.scores["best_single"].get("nested")
         if own is None or single is None or self.against_single is None:
             return self.note
-        interval = self.against_single.interval
+        interval, sign = self.against_single.interval, -1 if self.metric == "log_loss" else 1
+        clear = interval is not None and (interval.low > 0 if sign > 0 else interval.high < 0)
         if self.no_better:
             start = f"The ensemble does not beat the best single member, {self.best_single}"
-        elif interval is not None and interval.low > 0:
+        elif clear:
             start = f"The ensemble beats the best single member, {self.best_single}"
         else:
             start = f"The ensemble is ahead of the best single member, {self.best_single}, but it may be chance"
-        bounds = f" [{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]" if interval else ""
+        scale, digits = (1, 3) if self.metric == "log_loss" else (100, 1)
+        bounds = f" [{scale * interval.low:+.{digits}f}, {scale * interval.high:+.{digits}f}]" if interval else ""
         return (
-            f"{start}: {percent(own)} % against {percent(single)} %, difference "
-            f"{100 * self.against_single.difference:+.1f}{bounds}, on clips that had no part in choosing."
+            f"{start}: {reached(own, self.metric)} against {reached(single, self.metric)}, difference "
+            f"{scale * self.against_single.difference:+.{digits}f}{bounds}, on clips that had no part in choosing."
             f"{' ' if self.note else ''}{self.note}"
         )
 
@@ -157,6 +174,16 @@ class Ensemble:
 def percent(measured: Measured) -> str:
     """An accuracy with its interval, in percent."""
     return with_interval(measured.accuracy, measured.interval)
+
+
+def reached(measured: Measured, metric: Metric) -> str:
+    """A metric with its interval; all but the log-loss in percent, and all but the accuracy by name."""
+    if metric == "accuracy":
+        return f"{percent(measured)} %"
+    scale, digits, unit = (1, 3, "") if metric == "log_loss" else (100, 1, " %")
+    interval = measured.intervals.get(metric)
+    bounds = f" [{scale * interval.low:.{digits}f}, {scale * interval.high:.{digits}f}]" if interval else ""
+    return f"{metric} {scale * measured.metrics[metric]:.{digits}f}{bounds}{unit}"
 
 
 def with_interval(accuracy: float, interval: Interval | None) -> str:
@@ -192,6 +219,7 @@ class _Stored:
     fit_split: str | None = None
     candidates: tuple[str, ...] = ()
     choice: tuple[Option, ...] = ()
+    metric: Metric = "accuracy"
     schema_version: int = field(default=SCHEMA_VERSION)
 
 

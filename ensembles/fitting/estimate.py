@@ -1,13 +1,14 @@
 """What an ensemble is worth on clips that did not choose its weights: nested estimation by group."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ensembles.evaluation.folds import group_folds
 from ensembles.evaluation.intervals import Comparison, Interval, accuracy_interval, compare_right
-from ensembles.evaluation.metrics import METRICS, score
+from ensembles.evaluation.jackknife import Tally, difference_interval, intervals_of
+from ensembles.evaluation.metrics import METRICS, Metric, score
 from ensembles.fitting.selection import Selected
 from ensembles.fusion.base import Fusion, fuse
 from ensembles.fusion.pooling import Missing, combine
@@ -26,6 +27,7 @@ class Estimate:
 
     metrics: Mapping[str, float]
     interval: Interval | None
+    intervals: Mapping[str, Interval]
     fit_score: float
     optimism: float
     folds: int
@@ -88,12 +90,13 @@ def summarise(outside: OutOfFold, held_out: HeldOut, scored: np.ndarray | None =
     runs = [score(y, probabilities[rows]) for probabilities in outside.probabilities]
     metrics = {name: float(np.mean([getattr(run, name) for run in runs])) for name in METRICS}
     right = (outside.probabilities[:, rows].argmax(axis=2) == y).mean(axis=0)
-    fit_score = float(np.mean(outside.fit_scores))
+    fit_score, sign = float(np.mean(outside.fit_scores)), -1 if outside.metric == "log_loss" else 1
     return Estimate(
         metrics=metrics,
         interval=accuracy_interval(right, groups),
+        intervals=intervals_of(y, outside.probabilities[:, rows], groups),
         fit_score=fit_score,
-        optimism=fit_score - metrics[outside.metric],
+        optimism=sign * (fit_score - metrics[outside.metric]),
         folds=outside.folds,
         repeats=len(runs),
         n_clips=len(y),
@@ -102,11 +105,23 @@ def summarise(outside: OutOfFold, held_out: HeldOut, scored: np.ndarray | None =
     )
 
 
-def compare_outside(first: OutOfFold, second: OutOfFold, held_out: HeldOut) -> Comparison:
+def compare_outside(first: OutOfFold, second: OutOfFold, held_out: HeldOut, metric: Metric = "accuracy") -> Comparison:
     """Two methods on the same clips by the folds of their first repeat, which have to be the same."""
     rows = np.flatnonzero(first.scored & second.scored)
-    right = [outside.probabilities[0, rows].argmax(axis=1) == held_out.y[rows] for outside in (first, second)]
-    return compare_right(right[0], right[1], [held_out.groups[n] for n in rows])
+    y, groups = held_out.y[rows], [held_out.groups[n] for n in rows]
+    both = [outside.probabilities[0, rows] for outside in (first, second)]
+    by_clips = compare_right(both[0].argmax(axis=1) == y, both[1].argmax(axis=1) == y, groups)
+    if metric == "accuracy":
+        return by_clips
+    one, other = (Tally(y, p, groups) for p in both)
+    return replace(
+        by_clips,
+        metric=metric,
+        first=one.value(metric),
+        second=other.value(metric),
+        difference=one.value(metric) - other.value(metric),
+        interval=difference_interval(metric, one, other),
+    )
 
 
 def out_of_fold(

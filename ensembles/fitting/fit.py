@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ensembles.evaluation.intervals import accuracy_interval
-from ensembles.evaluation.metrics import score
+from ensembles.evaluation.jackknife import intervals_of
+from ensembles.evaluation.metrics import Metric, score
 from ensembles.fitting.ensemble import Ensemble, EnsembleMember, How, Measured, Who, ensemble_path, write_ensemble
 from ensembles.fitting.estimate import (
     Estimate,
@@ -35,7 +36,7 @@ def fit_ensemble(run: Path, options: FitOptions, *, test: Look = False) -> Ensem
     `test` adds the scores on the test clips. Errors: those of `read_run`, `make_fusion` and the method itself; test
     clips without labels are told before anything is fitted.
     """
-    make_fusion(options.method, options.params, options.seed)
+    make_fusion(options.method, {"metric": options.metric, **options.params}, options.seed)
     predictions = read_run(run, options.partitions, options.fit_split)
     tests = looked_at(predictions.test, test)
     ensemble = fit_on(predictions.held_out, replace(options, partitions=predictions.partitions))
@@ -57,7 +58,7 @@ def fit_on(held_out: HeldOut, options: FitOptions, *, whole: bool = False) -> En
     Ctrl-C ends the search with the best weights so far, and the nested estimate with the folds that are done; `note`
     says which. With `whole` it ends everything (KeyboardInterrupt).
     """
-    make = factory(held_out, options.method, options.params, options.selection, options.seed)
+    make = factory(held_out, options.method, options.params, options.selection, options.seed, options.metric)
     n_groups = len(set(held_out.groups))
     fusion = make()
     if isinstance(fusion.fusion, DecisionFusion):
@@ -95,7 +96,7 @@ def fit_on(held_out: HeldOut, options: FitOptions, *, whole: bool = False) -> En
     for who, predictions in outside.items():
         estimate = summarise(predictions, held_out, nested.scored)
         ensemble = ensemble.with_scores(who, "nested", _on_other_rows(ensemble, estimate))
-    return replace(ensemble, against_single=compare_outside(nested, outside["best_single"], held_out))
+    return replace(ensemble, against_single=compare_outside(nested, outside["best_single"], held_out, fusion.metric))
 
 
 def _unscored(
@@ -126,6 +127,7 @@ def _unscored(
         log_pool=fusion.log_pool_,
         note=note,
         choice=_choice(fusion),
+        metric=fusion.metric,
     )
 
 
@@ -153,17 +155,24 @@ def _estimated(make: Callable[[], Selected], held_out: HeldOut, options: FitOpti
 
 
 def factory(
-    held_out: HeldOut, method: str, params: Mapping[str, Any] | None, selection: Selection, seed: int
+    held_out: HeldOut,
+    method: str,
+    params: Mapping[str, Any] | None,
+    selection: Selection,
+    seed: int,
+    metric: Metric = "accuracy",
 ) -> Callable[[], Selected]:
     """Makes unfitted fusions, each with the selection of its candidates as a part of the fit."""
-    return lambda: Selected(make_fusion(method, params, seed), _entries(held_out), selection)
+    return lambda: Selected(
+        make_fusion(method, {"metric": metric, **(params or {})}, seed), _entries(held_out), selection
+    )
 
 
 def factory_of(ensemble: Ensemble, held_out: HeldOut) -> Callable[[], Selected]:
     """Makes what a stored ensemble was fitted by."""
     chosen = dict(ensemble.selection)
     chosen["entries"] = tuple(chosen["entries"]) if chosen["entries"] is not None else None
-    return factory(held_out, ensemble.method, ensemble.params, Selection(**chosen), ensemble.seed)
+    return factory(held_out, ensemble.method, ensemble.params, Selection(**chosen), ensemble.seed, ensemble.metric)
 
 
 def _single(held_out: HeldOut, selection: Selection, fusion: Selected) -> Callable[[], Selected]:
@@ -188,12 +197,15 @@ def _on_fitted_rows(ensemble: Ensemble, held_out: HeldOut, probabilities: np.nda
     right = (probabilities.argmax(axis=1) == held_out.y).astype(float)
     rows = f"held-out clips{_of_partitions(ensemble)}, which chose the weights"
     interval = accuracy_interval(right, held_out.groups)
-    return Measured.of(score(held_out.y, probabilities), rows, len(set(held_out.groups)), interval)
+    intervals = intervals_of(held_out.y, probabilities, held_out.groups)
+    return Measured.of(score(held_out.y, probabilities), rows, len(set(held_out.groups)), interval, intervals)
 
 
 def _on_other_rows(ensemble: Ensemble, nested: Estimate) -> Measured:
     rows = f"held-out clips{_of_partitions(ensemble)}, each by weights fitted without its group"
-    return Measured(rows, nested.n_clips, nested.n_groups, nested.metrics, nested.interval, nested.confusion)
+    return Measured(
+        rows, nested.n_clips, nested.n_groups, nested.metrics, nested.interval, nested.confusion, nested.intervals
+    )
 
 
 def score_on_train(ensemble: Ensemble, predictions: RunPredictions) -> Ensemble:
@@ -239,7 +251,8 @@ def score_on_test(ensemble: Ensemble, test: TestScores, how: How = "test") -> En
     rows = "test clips, members refitted on train and val" if how == "test_refit" else "test clips"
     for who, probabilities in outputs.items():
         scores, interval = test.score(probabilities), test.interval(probabilities)
-        ensemble = ensemble.with_scores(who, how, Measured.of(scores, rows, test.n_groups, interval))
+        measured = Measured.of(scores, rows, test.n_groups, interval, test.metric_intervals(probabilities))
+        ensemble = ensemble.with_scores(who, how, measured)
     return ensemble
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ensembles.evaluation.metrics import Metric
 from ensembles.fitting.selection import Selection
 
 
@@ -13,7 +14,7 @@ class FitOptions:
 
     `name` is the ensemble's (None: the method's). `partitions` says which trials are pooled (None: all), `fit_split`
     which clips are used (None: all that are held out, else those of train or val). The nested estimate has `folds`
-    folds, `repeats` times.
+    folds, `repeats` times. `metric` is what is maximised.
     """
 
     method: str
@@ -25,3 +26,4 @@ class FitOptions:
     folds: int = 5
     repeats: int = 1
     seed: int = 0
+    metric: Metric = "accuracy"

@@ -59,7 +59,8 @@ def candidates(problem: Problem, entries: Sequence[str], selection: Selection) -
         if name not in entries:
             raise unknown_name("entry", name, set(entries))
     totals = np.bincount(problem.y, minlength=problem.shape[2])
-    commonest = float(problem.value(np.where(np.arange(len(totals)) == totals.argmax(), totals, 0)))
+    # Its classes' frequencies are what who knows nothing else says: the commonest class, and the best log-loss.
+    commonest = problem.worth(np.tile(totals / totals.sum(), (len(problem.y), 1)))
     ranking = [m for m in rank_members(problem) if selection.entries is None or entries[m] in selection.entries]
     dropped = {m: "not among the chosen entries" for m in set(range(len(entries))) - set(ranking)}
     kept: list[int] = []
@@ -91,6 +92,9 @@ def _reason(
 
 
 def _alone(problem: Problem, m: int) -> float:
+    if not problem.counts_right:
+        own = np.where(problem.valid[m][:, None], problem.P[m], np.float32(1 / problem.shape[2]))
+        return problem.worth(own)
     right = problem.valid[m] & (problem.P[m].argmax(axis=1) == problem.y)
     return float(problem.value(np.bincount(problem.y[right], minlength=problem.shape[2])))
 

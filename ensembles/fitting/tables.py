@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ensembles.evaluation.metrics import recalls
-from ensembles.fitting.ensemble import Ensemble, How, Who, percent
+from ensembles.fitting.ensemble import Ensemble, How, Who, percent, reached
 from ensembles.fitting.leaderboard import Leaderboard
 from ensembles.fusion.option import MENU
 from features.terminal import Table
@@ -50,6 +50,20 @@ def scores_table(ensemble: Ensemble) -> Table:
     for who, label in who_names(ensemble).items():
         scores = ensemble.scores.get(who, {})
         table.add_row(label, *(percent(scores[how]) if how in scores else "-" for how in hows))
+    return table
+
+
+def metric_table(ensemble: Ensemble) -> Table:
+    """The scores in the metric that was maximised."""
+    table = Table(title=f"{ensemble.metric}, which was maximised, with 95 % intervals over groups")
+    table.add_column("", overflow="fold")
+    hows = [how for how in HOWS if how in ensemble.scores["ensemble"]]
+    for how in hows:
+        table.add_column(HOWS[how], justify="right")
+    for who, label in who_names(ensemble).items():
+        scores = ensemble.scores.get(who, {})
+        cells = [reached(scores[how], ensemble.metric) if how in scores else "-" for how in hows]
+        table.add_row(label, *(cell.removeprefix(f"{ensemble.metric} ") for cell in cells))
     return table
 
 

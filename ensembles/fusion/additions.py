@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 
 import numpy as np
 
+from ensembles.evaluation.metrics import worth
 from ensembles.fusion.base import Problem
 from ensembles.fusion.compiled import compiled
 
@@ -23,7 +24,7 @@ class Additions:
     def __init__(self, problem: Problem, pool: Executor):
         M, N, C = problem.shape
         order = np.argsort(problem.y, kind="stable")
-        self._problem, self._pool = problem, pool
+        self._problem, self._pool, self._y = problem, pool, problem.y[order]
         self._edges = np.searchsorted(problem.y[order], np.arange(C + 1))
         self._present = problem.valid[:, order] if problem.missing == "share" else np.ones((M, N), bool)
         self._P = np.empty((M, C, N), np.float32)
@@ -48,12 +49,24 @@ class Additions:
         self._count += self._present[member]
 
     def scores_with_each(self) -> np.ndarray:
-        """(M,) the metric after adding each member."""
+        """(M,) the metric after adding each member, turned so that more is better."""
+        if self._problem.metric == "log_loss":
+            return -self.log_losses_with(np.arange(len(self._P)))
+        if not self._problem.counts_right:
+            return np.array([self._worth_with(m) for m in range(len(self._P))])
         right = np.empty((len(self._P), self._P.shape[1]), np.int64)
         self._on_members(_right_counts, self._P, self._sum, self._edges, right)
         if not self._present.all():
             self._leave_to_others(right)
         return self._problem.value(right)
+
+    def _worth_with(self, member: int) -> float:
+        """The metric after adding a member, from the scores of all classes."""
+        sums, count = self._sum + self._P[member], self._count + self._present[member]
+        if not count.all():
+            equal = self._P.sum(axis=0, dtype=np.float64) / np.maximum(self._present.sum(axis=0), 1)
+            sums = np.where(count > 0, sums, equal)
+        return worth(self._problem.metric, self._y, sums.T)
 
     def _leave_to_others(self, right: np.ndarray) -> None:
         """Mend the counts (M, C) for clips that neither the chosen members nor the added one have: all scores are 0."""

@@ -18,7 +18,7 @@ from ensembles.fusion.pooling import LogPool, combine
 from ensembles.fusion.pooling import Missing as Missing
 from ensembles.fusion.pooling import equal_share as equal_share
 from ensembles.fusion.pooling import fuse as fuse
-from features.errors import EmofuseError
+from features.errors import EmofuseError, WrongUse
 from features.names import unknown_name
 
 _TOLERANCE = 1e-3
@@ -103,6 +103,7 @@ class Fusion(BaseEstimator, ABC):
     interrupted_ : whether Ctrl-C ended the fit, so that the weights are the best so far.
     """
 
+    only_right_counts = False  # whether the method can only count right clips: no macro-F1, no log-loss
     metric: Metric = "accuracy"
     missing: Missing = "share"
     weights_: np.ndarray
@@ -140,6 +141,12 @@ class Fusion(BaseEstimator, ABC):
         if groups is not None and len(groups) != len(y):
             raise EmofuseError(f"Fusion needs one group per clip, but got {len(groups)} for {len(y)} clips.")
         problem = Problem(P, y, valid, self.metric, self.missing)
+        if self.only_right_counts and not problem.counts_right:
+            raise WrongUse(
+                f"{type(self).__name__} compares weights by the clips that are right, which {self.metric} is not a count "
+                "of; take the method greedy, stacking or auto, or the metric accuracy, unweighted_accuracy or "
+                "macro_average_precision."
+            )
         self.interrupted_ = False
         self.weights_ = self._find_weights(problem, groups)
         if not np.isfinite(self.weights_).all():

@@ -65,6 +65,8 @@ class DecisionFusion(Fusion):
     n_draws_ : how many were made.
     """
 
+    only_right_counts = True
+
     def __init__(
         self,
         draws: int = 100_000,

@@ -23,6 +23,8 @@ class GridFusion(Fusion):
     Further attribute after `fit`: `n_points_`.
     """
 
+    only_right_counts = True
+
     def __init__(self, step: float = 0.1, metric: Metric = "accuracy", missing: Missing = "share"):
         self.step = step
         self.metric = metric

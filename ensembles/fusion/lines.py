@@ -33,6 +33,8 @@ class LineSearchFusion(Fusion):
     Further attributes after `fit`: `trace_`, the moves that gained; `n_lines_`, how many lines were searched.
     """
 
+    only_right_counts = True
+
     def __init__(
         self,
         restarts: int = 4,
@@ -101,7 +103,8 @@ class _Lines:
         self.present = problem.valid[:, self.partial].astype(np.float64)  # (M, K)
         self.equal = equal_share(self.P[:, self.partial], self.present)  # (K, C)
         totals = np.bincount(problem.y, minlength=C)
-        worth = np.full(C, 1 / N) if problem.metric == "accuracy" else 1 / (np.maximum(totals, 1) * (totals > 0).sum())
+        n_classes = C if problem.metric == "macro_average_precision" else (totals > 0).sum()
+        worth = np.full(C, 1 / N) if problem.metric == "accuracy" else 1 / (np.maximum(totals, 1) * n_classes)
         self.gains = worth[problem.y]
 
     def at(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -44,5 +44,5 @@ def rank_members(problem: Problem) -> list[int]:
     counts = np.stack([right[:, problem.y == c].sum(axis=1) for c in range(C)], axis=1)
     true = P[:, np.arange(N), problem.y].astype(np.float64)
     losses = -np.log(np.maximum(true, np.finfo(np.float32).eps)).mean(axis=1)
-    values = problem.value(counts)
+    values = problem.value(counts) if problem.counts_right else np.array([problem.worth(p) for p in P])
     return sorted(range(M), key=lambda m: (-values[m], losses[m], m))

@@ -21,6 +21,8 @@ class SubsetSearch(Fusion):
     Further attribute after `fit`: `subset_`, the positions of its members.
     """
 
+    only_right_counts = True
+
     def __init__(self, metric: Metric = "accuracy", missing: Missing = "share"):
         self.metric = metric
         self.missing = missing

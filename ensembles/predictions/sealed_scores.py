@@ -18,6 +18,7 @@ from ensembles.evaluation.intervals import (
     accuracy_intervals,
     compare_right,
 )
+from ensembles.evaluation.jackknife import intervals_of
 from ensembles.evaluation.metrics import Scores, score, summaries
 from ensembles.predictions.scan import Pooled
 from features.errors import EmofuseError
@@ -90,6 +91,7 @@ class TestScores:
         "_compare",
         "_interval",
         "_intervals",
+        "_metric_intervals",
         "_score",
         "_sealed_by",
         "classes",
@@ -105,6 +107,7 @@ class TestScores:
     _score: Callable[[np.ndarray], Scores]
     _interval: Callable[[np.ndarray], Interval | None]
     _compare: Callable[[np.ndarray, np.ndarray], Comparison]
+    _metric_intervals: Callable[[np.ndarray], Mapping[str, Interval]]
     _sealed_by: Callable[[TestLabels], tuple[int, tuple[Callable[..., Any], ...]]]
 
     def __init__(self, members: tuple[Member, ...], classes: tuple[str, ...], pooled: Pooled):
@@ -120,7 +123,7 @@ class TestScores:
 
     def _take(self, labelled: int, sealed: tuple[Callable[..., Any], ...]) -> None:
         self.labelled = labelled
-        self._score, self._accuracies, self._interval, self._intervals, self._compare = sealed
+        self._score, self._accuracies, self._interval, self._intervals, self._compare, self._metric_intervals = sealed
 
     def labelled_by(self, later: TestLabels) -> "TestScores":
         """The same scores against labels that came later, beside those of the predictions.
@@ -155,6 +158,11 @@ class TestScores:
         """The interval over groups of the accuracy."""
         self._check(probabilities)
         return self._interval(probabilities)
+
+    def metric_intervals(self, probabilities: np.ndarray) -> Mapping[str, Interval]:
+        """The intervals over groups of all metrics that an ensemble may be fitted for, by name."""
+        self._check(probabilities)
+        return self._metric_intervals(probabilities)
 
     def compare(self, first: np.ndarray, second: np.ndarray) -> Comparison:
         """Two classifiers on the labelled test clips."""
@@ -237,4 +245,5 @@ def _seal(
         lambda probabilities: accuracy_interval(right(probabilities).astype(float), labelled_groups),
         lambda many: accuracy_intervals((many[:, rows].argmax(axis=2) == y).astype(float), labelled_groups),
         lambda first, second: compare_right(right(first), right(second), labelled_groups),
+        lambda probabilities: intervals_of(y, probabilities[rows], labelled_groups),
     )

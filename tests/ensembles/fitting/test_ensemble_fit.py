@@ -230,3 +230,21 @@ def test_an_ensemble_of_the_first_schema_is_read(write_run, tmp_path):
     }
     assert back.scores["candidates_average"] == {"nested": e.scores["candidates_average"]["nested"]}
     assert (back.weights == e.weights).all() and back.verdict == e.verdict and back.candidates == ()
+
+
+@pytest.mark.parametrize("metric", ["unweighted_accuracy", "macro_f1", "log_loss", "macro_average_precision"])
+def test_every_metric_has_its_estimate_interval_and_verdict(write_run, tmp_path, metric):
+    e = fit_ensemble(write_run(), FitOptions("greedy", metric=metric, selection=NO_SELECTION), test=True)
+    for how in ("fit", "nested", "test"):
+        measured = e.scores["ensemble"][how]
+        assert measured.intervals[metric].low < measured.metrics[metric] < measured.intervals[metric].high
+    c = e.against_single
+    assert (e.metric, c.metric) == (metric, metric) and c.interval.low < c.difference < c.interval.high
+    assert f"{metric} " in e.verdict and ("%" in e.verdict) == (metric != "log_loss")
+    better = c.difference < 0 if metric == "log_loss" else c.difference > 0
+    assert e.no_better == (not better) == ("does not beat" in e.verdict)
+    write_ensemble(e, tmp_path / "ensemble.json")
+    back = read_ensemble(tmp_path / "ensemble.json")
+    assert (back.metric, back.scores, back.against_single) == (e.metric, e.scores, e.against_single)
+    again = compare_ensembles(tmp_path, e, e)
+    assert again.difference == 0
