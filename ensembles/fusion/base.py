@@ -143,8 +143,8 @@ class Fusion(BaseEstimator, ABC):
         problem = Problem(P, y, valid, self.metric, self.missing)
         if self.only_right_counts and not problem.counts_right:
             raise WrongUse(
-                f"{type(self).__name__} compares weights by the clips that are right, which {self.metric} is not a count "
-                "of; take the method greedy, stacking or auto, or the metric accuracy, unweighted_accuracy or "
+                f"{type(self).__name__} compares weights by the clips that are right, which {self.metric} is not a "
+                "count of; take the method greedy, stacking or auto, or the metric accuracy, unweighted_accuracy or "
                 "macro_average_precision."
             )
         self.interrupted_ = False
