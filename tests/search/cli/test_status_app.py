@@ -19,7 +19,7 @@ def test_watching_ends_with_the_search(small_run, capsys):
     timer.start()
     assert emofuse.main(["search", "status", str(run.path), "--watch", "--every", "0.1"]) == 0
     text = capsys.readouterr().out
-    assert "2 trials are left: run the same command again." in text and "Nothing is left. Next:" in text
+    assert "2 trials are left: run the same command again." in text and "Nothing is left. No trial has finished" in text
     assert emofuse.main(["search", "status", str(run.path), "--watch", "--json"]) == 0
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["entries"][0]["failed"] == 2
