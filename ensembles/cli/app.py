@@ -24,6 +24,7 @@ from ensembles.cli.options import (
     look,
 )
 from ensembles.cli.predictions import predictions
+from ensembles.cli.submissions import submissions
 from ensembles.fitting.defaults import DEFAULT_METHOD
 from features.errors import WrongUse
 from features.progress import say
@@ -41,6 +42,7 @@ ensemble_app.command()(continuous)
 ensemble_app.command()(compare)
 ensemble_app.command()(leaderboard)
 ensemble_app.command()(predictions)
+ensemble_app.command()(submissions)
 
 _PARAM_HELP = "A parameter of the method, as draws=2000; of any method: bagged=10, shrunk=true, temperatures=true."
 
@@ -55,6 +57,10 @@ def fit(
     param: Annotated[list[str] | None, typer.Option(help=_PARAM_HELP)] = None,
     partition: Partitions = None,
     entry: Annotated[list[str] | None, typer.Option(help="Only members of this entry (repeatable).")] = None,
+    member: Annotated[
+        list[str] | None,
+        typer.Option(help="Exactly these members: ENTRY (its best configuration) or ENTRY/CONFIG; repeatable."),
+    ] = None,
     top: Annotated[int, typer.Option(min=0, help="At most so many members; 0: no limit.")] = 20,
     per_entry: Annotated[int, typer.Option(min=0, help="At most so many members of one entry; 0: no limit.")] = 3,
     keep_all: Annotated[bool, typer.Option("--all", help="Keep every member, duplicates and weak ones too.")] = False,
@@ -86,7 +92,7 @@ def fit(
         method,
         name=name,
         params=_params(param or []),
-        selection=make_selection(entry, top, per_entry, keep_all),
+        selection=make_selection(entry, top, per_entry, keep_all, member),
         partitions=partition,
         fit_split=split_to_fit(fit_split),
         folds=folds,

@@ -185,7 +185,7 @@ def _average(held_out: HeldOut, selection: Selection, fusion: Selected) -> Calla
 
 
 def _entries(held_out: HeldOut) -> tuple[str, ...]:
-    return tuple(member.entry for member in held_out.members)
+    return tuple(member.name if member.config_key else member.entry for member in held_out.members)
 
 
 def _record(member: Member) -> EnsembleMember:
@@ -206,6 +206,23 @@ def _on_other_rows(ensemble: Ensemble, nested: Estimate) -> Measured:
     return Measured(
         rows, nested.n_clips, nested.n_groups, nested.metrics, nested.interval, nested.confusion, nested.intervals
     )
+
+
+def find_places(ensemble: Ensemble, members: Sequence[Member]) -> tuple[list[int], list[str]]:
+    """Where the ensemble's members stand among `members`, by their refits where these are refits; names of the absent.
+
+    One configuration may be there twice, refitted for two partitions.
+    """
+    refits = {
+        footer.trial_key: m for m, one in enumerate(members) for name, footer in one.trials.items() if name == "full"
+    }
+    configs = {(member.entry, member.config_key): m for m, member in enumerate(members)}
+    found = [
+        refits.get(str(member.refit)) if refits else configs.get((member.entry, member.config_key))
+        for member in ensemble.members
+    ]
+    absent = [member.name for member, place in zip(ensemble.members, found, strict=True) if place is None]
+    return [place for place in found if place is not None], absent
 
 
 def score_on_train(ensemble: Ensemble, predictions: RunPredictions) -> Ensemble:
@@ -230,13 +247,12 @@ def score_on_test(ensemble: Ensemble, test: TestScores, how: How = "test") -> En
     candidates were chosen on held-out rows; where they are not all members of the ensemble, their test scores are left
     out of `test_refit`.
     """
-    places = {(member.entry, member.config_key): m for m, member in enumerate(test.members)}
-    absent = [member.name for member in ensemble.members if (member.entry, member.config_key) not in places]
+    places, absent = find_places(ensemble, test.members)
     if absent:
         raise EmofuseError(f"Ensemble {ensemble.name!r}: there are no test predictions of its member {absent[0]}.")
     if test.classes != ensemble.classes:
         raise EmofuseError(f"Ensemble {ensemble.name!r} has other classes than the test predictions; fit it again.")
-    members = test.of_members([places[member.entry, member.config_key] for member in ensemble.members])
+    members = test.of_members(places)
     all_members = range(len(members.members))
     outputs: dict[Who, np.ndarray] = {
         "ensemble": ensemble.predict_proba(members.P, members.valid),

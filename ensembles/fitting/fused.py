@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ensembles.fitting.ensemble import Ensemble
+from ensembles.fitting.fit import find_places
 from ensembles.predictions.sets import Member, read_refits, read_run
 from features.errors import EmofuseError, WrongUse
 
@@ -42,8 +43,7 @@ def fused(run: Path, ensemble: Ensemble, split: str, refits: bool = False) -> Fu
 
 def places_of(ensemble: Ensemble, members: Sequence[Member]) -> list[int]:
     """Where the ensemble's members stand among `members`; EmofuseError where one is missing."""
-    places = {(member.entry, member.config_key): m for m, member in enumerate(members)}
-    absent = [member.name for member in ensemble.members if (member.entry, member.config_key) not in places]
+    places, absent = find_places(ensemble, members)
     if absent:
         raise EmofuseError(f"Ensemble {ensemble.name!r}: the predictions of its member {absent[0]} are gone.")
-    return [places[member.entry, member.config_key] for member in ensemble.members]
+    return places

@@ -9,6 +9,7 @@ from sklearn.base import clone
 from ensembles.fusion.base import Fusion, Metric, Problem
 from ensembles.fusion.pooling import Missing
 from ensembles.fusion.simple import rank_members
+from features.errors import WrongUse
 from features.names import unknown_name
 
 
@@ -18,7 +19,8 @@ class Selection:
 
     `entries` names the entries that may take part. `majority` drops members no better than always naming the commonest
     class, `duplicate` those whose probabilities correlate, and whose decisions agree, at least that much with a better
-    one's; then the best `per_entry` of each entry and the best `top` of all stay.
+    one's; then the best `per_entry` of each entry and the best `top` of all stay. `members` are exactly those that take
+    part: an entry's best configuration, or `ENTRY/CONFIG`.
     """
 
     entries: tuple[str, ...] | None = None
@@ -26,19 +28,41 @@ class Selection:
     duplicate: float | None = 0.99
     per_entry: int | None = 3
     top: int | None = 20
+    members: tuple[str, ...] | None = None
 
 
 NO_SELECTION = Selection(majority=False, duplicate=None, per_entry=None, top=None)
 
 
 def make_selection(
-    entries: Sequence[str] | None = None, top: int | None = 20, per_entry: int | None = 3, keep_all: bool = False
+    entries: Sequence[str] | None = None,
+    top: int | None = 20,
+    per_entry: int | None = 3,
+    keep_all: bool = False,
+    members: Sequence[str] | None = None,
 ) -> Selection:
-    """The rules for these bounds (0 or None: no bound); with `keep_all` no rule but `entries` leaves a member out."""
+    """The rules for these bounds (0 or None: no bound); with `keep_all` no rule but `entries` leaves a member out.
+
+    With `members` exactly these take part, and no other rule holds.
+    """
+    if members:
+        return _exactly(members)
     chosen = tuple(entries) if entries else None
     if keep_all:
         return replace(NO_SELECTION, entries=chosen)
     return Selection(entries=chosen, top=top or None, per_entry=per_entry or None)
+
+
+def _exactly(members: Sequence[str]) -> Selection:
+    named = [name.partition("/")[0] for name in members]
+    for name in members:
+        if "/" not in name and named.count(name) > 1:
+            raise WrongUse(f"Entry {name!r} is named twice: say which of its configurations, as {name}/CONFIG.")
+    # Several configurations of an entry are all named: none of them has to be the best.
+    per_entry = 1 if len(set(named)) == len(named) else None
+    if per_entry is None and any("/" not in name for name in members):
+        raise WrongUse("Where an entry takes part twice, name the configuration of every member, as ENTRY/CONFIG.")
+    return replace(NO_SELECTION, members=tuple(members), per_entry=per_entry)
 
 
 @dataclass(frozen=True)
@@ -52,9 +76,13 @@ class Candidates:
 def candidates(problem: Problem, entries: Sequence[str], selection: Selection) -> Candidates:
     """Choose among members, from the best (alone, by the problem's metric) to the worst.
 
-    `entries` (M,) is each member's entry. The best member stays even where no member beats the commonest class: an
-    ensemble needs one.
+    `entries` (M,) is each member's entry, or its name with the entry in front (`ENTRY/CONFIG`). The best member stays
+    even where no member beats the commonest class: an ensemble needs one.
     """
+    names, entries = entries, [name.partition("/")[0] for name in entries]
+    for wanted in selection.members or ():
+        if not any(_is(name, wanted) for name in names):
+            raise unknown_name("member", wanted, {*entries, *names})
     for name in selection.entries or ():
         if name not in entries:
             raise unknown_name("entry", name, set(entries))
@@ -62,6 +90,8 @@ def candidates(problem: Problem, entries: Sequence[str], selection: Selection) -
     # Its classes' frequencies are what who knows nothing else says: the commonest class, and the best log-loss.
     commonest = problem.worth(np.tile(totals / totals.sum(), (len(problem.y), 1)))
     ranking = [m for m in rank_members(problem) if selection.entries is None or entries[m] in selection.entries]
+    if selection.members is not None:
+        ranking = [m for m in ranking if any(_is(names[m], wanted) for wanted in selection.members)]
     dropped = {m: "not among the chosen entries" for m in set(range(len(entries))) - set(ranking)}
     kept: list[int] = []
     for m in ranking:
@@ -71,6 +101,10 @@ def candidates(problem: Problem, entries: Sequence[str], selection: Selection) -
         else:
             dropped[m] = reason
     return Candidates(tuple(sorted(kept)), dropped)
+
+
+def _is(name: str, wanted: str) -> bool:
+    return name.startswith(wanted) if "/" in wanted else name.partition("/")[0] == wanted
 
 
 def _reason(

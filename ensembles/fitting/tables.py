@@ -22,7 +22,7 @@ def weights_table(ensemble: Ensemble) -> Table:
 
 
 HOWS: Mapping[How, str] = {
-    "train": "clips its members learnt",
+    "train": "learnt clips",
     "fit": "on the rows that chose it",
     "nested": "honest estimate (nested)",
     "test": "test clips",

@@ -10,6 +10,7 @@ from features.schema import where
 from models.family import Family
 from search.recipe import inputs, overrides
 from search.recipe.recipe import Entry, Recipe, StageName
+from search.recipe.submissions import check_submissions
 
 
 def check_recipe(recipe: Recipe, source: str, imported: frozenset[str] = frozenset()) -> None:
@@ -39,6 +40,8 @@ def check_recipe(recipe: Recipe, source: str, imported: frozenset[str] = frozens
             backbones |= {name: e.record() for e in stage.entries.values() for name in (e.name, e.family)}
         if stage.stage == "clips":
             clip_entries |= set(stage.entries)
+    fusible = {entry.name for stage_name, entry in recipe.all_entries() if stage_name != "backbone"}
+    check_submissions(recipe.submissions, source, fusible, recipe.partition_names("clips"))
 
 
 def _check_entry(

@@ -16,6 +16,7 @@ from models import registry
 from models.family import Family, Resources, Task
 from models.space import Float, Int, Parameter, Scalar, Space, count_points
 from search.recipe import inputs, overrides
+from search.recipe.submissions import Submission
 
 StageName = Literal["backbone", "clips", "fusion"]
 Count = Annotated[int, Field(strict=True, gt=0)]
@@ -241,6 +242,7 @@ class Recipe(_Data):
     keep: Annotated[int, Field(strict=True, ge=0)] = 0
     disk_budget_gb: float | None = Field(default=None, gt=0)
     stages: tuple[Stage, ...] = Field(min_length=1)
+    submissions: tuple[Submission, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
