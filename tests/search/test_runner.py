@@ -22,6 +22,7 @@ from search.recipe.reading import read_recipe
 from search.run.folder import RunFolder
 from search.run.layout import Layout, Outcome
 from search.run.lease import exclusive
+from search.run.planned import note_asked
 from search.run.predictions import prediction_files, read_footer, read_predictions
 from search.runner import run_search
 from search.watch.status import read_status
@@ -244,6 +245,7 @@ def test_status_counts_what_is_left_pruned_and_failed(data, tmp_path):
     _search(data, _recipe(tmp_path, {"pool": {"trials": 1}}), out)
     recipe = read_recipe(_recipe(tmp_path, {"pool": {"trials": 4}}), data / "store")
     run = RunFolder.prepare(out, recipe, data / "clips.parquet", data / "store")
+    note_asked(out, "pool", run.plan()[0].study, {1: "c"})
     for key, status in (("k1", "pruned"), ("k2", "failed")):
         run.write_outcome(Outcome(key, "c", status, "because", "pool", "temporal_pooling", "train"))
     (entry,) = read_status(run).entries
