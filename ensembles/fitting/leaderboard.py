@@ -12,7 +12,6 @@ from ensembles.evaluation.intervals import Interval, accuracy_intervals
 from ensembles.evaluation.metrics import recalls as class_recalls
 from ensembles.evaluation.metrics import score, summaries
 from ensembles.fitting.ensemble import Ensemble, readable_ensembles
-from ensembles.fitting.fit import score_on_test
 from ensembles.predictions.scan import without_collector
 from ensembles.predictions.sealed_scores import Look, TestLabels, looked_at
 from ensembles.predictions.sets import RunPredictions, TestScores, read_refits, read_run
@@ -184,6 +183,8 @@ def _with_classes(
 
 def _scored(run: Path, ensemble: Ensemble, labels: TestLabels) -> Ensemble:
     """The ensemble with its scores by labels that came later; one whose members are gone stays as it is."""
+    from ensembles.fitting.fit import score_on_test  # scikit-learn and Numba take longer than a board
+
     try:
         predictions = read_run(run, ensemble.partitions or None, ensemble.fit_split)
         ensemble = score_on_test(ensemble, looked_at(predictions.test, labels))
