@@ -4,9 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from pydantic import GetCoreSchemaHandler, GetPydanticSchema
+from pydantic_core import CoreSchema, core_schema
 
 from ensembles.evaluation.intervals import Comparison, Interval
 from ensembles.evaluation.metrics import Metric, Scores, told
@@ -30,6 +32,20 @@ Who = Literal["ensemble", "best_single", "uniform_average", "candidates_average"
 # test and test_refit: untouched rows, by the members as searched and as refitted.
 # train: the rows that the members were fitted on, which is what papers call training accuracy.
 How = Literal["train", "fit", "nested", "test", "test_refit"]
+
+
+def _rows_as_array(_: Any, schema_of: GetCoreSchemaHandler) -> CoreSchema:
+    rows = schema_of.generate_schema(tuple[tuple[float, ...], ...])
+    return core_schema.no_info_after_validator_function(_array, rows)
+
+
+def _array(rows: tuple[tuple[float, ...], ...]) -> np.ndarray:
+    alike = len({len(row) for row in rows}) == 1
+    return np.array(rows, dtype=np.float64) if alike else np.zeros((0, 0))
+
+
+# In the file: nested lists. What has no shape is an empty array.
+Weights = Annotated[np.ndarray, GetPydanticSchema(_rows_as_array)]
 
 
 @dataclass(frozen=True)
@@ -102,7 +118,7 @@ class Ensemble:
     missing: Missing
     classes: tuple[str, ...]
     members: tuple[EnsembleMember, ...]
-    weights: np.ndarray
+    weights: Weights
     partitions: tuple[str, ...]
     selection: Mapping[str, Any]
     folds: int
@@ -192,37 +208,6 @@ def with_interval(accuracy: float, interval: Interval | None) -> str:
     return f"{100 * accuracy:.1f}{bounds}"
 
 
-@dataclass(frozen=True)
-class _Stored:
-    """What lies in the file: the fields of an `Ensemble`, with the weights as nested lists."""
-
-    name: str
-    method: str
-    params: dict[str, Any]
-    seed: int
-    missing: Missing
-    classes: tuple[str, ...]
-    members: tuple[EnsembleMember, ...]
-    weights: tuple[tuple[float, ...], ...]
-    partitions: tuple[str, ...]
-    selection: dict[str, Any]
-    folds: int
-    repeats: int
-    best_single: str
-    scores: dict[Who, dict[How, Measured]]
-    n_candidates: int
-    against_single: Comparison | None = None
-    clips_fingerprint: str = ""
-    note: str = ""
-    temperatures: tuple[float, ...] | None = None
-    log_pool: LogPool | None = None
-    fit_split: str | None = None
-    candidates: tuple[str, ...] = ()
-    choice: tuple[Option, ...] = ()
-    metric: Metric = "accuracy"
-    schema_version: int = field(default=SCHEMA_VERSION)
-
-
 def ensemble_json(ensemble: Ensemble) -> dict[str, Any]:
     """The ensemble as JSON-ready data."""
     plain = asdict(replace(ensemble, weights=np.zeros(0)))
@@ -238,42 +223,41 @@ def read_ensemble(path: Readable) -> Ensemble:
     """Read ensemble.json; what is wrong with it is told in one sentence."""
     data = upgraded(read_json(path, "an ensemble that `emofuse ensemble fit` wrote", damaged="fit the ensemble again"))
     check_version(data, SCHEMA_VERSION, str(path), "ensemble", "use the release that wrote it, or fit it again")
-    stored = parse(_Stored, data, str(path), "fit the ensemble again")
-    expected = (len(stored.members), len(stored.classes))
-    if not stored.members or len(set(stored.classes)) != len(stored.classes) or len(stored.classes) < 2:
+    ensemble = parse(Ensemble, data, str(path), "fit the ensemble again")
+    expected = (len(ensemble.members), len(ensemble.classes))
+    if not ensemble.members or len(set(ensemble.classes)) != len(ensemble.classes) or len(ensemble.classes) < 2:
         raise EmofuseError(
-            f"{path}: expected one or more members and two or more different classes, but got {len(stored.members)} "
-            f"members and the classes {shown(stored.classes)}; fit it again."
+            f"{path}: expected one or more members and two or more different classes, but got {len(ensemble.members)} "
+            f"members and the classes {shown(ensemble.classes)}; fit it again."
         )
-    if not _are_weights(stored.weights, *expected):
+    if not _are_weights(ensemble.weights, *expected):
         raise EmofuseError(
             f"{path}: expected finite, non-negative weights of shape {expected} (members, classes) that sum to 1 for "
-            f"each class, but got {shown(stored.weights)}; fit it again."
+            f"each class, but got {shown(data['weights'])}; fit it again."
         )
-    weights = np.array(stored.weights, dtype=np.float64)
-    if stored.temperatures is not None and (
-        len(stored.temperatures) != expected[0] or not all(0 < t < np.inf for t in stored.temperatures)
+    if ensemble.temperatures is not None and (
+        len(ensemble.temperatures) != expected[0] or not all(0 < t < np.inf for t in ensemble.temperatures)
     ):
         raise EmofuseError(
             f"{path}: expected {expected[0]} temperatures above 0, one per member, but got "
-            f"{shown(stored.temperatures)}; fit it again."
+            f"{shown(ensemble.temperatures)}; fit it again."
         )
-    if stored.log_pool is not None and not _fits(stored.log_pool, *expected):
+    if ensemble.log_pool is not None and not _fits(ensemble.log_pool, *expected):
         M, C = expected
         raise EmofuseError(
             f"{path}: expected a log_pool of finite coefficients of shape {(M, C, C)} (members, classes, classes) "
             "and a bias per class; fit it again."
         )
-    values = {name: getattr(stored, name) for name in _Stored.__dataclass_fields__ if name != "schema_version"}
-    return Ensemble(**{**values, "weights": weights})
+    return ensemble
 
 
-def _are_weights(rows: tuple[tuple[float, ...], ...], M: int, C: int) -> bool:
-    if len(rows) != M or any(len(row) != C for row in rows):
-        return False
-    weights = np.array(rows)
+def _are_weights(weights: np.ndarray, M: int, C: int) -> bool:
     # NaN is neither 0 or more, nor does it sum to anything.
-    return bool((weights >= 0).all() and (np.abs(weights.sum(axis=0) - 1) <= _ROUNDING).all())
+    return (
+        weights.shape == (M, C)
+        and bool((weights >= 0).all())
+        and bool((np.abs(weights.sum(axis=0) - 1) <= _ROUNDING).all())
+    )
 
 
 def _fits(pool: LogPool, M: int, C: int) -> bool:
