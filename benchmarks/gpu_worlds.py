@@ -42,15 +42,18 @@ class Size:
 SIZES = {
     "alexnet_face": Size(512, 256, (1, 1), 5, 256),
     "attention_lstm": Size(384, 384, (20, 80), 12, 128),
+    "attention_pool": Size(384, 384, (20, 80), 12, 128),
     "audio_lstm": Size(384, 384, (16, 50), 12, 64),
     "audio_map_lstm": Size(96, 128, (8, 24), 5, 16),
     "cnn_irnn": Size(384, 384, (20, 80), 20, 128),
     "conv3d": Size(2, 1, (1700, 1700), 2, 1),
     "convlstm": Size(2, 1, (1700, 1700), 2, 1),
     "convnet100": Size(1024, 512, (1, 1), 6, 128),
+    "embedding_head": Size(384, 384, (1, 1), 12, 128),
     "face_cnn": Size(2048, 1024, (1, 1), 6, 256),
     "fusion_mlp": Size(384, 384, (1, 1), 30, 128),
     "inception_v2": Size(1024, 512, (1, 1), 5, 64),
+    "layer_mix": Size(384, 384, (20, 80), 12, 64),
     "lstm_encoder": Size(384, 384, (20, 80), 12, 128),
     "temporal_pooling": Size(384, 384, (20, 80), 12, 128),
     "vgg16": Size(256, 128, (1, 1), 5, 64),
@@ -83,7 +86,13 @@ _SMALL = {
     "vgg16": (32, 32, 3),
     "vgg_lstm": (32, 32, 3),
 }
-_MEMBERS = {"members_1": (105,), "members_2": (10,), "members_3": (200,)}
+# Of families that read no set of ours: the members of a fusion, and what encoders of base size give.
+_GIVEN: dict[str, dict[str, tuple[int, ...]]] = {
+    "fusion_mlp": {"members_1": (105,), "members_2": (10,), "members_3": (200,)},
+    "attention_pool": {"frames_1": (768,), "frames_2": (768,)},
+    "embedding_head": {"embedding": (768,)},
+    "layer_mix": {"layers": (13, 768)},
+}
 
 
 @dataclass
@@ -145,8 +154,8 @@ class World:
 
 
 def _shapes(family: Family, tiny: bool) -> dict[str, tuple[int, ...]]:
-    if family.name == "fusion_mlp":
-        return dict(_MEMBERS)
+    if family.name in _GIVEN:
+        return dict(_GIVEN[family.name])
     ((slot, rank, default),) = ((i.slot, i.rank, i.default) for i in family.inputs)
     if tiny:
         return {slot: _SMALL.get(family.name, _SHAPES[rank])}

@@ -93,7 +93,8 @@ def place(tmp_path_factory, request):
 
 
 @pytest.mark.parametrize("kind", PLACES)
-def test_one_sentence(world, place, kind, tmp_path, capsys, monkeypatch):
+def test_one_sentence(world, kind, tmp_path, capsys, monkeypatch, place):
+    # `place` comes last and is undone first, since it takes rights away that the others need to tidy up.
     monkeypatch.chdir(tmp_path)
     bad = place(kind)
     for command in COMMANDS:
