@@ -81,6 +81,8 @@ def place(tmp_path_factory, request):
 
     def make(kind: str) -> str:
         if "locked" in kind and os.geteuid() == 0:
+            if not all(parent.stat().st_mode & 0o001 for parent in Path(__file__).resolve().parents):
+                pytest.skip("without rights the commands can't be imported from a folder that is closed to others")
             for parent in folder.parents:
                 if parent.stat().st_uid == 0 and str(parent).count("/") > 1:
                     parent.chmod(0o755)
