@@ -98,6 +98,16 @@ class SetSpec:
         return f"{self.name}:{tail}" if tail else self.name
 
 
+def why_no_bundle(spec: str) -> str | None:
+    """What keeps a bundle from computing the set on another machine; None where nothing does."""
+    name = spec.partition(":")[0]
+    if name not in _MODULES:
+        return f"the imported set {name!r}, which can't be computed from new media"
+    if _MODULES[name].startswith("features.encoders."):
+        return f"the encoder set {spec!r}, whose weights no bundle holds"
+    return None
+
+
 def set_names() -> tuple[str, ...]:
     """The names of all feature sets that can be extracted from media."""
     return tuple(sorted(_MODULES))

@@ -81,12 +81,10 @@ def _place(number: int, entry: str) -> str:
 
 
 def _extractor_version(spec: str) -> int:
-    from features.sets import get_set, set_names
+    from features.sets import get_set, why_no_bundle
 
-    name = spec.partition(":")[0]
-    if name not in set_names():
+    if why := why_no_bundle(spec):
         raise EmofuseError(
-            f"A member reads the imported set {name!r}, which can't be computed from raw media; "
-            "fit an ensemble of members that read extracted sets, then export that."
+            f"A member reads {why}; fit an ensemble of members that read extracted sets, then export that."
         )
-    return get_set(name).version
+    return get_set(spec.partition(":")[0]).version

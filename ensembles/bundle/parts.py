@@ -37,12 +37,12 @@ class BundleBackbone:
     images: Word
 
 
-def imported_sets_of(run: "RunFolder", trials: Mapping[str, str]) -> dict[str, str]:
-    """By entry, an imported set that it reads: itself, by a backbone's layer or by what a fusion reads.
+def sets_without_bundle(run: "RunFolder", trials: Mapping[str, str]) -> dict[str, str]:
+    """By entry, a set that it reads and no bundle can compute: itself, by a backbone's layer or what a fusion reads.
 
-    `trials` are a trial key of each entry. Such models can't be exported: new media have no such arrays.
+    `trials` are a trial key of each entry. Such models can't be exported; the values say why in words.
     """
-    from features.sets import set_names
+    from features.sets import why_no_bundle
     from search.recipe.inputs import source, split_layer
     from search.run.predictions import read_footer
     from search.study.activations import read_source
@@ -61,8 +61,8 @@ def imported_sets_of(run: "RunFolder", trials: Mapping[str, str]) -> dict[str, s
     found: dict[str, str] = {}
     for entry, trial_key in trials.items():
         for spec in sets(entry, trial_key):
-            if spec.partition(":")[0] not in set_names():
-                found.setdefault(entry, spec)
+            if why := why_no_bundle(spec):
+                found.setdefault(entry, why)
     return found
 
 

@@ -57,10 +57,10 @@ def refit_and_store(run: Path, ensemble: Ensemble, workers: "Workers", *, test: 
     folder = RunFolder.open(run)
     if test:
         looked_at(read_run(run, ensemble.partitions or None, ensemble.fit_split).test, test)
-    for entry, name in imported_inputs(folder, ensemble).items():
+    for entry, why in inputs_without_bundle(folder, ensemble).items():
         say(
-            f"{entry} reads the imported set {name!r}, which can't be computed from new media: the refits can be "
-            "scored and their predictions written, but the ensemble can't be exported"
+            f"{entry} reads {why}: the refits can be scored and their predictions written, but the ensemble can't be "
+            "exported"
         )
     refitted = refit(folder, ensemble, workers)
     # Before anything is scored: what was trained can be exported, whatever the test clips lack.
@@ -91,11 +91,11 @@ def refuse_imported(run: Path, ensemble: Ensemble) -> None:
         )
 
 
-def imported_inputs(run: "RunFolder", ensemble: Ensemble) -> dict[str, str]:
-    """By entry of its members, the imported set that keeps the ensemble from being exported."""
-    from ensembles.bundle.parts import imported_sets_of
+def inputs_without_bundle(run: "RunFolder", ensemble: Ensemble) -> dict[str, str]:
+    """By entry of its members, what it reads that keeps the ensemble from being exported, in words."""
+    from ensembles.bundle.parts import sets_without_bundle
 
-    return imported_sets_of(run, {member.entry: next(iter(member.trials.values())) for member in ensemble.members})
+    return sets_without_bundle(run, {member.entry: next(iter(member.trials.values())) for member in ensemble.members})
 
 
 def _refuse_failed(results: "Sequence[TrialResult]") -> None:

@@ -26,7 +26,7 @@ def refit(
 
     Example: emofuse ensemble refit runs/first best --test
     """
-    from ensembles.bundle.refit import imported_inputs, refit_and_store
+    from ensembles.bundle.refit import inputs_without_bundle, refit_and_store
     from ensembles.fitting.advice import advice
     from ensembles.fitting.ensemble import open_ensemble, percent
     from ensembles.predictions.sets import read_refits
@@ -38,7 +38,7 @@ def refit(
     if test:
         say(f"On the test clips: {percent(refitted.scores['ensemble']['test_refit'])} %")
     told = f"{len(refitted.members)} members refitted."
-    if not imported_inputs(RunFolder.open(run), refitted):
+    if not inputs_without_bundle(RunFolder.open(run), refitted):
         told += f" Next: {command('ensemble', 'export', shown(run), name, '-o', 'bundle')}"
     elif read_refits(run, refitted.refits).test.ids:
         told += f" Next: {command('ensemble', 'predictions', shown(run), name, '--split', 'test', '-o', 'test.csv')}"

@@ -12,6 +12,7 @@ import numpy as np
 import scipy.fft
 from scipy.ndimage import uniform_filter1d
 
+from features.audio.compiled import compile_first
 from features.audio.speech import RATE
 
 HOP = RATE // 100
@@ -48,6 +49,7 @@ class Contours:
 
 def contours(signal: np.ndarray) -> Contours:
     """The descriptors of a signal (samples,) at 16 kHz, at least 0.1 s; all but pitch are smoothed over 3 windows."""
+    compile_first()
     emphasised = _power(np.append(signal[:1], signal[1:] - np.float32(0.97) * signal[:-1]))  # (bins, T)
     log_mel = np.log(_mel(26, 8000) @ emphasised + _TINY)
     log_bands = np.log(_mel(8, 6500) @ emphasised + _TINY)

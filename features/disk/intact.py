@@ -14,7 +14,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import IO
 
@@ -95,6 +95,22 @@ def _note(place: Path, beat: Callable[[], None]) -> Iterator[IO[str] | None]:
     with file:
         _lock(file, beat)
         yield file
+
+
+@contextmanager
+def one_at_a_time(what: str) -> Iterator[None]:
+    """Keep other processes of this user on this machine out of `what` for a while; where there is no lock, don't."""
+    folder = _folder()
+    with _held(folder / f"{what}.lock") if folder else nullcontext():
+        yield
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Hold the lock at `path` if it can be had in time."""
+    with path.open("a", encoding="utf-8") as file:
+        _lock(file, lambda: None)
+        yield
 
 
 def _lock(file: IO[str], beat: Callable[[], None]) -> None:

@@ -7,6 +7,7 @@ import librosa
 import numpy as np
 import scipy.fft
 
+from features.audio.compiled import compile_first
 from features.audio.yaafe.framing import BLOCK, EPS, RATE, change, shape_statistics
 
 BINS = BLOCK // 2 + 1
@@ -63,6 +64,7 @@ def cepstrum(x: np.ndarray) -> np.ndarray:
 
 @cache
 def _mel_bank() -> np.ndarray:
+    compile_first()
     return librosa.filters.mel(sr=RATE, n_fft=BLOCK, n_mels=MEL_BANDS, fmin=130, fmax=6854, htk=True, dtype=np.float64)
 
 
