@@ -86,7 +86,7 @@ def _keys(out):
     return {path.stem: path.stat().st_mtime_ns for path in prediction_files(out)}
 
 
-def _wait_for(condition, process, limit_s=120):
+def _wait_for(condition, process, limit_s=300):
     end = time.monotonic() + limit_s
     while not condition():
         assert process.poll() is None, process.communicate()
