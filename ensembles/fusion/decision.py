@@ -9,12 +9,12 @@ from typing import Literal, Protocol, get_args
 
 import numpy as np
 
-from ensembles.fusion import kernel
 from ensembles.fusion.base import Fusion, Metric, Missing, Problem
-from ensembles.fusion.compiled import cores
-from ensembles.fusion.kernel import BLOCK, LANES
-from ensembles.fusion.noise import Kind, Noise
-from ensembles.fusion.screen import Incumbent
+from ensembles.fusion.solvers import kernel
+from ensembles.fusion.solvers.compiled import cores
+from ensembles.fusion.solvers.kernel import BLOCK, LANES
+from ensembles.fusion.solvers.noise import Kind, Noise
+from ensembles.fusion.solvers.screen import Incumbent
 from features.errors import WrongUse
 from features.names import unknown_name
 from features.progress import Counter, progress
@@ -122,7 +122,7 @@ class DecisionFusion(Fusion):
     def _screen(self, problem: Problem, best: Incumbent, noise: Noise, pool: Executor) -> "Screen":
         if self.device is None:
             return _ThreadedScreen(best, noise, pool)
-        from ensembles.fusion.torch_screen import TorchScreen
+        from ensembles.fusion.solvers.torch_screen import TorchScreen
 
         return TorchScreen(problem, best, noise, self.device)
 

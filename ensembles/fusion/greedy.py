@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ensembles.fusion.additions import Additions
 from ensembles.fusion.base import Fusion, Metric, Missing, Problem
-from ensembles.fusion.compiled import cores
+from ensembles.fusion.solvers.additions import Additions
+from ensembles.fusion.solvers.compiled import cores
 from features.errors import WrongUse
 
 

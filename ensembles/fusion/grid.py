@@ -7,7 +7,7 @@ from math import comb
 import numpy as np
 
 from ensembles.fusion.base import Fusion, Metric, Missing, Problem
-from ensembles.fusion.screen import Incumbent
+from ensembles.fusion.solvers.screen import Incumbent
 from features.errors import WrongUse
 
 _BATCH = 8192

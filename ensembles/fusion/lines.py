@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ensembles.fusion.base import Fusion, Metric, Missing, Problem, rescale
-from ensembles.fusion.line import Line, Optimum, best_on_line
 from ensembles.fusion.pooling import equal_share
 from ensembles.fusion.simple import rank_members
+from ensembles.fusion.solvers.line import Line, Optimum, best_on_line
 from features.errors import WrongUse
 
 

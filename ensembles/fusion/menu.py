@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ensembles.fusion.anchors import ANCHORS, anchors, toward
-from ensembles.fusion.bagged import Bagged
 from ensembles.fusion.base import Fusion, Problem
 from ensembles.fusion.decision import DecisionFusion
 from ensembles.fusion.greedy import GreedySelection
 from ensembles.fusion.pooling import LogPool, filled_logs
-from ensembles.fusion.regression import restricted_path
 from ensembles.fusion.simple import BestSingle, UniformAverage
+from ensembles.fusion.solvers.regression import restricted_path
 from ensembles.fusion.votes import SharedVotes, equal_votes
-from ensembles.fusion.wrapper import Wrapper
+from ensembles.fusion.wrappers.anchors import ANCHORS, anchors, toward
+from ensembles.fusion.wrappers.bagged import Bagged
+from ensembles.fusion.wrappers.wrapper import Wrapper
 
 _BAGS = 10
 _STRENGTHS = (1_000.0, 300.0, 100.0, 30.0, 10.0)  # of the stacking's penalty

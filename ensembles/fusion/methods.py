@@ -6,18 +6,18 @@ from types import MappingProxyType
 from typing import Any
 
 from ensembles.fusion.auto import AutoFusion
-from ensembles.fusion.bagged import Bagged
 from ensembles.fusion.base import Fusion
 from ensembles.fusion.decision import DecisionFusion
 from ensembles.fusion.greedy import GreedySelection
 from ensembles.fusion.grid import GridFusion
 from ensembles.fusion.lines import LineSearchFusion
-from ensembles.fusion.shrunk import Shrunk
 from ensembles.fusion.simple import BestSingle, UniformAverage
 from ensembles.fusion.stacking import Stacking
 from ensembles.fusion.subsets import SubsetSearch
-from ensembles.fusion.temperature import TemperatureScaling
 from ensembles.fusion.votes import SharedVotes
+from ensembles.fusion.wrappers.bagged import Bagged
+from ensembles.fusion.wrappers.shrunk import Shrunk
+from ensembles.fusion.wrappers.temperature import TemperatureScaling
 from features.errors import WrongUse
 from features.names import unknown_name
 

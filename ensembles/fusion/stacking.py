@@ -7,7 +7,7 @@ import numpy as np
 from ensembles.evaluation.folds import inner_folds
 from ensembles.fusion.base import Fusion, Metric, Missing, Problem
 from ensembles.fusion.pooling import filled_logs
-from ensembles.fusion.regression import full_path, log_loss_of, restricted_path
+from ensembles.fusion.solvers.regression import full_path, log_loss_of, restricted_path
 from features.errors import WrongUse
 
 _STRENGTHS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0, 30_000.0)

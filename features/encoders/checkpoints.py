@@ -6,7 +6,7 @@ key is made of is the digest of these files, not where they lie.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -90,8 +90,21 @@ def whole_number(config: Mapping[str, Any], name: str, folder: Path) -> int:
     return value
 
 
-def digest(folder: Path) -> str:
-    """sha256 (hex) of the weights and of what says how they are used; read once per process."""
+def known_kind(config: Mapping[str, Any], kinds: Collection[str], what: str, as_graph: str, folder: Path) -> str:
+    """The configuration's `model_type`, one of `kinds`; WrongUse says that others come `as_graph`."""
+    kind = str(config["model_type"])
+    if kind not in kinds:
+        raise WrongUse(
+            f"{folder}: expected a {what} model ({', '.join(sorted(kinds))}), but its config.json says model_type "
+            f"{kind[:80]!r}; others can be read as ONNX graphs ({as_graph})."
+        )
+    return kind
+
+
+def digest(folder: Path | None) -> str:
+    """sha256 (hex) of the weights and of what says how they are used, read once per process; None is a random model."""
+    if folder is None:
+        return RANDOM
     named = [folder / name for name in (_CONFIG, *_PREPROCESSOR)]
     files = [path for path in (*named, *sorted(folder.glob("*.safetensors*"))) if path.is_file()]
     return digest_of(files)

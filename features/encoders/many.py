@@ -52,6 +52,14 @@ def over_clips(
     yield from _computed(set_name, clips, compute, most)
 
 
+def only_one(found: Iterator[tuple[int, Extracted]]) -> FeatureArray:
+    """The features of the one clip that was given; raises its ClipFailure."""
+    ((_, features),) = found
+    if isinstance(features, ClipFailure):
+        raise features
+    return features
+
+
 def _computed(
     set_name: str, clips: Sequence[tuple[int, Pieces]], compute: Compute, most: float
 ) -> Iterator[tuple[int, Extracted]]:

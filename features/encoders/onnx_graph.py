@@ -15,10 +15,10 @@ import numpy as np
 from features.audio.speech import read_speech
 from features.encoders import graphs
 from features.encoders.checkpoints import located
-from features.encoders.many import Pieces, over_clips
+from features.encoders.many import Pieces, only_one, over_clips
 from features.encoders.pictures import check_pictures, clip_pictures, concrete_pictures
 from features.encoders.pooling import check_pool, level, pooled, pooled_shape
-from features.errors import ClipFailure, WrongUse
+from features.errors import WrongUse
 from features.faces.crops import middle_square
 from features.names import unknown_name
 from features.sets import Extracted, FeatureArray, FeatureSet, Media, Value
@@ -43,10 +43,7 @@ def extract(media: Media, params: Mapping[str, Value]) -> FeatureArray:
 
     Raises ClipFailure: what `clip_pictures` and `read_speech` raise.
     """
-    ((_, found),) = extract_many([media], params)
-    if isinstance(found, ClipFailure):
-        raise found
-    return found
+    return only_one(extract_many([media], params))
 
 
 def extract_many(media: Sequence[Media], params: Mapping[str, Value]) -> Iterator[tuple[int, Extracted]]:

@@ -14,7 +14,7 @@ import numpy as np
 from features.audio.speech import read_speech
 from features.encoders import checkpoints, windows
 from features.encoders.layers import chosen_layers
-from features.encoders.many import Pieces, over_clips
+from features.encoders.many import Pieces, only_one, over_clips
 from features.encoders.pooling import check_pool, level, pooled, pooled_shape
 from features.encoders.speech_sizes import SpeechSizes, speech_sizes
 from features.errors import ClipFailure, WrongUse
@@ -35,17 +35,14 @@ def extract(media: Media, params: Mapping[str, Value]) -> FeatureArray:
     A step's time is the middle of the samples that the convolutions make it of. Raises ClipFailure: what
     `features.audio.speech.read_speech` raises, and `too_short` for less sound than one step takes.
     """
-    ((_, found),) = extract_many([media], params)
-    if isinstance(found, ClipFailure):
-        raise found
-    return found
+    return only_one(extract_many([media], params))
 
 
 def extract_many(media: Sequence[Media], params: Mapping[str, Value]) -> Iterator[tuple[int, Extracted]]:
     """Each clip's number and its features or failure."""
     sizes = speech_sizes(SET.name, params)
     layers = chosen_layers(str(params["layers"]), sizes.layers)
-    encoder = _loaded(sizes, _weights(sizes))
+    encoder = _loaded(sizes, checkpoints.digest(sizes.folder))
 
     def read(one: Media) -> Pieces:
         signal = encoder.prepared(read_speech(one, encoder.rate))
@@ -91,10 +88,6 @@ def _loaded(sizes: SpeechSizes, weights: str) -> "SpeechEncoder":
     return load_speech(sizes)
 
 
-def _weights(sizes: SpeechSizes) -> str:
-    return checkpoints.RANDOM if sizes.folder is None else checkpoints.digest(sizes.folder)
-
-
 def _window_s(params: Mapping[str, Value]) -> float:
     window_s = float(params["window"])
     if not 8 <= window_s <= 600:
@@ -113,7 +106,7 @@ def _shape(params: Mapping[str, Value]) -> tuple[int, ...]:
 def _concrete(params: Mapping[str, Value]) -> Mapping[str, Value]:
     sizes = speech_sizes(SET.name, params)
     layers = chosen_layers(str(params["layers"]), sizes.layers)
-    return {**params, "model": _weights(sizes), "layers": f"{layers[0]}-{layers[-1]}"}
+    return {**params, "model": checkpoints.digest(sizes.folder), "layers": f"{layers[0]}-{layers[-1]}"}
 
 
 SET = FeatureSet(

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.encoders.checkpoints import is_random, model_folder, read_config, whole_number
-from features.errors import WrongUse
+from features.encoders.checkpoints import is_random, known_kind, model_folder, read_config, whole_number
 from features.sets import Value
 
 _WAVE = ("hidden_size", "num_hidden_layers")
@@ -34,11 +33,6 @@ def speech_sizes(set_name: str, params: Mapping[str, Value]) -> SpeechSizes:
         return SpeechSizes("wavlm", RANDOM_WIDTH, RANDOM_LAYERS, None)
     folder = model_folder(set_name, params)
     config = read_config(folder)
-    kind = config["model_type"]
-    if kind not in KINDS:
-        raise WrongUse(
-            f"{folder}: expected a speech model ({', '.join(sorted(KINDS))}), but its config.json says model_type "
-            f"{kind[:80]!r}; others can be read as ONNX graphs (onnx:model=FILE,of=speech)."
-        )
+    kind = known_kind(config, KINDS, "speech", "onnx:model=FILE,of=speech", folder)
     width, layers = (whole_number(config, name, folder) for name in KINDS[kind])
     return SpeechSizes(kind, width, layers, folder)

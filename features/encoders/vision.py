@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.encoders import checkpoints
-from features.encoders.many import Pieces, over_clips
+from features.encoders.many import Pieces, only_one, over_clips
 from features.encoders.pictures import check_pictures, clip_pictures, concrete_pictures
 from features.encoders.pooling import check_pool, level, pooled, pooled_shape
 from features.encoders.vision_sizes import VisionSizes, vision_sizes
-from features.errors import ClipFailure
 from features.sets import Extracted, FeatureArray, FeatureSet, Media, Value
 
 if TYPE_CHECKING:
@@ -31,10 +30,7 @@ def extract(media: Media, params: Mapping[str, Value]) -> FeatureArray:
 
     Raises ClipFailure: what `features.encoders.pictures.clip_pictures` raises.
     """
-    ((_, found),) = extract_many([media], params)
-    if isinstance(found, ClipFailure):
-        raise found
-    return found
+    return only_one(extract_many([media], params))
 
 
 def extract_many(media: Sequence[Media], params: Mapping[str, Value]) -> Iterator[tuple[int, Extracted]]:
@@ -42,7 +38,7 @@ def extract_many(media: Sequence[Media], params: Mapping[str, Value]) -> Iterato
     from features.encoders.hardware import batch_factor
 
     sizes = vision_sizes(SET.name, params)
-    encoder = _loaded(sizes, _weights(sizes))
+    encoder = _loaded(sizes, checkpoints.digest(sizes.folder))
 
     def read(one: Media) -> Pieces:
         times, pictures = clip_pictures(one, params, encoder.side, encoder.resized)
@@ -75,10 +71,6 @@ def _loaded(sizes: VisionSizes, weights: str) -> "VisionEncoder":
     return load_vision(sizes)
 
 
-def _weights(sizes: VisionSizes) -> str:
-    return checkpoints.RANDOM if sizes.folder is None else checkpoints.digest(sizes.folder)
-
-
 def _shape(params: Mapping[str, Value]) -> tuple[int, ...]:
     check_pictures(SET.name, params)
     pool = check_pool(params)
@@ -86,7 +78,7 @@ def _shape(params: Mapping[str, Value]) -> tuple[int, ...]:
 
 
 def _concrete(params: Mapping[str, Value]) -> Mapping[str, Value]:
-    return {**concrete_pictures(params), "model": _weights(vision_sizes(SET.name, params))}
+    return {**concrete_pictures(params), "model": checkpoints.digest(vision_sizes(SET.name, params).folder)}
 
 
 SET = FeatureSet(

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from features.encoders.checkpoints import is_random, model_folder, read_config, whole_number
-from features.errors import WrongUse
+from features.encoders.checkpoints import is_random, known_kind, model_folder, read_config, whole_number
 from features.sets import Value
 
 # By `model_type`: the field that holds the width; CLIP's lies in a part of its own.
@@ -36,11 +35,6 @@ def vision_sizes(set_name: str, params: Mapping[str, Value]) -> VisionSizes:
         return VisionSizes("vit", RANDOM_WIDTH, None)
     folder = model_folder(set_name, params)
     config = read_config(folder)
-    kind = config["model_type"]
-    if kind not in KINDS:
-        raise WrongUse(
-            f"{folder}: expected a vision model ({', '.join(sorted(KINDS))}), but its config.json says model_type "
-            f"{kind[:80]!r}; others can be read as ONNX graphs (onnx:model=FILE)."
-        )
+    kind = known_kind(config, KINDS, "vision", "onnx:model=FILE", folder)
     part = config.get("vision_config") if kind == "clip" else config
     return VisionSizes(kind, whole_number(part if isinstance(part, dict) else {}, KINDS[kind], folder), folder)

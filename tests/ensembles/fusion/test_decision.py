@@ -10,8 +10,8 @@ import pytest
 from ensembles.fusion import DecisionFusion
 from ensembles.fusion.base import fuse
 from ensembles.fusion.decision import Accepted
-from ensembles.fusion.kernel import BLOCK
-from ensembles.fusion.noise import Noise
+from ensembles.fusion.solvers.kernel import BLOCK
+from ensembles.fusion.solvers.noise import Noise
 from features.errors import WrongUse
 
 
@@ -161,7 +161,7 @@ def test_stops_at_the_time_limit_with_the_best_so_far(simulate):
 
 
 def test_ctrl_c_returns_the_best_so_far(simulate, monkeypatch):
-    from ensembles.fusion.screen import Incumbent
+    from ensembles.fusion.solvers.screen import Incumbent
 
     offer, calls = Incumbent.offer, []
 

@@ -16,7 +16,7 @@ from ensembles.fusion import LineSearchFusion, Stacking, SubsetSearch, UniformAv
 from ensembles.fusion.base import Problem, fuse, rescale
 from ensembles.fusion.lines import _feasible, _Lines, _SearchState, _step
 from ensembles.fusion.pooling import LogPool
-from ensembles.fusion.regression import full_path, restricted_loss
+from ensembles.fusion.solvers.regression import full_path, restricted_loss
 from features.errors import WrongUse
 
 

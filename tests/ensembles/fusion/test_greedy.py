@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ensembles.fusion import GreedySelection
-from ensembles.fusion.additions import Additions
 from ensembles.fusion.base import Problem, fuse
+from ensembles.fusion.solvers.additions import Additions
 from features.errors import WrongUse
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ensembles.fusion.base import Problem
-from ensembles.fusion.noise import COS, LN, MULTIPLIERS, SIN, WEYL, Kind, Noise
-from ensembles.fusion.screen import Incumbent
+from ensembles.fusion.solvers.noise import COS, LN, MULTIPLIERS, SIN, WEYL, Kind, Noise
+from ensembles.fusion.solvers.screen import Incumbent
 from features.errors import EmofuseError
 
 _VALUES = 200_000_000  # scores held at once on the device

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ensembles.fusion.base import member_sum, rescale
-from ensembles.fusion.compiled import compiled
+from ensembles.fusion.solvers.compiled import compiled
 
 Floats = NDArray[np.float32]
 Words = NDArray[np.uint32]

@@ -5,9 +5,9 @@ import torch
 
 from ensembles.fusion import DecisionFusion
 from ensembles.fusion.base import Problem
-from ensembles.fusion.noise import Noise
-from ensembles.fusion.screen import Incumbent
-from ensembles.fusion.torch_screen import TorchScreen
+from ensembles.fusion.solvers.noise import Noise
+from ensembles.fusion.solvers.screen import Incumbent
+from ensembles.fusion.solvers.torch_screen import TorchScreen
 from features.errors import EmofuseError
 
 NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")

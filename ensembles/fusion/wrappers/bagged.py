@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import clone
 
 from ensembles.fusion.base import Fusion, Problem
-from ensembles.fusion.wrapper import Wrapper
+from ensembles.fusion.wrappers.wrapper import Wrapper
 from features.errors import WrongUse
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ensembles.evaluation.metrics import worth
 from ensembles.fusion.base import Problem
-from ensembles.fusion.compiled import compiled
+from ensembles.fusion.solvers.compiled import compiled
 
 _FLOOR = float(np.finfo(np.float32).eps)
 _PARTS = 16  # pieces of the work, for up to so many threads

@@ -27,7 +27,7 @@ Letters: C classes, M members, n clips, K patterns of missing members; `own` is 
 import numpy as np
 from numpy.typing import NDArray
 
-from ensembles.fusion.compiled import compiled
+from ensembles.fusion.solvers.compiled import compiled
 
 Floats = NDArray[np.float32]
 Counts = NDArray[np.int32]

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ensembles.fusion import kernel
 from ensembles.fusion.base import Problem
+from ensembles.fusion.solvers import kernel
 
 
 class Clips(NamedTuple):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ensembles.fusion.noise import Noise, _philox
+from ensembles.fusion.solvers.noise import Noise, _philox
 
 
 @pytest.mark.parametrize(

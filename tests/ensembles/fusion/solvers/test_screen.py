@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ensembles.fusion import kernel
 from ensembles.fusion.base import Problem
-from ensembles.fusion.noise import Noise
-from ensembles.fusion.screen import Incumbent
+from ensembles.fusion.solvers import kernel
+from ensembles.fusion.solvers.noise import Noise
+from ensembles.fusion.solvers.screen import Incumbent
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.5, 0.05, 0.003])

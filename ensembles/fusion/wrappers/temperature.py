@@ -7,7 +7,7 @@ from sklearn.base import clone
 
 from ensembles.fusion.base import Fusion, Problem
 from ensembles.fusion.pooling import at_temperatures, log_scores
-from ensembles.fusion.wrapper import Wrapper
+from ensembles.fusion.wrappers.wrapper import Wrapper
 
 _LOG_RANGE = (float(np.log(0.05)), float(np.log(20.0)))
 

@@ -6,9 +6,9 @@ import numpy as np
 from sklearn.base import clone
 
 from ensembles.evaluation.folds import inner_folds
-from ensembles.fusion.anchors import anchors, strengths, toward
 from ensembles.fusion.base import Fusion, Problem
-from ensembles.fusion.wrapper import Wrapper
+from ensembles.fusion.wrappers.anchors import anchors, strengths, toward
+from ensembles.fusion.wrappers.wrapper import Wrapper
 from features.errors import WrongUse
 
 

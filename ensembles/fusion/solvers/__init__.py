@@ -1,0 +1,1 @@
+"""The numerical searches behind the methods: compiled inner loops, random numbers, exact lines, regressions."""
