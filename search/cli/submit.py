@@ -44,26 +44,27 @@ def submit(
     order = job_of.Order(recipe, clips, features, out, stills, options)
     order.entrypoint(root)
     jobs = job_of.connect(address, allow_open)
-    job = job_of.active_job(jobs, out)
-    if stop:
+    with job_of.obeying(address):
+        job = job_of.active_job(jobs, out)
+        if stop:
+            if job is None:
+                raise EmofuseError(f"{out}: no job at {address} works on this run, so there is nothing to stop.")
+            say(f"{job}: {job_of.stop(jobs, job).lower()}; the same command without --stop continues the run")
+            return
         if job is None:
-            raise EmofuseError(f"{out}: no job at {address} works on this run, so there is nothing to stop.")
-        say(f"{job}: {job_of.stop(jobs, job).lower()}; the same command without --stop continues the run")
-        return
-    if job is None:
-        job = job_of.submit(jobs, order, name, root)
-        say(f"submitted {job}")
-    else:
-        say(f"{job} works on {out} already")
-    if not follow:
-        say(f"see {address} (Jobs), or run the same command to follow its log")
-        return
-    try:
-        status = job_of.follow(jobs, job, lambda text: print(text, end="", file=sys.stdout, flush=True))
-    except KeyboardInterrupt:
-        say(f"{job} goes on without being watched; the same command follows it again, with --stop it stops")
-        return
-    if status == "STOPPED":
-        say(f"{job} was stopped; the same command continues the run")
-    elif status != "SUCCEEDED":
-        raise EmofuseError(f"{job}: {status.lower()}: {job_of.why(jobs, job)}; its log stands above.")
+            job = job_of.submit(jobs, order, name, root)
+            say(f"submitted {job}")
+        else:
+            say(f"{job} works on {out} already")
+        if not follow:
+            say(f"see {address} (Jobs), or run the same command to follow its log")
+            return
+        try:
+            status = job_of.follow(jobs, job, lambda text: print(text, end="", file=sys.stdout, flush=True))
+        except KeyboardInterrupt:
+            say(f"{job} goes on without being watched; the same command follows it again, with --stop it stops")
+            return
+        if status == "STOPPED":
+            say(f"{job} was stopped; the same command continues the run")
+        elif status != "SUCCEEDED":
+            raise EmofuseError(f"{job}: {status.lower()}: {job_of.why(jobs, job)}; its log stands above.")

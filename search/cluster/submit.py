@@ -10,7 +10,8 @@ import os
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, cast
@@ -125,6 +126,19 @@ def connect(address: str, allow_open: bool = False) -> Jobs:
     return jobs
 
 
+@contextmanager
+def obeying(address: str) -> Iterator[None]:
+    """What Ray's client raises when the server refuses becomes an EmofuseError."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300].rstrip(".")
+        raise EmofuseError(
+            f"{address}: the job server refused ({reason}); a head that has just started needs half a minute: run the "
+            "same command again."
+        ) from None
+
+
 def active_job(jobs: Jobs, out: str) -> str | None:
     """The submission id of the job that works on the run `out`, if there is one."""
     for job in jobs.list_jobs():
@@ -143,7 +157,8 @@ def submit(jobs: Jobs, order: Order, name: str, root: Path) -> str:
             "data out of it, or name it in .rayignore."
         )
     return jobs.submit_job(
-        entrypoint=entrypoint,
+        # Ray runs it in a shell. A stop that comes before the shell has a child would end the shell alone.
+        entrypoint=f"exec {entrypoint}",
         submission_id=submission_id(name, order.out),
         runtime_env={"working_dir": str(root), "env_vars": job_environment()},
         metadata={

@@ -10,7 +10,7 @@ import pytest
 
 from features.errors import EmofuseError, WrongUse
 from search.cluster import submit as job_of
-from search.cluster.submit import Order, active_job, follow, package_mb, stop, submission_id, submit, tree_root
+from search.cluster.submit import Order, active_job, follow, obeying, package_mb, stop, submission_id, submit, tree_root
 
 RECIPE = tree_root() / "recipes" / "start.yaml"
 
@@ -77,6 +77,7 @@ def test_submitting_tells_run_recipe_and_revision():
     job = server.jobs[name]
     assert job.metadata["run"] == "/runs/a"
     assert job.metadata["recipe"] == "start"
+    assert job.entrypoint == f"exec {job.metadata['command']}"  # the shell makes way for the search
     assert job.runtime_env["env_vars"]["RAY_JOB_STOP_WAIT_TIME_S"] == "60"
     assert active_job(server, "/runs/a") == name
     assert active_job(server, "/runs/b") is None
@@ -152,3 +153,11 @@ def test_an_address_without_a_job_server_is_said(monkeypatch):
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     with pytest.raises(EmofuseError, match=r"--address http://127\.0\.0\.1:1: expected the job server of a Ray"):
         job_of.connect("http://127.0.0.1:1")
+
+
+def test_what_the_server_refuses_is_a_sentence():
+    with (
+        pytest.raises(EmofuseError, match=r"the job server refused \(status code 500: No available agent\); a head"),
+        obeying("http://h"),
+    ):
+        raise RuntimeError("status code 500:\nNo available agent.")
