@@ -156,15 +156,16 @@ def _child(given: argparse.Namespace, book: Book) -> None:
 
 def _rows(section: str, told: Any, done: set[str], book: Book) -> Iterator[tuple[str, Row]]:
     import gpu_measures as measures
+    import gpu_processes
 
     if section == "card":
         yield "card", {**measures.card(), "tiny": told.tiny}
     elif section == "tests":
         yield from _test_rows(told, book)
     elif section == "share":
-        yield from measures.share_rows(told)
+        yield from gpu_processes.share_rows(told)
     elif section == "host":
-        yield from measures.host_rows(told)
+        yield from gpu_processes.host_rows(told)
     else:
         work, items = {
             "families": (measures.family_row, told.wanted(measures.ORDER)),

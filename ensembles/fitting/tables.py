@@ -22,7 +22,7 @@ def weights_table(ensemble: Ensemble) -> Table:
 
 
 HOWS: Mapping[How, str] = {
-    "train": "learnt clips",
+    "train": "clips of training",
     "fit": "on the rows that chose it",
     "nested": "honest estimate (nested)",
     "test": "test clips",

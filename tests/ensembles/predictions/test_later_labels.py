@@ -115,7 +115,7 @@ def test_every_column_of_the_papers_is_in_the_file_and_on_the_terminal(two, tmp_
     out = tmp_path / "board.csv"
     assert run("ensemble", "leaderboard", labelled, "--test", "--recall", "--csv", out) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    for text in ("macro average precision", "of its fit", "learnt clips"):
+    for text in ("macro average precision", "of its fit", "clips of training"):
         assert text in shown
     head = set(out.read_text().splitlines()[0].replace('"', "").split(","))
     assert head >= {"fit_accuracy", "macro_average_precision", "test_unweighted_accuracy", "recall_a", "test_recall_a"}
