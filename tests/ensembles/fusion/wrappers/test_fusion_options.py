@@ -235,6 +235,6 @@ def test_methods_are_importable_from_ensembles_without_heavy_libraries():
         "from ensembles import ContinuousFusion\n"
         "print(sorted({'torch', 'ray', 'cv2', 'librosa'} & set(sys.modules)))"
     )
-    root = Path(__file__).parents[3]
+    root = Path(__file__).parents[4]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout.strip() == "[]"
