@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_fusion import Contract
+from fusion_contract import Contract
 
 from ensembles.fitting.arrays import held_out_of_arrays
 from ensembles.fitting.ensemble import read_ensemble, write_ensemble

@@ -4,11 +4,11 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from fusion_contract import Contract
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
-from test_fusion import Contract
 
 from ensembles.evaluation.folds import group_folds
 from ensembles.evaluation.metrics import log_loss

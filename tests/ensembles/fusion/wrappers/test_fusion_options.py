@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fusion_contract import Contract
 from sklearn.base import clone
-from test_fusion import Contract
 
 from ensembles.fitting.ensemble import read_ensemble, write_ensemble
 from ensembles.fitting.fit import fit_ensemble
