@@ -30,10 +30,10 @@ def test_recordings_with_their_labels(tmp_path, language, header):
     assert [len(table.split(split)) for split in ("train", "val", "test")] == [3, 2, 1]
     clip = table.by_id(f"Devel_{language}02")
     assert (clip.path, clip.split, clip.label) == (f"video/{clip.clip_id}.avi", "val", None)
-    assert table.annotations.dimensions == ("arousal", "valence", "liking")
+    assert table.annotations.dimensions == ("arousal", "valence"), "the two of the papers"
     time_s, values = table.annotations.series[clip.clip_id]
     np.testing.assert_allclose(time_s, np.arange(20) / 10)
-    np.testing.assert_allclose(values[7], [0.07, 0.5, -0.25])
+    np.testing.assert_allclose(values[7], [0.07, 0.5])
     assert f"Test_{language}01" not in table.annotations
 
 
@@ -43,8 +43,35 @@ def test_the_papers_own_split(tmp_path, capsys):
     assert [len(table.split(split)) for split in ("train", "val", "test")] == [26, 8, 14]
     assert next(clip.clip_id for clip in table.split("val")) == "Train_27"
     assert "SEWA has 16 German recordings in Test, but here are 1" in capsys.readouterr().err
-    with pytest.raises(WrongUse, match="expected tune from 1 to 33 of the Train recordings, got 34"):
+    with pytest.raises(WrongUse, match="expected tune from 1 to 33 of the DE recordings of Train, got 34"):
         read_dataset("sewa", tmp_path, tune=34)
+
+
+def test_dimensions_are_chosen_and_put_in_order(tmp_path):
+    chosen = read_dataset("sewa", challenge(tmp_path), dimensions="liking, arousal").annotations
+    assert chosen.dimensions == ("liking", "arousal")
+    np.testing.assert_allclose(chosen.series["Train_01"][1][7], [-0.25, 0.07])
+    with pytest.raises(WrongUse, match=r"Unknown dimension of .*labels 'arousl'.* Did you mean 'arousal'"):
+        read_dataset("sewa", tmp_path, dimensions="arousl")
+    with pytest.raises(WrongUse, match="expected one or more dimensions, as arousal,valence, but got ' ,'"):
+        read_dataset("sewa", tmp_path, dimensions=" ,")
+
+
+def test_the_last_recordings_of_each_culture_are_for_tuning(tmp_path):
+    for language in ("DE_", "HU_"):
+        challenge(tmp_path / language, train=5, language=language)
+    for path in sorted((tmp_path / "HU_").rglob("*.*")):
+        (tmp_path / "DE_" / path.relative_to(tmp_path / "HU_")).write_bytes(path.read_bytes())
+
+    def tuned(**options):
+        return [clip.clip_id for clip in read_dataset("sewa", tmp_path / "DE_", tune=2, **options).split("val")]
+
+    assert tuned() == ["Train_DE_04", "Train_DE_05", "Train_HU_04", "Train_HU_05"]
+    assert tuned(culture="de") == ["Train_DE_04", "Train_DE_05"]
+    with pytest.raises(WrongUse, match="Unknown culture of the Train recordings 'CN': known are DE, HU"):
+        tuned(culture="CN")
+    with pytest.raises(WrongUse, match="culture='DE' says whose recordings tune takes: say how many, as tune=8"):
+        read_dataset("sewa", tmp_path / "DE_", culture="DE")
 
 
 def test_what_the_recordings_are(tmp_path, capsys):
