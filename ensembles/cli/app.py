@@ -153,11 +153,11 @@ def import_(
         typer.echo(json.dumps(asdict(done)))
         return
     counts = ", ".join(f"{count} {name}" for name, count in done.samples.items() if count)
-    console().print(f"{len(done.entries)} models with {counts} samples are in {run}.", soft_wrap=True)
+    console().print(f"Models imported into {run}: {len(done.entries)}, with {counts} samples.", soft_wrap=True)
     if not done.samples["held_out"]:
         say(f"No clip is held out, so no weights can be fitted. {_no_held_out(done.samples['fit'])}")
     if done.replaced:
-        say(f"{len(done.replaced)} earlier predictions were replaced.")
+        say(f"Earlier predictions replaced: {len(done.replaced)}.")
     if outdated:
         say(f"Ensembles that were fitted on them, to be fitted again: {', '.join(outdated)}.")
     if done.softmax:

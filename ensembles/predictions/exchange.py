@@ -110,8 +110,9 @@ def _groups(long: LongTable, known: Known, file: Path) -> np.ndarray:
     groups = np.array([known.groups.get(sample, sample) for sample in long.sample_id], dtype=object)
     alone = set(long.sample_id[groups == long.sample_id])
     if alone:
+        unread = f" (not read: {', '.join(long.unread)})" if long.unread else ""
         say(
-            f"warning: {file}: without a column group_id (speaker, subject or film) {len(alone)} of "
+            f"warning: {file}: without a column group_id (speaker, subject or film){unread} {len(alone)} of "
             f"{len(set(long.sample_id))} clips are groups by themselves: estimates and intervals take clips of one "
             "person for independent ones"
         )

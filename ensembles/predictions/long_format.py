@@ -40,7 +40,7 @@ class LongTable:
     """A checked long table. `P` (R, C) rows sum to 1 (uniform where `valid` is False); `group` None: not given.
 
     `normalised` counts the rows whose scores did not sum to 1, `missing` those without scores, `softmax` those that
-    were logits.
+    were logits. `unread` are the columns that mean nothing here.
     """
 
     classes: tuple[str, ...]
@@ -54,6 +54,7 @@ class LongTable:
     normalised: int
     missing: int
     softmax: int = 0
+    unread: tuple[str, ...] = ()
 
 
 def read_long(path: Path, max_gb: float | None = None, logits: bool = False) -> LongTable:
@@ -91,6 +92,7 @@ def read_long(path: Path, max_gb: float | None = None, logits: bool = False) -> 
         texts.get("group_id"),
         *_distributions(P, texts, path),
         softmax=int((~np.isnan(P).any(axis=1)).sum()) if logits else 0,
+        unread=tuple(n for n in table.column_names if n not in (*_KEYS, "group_id", *columns.values())),
     )
     _check_rows(long, path)
     _check_groups(long, path)

@@ -92,7 +92,7 @@ def test_import_and_dump(emofuse, write_run, tmp_path):
     run, file = write_run(lacking=0.1), tmp_path / "out.csv"
     assert "4 models, 320 rows" in emofuse("dump", run, "-o", file)
     text = emofuse("import", file, "-o", tmp_path / "again")
-    assert "4 models with 64 held_out, 16 test samples" in text
+    assert "again: 4, with 64 held_out, 16 test samples." in text
     assert json.loads(emofuse("import", file, "-o", tmp_path / "again", "--json"))["missing"] > 0
 
 

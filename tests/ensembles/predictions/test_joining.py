@@ -96,6 +96,8 @@ def test_missing_groups_are_told(csv, tmp_path, run, capsys):
     assert capsys.readouterr().err.count(told) == 1
     import_long(csv(["c1,val,a,three,0.5,0.5"], bare), run)
     assert "group_id" not in capsys.readouterr().err
+    import_long(csv(["c8,val,a,five,s1,0.5,0.5"], HEADER.replace("group_id", "speaker")), run)
+    assert "subject or film) (not read: speaker) 1 of 1 clips" in capsys.readouterr().err
 
 
 def test_a_corrected_model_takes_the_others_place(csv, run):
@@ -148,11 +150,14 @@ def invoke(*words):
 def test_the_command_tells_of_roles_logits_and_what_was_replaced(csv, tmp_path):
     run = tmp_path / "run"
     told = invoke("import", csv(rows("one", split="train")), "-o", run).output
-    assert "1 models with 3 fit samples" in told and "no weights can be fitted. The 3 clips of split train" in told
+    assert (
+        f"Models imported into {run}: 1, with 3 fit samples." in told
+        and "no weights can be fitted. The 3 clips of split train" in told
+    )
     assert "say `--role train=held_out`" in told
     file = csv(rows("one", split="Train"))
     told = invoke("import", file, "-o", run, "--role", "train=held_out", "--replace").output
-    assert "1 models with 3 held_out samples" in told and "1 earlier predictions were replaced." in told
+    assert ": 1, with 3 held_out samples." in told and "Earlier predictions replaced: 1." in told
     assert invoke("fit", run, "--method", "uniform", "--name", "mine").exit_code == 0
     told = invoke("import", csv(rows("one", p=(2, -2))), "-o", run, "--logits", "--replace").output
     assert "softmax was applied to 3 rows of logits" in told
