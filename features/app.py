@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from features.clips import SPLITS, ClipTable, read_clips
+from features.clips import SPLITS, ClipTable, check_clips, read_clips, write_clips
 from features.datasets import Adapter, Option, dataset_names, get_adapter, make_clip_table
 from features.errors import EmofuseError
 from features.progress import say
@@ -40,7 +40,9 @@ def _dataset_command(adapter: Adapter) -> None:
     ]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    text = f"{adapter.summary}\n\nExample: emofuse clips {adapter.example}"
+    text = adapter.summary
+    text += f"\n\nWhere to get it: {adapter.access}." if adapter.access else ""
+    text += f"\n\nExample: emofuse clips {adapter.example}"
     clips_app.command(adapter.name, help=text, short_help=adapter.summary)(command)
 
 
@@ -55,6 +57,29 @@ def _flag(option: Option) -> Any:
 
 for _name in dataset_names():
     _dataset_command(get_adapter(_name))
+
+
+@clips_app.command("merge")
+def merge_command(
+    tables: Annotated[list[Path], typer.Argument(help="Clip tables of the corpora.", metavar="CLIPS...")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The clip table to write, e.g. both.parquet.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="YAML: for each corpus, or all, the common word for a label; empty: left out.")
+    ] = None,
+    name: Annotated[
+        list[str] | None, typer.Option(help="A corpus's name, for each table in order; default: its data set's.")
+    ] = None,
+) -> None:
+    """Make one clip table of several corpora's, to train across them; ids and groups begin with the corpus.
+
+    Example: emofuse clips merge ravdess.parquet cremad.parquet -o both.parquet --labels labels.yaml
+    """
+    from features.merging import merge_tables, read_labels
+
+    merged = merge_tables([read_clips(path) for path in tables], read_labels(labels) if labels else {}, name or ())
+    check_clips(merged)
+    write_clips(merged, out)
+    say(f"{out}: {_described(merged)}")
 
 
 def _described(table: ClipTable) -> str:

@@ -16,10 +16,18 @@ from features.names import unknown_name
 _MODULES = {
     "afew": "features.datasets.afew",
     "cheavd": "features.datasets.cheavd",
+    "cremad": "features.datasets.cremad",
+    "emodb": "features.datasets.emodb",
+    "enterface": "features.datasets.enterface",
     "fer2013": "features.datasets.fer2013",
+    "folder": "features.datasets.folder",
+    "iemocap": "features.datasets.iemocap",
     "images": "features.datasets.images",
+    "meld": "features.datasets.meld",
     "ravdess": "features.datasets.ravdess",
+    "savee": "features.datasets.savee",
     "sewa": "features.datasets.sewa",
+    "sfew": "features.datasets.sfew",
     "synthetic": "features.datasets.generated",
     "synthetic_recordings": "features.datasets.generated_recordings",
     "synthetic_stills": "features.datasets.generated_stills",
@@ -44,7 +52,7 @@ class Adapter:
     """A named reader of one layout: `read(root, **options)` gives the clip table, its media not yet hashed or checked.
 
     Where the corpus is labelled over time, the table comes with annotations.
-    `root` says what ROOT is; `example` holds the arguments of a typical call.
+    `root` says what ROOT is; `example` holds the arguments of a typical call, `access` who gives the corpus out.
     """
 
     name: str
@@ -53,6 +61,7 @@ class Adapter:
     root: str
     example: str
     options: Mapping[str, Option] = field(default_factory=dict)
+    access: str = ""
 
 
 def dataset_names() -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """Still images in one folder per class, with or without folders for the splits: material for a backbone CNN."""
 
 import hashlib
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,22 +10,9 @@ from features.clip_names import with_one_spelling
 from features.clips import Clip, ClipTable, hash_media
 from features.datasets import Adapter, Option
 from features.datasets.duplicates import DUPLICATES, without_duplicates
-from features.datasets.folders import IMAGES, files_below, warn
+from features.datasets.folders import IMAGES, files_below, group_in, group_pattern, ids_of, split_of, warn
 from features.errors import EmofuseError, WrongUse
-from features.spelling import key
 
-SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "publictest": "val",
-    "test": "test",
-    "testing": "test",
-    "privatetest": "test",
-}
 _EXPECTED = "images in one folder per class, such as train/happy/1.png or happy/1.png"
 
 
@@ -42,15 +28,15 @@ def read(root: Path, *, val_share: float, group: str, duplicates: str) -> ClipTa
     """
     if not 0 <= val_share < 1:
         raise WrongUse(f"val_share is at least 0 and below 1, but got {val_share}.")
-    pattern = _compiled(group)
+    pattern = group_pattern(group)
     clips, nowhere = [], []
     places = [path.relative_to(root) for path in files_below(root, IMAGES, _EXPECTED)]
-    named = _ids(root, places)
+    named = ids_of(root, places, "images")
     for place in places:
         path = root / place
         if len(place.parts) < 2:
             raise EmofuseError(f"{path}: expected {_EXPECTED}, but this image is in no class folder.")
-        splits = [split for part in place.parts[:-1] if (split := _split(part))]
+        splits = [split for part in place.parts[:-1] if (split := split_of(part))]
         if not splits:
             nowhere.append(place)
         clips.append(
@@ -59,7 +45,7 @@ def read(root: Path, *, val_share: float, group: str, duplicates: str) -> ClipTa
                 path=str(place),
                 split=splits[-1] if splits else "train",
                 label=place.parts[-2].lower(),
-                group_id=_group(pattern, path) if pattern else "",
+                group_id=group_in(pattern, path, path.stem) if pattern else "",
                 dataset="images",
             )
         )
@@ -85,21 +71,6 @@ def read(root: Path, *, val_share: float, group: str, duplicates: str) -> ClipTa
     return replace(table, clips=tuple(clips))
 
 
-def _ids(root: Path, places: Sequence[Path]) -> dict[Path, str]:
-    """Each image's id; those that share a name keep their suffix, and are told."""
-    counts = Counter(place.with_suffix("") for place in places)
-    shared = [place for place in places if counts[place.with_suffix("")] > 1]
-    if shared:
-        names = " and ".join(map(str, shared[:2]))
-        warn(f"{root}: {len(shared)} images share a name but for the suffix, {names}: their ids keep it")
-    return {place: str(place if counts[place.with_suffix("")] > 1 else place.with_suffix("")) for place in places}
-
-
-def _split(folder: str) -> str | None:
-    """The split that a folder is named after, whole or by its first word: `Val_Aligned_Faces` is val."""
-    return SPLIT_FOLDERS.get(key(folder)) or SPLIT_FOLDERS.get(re.split(r"[\W_]+", key(folder))[0])
-
-
 def _tell_unknown(places: Sequence[Path], *, all_of_them: bool) -> None:
     """Say which folders name no split, unless there are class folders and nothing else."""
     unknown = Counter(place.parts[0] for place in places if len(place.parts) > 2 or not all_of_them)
@@ -117,23 +88,6 @@ def _unlabelled_test(table: ClipTable) -> ClipTable:
         warn(f"test images in {', '.join(sorted(map(str, strange)))} are unlabelled: train has no such class")
     clips = (replace(c, label=None) if c.split == "test" and c.label in strange else c for c in table.clips)
     return replace(table, clips=tuple(clips))
-
-
-def _compiled(group: str) -> re.Pattern[str] | None:
-    try:
-        pattern = re.compile(group) if group else None
-    except re.error as error:
-        raise WrongUse(f"group {group!r} is no regular expression ({error}).") from None
-    if pattern is not None and pattern.groups < 1:
-        raise WrongUse(f"group {group!r} needs a pair of parentheses around the part that names the group.")
-    return pattern
-
-
-def _group(pattern: re.Pattern[str], path: Path) -> str:
-    match = pattern.search(path.stem)
-    if not match or not match[1]:
-        raise EmofuseError(f"{path}: its name does not match the group pattern {pattern.pattern!r}.")
-    return match[1]
 
 
 def _drawn(group_id: str, share: float) -> bool:

@@ -1,5 +1,6 @@
 """A user's own list of clips, as CSV or Parquet with the columns of clips.parquet."""
 
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
@@ -18,6 +19,7 @@ from features.spelling import refuse_alike
 from features.tables.user_tables import id_texts, label_texts, one_line, read_user_table
 
 REQUIRED = ("clip_id", "split", "path")
+_NO_MEDIA = " (or give --no-media when the features come from elsewhere)"
 
 
 def read(root: Path, *, media_root: str, no_media: bool, annotations: str, max_gb: float, duplicates: str) -> ClipTable:
@@ -27,42 +29,14 @@ def read(root: Path, *, media_root: str, no_media: bool, annotations: str, max_g
     `annotations` is a file of continuous labels. With `duplicates` drop, clips of train (or val) whose media's bytes
     recur in val or test are left out.
     """
-    types = dict(zip(SCHEMA.names, SCHEMA.types, strict=True))
-    table = read_user_table(root, types, "a CSV or Parquet file with one row per clip", max_gb)
-    for name in table.column_names:
-        if name not in SCHEMA.names:
-            raise unknown_name(f"column in {root}", name, SCHEMA.names)
     required = [name for name in REQUIRED if name != "path" or not no_media]
-    absent = [name for name in required if name not in table.column_names]
-    if absent:
-        hint = " (or give --no-media when the features come from elsewhere)" if absent == ["path"] else ""
-        raise EmofuseError(
-            f"{root}: expected the columns {', '.join(required)}, but there is no {', '.join(absent)}{hint}."
-        )
-    columns: dict[str, list[Any]] = {}
-    for field in SCHEMA:
-        if field.name in table.column_names:
-            columns[field.name] = _texts(root, table, field)
-    ids = columns["clip_id"]
-    refuse_alike(filter(None, ids), "clip", root, "give each clip an id of its own")
+    columns = read_columns(root, max_gb, required, _NO_MEDIA)
     if "group_id" not in columns:
         warn(f"{root} has no column group_id (speaker, subject or film): each clip is its own group")
-    filled = {
-        "path": [None] * len(ids),
-        "label": [None] * len(ids),
-        "group_id": ids,
-        "end_s": [None] * len(ids),
-        "dataset": [root.stem] * len(ids),
-        "media_sha256": [None] * len(ids),
-    } | columns
-    filled["start_s"] = [start or 0.0 for start in columns.get("start_s", [0.0] * len(ids))]
-    filled["dataset"] = [name or root.stem for name in filled["dataset"]]
     if no_media:
-        filled["path"] = [None] * len(ids)
+        columns["path"] = [None] * len(columns["clip_id"])
     folder = Path(media_root).resolve() if media_root else root.resolve().parent
-    filled["path"] = [_as_it_lies_there(folder, path) for path in filled["path"]]
-    rows = zip(*(filled[name] for name in SCHEMA.names), strict=True)
-    clips = tuple(Clip(*row) for row in rows)
+    clips = rows(root, folder, columns)
     if not no_media and (bare := [clip.clip_id for clip in clips if not clip.path]):
         raise EmofuseError(
             f"{root}: {len(bare)} clips have no path, the first is {bare[0]!r}; give --no-media when the features come "
@@ -71,8 +45,52 @@ def read(root: Path, *, media_root: str, no_media: bool, annotations: str, max_g
     if duplicates == "drop":
         hashed = hash_media(ClipTable(clips, folder)).clips
         clips = tuple(hashed[i] for i in without_duplicates(hashed))
+    ids = columns["clip_id"]
     over_time = load_annotations(Path(annotations), max_gb).matched(ids, annotations) if annotations else None
     return ClipTable(clips, folder, over_time)
+
+
+def read_columns(
+    root: Path, max_gb: float, required: Sequence[str], hint: str = "", others: Collection[str] = ()
+) -> dict[str, list[Any]]:
+    """The file's columns by name: those of a clip table as it has them, `others` as text where they are there.
+
+    Refused: unknown columns, a required one that is missing (`hint` tells a way out), two ids that are one name.
+    """
+    types = dict(zip(SCHEMA.names, SCHEMA.types, strict=True)) | dict.fromkeys(others, pa.string())
+    table = read_user_table(root, types, "a CSV or Parquet file with one row per clip", max_gb)
+    for name in table.column_names:
+        if name not in types:
+            raise unknown_name(f"column in {root}", name, types)
+    absent = [name for name in required if name not in table.column_names]
+    if absent:
+        more = hint if absent == ["path"] else ""
+        raise EmofuseError(
+            f"{root}: expected the columns {', '.join(required)}, but there is no {', '.join(absent)}{more}."
+        )
+    columns = {field.name: _texts(root, table, field) for field in SCHEMA if field.name in table.column_names}
+    for name in set(others) & set(table.column_names) - columns.keys():
+        columns[name] = label_texts(root, name, table[name])
+    refuse_alike(filter(None, columns.get("clip_id", ())), "clip", root, "give each clip an id of its own")
+    return columns
+
+
+def rows(root: Path, folder: Path, columns: Mapping[str, list[Any]]) -> tuple[Clip, ...]:
+    """The clips of columns with clip_id and split, others filled; relative paths start at `folder`."""
+    ids = columns["clip_id"]
+    filled = {
+        "path": [None] * len(ids),
+        "label": [None] * len(ids),
+        "group_id": ids,
+        "end_s": [None] * len(ids),
+        "dataset": [root.stem] * len(ids),
+        "media_sha256": [None] * len(ids),
+        **columns,
+    }
+    filled["start_s"] = [start or 0.0 for start in columns.get("start_s", [0.0] * len(ids))]
+    filled["dataset"] = [name or root.stem for name in filled["dataset"]]
+    filled["path"] = [_as_it_lies_there(folder, path) for path in filled["path"]]
+    return tuple(Clip(*row) for row in zip(*(filled[name] for name in SCHEMA.names), strict=True))
 
 
 def _as_it_lies_there(folder: Path, path: str | None) -> str | None:
