@@ -263,9 +263,9 @@ class Run:
         ('angry', 'happy')
         """
         from ensembles.evaluation.metrics import metric_named
-        from ensembles.fitting.fit import fit_and_store
         from ensembles.fitting.options import FitOptions
         from ensembles.fitting.selection import make_selection
+        from ensembles.fitting.store import fit_and_store
         from ensembles.predictions.splits import split_to_fit
 
         options = FitOptions(

@@ -63,10 +63,16 @@ def fit(
     ] = None,
     top: Annotated[int, typer.Option(min=0, help="At most so many members; 0: no limit.")] = 20,
     per_entry: Annotated[int, typer.Option(min=0, help="At most so many members of one entry; 0: no limit.")] = 3,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Only members with this hyperparameter, as window=8 (repeatable).")
+    ] = None,
     keep_all: Annotated[bool, typer.Option("--all", help="Keep every member, duplicates and weak ones too.")] = False,
     folds: Annotated[int, typer.Option(min=2, help="Folds of the nested estimate.")] = 5,
     repeats: Annotated[int, typer.Option(min=1, help="How often it is repeated with new folds.")] = 1,
     metric: Annotated[str, typer.Option(help=METRICS_HELP)] = "accuracy",
+    task: Annotated[
+        str | None, typer.Option(help="classification or regression, where a run has members of both.")
+    ] = None,
     seed: Seed = 0,
     fit_split: FitSplit = None,
     score_split: ScoreSplit = None,
@@ -76,15 +82,19 @@ def fit(
 ) -> None:
     """Fit weights on the held-out predictions of a run and estimate what they are worth.
 
+    Of continuous emotion the weights are those of highest CCC by dimension; the methods are then auto, concordance,
+    uniform and best, each with recalibrate=true if you like (docs/continuous.md).
+
     Example: emofuse ensemble fit runs/demo --method decision --param draws=10000 --partition train
     """
     from ensembles.evaluation.metrics import metric_named
     from ensembles.fitting.advice import advice
     from ensembles.fitting.ensemble import ensemble_json, ensemble_path
-    from ensembles.fitting.fit import fit_and_store
     from ensembles.fitting.options import FitOptions
     from ensembles.fitting.selection import make_selection
+    from ensembles.fitting.store import fit_and_store
     from ensembles.fitting.tables import choice_table, metric_table, scores_table, weights_table
+    from ensembles.fitting.tables_over_time import scores_over_time
     from ensembles.predictions.splits import scores_test, split_to_fit
     from search.run.remote import shown as run_shown
 
@@ -99,6 +109,8 @@ def fit(
         repeats=repeats,
         seed=seed,
         metric=metric_named(metric),
+        where={name: _value(text) for name, text in _pairs(where or [], "--where", "window=8").items()},
+        task=task,
     )
     ensemble = fit_and_store(run, options, test=look(scores_test(score_split, test), labels))
     if as_json:
@@ -108,8 +120,8 @@ def fit(
     shown.print(weights_table(ensemble))
     if ensemble.choice:
         shown.print(choice_table(ensemble))
-    shown.print(scores_table(ensemble))
-    if ensemble.metric != "accuracy":
+    shown.print(scores_over_time(ensemble) if ensemble.over_time else scores_table(ensemble))
+    if ensemble.metric not in ("accuracy", "ccc"):
         shown.print(metric_table(ensemble))
     shown.print(ensemble.verdict, soft_wrap=True)
     if todo := advice(ensemble, run_shown(run)):

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from features.progress import say
 from features.terminal import Table, console
 
 if TYPE_CHECKING:
+    from ensembles.continuous.run import ContinuousRun
     from ensembles.predictions.sealed_scores import Look
 
 _USUAL_METHODS = ("best", "uniform", "greedy", "decision")
@@ -128,34 +129,35 @@ def leaderboard(
 
     Example: emofuse ensemble leaderboard runs/demo
     """
-    from ensembles.cli.continuous import members_table
     from ensembles.continuous.run import continuous_entries, read_continuous_run
     from ensembles.fitting.ensemble import ensemble_json, with_interval
     from ensembles.fitting.leaderboard import board_table
     from ensembles.fitting.leaderboard import leaderboard as make
     from ensembles.fitting.tables import classes_table, ensembles_table, pct
+    from ensembles.predictions.long_format import write_long
     from ensembles.predictions.splits import scores_test, split_to_fit
 
     test = scores_test(score_split, test)
     over_time, others = continuous_entries(run)
-    continuous = read_continuous_run(run, partition, test) if over_time else None
-    if continuous is not None and not as_json:
-        console().print(members_table(continuous, top, test))
-    if continuous is not None and not others:
-        if as_json:
-            typer.echo(json.dumps({"continuous": continuous.as_data()}))
-        return
+    told: dict[str, Any] = {}
+    if over_time:
+        if not others and labels is not None:
+            raise WrongUse("--labels are classes of clips; the members of this run learnt continuous emotion.")
+        found = read_continuous_run(run, partition, test, split_to_fit(fit_split))
+        shown_top = None if as_json else top
+        told = {"continuous": _over_time(run, found, method, shown_top, test, None if others else csv)}
+        if not others:
+            if as_json:
+                typer.echo(json.dumps(told))
+            return
     board = make(run, partition, test=look(test, labels), split=split_to_fit(fit_split), intervals=top or None)
     if method:
         board = replace(board, ensembles=tuple(e for e in board.ensembles if e.method in method))
     if csv is not None:
-        from ensembles.predictions.long_format import write_long
-
         write_long(csv, board_table(board))
     if as_json:
         ensembles = [ensemble_json(ensemble) for ensemble in board.ensembles]
-        more = {"continuous": continuous.as_data()} if continuous is not None else {}
-        typer.echo(json.dumps({**asdict(replace(board, ensembles=())), "ensembles": ensembles, **more}))
+        typer.echo(json.dumps({**asdict(replace(board, ensembles=())), "ensembles": ensembles, **told}))
         return
     shown = console()
     title = f"{len(board.members)} members on {board.n_clips} held-out clips of {', '.join(board.partitions)}"
@@ -181,3 +183,21 @@ def leaderboard(
         shown.print(classes_table(board, top))
     if board.left_out:
         say(f"{len(board.left_out)} members left out: {'; '.join(sorted(set(board.left_out.values())))}.")
+
+
+def _over_time(
+    run: Path, found: "ContinuousRun", methods: list[str] | None, top: int | None, test: bool, csv: Path | None
+) -> dict[str, Any]:
+    """Members and ensembles of continuous emotion: as data, as tables (unless `top` is None), as a file if wanted."""
+    from ensembles.fitting.ensemble import ensemble_json, readable_ensembles
+    from ensembles.fitting.tables_over_time import board_over_time, by_worth, ensembles_over_time, members_table
+    from ensembles.predictions.long_format import write_long
+
+    fused = [e for e in by_worth(readable_ensembles(run)) if not methods or e.method in methods]
+    if top is not None:
+        console().print(members_table(found, top, test))
+        if fused:
+            console().print(ensembles_over_time(fused))
+    if csv is not None:
+        write_long(csv, board_over_time(found, fused))
+    return {**found.as_data(), "ensembles": [ensemble_json(ensemble) for ensemble in fused]}

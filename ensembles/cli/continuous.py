@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ensembles.cli.options import Partitions
 from features.errors import WrongUse
 from features.progress import say
-from features.terminal import Table, console
+from features.terminal import Table, command, console
 
 if TYPE_CHECKING:
     from ensembles.continuous.evaluate import ContinuousResult
     from ensembles.continuous.recordings import Recordings
-    from ensembles.continuous.run import ContinuousRun
 
 _WHO = {"best_single": "best single", "average": "plain average", "fusion": "fusion"}
 
@@ -22,14 +20,9 @@ _WHO = {"best_single": "best single", "average": "plain average", "fusion": "fus
 def continuous(
     predictions: Annotated[
         Path,
-        typer.Argument(
-            help="A run folder, or Parquet: session, time_s, system, a column per dimension; group_id if known."
-        ),
+        typer.Argument(help="CSV or Parquet: session, time_s, system, a column per dimension; group_id if known."),
     ],
-    labels: Annotated[
-        Path | None, typer.Option(help="Folder of AVEC label files, one CSV per recording; a run has its own.")
-    ] = None,
-    partition: Partitions = None,
+    labels: Annotated[Path | None, typer.Option(help="Folder of AVEC label files, one CSV per recording.")] = None,
     recalibrate: Annotated[
         bool, typer.Option("--recalibrate", help="Also fit an offset and a scale per dimension, for all three.")
     ] = False,
@@ -44,17 +37,17 @@ def continuous(
     seed: Annotated[int, typer.Option(min=0, help="Shuffles the folds and draws the bootstraps.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
-    """Fuse predictions of arousal, valence and the like: weights per system and dimension of highest CCC.
+    """Fuse other tools' predictions of arousal, valence and the like: weights per system and dimension of highest CCC.
 
-    Recordings are concatenated; predictions longer than the labels are cut, shorter ones repeat their last value. Of a
-    run folder the held-out predictions of its trials are fused.
+    Recordings are concatenated; predictions longer than the labels are cut, shorter ones repeat their last value. The
+    predictions of a run are fused by `emofuse ensemble fit`.
 
     Example: emofuse ensemble continuous predictions.parquet --labels labels --recalibrate -o fusion.json
     """
     from ensembles.continuous.evaluate import evaluate
     from ensembles.continuous.stored import result_json, write_continuous
 
-    result = evaluate(_recordings(predictions, labels, partition), folds, seed, recalibrate, bagged, shrunk)
+    result = evaluate(_recordings(predictions, labels), folds, seed, recalibrate, bagged, shrunk)
     if output is not None:
         write_continuous(result, output)
     if as_json:
@@ -69,39 +62,14 @@ def continuous(
         say(f"Written: {output}")
 
 
-def _recordings(predictions: Path, labels: Path | None, partitions: list[str] | None) -> "Recordings":
+def _recordings(predictions: Path, labels: Path | None) -> "Recordings":
     from ensembles.continuous.avec import read_recordings
-    from ensembles.continuous.run import read_continuous_run
 
-    if predictions.is_dir():
-        if labels is not None:
-            raise WrongUse("--labels is for predictions in a file; those of a run folder lie with its predictions.")
-        found = read_continuous_run(predictions, partitions)
-        if found.left_out:
-            say(f"{len(found.left_out)} members left out: {'; '.join(sorted(set(found.left_out.values())))}.")
-        return found.recordings
-    if labels is None or partitions:
-        raise WrongUse("Predictions in a file need --labels, the folder of their AVEC label files, and no --partition.")
+    if (predictions / "predictions").is_dir():
+        raise WrongUse(f"{predictions} is a run: fuse its predictions by `{command('ensemble', 'fit', predictions)}`.")
+    if labels is None:
+        raise WrongUse("Predictions in a file need --labels, the folder of their AVEC label files.")
     return read_recordings(predictions, labels)
-
-
-def members_table(found: "ContinuousRun", top: int, test: bool) -> Table:
-    """A run's members by CCC."""
-    from ensembles.fitting.leaderboard import short
-
-    title = f"{len(found.members)} members on {len(set(found.recordings.recording))} held-out recordings of "
-    table = Table(title=f"{title}{', '.join(found.partitions)}; CCC")
-    for column in ("member", "hyperparameters"):
-        table.add_column(column, overflow="fold")
-    for column in ("mean", *found.dimensions, "scored", *(["test mean", *found.dimensions] if test else [])):
-        table.add_column(column, justify="right")
-    names = ("ccc", *(f"ccc_{name}" for name in found.dimensions))
-    for member in found.members[: top or None]:
-        cells = [f"{member.metrics[name]:.3f}" for name in names] + [f"{100 * member.coverage:.1f}"]
-        if test:
-            cells += [f"{member.test[name]:.3f}" if member.test else "-" for name in names]
-        table.add_row(member.name, short(member.footer.hyperparameters), *cells)
-    return table
 
 
 def _scores_table(result: "ContinuousResult") -> Table:
@@ -139,4 +107,4 @@ def _weights_table(result: "ContinuousResult", recalibrate: bool) -> Table:
     return table
 
 
-__all__ = ["continuous", "members_table"]
+__all__ = ["continuous"]

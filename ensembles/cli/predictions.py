@@ -14,7 +14,7 @@ def predictions(
     run: Run,
     name: Annotated[
         str,
-        typer.Argument(help="An ensemble, a member (ENTRY/CONFIG), or a file that `ensemble continuous -o` wrote."),
+        typer.Argument(help="An ensemble, or a member (ENTRY/CONFIG)."),
     ],
     out: Annotated[Path, typer.Option("-o", "--out", help="The file, for AVEC's forms the folder, to write.")],
     split: Annotated[str, typer.Option(help="test, or validation: the held-out clips.")] = "test",
@@ -32,9 +32,7 @@ def predictions(
 
     Example: emofuse ensemble predictions runs/first best --split test --format emotiw -o my_team.zip
     """
-    from ensembles.continuous.run import continuous_entries
-    from ensembles.continuous.traces import traces
-    from ensembles.fitting.named import named_predictions
+    from ensembles.fitting.named import named_predictions, named_traces
     from ensembles.predictions.organisers import form_of, write_form
     from ensembles.predictions.splits import split_named
 
@@ -44,15 +42,24 @@ def predictions(
         raise WrongUse(
             f"Predictions are written of clips that weren't fitted: --split test or validation, not {split}."
         )
-    over_time, _ = continuous_entries(run)
-    if name.endswith(".json") or name.partition("/")[0] in over_time:
-        found = traces(run, name, "test" if chosen == "test" else "held_out", searched)
+    if _over_time(run, name):
+        found = named_traces(run, name, chosen, searched)
         write_form(found, kind, out)
         say(f"{len(found.traces)} recordings, {', '.join(found.dimensions)}: {out}")
     else:
         rows = named_predictions(run, name, chosen, searched)
         write_form(rows, kind, out)
         say(f"{len(rows.ids)} clips, {len(rows.classes)} classes: {out}")
+
+
+def _over_time(run: Path, name: str) -> bool:
+    from ensembles.continuous.trials import continuous_entries
+    from ensembles.fitting.ensemble import ensemble_names, open_ensemble
+
+    if name in ensemble_names(run):
+        return open_ensemble(run, name).over_time is not None
+    over_time, others = continuous_entries(run)
+    return name.endswith(".json") or name.partition("/")[0] in over_time or (bool(over_time) and not others)
 
 
 __all__ = ["predictions"]

@@ -7,7 +7,7 @@ import numpy as np
 from ensembles.evaluation.intervals import Interval
 from models.concordance import concordance
 
-__all__ = ["concordance", "concordance_interval"]
+__all__ = ["concordance", "concordance_interval", "mean_concordance_interval"]
 
 _RESAMPLES = 10_000
 _TAILS = (2.5, 97.5)
@@ -20,17 +20,29 @@ def concordance_interval(
 
     With `p_rival` (T,) it is the paired interval of the CCC of `p` minus that of `p_rival`. None with one group.
     """
+    rivals = None if p_rival is None else p_rival[:, None]
+    return mean_concordance_interval(y[:, None], p[:, None], groups, rivals, seed)
+
+
+def mean_concordance_interval(
+    Y: np.ndarray, P: np.ndarray, groups: Sequence[str] | np.ndarray, P_rival: np.ndarray | None = None, seed: int = 0
+) -> Interval | None:
+    """`concordance_interval` of the mean CCC over dimensions, of labels `Y` and predictions `P` (T, D)."""
     _, codes = np.unique(np.asarray(groups), return_inverse=True)
     n_groups = int(codes.max()) + 1
     if n_groups < 2:
         return None
     chances = np.full(n_groups, 1 / n_groups)
     drawn = np.random.default_rng(seed).multinomial(n_groups, chances, size=_RESAMPLES)
-    values = _resampled(y, p, codes, drawn)
-    if p_rival is not None:
-        values = values - _resampled(y, p_rival, codes, drawn)
+    values = _mean_resampled(Y, P, codes, drawn)
+    if P_rival is not None:
+        values = values - _mean_resampled(Y, P_rival, codes, drawn)
     low, high = np.percentile(values, _TAILS)
     return Interval(float(low), float(high))
+
+
+def _mean_resampled(Y: np.ndarray, P: np.ndarray, codes: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    return np.mean([_resampled(y, p, codes, drawn) for y, p in zip(Y.T, P.T, strict=True)], axis=0)
 
 
 def _resampled(y: np.ndarray, p: np.ndarray, codes: np.ndarray, drawn: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ class Recordings:
     """Predictions `P` (M, T, D) and labels `Y` (T, D) of all recordings, `valid` (M, T, D) tells what a member has.
 
     `recording` and `group` (T,) say for each sample which recording it is of, and what that one must not be separated
-    from in folds (itself, or its conversation or speaker).
+    from in folds (itself, or its conversation or speaker); `time_s` (T,) is its moment, where that is known.
     """
 
     members: tuple[str, ...]
@@ -23,6 +23,7 @@ class Recordings:
     valid: np.ndarray
     recording: np.ndarray
     group: np.ndarray
+    time_s: np.ndarray | None = None
 
 
 def to_length(values: np.ndarray, length: int) -> np.ndarray:
@@ -35,12 +36,13 @@ def gather(
     labels: Mapping[str, np.ndarray],
     dimensions: tuple[str, ...],
     groups: Mapping[str, str] | None = None,
+    times: Mapping[str, np.ndarray] | None = None,
 ) -> Recordings:
     """One set of `predictions[member][recording]` (t, D), NaN = missing, and `labels[recording]` (t, D).
 
     The recordings of the set are those that have labels and a member's prediction, sorted by name; lengths are made
-    those of the labels by `to_length`. A recording that `groups` does not name is a group by itself. Errors:
-    EmofuseError when nothing is left.
+    those of the labels by `to_length`. A recording that `groups` does not name is a group by itself; `times` are
+    the labels' moments. Errors: EmofuseError when nothing is left.
     """
     predicted = {name for by_recording in predictions.values() for name, values in by_recording.items() if len(values)}
     names = sorted(predicted & set(labels))
@@ -67,6 +69,7 @@ def gather(
         ~np.isnan(P),
         np.repeat(names, lengths),
         np.repeat([own.get(name, name) for name in names], lengths),
+        np.concatenate([times[name] for name in names]) if times is not None else None,
     )
 
 

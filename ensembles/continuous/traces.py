@@ -1,58 +1,80 @@
 """What members of a run, and fusions of them, predict on recordings whose labels nobody needs."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ensembles.continuous.run import continuous_entries
 from ensembles.continuous.stored import read_continuous
+from ensembles.continuous.trials import REFIT, member_name, read_trials
 from ensembles.predictions.organisers import TracePredictions
-from features.errors import EmofuseError
+from features.errors import EmofuseError, WrongUse
 from features.names import unknown_name
-from search.run.continuous_predictions import ContinuousPredictions, read_continuous_predictions
-from search.run.predictions import prediction_files
+from search.run.continuous_predictions import ContinuousPredictions
 
-_REFIT = "full"
+_Means = Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
-def traces(run: Path, name: str, role: str, searched: bool = False) -> TracePredictions:
-    """The predictions of a member (`ENTRY/CONFIG` or, with one configuration, `ENTRY`) or of a fusion's file.
+def member_traces(run: Path, name: str, role: str, searched: bool = False) -> TracePredictions:
+    """The predictions of a member: `ENTRY/CONFIG` or, with one configuration, `ENTRY`.
 
     `role` is `test` or `held_out`. A refitted member predicts test recordings by its refit, unless its trials as
-    `searched` are wanted; of several trials it is their mean. Recordings that it could not read are left out.
+    `searched` are wanted; of several trials it is their mean. Refitted several times it is called `ENTRY/TRIAL`, after
+    a refit. Recordings that it could not read are left out.
     """
-    members = _members(run)
-    if name.endswith(".json") and Path(name).is_file():
-        return _fused(Path(name), members, role, searched)
-    chosen = [own for own in members if own == name or own.partition("/")[0] == name]
-    if len(chosen) != 1:
-        raise unknown_name("member", name, members)
-    trials = _of_role(members[chosen[0]], role, searched)
+    trials = _named(run, name, role, searched)
     return TracePredictions(trials[0].footer.dimensions, _means(run, trials, role))
 
 
-def _members(run: Path) -> dict[str, list[ContinuousPredictions]]:
-    entries, _ = continuous_entries(run)
-    found: dict[str, list[ContinuousPredictions]] = defaultdict(list)
-    for path in prediction_files(run):
-        if path.parent.name.removeprefix("family=") in entries:
-            trial = read_continuous_predictions(path)
-            found[f"{trial.footer.entry}/{trial.footer.config_key[:12]}"].append(trial)
-    return found
+def fused_traces(
+    run: Path, members: Sequence[Sequence[str]], role: str, fuse: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> _Means:
+    """For each recording its times and what `fuse` makes of the members' predictions `P` (M, T, D) and `valid`.
+
+    `members` are the keys of each member's trials, whose mean it predicts. A recording is there that any has.
+    """
+    known = {trial.footer.trial_key: trial for trial in read_trials(run)}
+    for key in (key for keys in members for key in keys):
+        if key not in known:
+            raise EmofuseError(f"{run}: the predictions of trial {key[:12]}, a member's, are gone.")
+    return _fused(run, [[known[key] for key in keys] for keys in members], role, fuse)
 
 
-def _of_role(trials: Sequence[ContinuousPredictions], role: str, searched: bool) -> list[ContinuousPredictions]:
-    refits = [trial for trial in trials if trial.footer.partition == _REFIT]
-    if refits and role == "test" and not searched:
-        return refits
-    return [trial for trial in trials if trial.footer.partition != _REFIT]
+def file_traces(run: Path, path: Path, role: str, searched: bool = False) -> TracePredictions:
+    """The predictions of a fusion of the run's members that an earlier release wrote to a file of its own."""
+    fusion = read_continuous(path)
+    own = [_named(run, name, role, searched) for name in fusion.members]
+    dimensions = tuple(one.dimension for one in fusion.dimensions)
+    return TracePredictions(dimensions, _fused(run, own, role, fusion.predict))
 
 
-def _means(
-    run: Path, trials: Sequence[ContinuousPredictions], role: str
-) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
+def _named(run: Path, name: str, role: str, searched: bool) -> list[ContinuousPredictions]:
+    members: dict[str, list[ContinuousPredictions]] = defaultdict(list)
+    for trial in read_trials(run):
+        members[member_name(trial)].append(trial)
+    entry, slash, key = name.partition("/")
+    by_refit = [t for own in members.values() for t in own if _is_refit(t) and t.footer.trial_key.startswith(key)]
+    by_refit = [t for t in by_refit if t.footer.entry == entry] if slash and key else []
+    chosen = [own for own in members if own == name or own.partition("/")[0] == name or (key and own.startswith(name))]
+    if not chosen and len(by_refit) == 1:
+        return by_refit
+    if len(chosen) != 1:
+        raise unknown_name("member", name, members)
+    refits = [trial for trial in members[chosen[0]] if _is_refit(trial)]
+    if not refits or role != "test" or searched:
+        return [trial for trial in members[chosen[0]] if not _is_refit(trial)]
+    if len(refits) > 1:
+        told = ", ".join(f"{entry}/{t.footer.trial_key[:12]} ({t.footer.epochs} epochs)" for t in refits)
+        raise WrongUse(f"{name} was refitted {len(refits)} times, for ensembles of several partitions: choose {told}.")
+    return refits
+
+
+def _is_refit(trial: ContinuousPredictions) -> bool:
+    return trial.footer.partition == REFIT
+
+
+def _means(run: Path, trials: Sequence[ContinuousPredictions], role: str) -> _Means:
     values: dict[str, list[np.ndarray]] = defaultdict(list)
     times: dict[str, np.ndarray] = {}
     for trial in trials:
@@ -66,20 +88,18 @@ def _means(
 
 
 def _fused(
-    path: Path, members: Mapping[str, Sequence[ContinuousPredictions]], role: str, searched: bool
-) -> TracePredictions:
-    fusion = read_continuous(path)
-    for name in fusion.members:
-        if name not in members:
-            raise unknown_name(f"member of {path}", name, members)
-    own = [_means(path, _of_role(members[name], role, searched), role) for name in fusion.members]
-    dimensions = tuple(one.dimension for one in fusion.dimensions)
+    run: Path,
+    members: Sequence[Sequence[ContinuousPredictions]],
+    role: str,
+    fuse: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> _Means:
+    own = [_means(run, trials, role) for trials in members]
     found = {}
     for clip_id in sorted(set().union(*own)):
-        time_s = next(one[clip_id][0] for one in own if clip_id in one)
-        P = np.full((len(own), len(time_s), len(dimensions)), np.nan)
+        time_s, first = next(one[clip_id] for one in own if clip_id in one)
+        P = np.full((len(own), *first.shape), np.nan)
         for m, one in enumerate(own):
             if clip_id in one:
                 P[m] = one[clip_id][1]
-        found[clip_id] = time_s, fusion.predict(P, ~np.isnan(P))
-    return TracePredictions(dimensions, found)
+        found[clip_id] = time_s, fuse(P, ~np.isnan(P))
+    return found

@@ -43,13 +43,28 @@ def checked(ensemble: Ensemble, run: Path | str, *, anyway: bool = False, single
 
 def alone(ensemble: Ensemble) -> bool:
     """Whether the ensemble is its best single member."""
-    return [member.name for member in ensemble.members] == [ensemble.best_single]
+    names = [member.name for member in ensemble.members]
+    if ensemble.over_time is None:
+        return names == [ensemble.best_single]
+    heaviest = [names[m] for m in ensemble.weights.argmax(axis=0)]
+    return heaviest == list(_best(ensemble)) and bool(np.isclose(ensemble.weights.max(axis=0), 1).all())
+
+
+def _best(ensemble: Ensemble) -> tuple[str, ...]:
+    """The name of the best single member; of continuous emotion that of each dimension."""
+    return ensemble.over_time.best_singles if ensemble.over_time else (ensemble.best_single,)
 
 
 def single_of(ensemble: Ensemble, run: Path | str) -> Ensemble:
-    """The best single member as an ensemble of one, with that member's scores."""
-    found = [member for member in ensemble.members if member.name == ensemble.best_single]
-    if not found:
+    """The best single member (of each dimension) as an ensemble, with its scores."""
+    best, over_time = _best(ensemble), ensemble.over_time
+    if ensemble.params.get("recalibrate"):
+        raise WrongUse(
+            f"Ensemble {ensemble.name!r} is recalibrated, and its best single member for itself; fit that alone "
+            f"({_how_alone(ensemble, run)}), then refit and export it."
+        )
+    found = [member for member in ensemble.members if member.name in best]
+    if {member.name for member in found} != set(best):
         raise WrongUse(
             f"The best single member, {ensemble.best_single}, is no member of ensemble {ensemble.name!r}, so it was "
             f"not refitted; fit it alone ({_how_alone(ensemble, run)}), then refit and export that."
@@ -62,20 +77,29 @@ def single_of(ensemble: Ensemble, run: Path | str) -> Ensemble:
         "choice": (),
         "params": {},
     }
+    if over_time is not None:
+        plain = tuple(1.0 for _ in best)
+        nothing["over_time"] = replace(over_time, scale=plain, offset=tuple(0.0 for _ in best), gains={})
     return replace(
         ensemble,
         name=f"{ensemble.name}-single",
         method="best",
         members=tuple(found),
-        weights=np.ones((1, len(ensemble.classes))),
+        weights=np.array([[float(name == member.name) for name in _by_output(ensemble)] for member in found]),
         scores={"ensemble": own, "best_single": own},
-        candidates=(ensemble.best_single,),
+        candidates=tuple(dict.fromkeys(best)),
         note=f"The best single member of ensemble {ensemble.name}, exported alone.",
         **nothing,
     )
 
 
+def _by_output(ensemble: Ensemble) -> tuple[str, ...]:
+    best = _best(ensemble)
+    return best if len(best) == len(ensemble.outputs) else best * len(ensemble.outputs)
+
+
 def _how_alone(ensemble: Ensemble, run: Path | str) -> str:
-    if any(member.name == ensemble.best_single and member.refit is not None for member in ensemble.members):
+    again = ["--param", "recalibrate=true"] if ensemble.params.get("recalibrate") else []
+    if {member.name for member in ensemble.members if member.refit is not None} >= set(_best(ensemble)) and not again:
         return f"{command('ensemble', 'export', run, ensemble.name, '--single', '-o', 'bundle')}"
-    return f"{command('ensemble', 'fit', run, '--method', 'best', '--name', f'{ensemble.name}-single')}"
+    return f"{command('ensemble', 'fit', run, '--method', 'best', *again, '--name', f'{ensemble.name}-single')}"

@@ -11,8 +11,9 @@ from pydantic import GetCoreSchemaHandler, GetPydanticSchema
 from pydantic_core import CoreSchema, core_schema
 
 from ensembles.evaluation.intervals import Comparison, Interval
-from ensembles.evaluation.metrics import Metric, Scores, told
+from ensembles.evaluation.metrics import Metric, Scores
 from ensembles.fitting.older import upgraded
+from ensembles.fitting.over_time import OverTime, gain_text
 from ensembles.fusion.option import Option
 from ensembles.fusion.pooling import LogPool, Missing, combine
 from features.errors import EmofuseError, WrongUse
@@ -108,7 +109,8 @@ class Ensemble:
     fits. `selection`, `folds` and `repeats` say how candidates were chosen and how the nested estimate was made,
     `fit_split` to which split's held-out clips both were restricted; `note` says why there is no nested estimate, or of
     how many clips. `choice` is what the method `auto` chose among, from very safe to flexible, `metric`
-    what was maximised.
+    what was maximised. An ensemble of continuous emotion has `over_time` and no classes; its weights have a column per
+    dimension, its scores count recordings in place of clips, and their metrics are `ccc`, `ccc_<dimension>` and `mse`.
     """
 
     name: str
@@ -134,12 +136,29 @@ class Ensemble:
     fit_split: str | None = None
     candidates: tuple[str, ...] = ()
     choice: tuple[Option, ...] = ()
-    metric: Metric = "accuracy"
+    metric: Metric | Literal["ccc"] = "accuracy"
+    over_time: OverTime | None = None
 
     def predict_proba(self, P: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """Fused probabilities (N, C) of the members' `P` (M, N, C), in the order of `members` and `classes`."""
         temperatures = None if self.temperatures is None else np.array(self.temperatures)
         return combine(P, self.weights, valid, self.missing, temperatures, self.log_pool)
+
+    def predict_over_time(self, P: np.ndarray, valid: np.ndarray) -> np.ndarray:
+        """Fused predictions (T, D) of the members' `P` (M, T, D), `valid` alike, where the emotion is continuous."""
+        if self.over_time is None:
+            raise EmofuseError(f"Ensemble {self.name!r} tells classes apart; it predicts nothing over time.")
+        return self.over_time.fuse(P, valid, self.weights)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What its weights have a column for: classes, or dimensions."""
+        return self.over_time.dimensions if self.over_time else self.classes
+
+    @property
+    def refitted(self) -> bool:
+        """Whether all members are refitted."""
+        return len(self.refits) == len(self.members)
 
     @property
     def refits(self) -> tuple[tuple[str, str], ...]:
@@ -162,12 +181,15 @@ class Ensemble:
         own, single = self.scores["ensemble"].get("nested"), self.scores["best_single"].get("nested")
         if own is None or single is None:
             return False
-        return told(self.metric, own.metrics[self.metric]) <= told(self.metric, single.metrics[self.metric])
+        sign = -1 if self.metric == "log_loss" else 1
+        return sign * own.metrics[self.metric] <= sign * single.metrics[self.metric]
 
     @property
     def verdict(self) -> str:
         """One sentence: does the ensemble beat the best single member, on rows that chose neither?"""
         own, single = self.scores["ensemble"].get("nested"), self.scores["best_single"].get("nested")
+        if own is not None and single is not None and self.over_time is not None and self.over_time.gains:
+            return self._verdict_over_time(own, single, self.over_time)
         if own is None or single is None or self.against_single is None:
             return self.note
         interval, sign = self.against_single.interval, -1 if self.metric == "log_loss" else 1
@@ -186,14 +208,38 @@ class Ensemble:
             f"{' ' if self.note else ''}{self.note}"
         )
 
+    def _verdict_over_time(self, own: Measured, single: Measured, over_time: OverTime) -> str:
+        mean = over_time.gains["ccc"]
+        if self.no_better:
+            start = f"The ensemble does not beat the best single member, {self.best_single}"
+        elif mean.interval is not None and mean.interval.low > 0:
+            start = f"The ensemble beats the best single member, {self.best_single}"
+        else:
+            start = f"The ensemble is ahead of the best single member, {self.best_single}, but it may be chance"
+        each = ", ".join(f"{name} {gain_text(over_time.gains[name])}" for name in over_time.dimensions)
+        return (
+            f"{start}: mean CCC {ccc(own)} against {ccc(single)}, difference {gain_text(mean)} ({each}), on recordings "
+            "that had no part in choosing."
+        )
+
+
+def ccc(measured: Measured, dimension: str = "") -> str:
+    """The mean CCC, or that of a dimension, with its interval: `0.651 [0.532, 0.770]`."""
+    name = f"ccc_{dimension}" if dimension else "ccc"
+    interval = measured.intervals.get(name)
+    bounds = f" [{interval.low:.3f}, {interval.high:.3f}]" if interval else ""
+    return f"{measured.metrics[name]:.3f}{bounds}"
+
 
 def percent(measured: Measured) -> str:
     """An accuracy with its interval, in percent."""
     return with_interval(measured.accuracy, measured.interval)
 
 
-def reached(measured: Measured, metric: Metric) -> str:
-    """A metric with its interval; all but the log-loss in percent, and all but the accuracy by name."""
+def reached(measured: Measured, metric: Metric | Literal["ccc"]) -> str:
+    """A metric with its interval; all but the log-loss and the CCC in percent, and all but the accuracy by name."""
+    if metric == "ccc":
+        return f"CCC {ccc(measured)}"
     if metric == "accuracy":
         return f"{percent(measured)} %"
     scale, digits, unit = (1, 3, "") if metric == "log_loss" else (100, 1, " %")
@@ -224,16 +270,18 @@ def read_ensemble(path: Readable) -> Ensemble:
     data = upgraded(read_json(path, "an ensemble that `emofuse ensemble fit` wrote", damaged="fit the ensemble again"))
     check_version(data, SCHEMA_VERSION, str(path), "ensemble", "use the release that wrote it, or fit it again")
     ensemble = parse(Ensemble, data, str(path), "fit the ensemble again")
-    expected = (len(ensemble.members), len(ensemble.classes))
-    if not ensemble.members or len(set(ensemble.classes)) != len(ensemble.classes) or len(ensemble.classes) < 2:
+    expected = (len(ensemble.members), len(ensemble.outputs))
+    if ensemble.over_time is not None and ensemble.members and not ensemble.classes:
+        ensemble.over_time.check(str(path))
+    elif not ensemble.members or len(set(ensemble.classes)) != len(ensemble.classes) or len(ensemble.classes) < 2:
         raise EmofuseError(
             f"{path}: expected one or more members and two or more different classes, but got {len(ensemble.members)} "
             f"members and the classes {shown(ensemble.classes)}; fit it again."
         )
     if not _are_weights(ensemble.weights, *expected):
         raise EmofuseError(
-            f"{path}: expected finite, non-negative weights of shape {expected} (members, classes) that sum to 1 for "
-            f"each class, but got {shown(data['weights'])}; fit it again."
+            f"{path}: expected finite, non-negative weights of shape {expected} (members, classes or dimensions) that "
+            f"sum to 1 for each class or dimension, but got {shown(data['weights'])}; fit it again."
         )
     if ensemble.temperatures is not None and (
         len(ensemble.temperatures) != expected[0] or not all(0 < t < np.inf for t in ensemble.temperatures)

@@ -10,7 +10,7 @@ import numpy as np
 from ensembles.evaluation.intervals import accuracy_interval
 from ensembles.evaluation.jackknife import intervals_of
 from ensembles.evaluation.metrics import Metric, score
-from ensembles.fitting.ensemble import Ensemble, EnsembleMember, How, Measured, Who, ensemble_path, write_ensemble
+from ensembles.fitting.ensemble import Ensemble, EnsembleMember, How, Measured, Who
 from ensembles.fitting.estimate import (
     Estimate,
     OutOfFold,
@@ -21,7 +21,7 @@ from ensembles.fitting.estimate import (
     weighted,
 )
 from ensembles.fitting.options import FitOptions
-from ensembles.fitting.selection import Selected, Selection
+from ensembles.fitting.selection import Selected, Selection, restricted
 from ensembles.fusion import AutoFusion, BestSingle, DecisionFusion, Fusion, UniformAverage, make_fusion
 from ensembles.fusion.option import Option
 from ensembles.predictions.sealed_scores import Look, looked_at
@@ -39,17 +39,11 @@ def fit_ensemble(run: Path, options: FitOptions, *, test: Look = False) -> Ensem
     make_fusion(options.method, {"metric": options.metric, **options.params}, options.seed)
     predictions = read_run(run, options.partitions, options.fit_split)
     tests = looked_at(predictions.test, test)
-    ensemble = fit_on(predictions.held_out, replace(options, partitions=predictions.partitions))
+    known = {member.name: member.footer.hyperparameters for member in predictions.held_out.members}
+    chosen = restricted(options.selection, options.where, known)
+    ensemble = fit_on(predictions.held_out, replace(options, partitions=predictions.partitions, selection=chosen))
     ensemble = score_on_train(ensemble, predictions)
     return score_on_test(ensemble, tests) if test else ensemble
-
-
-def fit_and_store(run: Path, options: FitOptions, *, test: Look = False) -> Ensemble:
-    """`fit_ensemble`, kept in the run under its name; one of that name is replaced."""
-    path = ensemble_path(run, options.name or options.method)
-    ensemble = fit_ensemble(run, options, test=test)
-    write_ensemble(ensemble, path)
-    return ensemble
 
 
 def fit_on(held_out: HeldOut, options: FitOptions, *, whole: bool = False) -> Ensemble:
@@ -169,7 +163,9 @@ def factory(
 
 
 def factory_of(ensemble: Ensemble, held_out: HeldOut) -> Callable[[], Selected]:
-    """Makes what a stored ensemble was fitted by."""
+    """Makes what a stored ensemble of classes was fitted by."""
+    if ensemble.metric == "ccc":
+        raise EmofuseError(f"Ensemble {ensemble.name!r} is of continuous emotion, not of classes.")
     chosen = dict(ensemble.selection)
     chosen["entries"] = tuple(chosen["entries"]) if chosen["entries"] is not None else None
     return factory(held_out, ensemble.method, ensemble.params, Selection(**chosen), ensemble.seed, ensemble.metric)

@@ -116,7 +116,7 @@ def leaderboard(
     most = None if intervals is None or details is None else max(intervals, details)
     chosen = [places[row.name] for row in rows[:most]]
     rows[:most] = _with_classes(rows[:most], chosen, predictions, tests if test else None)
-    ensembles = readable_ensembles(run)
+    ensembles = [ensemble for ensemble in readable_ensembles(run) if ensemble.over_time is None]
     if isinstance(test, TestLabels):
         ensembles = [_scored(run, ensemble, test) for ensemble in ensembles]
     return Leaderboard(

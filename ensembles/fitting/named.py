@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ensembles.continuous.traces import file_traces, fused_traces, member_traces
 from ensembles.fitting.ensemble import ensemble_names, open_ensemble
 from ensembles.fitting.fused import places_of
-from ensembles.predictions.organisers import ClassPredictions
+from ensembles.predictions.organisers import ClassPredictions, TracePredictions
 from ensembles.predictions.scan import pool, scan
 from ensembles.predictions.sets import NOT_POOLED, HeldOut, TestScores, read_refits, read_run
 from features.errors import EmofuseError, WrongUse
@@ -29,6 +30,20 @@ def named_predictions(run: Path, name: str, split: str, searched: bool = False) 
     if lacking := int((~found.scored).sum()):
         say(f"{lacking} of {len(found.ids)} clips could be scored by no model: all their classes are equally likely")
     return found
+
+
+def named_traces(run: Path, name: str, split: str, searched: bool = False) -> TracePredictions:
+    """As `named_predictions`, of continuous emotion; an earlier release's fusion is named by its file."""
+    role = _ROLES[split]
+    if name.endswith(".json") and Path(name).is_file():
+        return file_traces(run, Path(name), role, searched)
+    if name not in ensemble_names(run):
+        return member_traces(run, name, role, searched)
+    ensemble = open_ensemble(run, name)
+    refitted = ensemble.refitted and split == "test" and not searched
+    say(f"{name}: by its members {'refitted on train and val' if refitted else 'as searched'}")
+    keys = [[str(member.refit)] if refitted else list(member.trials.values()) for member in ensemble.members]
+    return TracePredictions(ensemble.outputs, fused_traces(run, keys, role, ensemble.predict_over_time))
 
 
 def _of_ensemble(run: Path, name: str, split: str, searched: bool) -> ClassPredictions:

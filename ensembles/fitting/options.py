@@ -13,8 +13,9 @@ class FitOptions:
     """A method with its `params`, and what it is fitted on.
 
     `name` is the ensemble's (None: the method's). `partitions` says which trials are pooled (None: all), `fit_split`
-    which clips are used (None: all that are held out, else those of train or val). The nested estimate has `folds`
-    folds, `repeats` times. `metric` is what is maximised.
+    which clips are used (None: all that are held out, else those of train or val), `where` which hyperparameters the
+    members have, by name. `task` is `classification` or `regression` (None: what the run's members learnt). The nested
+    estimate has `folds` folds, `repeats` times. `metric` is what is maximised.
     """
 
     method: str
@@ -27,3 +28,5 @@ class FitOptions:
     repeats: int = 1
     seed: int = 0
     metric: Metric = "accuracy"
+    where: Mapping[str, Any] = field(default_factory=dict)
+    task: str | None = None

@@ -1,7 +1,8 @@
 """Which members may take part in an ensemble: the best ones, without near-duplicates and without dead weight."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -20,7 +21,7 @@ class Selection:
     `entries` names the entries that may take part. `majority` drops members no better than always naming the commonest
     class, `duplicate` those whose probabilities correlate, and whose decisions agree, at least that much with a better
     one's; then the best `per_entry` of each entry and the best `top` of all stay. `members` are exactly those that take
-    part: an entry's best configuration, or `ENTRY/CONFIG`.
+    part: an entry's best configuration, or `ENTRY/CONFIG`. `only` are the names of those that may (see `restricted`).
     """
 
     entries: tuple[str, ...] | None = None
@@ -29,6 +30,7 @@ class Selection:
     per_entry: int | None = 3
     top: int | None = 20
     members: tuple[str, ...] | None = None
+    only: tuple[str, ...] | None = None
 
 
 NO_SELECTION = Selection(majority=False, duplicate=None, per_entry=None, top=None)
@@ -65,6 +67,24 @@ def _exactly(members: Sequence[str]) -> Selection:
     return replace(NO_SELECTION, members=tuple(members), per_entry=per_entry)
 
 
+def restricted(selection: Selection, where: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]) -> Selection:
+    """The selection of members whose hyperparameters, `known` by name, have the values of `where` (empty: of all).
+
+    Errors: WrongUse where none has them; the values that there are are told.
+    """
+    if not where:
+        return selection
+    found = tuple(
+        name for name, own in known.items() if all(key in own and own[key] == value for key, value in where.items())
+    )
+    if not found:
+        there = {key: sorted({str(own[key]) for own in known.values() if key in own}) for key in where}
+        told = "; ".join(f"{key} is {', '.join(values) or 'no hyperparameter of any'}" for key, values in there.items())
+        wanted = " and ".join(f"{key}={value}" for key, value in where.items())
+        raise WrongUse(f"No member has {wanted}: {told}.")
+    return replace(selection, only=found)
+
+
 @dataclass(frozen=True)
 class Candidates:
     """Positions of the members that stay, ascending, and for each of the others why it does not."""
@@ -90,6 +110,8 @@ def candidates(problem: Problem, entries: Sequence[str], selection: Selection) -
     # Its classes' frequencies are what who knows nothing else says: the commonest class, and the best log-loss.
     commonest = problem.worth(np.tile(totals / totals.sum(), (len(problem.y), 1)))
     ranking = [m for m in rank_members(problem) if selection.entries is None or entries[m] in selection.entries]
+    if selection.only is not None:
+        ranking = [m for m in ranking if names[m] in selection.only]
     if selection.members is not None:
         ranking = [m for m in ranking if any(_is(names[m], wanted) for wanted in selection.members)]
     dropped = {m: "not among the chosen entries" for m in set(range(len(entries))) - set(ranking)}

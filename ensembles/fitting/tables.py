@@ -10,14 +10,18 @@ from features.terminal import Table
 
 
 def weights_table(ensemble: Ensemble) -> Table:
-    """A row per member, a column per class."""
+    """A row per member, a column per class or dimension."""
     title = f"Weights of {ensemble.name}: {len(ensemble.members)} members of {ensemble.n_candidates}"
     table = Table(title=title)
     table.add_column("member", overflow="fold")
-    for name in ensemble.classes:
+    for name in ensemble.outputs:
         table.add_column(name, justify="right")
     for member, row in zip(ensemble.members, ensemble.weights, strict=True):
         table.add_row(member.name, *(f"{weight:.2f}" for weight in row))
+    if ensemble.over_time is not None and ensemble.params.get("recalibrate"):
+        table.add_section()
+        table.add_row("scale of their mean", *(f"{scale:.3f}" for scale in ensemble.over_time.scale))
+        table.add_row("offset of their mean", *(f"{offset:+.3f}" for offset in ensemble.over_time.offset))
     return table
 
 

@@ -79,8 +79,8 @@ def scan(run: Path) -> list[Trial]:
     contents = _contents(run, names)
     if not contents:
         raise EmofuseError(
-            f"{run}: its predictions are of continuous emotion, not of classes; "
-            f"run `{command('ensemble', 'continuous', run)}`."
+            f"{run}: its predictions are of continuous emotion, not of classes, which this command is for; "
+            f"`{command('ensemble', 'leaderboard', run)}` and `ensemble fit`, `refit` and `export` take both."
         )
     known = _KnownRows()
     folder = f"{run / 'predictions'}"

@@ -49,7 +49,7 @@ class Status:
 
     `fusible` are the partitions to choose so that a configuration is finished on all of them; empty: no choice is
     needed, None: nothing is finished that could be fused. `now` are the trials that are trained at this moment, `pace`
-    how fast the search goes (None: it doesn't), `failures` the records of those that failed, `continuous` whether clips
+    how fast the search goes (None: it doesn't), `failures` the records of those that failed, `mixed` whether some clips
     have labels over time, `damaged` what is wrong with files whose trials therefore count as not ended, one sentence
     each, `asha_by_default` whether ASHA may stop trials though the recipe says nothing of it.
     """
@@ -62,7 +62,7 @@ class Status:
     gpus: tuple[GpuUse, ...] = ()
     pace: Pace | None = None
     failures: tuple[Outcome, ...] = ()
-    continuous: bool = False
+    mixed: bool = False
     damaged: tuple[str, ...] = ()
     fusible: tuple[str, ...] | None = ()
     asha_by_default: bool = False
@@ -78,7 +78,8 @@ class Status:
             weights = command("search", "run", "RECIPE", "--weights", f"ENTRY={run}:{backbone}")
             return f"No models of clips to fuse. Another recipe's ENTRY starts from the backbone by: {weights}"
         partitions = [word for name in self.fusible for word in ("--partition", name)]
-        return f"Next: {command('ensemble', 'continuous' if self.continuous else 'fit', run, *partitions)}"
+        task = ["--task", "regression"] if self.mixed else []
+        return f"Next: {command('ensemble', 'fit', run, *task, *partitions)}"
 
     @property
     def left(self) -> int:
@@ -135,9 +136,9 @@ def read_status(run: Layout) -> Status:
     counted = (trial for trials in present.values() for trial in trials)
     failed = (run.outcome(trial.trial_key) for trial in counted if trial.status == "failed")
     failures = tuple(outcome for outcome in failed if outcome is not None)
-    continuous = any(planned.continuous for planned in plan)
     damaged = tuple(str(error) for error in bad)
-    over_time = {planned.entry for planned in plan if planned.continuous}
+    of_clips = [planned for planned in plan if planned.stage != "backbone"]
+    over_time = {planned.entry for planned in of_clips if planned.continuous}
     return Status(
         run.path,
         active,
@@ -147,9 +148,9 @@ def read_status(run: Layout) -> Status:
         gpu_use(beats),
         pace,
         failures,
-        continuous,
+        bool(over_time) and len(over_time) < len(of_clips),
         damaged,
-        _fusible([trial for trial in ended if not continuous or trial.entry in over_time]),
+        _fusible([trial for trial in ended if not over_time or trial.entry in over_time]),
         asha_by_default,
     )
 

@@ -66,7 +66,7 @@ def test_every_trial_writes_its_tracks(world):
     folder, status = world
     table = read_clips(folder / "clips.parquet")
     assert [(entry.finished, entry.failed) for entry in status.entries] == [(1, 0), (2, 0)]
-    assert status.following("run") == "Next: emofuse ensemble continuous run"
+    assert status.following("run") == "Next: emofuse ensemble fit run"
     for predictions in files(world):
         assert predictions.footer.dimensions == DIMENSIONS and predictions.footer.classes == ()
         assert predictions.footer.annotations == table.annotations.fingerprint

@@ -6,59 +6,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from tracks import small_run, write
 from typer.testing import CliRunner
 
 import emofuse
 from ensembles.cli.app import ensemble_app
-from ensembles.continuous.evaluate import evaluate
 from ensembles.continuous.run import continuous_entries, read_continuous_run
 from features.errors import EmofuseError, WrongUse
 from models.concordance import concordance
-from search.run.continuous_predictions import ContinuousPredictions, Track, write_continuous_predictions
-from search.run.predictions import FOOTER, Footer
-
-DIMENSIONS = ("arousal", "valence")
-NOISE = {"a": 0.2, "b": 0.4}
-
-
-def track(n, role, noise, rng, valid=True):
-    own = np.random.default_rng(n)
-    y = np.cumsum(own.normal(size=(40 + n, 2)), 0) / 5
-    p = (y + noise * rng.normal(size=y.shape)).astype(np.float32)
-    labels = np.where(np.arange(len(y))[:, None] < 3, np.nan, y)  # the first moments are not labelled
-    return Track(f"r{n}", f"g{n}", "train", role, valid, np.arange(len(y)) / 10, labels, p)
-
-
-def write(run, entry, partition, held_out, noise, annotations="x", seed=0):
-    rng = np.random.default_rng(seed)
-    key = f"{entry}{partition}{seed}".replace("-", "").ljust(64, "0")
-    footer = Footer(
-        key,
-        f"config{entry}".ljust(64, "0"),
-        "conv3d",
-        entry,
-        {"lr": 0.01},
-        partition,
-        (),
-        0,
-        1,
-        1,
-        {"ccc": 0.5},
-        dimensions=DIMENSIONS,
-        annotations=annotations,
-    )
-    tracks = [track(n, "held_out" if n in held_out else "fit", noise, rng, n != 5 or entry == "a") for n in range(6)]
-    tracks.append(track(9, "test", noise, rng))
-    return write_continuous_predictions(run, ContinuousPredictions(footer, tuple(tracks)))
+from search.run.predictions import FOOTER
 
 
 @pytest.fixture
 def run(tmp_path):
-    for entry, noise in NOISE.items():
-        write(tmp_path, entry, "fold-0-of-2", (0, 1, 2), noise)
-        write(tmp_path, entry, "fold-1-of-2", (3, 4, 5), noise, seed=1)
-    write(tmp_path, "late", "fold-0-of-2", (0, 1, 2), 0.1)
-    return tmp_path
+    return small_run(tmp_path)
 
 
 def test_members_are_those_of_all_partitions(run):
@@ -93,16 +54,6 @@ def test_other_annotations_do_not_mix(run):
         read_continuous_run(run)
 
 
-def test_the_command_fuses_a_run(run):
-    told = CliRunner().invoke(ensemble_app, ["continuous", str(run), "--folds", "3", "--json"])
-    assert told.exit_code == 0, told.output
-    data = json.loads(told.stdout)
-    expected = evaluate(read_continuous_run(run).recordings, 3)
-    assert [one["dimension"] for one in data["dimensions"]] == list(DIMENSIONS)
-    weights = data["dimensions"][0]["weights"]
-    assert weights == pytest.approx(expected.dimensions[0].weights) and max(weights, key=weights.get).startswith("a/")
-
-
 def test_the_leaderboard_lists_them(run):
     told = CliRunner().invoke(ensemble_app, ["leaderboard", str(run), "--test"])
     assert told.exit_code == 0 and "2 members on 6 held-out recordings of fold-0-of-2, fold-1-of-2; CCC" in told.stdout
@@ -116,13 +67,16 @@ def test_the_leaderboard_lists_them(run):
 
 
 def test_mistakes_are_told(run, capsys, tmp_path):
-    assert emofuse.main(["ensemble", "fit", str(run)]) == 1
-    assert "its predictions are of continuous emotion, not of classes; run `emofuse ensemble continuous" in (
+    assert emofuse.main(["ensemble", "compare", str(run)]) == 1
+    assert "its predictions are of continuous emotion, not of classes, which this command is for" in (
         capsys.readouterr().err
     )
-    assert emofuse.main(["ensemble", "continuous", str(run), "--labels", "x"]) == 2
+    assert emofuse.main(["ensemble", "continuous", str(run)]) == 2
+    assert f"{run} is a run: fuse its predictions by `emofuse ensemble fit {run}`." in capsys.readouterr().err
     assert emofuse.main(["ensemble", "continuous", str(run / "x.parquet")]) == 2
     assert "Predictions in a file need --labels" in capsys.readouterr().err
+    assert emofuse.main(["ensemble", "leaderboard", str(run), "--test", "--labels", "x.csv"]) == 2
+    assert "--labels are classes of clips; the members of this run learnt continuous emotion" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -140,7 +140,7 @@ def test_round_trip(write_run, tmp_path):
     [
         ({"schema_version": 9}, "ensemble of schema version 9, but this emofuse reads version 2"),
         ({"members": [{"entry": "svm"}]}, r"members\[0\].config_key: this key is required.*; fit the ensemble again"),
-        ({"weights": [[0.5, 0.5]]}, r"weights of shape \(4, 3\) \(members, classes\) that .* got \[\[0.5, 0.5"),
+        ({"weights": [[0.5, 0.5]]}, r"weights of shape \(4, 3\) \(members, classes or dim.* got \[\[0.5, 0.5"),
         ({"missing": "guess"}, "missing: expected 'share' or 'uniform', but got 'guess'; fit"),
     ],
 )

@@ -1,0 +1,49 @@
+"""Fit what a run's members learnt, classes or continuous emotion, and keep the ensemble in the run."""
+
+from pathlib import Path
+
+from ensembles.continuous.trials import continuous_entries
+from ensembles.fitting.ensemble import Ensemble, ensemble_path, write_ensemble
+from ensembles.fitting.fit import fit_ensemble
+from ensembles.fitting.options import FitOptions
+from ensembles.predictions.sealed_scores import Look
+from features.errors import WrongUse
+from features.names import unknown_name
+
+_TASKS = ("classification", "regression")
+
+
+def fit_any(run: Path, options: FitOptions, *, test: Look = False) -> Ensemble:
+    """Fit an ensemble of classes, or of continuous emotion where that is what the run's members learnt."""
+    if not _learns_over_time(run, options):
+        return fit_ensemble(run, options, test=test)
+    from ensembles.fitting.fit_over_time import fit_over_time
+
+    return fit_over_time(run, options, test=seen_over_time(test))
+
+
+def seen_over_time(test: Look) -> bool:
+    """Whether test recordings are looked at; there are no labels of clips for these."""
+    if not isinstance(test, bool):
+        raise WrongUse("--labels are classes of clips; the members of this ensemble learnt continuous emotion.")
+    return test
+
+
+def _learns_over_time(run: Path, options: FitOptions) -> bool:
+    over_time, others = continuous_entries(run)
+    if options.task is not None:
+        if options.task not in _TASKS:
+            raise unknown_name("task", options.task, _TASKS)
+        return options.task == "regression"
+    named = {
+        name.partition("/")[0] for name in (*(options.selection.entries or ()), *(options.selection.members or ()))
+    }
+    return named <= over_time if named and over_time else bool(over_time) and not others
+
+
+def fit_and_store(run: Path, options: FitOptions, *, test: Look = False) -> Ensemble:
+    """`fit_any`, kept in the run under its name; one of that name is replaced."""
+    path = ensemble_path(run, options.name or options.method)
+    ensemble = fit_any(run, options, test=test)
+    write_ensemble(ensemble, path)
+    return ensemble
