@@ -2,7 +2,7 @@
 
     python benchmarks/extraction.py faces CLIP...    # video files, or a folder of them
     python benchmarks/extraction.py is10 [SOUND...]  # sound files, or a folder; none: noise is written
-    python benchmarks/extraction.py memory           # reading long sound; --minutes 20
+    python benchmarks/extraction.py memory           # reading long sound; --minutes 20 --sets short_term functionals
 
 `faces` counts CPU time, so that a busy machine doesn't matter, of every frame decoded and of the whole extraction, for
 each clip and in all. `is10` counts the wall clock of the program's own pool of processes, started and warm, the two
@@ -120,8 +120,8 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def memory(minutes: float) -> None:
-    """Print what reading so many minutes of stereo at 48 kHz takes."""
+def memory(minutes: float, sets: Sequence[str]) -> None:
+    """Print what reading so many minutes of stereo at 48 kHz takes, and then each of the sets (give the largest last)."""
     with tempfile.TemporaryDirectory() as folder:
         path, rng = Path(folder) / "long.wav", np.random.default_rng(0)
         with soundfile.SoundFile(path, "w", 48_000, 2) as file:
@@ -135,6 +135,14 @@ def memory(minutes: float) -> None:
             f"{audio.nbytes / 2**20:.0f} MB, {peak_mb() - before:.0f} MB more memory, {peak_mb():.0f} MB in all, "
             f"{time.perf_counter() - started:.1f} s"
         )
+        del audio
+        for name in sets:
+            spec, started = parse_spec(name), time.perf_counter()
+            values = get_set(spec.name).extract(Media(path), spec.params).values
+            print(
+                f"{name}: a result of {values.nbytes / 2**20:.1f} MB, at most {peak_mb():.0f} MB in all, "
+                f"{time.perf_counter() - started:.0f} s"
+            )
 
 
 def main() -> None:
@@ -146,9 +154,10 @@ def main() -> None:
     parser.add_argument("--least-side", type=int, default=1280, help="pixels of a clip's longer side")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--sets", nargs="*", default=(), help="sets of sound for `memory`, such as short_term")
     given = parser.parse_args()
     if given.what == "memory":
-        memory(given.minutes)
+        memory(given.minutes, given.sets)
         return
     files = files_in(given.paths)
     if given.what == "faces":

@@ -13,6 +13,7 @@ import scipy.fft
 from scipy.ndimage import uniform_filter1d
 
 from features.audio.compiled import compile_first
+from features.audio.pieces import pieces
 from features.audio.speech import RATE
 
 HOP = RATE // 100
@@ -23,6 +24,8 @@ _TINY = 1e-8
 _HZ = np.fft.rfftfreq(_FFT, 1 / RATE)
 _HEADROOM_NEPER = 3 * np.log(10.0)
 _VOICED = 0.5
+# Windows at a time, and how many more on either side: a window of pitch reaches over 3.2 steps.
+_PIECE, _MARGIN = 4096, 8
 
 SPECTRAL_NAMES = (
     *(f"mfcc_{i}" for i in range(15)),
@@ -50,18 +53,27 @@ class Contours:
 def contours(signal: np.ndarray) -> Contours:
     """The descriptors of a signal (samples,) at 16 kHz, at least 0.1 s; all but pitch are smoothed over 3 windows."""
     compile_first()
+    count, parts = 1 + len(signal) // HOP, []
+    for computed, kept in pieces(count, _PIECE, _MARGIN):
+        end = None if computed.stop == count else computed.stop * HOP
+        parts.append(_rows(signal[computed.start * HOP : end])[:, kept])
+    *rows, f0 = np.hstack(parts)  # (D + 1, T)
+    spectral = uniform_filter1d(np.stack(rows), 3, axis=1, mode="nearest")
+    energy = spectral[SPECTRAL_NAMES.index("log_energy")]
+    active = energy > np.percentile(energy, 95) - _HEADROOM_NEPER
+    return Contours(spectral, 12 * np.log2(f0 / 55), active, active & (rows[-1] > _VOICED))
+
+
+def _rows(signal: np.ndarray) -> np.ndarray:
+    """The contours of `SPECTRAL_NAMES`, not smoothed, and the pitch in Hz below them, (D + 1, T) float64."""
     emphasised = _power(np.append(signal[:1], signal[1:] - np.float32(0.97) * signal[:-1]))  # (bins, T)
     log_mel = np.log(_mel(26, 8000) @ emphasised + _TINY)
     log_bands = np.log(_mel(8, 6500) @ emphasised + _TINY)
     crossings = librosa.feature.zero_crossing_rate(signal, frame_length=400, hop_length=HOP)
     f0 = librosa.yin(signal, fmin=_F0_MIN, fmax=_F0_MAX, sr=RATE, frame_length=_PITCH_WINDOW, hop_length=HOP)
-    voicing = _periodicity(signal, f0)
     mfcc = scipy.fft.dct(log_mel, axis=0, norm="ortho")[:15]
-    rows = [mfcc, log_bands, *_shape_of(_power(signal)), crossings, voicing]
-    spectral = uniform_filter1d(np.vstack(rows).astype(np.float64), 3, axis=1, mode="nearest")
-    energy = spectral[SPECTRAL_NAMES.index("log_energy")]
-    active = energy > np.percentile(energy, 95) - _HEADROOM_NEPER
-    return Contours(spectral, 12 * np.log2(f0 / 55), active, active & (voicing > _VOICED))
+    rows = [mfcc, log_bands, *_shape_of(_power(signal)), crossings, _periodicity(signal, f0), f0]
+    return np.vstack(rows).astype(np.float64)
 
 
 @cache

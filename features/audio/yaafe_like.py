@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from features.audio.pieces import pieces
 from features.audio.speech import read_speech
 from features.audio.yaafe.envelope import envelope_features
 from features.audio.yaafe.framing import LONG_STEP, RATE, STEP, frames
@@ -51,6 +52,8 @@ FEATURES = {
     "TemporalShapeStatistics": 4,
     "ZCR": 1,
 }
+# Frames at a time, and how many before them an onset looks at.
+_PIECE, _MARGIN = 1024, 2
 TRANSFORMS = {"MFCCDerivative1": 13, "MFCCDerivative2": 13, "MFCCCepstrum": 12, "MFCCAutoCorrelationPeaks": 78}
 
 
@@ -65,14 +68,21 @@ def yaafe_features(signal: np.ndarray, peaks: bool = True) -> np.ndarray:
     T = (samples - 1) // 512 + 1.
     """
     short = frames(signal)
-    columns = temporal_features(short) | spectral_features(short)
+    parts = [_framewise(short[computed], kept) for computed, kept in pieces(len(short), _PIECE, _MARGIN)]
+    columns = {name: np.vstack([part[name] for part in parts]) for name in parts[0]}
     columns |= {name: _spread(rows, LONG_STEP // STEP, len(short)) for name, rows in envelope_features(signal).items()}
     mfcc = columns["MFCC"]
     columns["MFCCDerivative1"], columns["MFCCDerivative2"] = derivatives(mfcc)
     columns["MFCCCepstrum"] = cepstrum(mfcc)
     if peaks:
         columns["MFCCAutoCorrelationPeaks"] = _spread(autocorrelation_peaks(mfcc), INTEGRATED_STEP, len(short))
-    return np.hstack([columns[name] for name in dimensions(peaks)]).astype(np.float32)
+    return np.hstack([columns[name].astype(np.float32) for name in dimensions(peaks)])
+
+
+def _framewise(short: np.ndarray, kept: slice) -> dict[str, np.ndarray]:
+    """Of frames (T, 1024) those kept, float32; MFCC float64, since they go on into the transforms."""
+    columns = temporal_features(short) | spectral_features(short)
+    return {name: x[kept] if name == "MFCC" else x[kept].astype(np.float32) for name, x in columns.items()}
 
 
 def _spread(rows: np.ndarray, every: int, length: int) -> np.ndarray:

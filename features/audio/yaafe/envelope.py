@@ -4,8 +4,10 @@ import numpy as np
 import scipy.fft
 import scipy.signal
 
+from features.audio.pieces import pieces
 from features.audio.yaafe.framing import LONG_BLOCK, LONG_STEP, RATE, frames, shape_statistics
 
+_PIECE = 64
 _DECIMATION = 200
 _FILTER_S = 0.05
 _TREMOLO_HZ, _GRAIN_HZ = (4, 8), (10, 40)
@@ -13,7 +15,8 @@ _TREMOLO_HZ, _GRAIN_HZ = (4, 8), (10, 40)
 
 def envelope_features(signal: np.ndarray) -> dict[str, np.ndarray]:
     """YAAFE's envelope features by name, each (T, D), of a signal (samples,); T = (samples - 1) // 16384 + 1."""
-    envelope = _envelope(frames(signal, LONG_BLOCK, LONG_STEP))
+    long = frames(signal, LONG_BLOCK, LONG_STEP)
+    envelope = np.vstack([_envelope(long[computed]) for computed, _ in pieces(len(long), _PIECE)])
     return {
         "AmplitudeModulation": _modulation(envelope),
         "Envelope": envelope,
