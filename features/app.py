@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from features.clips import SPLITS, ClipTable, check_clips, read_clips, write_clips
-from features.datasets import Adapter, Option, dataset_names, get_adapter, make_clip_table
+from features.datasets import Adapter, Option, dataset_names, get_adapter, make_clip_table, plugged_datasets
 from features.errors import EmofuseError
 from features.progress import say
 from features.terminal import Table, console
@@ -57,6 +57,14 @@ def _flag(option: Option) -> Any:
 
 for _name in dataset_names():
     _dataset_command(get_adapter(_name))
+
+
+def offer_plugins() -> None:
+    """A command for each adapter of a plug-in; they become known when the command line is read."""
+    offered = {command.name for command in clips_app.registered_commands}
+    for name in plugged_datasets():
+        if name not in offered:
+            _dataset_command(get_adapter(name))
 
 
 @clips_app.command("merge")
@@ -198,7 +206,7 @@ def sets_command() -> None:
 
     Example: emofuse features sets
     """
-    from features.sets import get_set, set_names
+    from features.sets import get_set, set_names, set_origin
 
     table = Table("set", "level", "what", "parameters", "needs")
     for name in set_names():
@@ -209,3 +217,6 @@ def sets_command() -> None:
         level = "clip or frame" if feature_set.levels else feature_set.level
         table.add_row(name, level, feature_set.summary, params, needs)
     console(wide=None).print(table)
+    for name in set_names():
+        if origin := set_origin(name):
+            print(f"{name} is a plug-in's: {origin}")

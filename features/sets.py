@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from features import plugins
 from features.errors import ClipFailure, WrongUse
 from features.machine import machine_fault
 from features.names import unknown_name
@@ -101,16 +102,26 @@ class SetSpec:
 def why_no_bundle(spec: str) -> str | None:
     """What keeps a bundle from computing the set on another machine; None where nothing does."""
     name = spec.partition(":")[0]
-    if name not in _MODULES:
+    if name not in set_names():
         return f"the imported set {name!r}, which can't be computed from new media"
-    if _MODULES[name].startswith("features.encoders."):
+    if _MODULES.get(name, "").startswith("features.encoders."):
         return f"the encoder set {spec!r}, whose weights no bundle holds"
     return None
 
 
 def set_names() -> tuple[str, ...]:
-    """The names of all feature sets that can be extracted from media."""
-    return tuple(sorted(_MODULES))
+    """The names of all feature sets that can be extracted from media, plug-ins' included."""
+    return tuple(sorted({*_MODULES, *plugins.names("feature_sets")}))
+
+
+def set_origin(name: str) -> str:
+    """Where a plug-in's set comes from; empty for one of emofuse's own."""
+    return plugins.origin("feature_sets", name, _MODULES)
+
+
+def set_sha256(name: str) -> str:
+    """The digest of the code of a plug-in's set, which is part of its key; empty for one of emofuse's own."""
+    return plugins.sha256_of("feature_sets", name, _MODULES)
 
 
 def get_set(name: str) -> FeatureSet:
@@ -118,10 +129,13 @@ def get_set(name: str) -> FeatureSet:
 
     MachineFault where its module can't be imported here: a library is missing, or finds no place for its cache.
     """
-    if name not in _MODULES:
-        raise unknown_name("feature set", name, _MODULES)
+    plugin = plugins.named("feature_sets", name, _MODULES)
+    if plugin is None and name not in _MODULES:
+        raise plugins.unknown("feature_sets", name, _MODULES)
     try:
-        return import_module(_MODULES[name]).SET
+        return plugin.load(FeatureSet) if plugin else import_module(_MODULES[name]).SET
+    except WrongUse:
+        raise
     except Exception as error:
         if (fault := machine_fault(error, f"Feature set {name!r}")) is not None:
             raise fault from None

@@ -16,13 +16,20 @@ from sklearn.pipeline import Pipeline
 from models.pulse import beat
 
 FOLDS = 5
+_LEAST = 1e-3
 _LOG_RANGE = (np.log(1e-3), np.log(1e3))
 
 Fold = tuple[np.ndarray, np.ndarray]
 
 
 def decisions(pipeline: Pipeline, X: np.ndarray) -> np.ndarray:
-    """Decision values (N, C), a column for each of `pipeline.classes_`."""
+    """Decision values (N, C), a column for each of `pipeline.classes_`.
+
+    Of a classifier without any they are the logarithms of its probabilities, of 1e-3 for those below, since a forest
+    gives 0 to what none of its trees votes for.
+    """
+    if not hasattr(pipeline, "decision_function"):
+        return np.log(np.maximum(np.asarray(pipeline.predict_proba(X), np.float64), _LEAST))
     values = pipeline.decision_function(X)
     return values if values.ndim == 2 else np.column_stack([-values, values])
 

@@ -167,7 +167,9 @@ class Family:
     makes an unfitted model; `load(folder, device)` reads what its `save` wrote. `tasks` are what it can be built for,
     the paper's own first: a context with classes, or one with dimensions. `weights` tells whether a fit can start
     from pretrained parameters. `version` grows whenever training changes. `smoke` are the hyperparameters that make it
-    small enough to be tried in seconds (`search run --smoke`).
+    small enough to be tried in seconds (`search run --smoke`). `trusted` are the types, by module and class, that its
+    saved scikit-learn pipeline holds besides those of emofuse's own: whoever names one vouches that no file of it can
+    do harm.
     """
 
     name: str
@@ -186,6 +188,7 @@ class Family:
     weights: bool = False
     version: int = 1
     smoke: Mapping[str, Any] = field(default_factory=dict)
+    trusted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for point in self.published:

@@ -8,7 +8,7 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,17 +49,21 @@ _KNOWN = frozenset(
 _SCHEMA = "schema.json"
 # Ten times and three times what real files have.
 _LARGEST_SCHEMA, _DEEPEST = 1 << 19, 40
+# A forest names each of its trees, with some 20 kB.
+_LARGEST_OF_OTHERS = 1 << 26
 
 
-def read_pipeline(file: Readable, family: str, like: Pipeline) -> tuple[Pipeline, int]:
+def read_pipeline(file: Readable, family: str, like: Pipeline, trusted: Sequence[str] = ()) -> tuple[Pipeline, int]:
     """The fitted pipeline in `file`, with the steps of the unfitted one that it is `like`, and the file's size.
+
+    `trusted` are the family's own types besides those that are known here.
 
     Errors: EmofuseError, one sentence that begins with the file's name, for whatever else the bytes are.
     """
     try:
         data = file.read_bytes()
-        foreign = _foreign(data)
-        pipeline = None if foreign else skops.io.loads(data, trusted=_OURS)
+        foreign = _foreign(data, frozenset(trusted))
+        pipeline = None if foreign else skops.io.loads(data, trusted=[*_OURS, *trusted])
     except EmofuseError:
         raise
     except Exception as error:  # zip, JSON, numpy and skops raise a dozen types for damaged bytes
@@ -92,29 +96,30 @@ def _check_steps(file: Readable, family: str, pipeline: Any, like: Pipeline) -> 
                 raise EmofuseError(f"{file}: expected finite numbers, but {place} holds NaN or infinity.")
 
 
-def _foreign(data: bytes) -> set[str]:
+def _foreign(data: bytes, trusted: frozenset[str]) -> set[str]:
     """The types that are none of ours in the file's own list, after a look at the sizes of its parts."""
     with zipfile.ZipFile(io.BytesIO(data)) as parts:
         entries = parts.infolist()
         if sum(entry.file_size for entry in entries) > len(data) or any(e.compress_type for e in entries):
             raise ValueError("its parts are larger than the file")
-        if parts.getinfo(_SCHEMA).file_size > _LARGEST_SCHEMA:
+        if parts.getinfo(_SCHEMA).file_size > (_LARGEST_OF_OTHERS if trusted else _LARGEST_SCHEMA):
             raise ValueError("its list of contents is too long")
         schema = json.loads(parts.read(_SCHEMA))
-        foreign = {name for loader, name in _nodes(schema) if (loader, name) not in _KNOWN}
+        foreign = {name for loader, name in _nodes(schema) if (loader, name) not in _KNOWN and name not in trusted}
         for entry in entries if not foreign else ():
             if entry.filename != _SCHEMA:
-                _check_array(parts.read(entry))
+                _check_array(parts.read(entry), records=bool(trusted))
     return foreign
 
 
-def _check_array(data: bytes) -> None:
-    """Refuse an array whose header claims other bytes than there are, or objects."""
+def _check_array(data: bytes, records: bool) -> None:
+    """Refuse an array whose header claims other bytes than there are, or objects; `records` are the nodes of trees."""
     file = io.BytesIO(data)
     version = npy.read_magic(file)
     read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
     shape, _, dtype = read(file)
-    if dtype.kind not in "fiub" or math.prod(shape) * dtype.itemsize != len(data) - file.tell():
+    plain = dtype.kind in "fiub" or (records and dtype.kind == "V" and not dtype.hasobject)
+    if not plain or math.prod(shape) * dtype.itemsize != len(data) - file.tell():
         raise ValueError(f"an array claims the shape {shape} of {dtype} in {len(data)} bytes")
 
 

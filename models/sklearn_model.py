@@ -26,7 +26,7 @@ Vectorise = Callable[[Examples], np.ndarray]
 
 
 class SklearnModel:
-    """Fits, scores and saves `pipeline`, whose last step has a `decision_function`.
+    """Fits, scores and saves `pipeline`, whose last step has a `decision_function` or, else, `predict_proba`.
 
     `vectorise(examples)` makes the pipeline's input (N, F) float64 from clips that have been checked. The columns of
     the scores are `context.classes`; a class without a training clip has probability 0. One fit is one epoch.
@@ -93,7 +93,9 @@ class SklearnModel:
 
     def encode(self, examples: Examples) -> np.ndarray:
         """What the classifier sees (N, D) float32: the standardised, projected features."""
-        return self.pipeline[:-1].transform(self._rows(examples)).astype(np.float32)
+        rows = self._rows(examples)
+        before = self.pipeline[:-1]
+        return np.asarray(before.transform(rows) if len(before) else rows).astype(np.float32)
 
     def save(self, folder: Path) -> None:
         """Write `pipeline.skops` and `model.json` into `folder`."""
@@ -114,7 +116,7 @@ class SklearnModel:
     def restore(self, folder: Readable, description: Description) -> Self:
         """Take the pipeline that `save` wrote into `folder`, after it has scored a clip of zeros."""
         file = folder / _PIPELINE
-        self._fitted, size = read_pipeline(file, self.family.name, self._unfitted)
+        self._fitted, size = read_pipeline(file, self.family.name, self._unfitted, self.family.trusted)
         self._temperature = description.temperature
         description.check_size(size, folder)
         with blaming(file, f"a saved {self.family.name} model of the shapes and classes in {FILE}"):

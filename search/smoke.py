@@ -12,7 +12,9 @@ from features.extract import extract
 from features.sets import SetSpec, get_set, parse_spec, set_names
 from search.cluster.workers import Workers
 from search.recipe.checks import check_recipe
+from search.recipe.copies import is_copy
 from search.recipe.inputs import canonical_spec, source, split_layer
+from search.recipe.reading import with_plugins
 from search.recipe.recipe import Entry, Folds, Recipe, Stage, StageName, recipe_of_data
 from search.recipe.yaml_files import read_yaml
 from search.runner import run_search
@@ -39,7 +41,8 @@ class SmokeData:
 
 def read_smoke_recipe(path: Path) -> Recipe:
     """Read a recipe, make it small, check it; every mistake is one WrongUse sentence."""
-    recipe = smoke_recipe(recipe_of_data(read_yaml(path, "a recipe"), str(path)))
+    recipe = recipe_of_data(read_yaml(path, "a recipe"), str(path))
+    recipe = smoke_recipe(with_plugins(recipe, path.parent, trusted=not is_copy(path)))
     check_recipe(recipe, str(path))
     return recipe
 

@@ -17,6 +17,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from ensembles.bundle.parts import BundleBackbone, BundleMember
+from ensembles.bundle.plugged import BundlePlugin
 from ensembles.bundle.stranger import StrangersFile, StrangersFolder, opened_file, plain_files
 from ensembles.fitting.ensemble import Ensemble, read_ensemble
 from features.errors import EmofuseError
@@ -37,7 +38,7 @@ class Bundle:
     """A verified bundle.
 
     `selections` are, by input, the numbers that are kept of a backbone's layer. `feature_versions` tells for each
-    feature set the extractor version of the training data.
+    feature set the extractor version of the training data. `plugins` are those that must be in use here.
     """
 
     files: StrangersFolder
@@ -48,6 +49,7 @@ class Bundle:
     selections: Mapping[str, Sequence[int]]
     feature_versions: Mapping[str, int]
     versions: Mapping[str, str]
+    plugins: tuple[BundlePlugin, ...]
 
     @property
     def folder(self) -> Path:
@@ -65,6 +67,7 @@ class _Contents:
     versions: dict[Word, Word]
     encoders: dict[Word, BundleMember] = field(default_factory=dict)
     selections: dict[Word, tuple[Annotated[int, Field(ge=0)], ...]] = field(default_factory=dict)
+    plugins: tuple[BundlePlugin, ...] = ()
 
 
 def open_bundle(folder: Path) -> Bundle:
@@ -96,6 +99,7 @@ def open_bundle(folder: Path) -> Bundle:
         selections=contents.selections,
         feature_versions=contents.feature_versions,
         versions=contents.versions,
+        plugins=contents.plugins,
     )
     _check_members(bundle)
     return bundle

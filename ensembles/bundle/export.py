@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ensembles.bundle.bundle import CONTENTS, DIGESTS, SCHEMA_VERSION
 from ensembles.bundle.model_card import model_card
 from ensembles.bundle.parts import Collector
+from ensembles.bundle.plugged import plugged
 from ensembles.bundle.predict import Predictor
 from ensembles.bundle.stranger import opened_file, plain_files
 from ensembles.fitting.ensemble import Ensemble, write_ensemble
@@ -44,6 +45,10 @@ def export_bundle(run: "RunFolder", ensemble: Ensemble, folder: Path) -> Path:
         "feature_versions": {spec: _extractor_version(spec) for spec in sorted(found.feature_specs)},
         "versions": dict(found.versions),
     }
+    families = [part.family for part in (*members, *found.encoders.values())]
+    families += [backbone.family for backbone in found.backbones.values()]
+    used = plugged(families, [spec.partition(":")[0] for spec in found.feature_specs])
+    contents["plugins"] = [asdict(plugin) for plugin in used]
     with replacing_folder(folder) as temporary:
         for place, saved in found.sources.items():
             _copy(saved, temporary / place)

@@ -5,6 +5,7 @@ from typing import cast
 
 from ensembles.bundle.bundle import CONTENTS, Bundle
 from ensembles.bundle.parts import BundleMember
+from ensembles.bundle.plugged import check_plugins
 from features.errors import EmofuseError
 from features.schema import shown
 from features.sets import get_set, parse_spec
@@ -19,6 +20,7 @@ def load_models(bundle: Bundle, device: str) -> tuple[list[Model], dict[str, Mod
     Errors: EmofuseError for a model that can't be loaded, that is another one than bundle.json says, or that reads what
     the bundle doesn't have; a feature set of another version than the training's.
     """
+    check_plugins(bundle.plugins, bundle.folder)
     _check_extractors(bundle)
     # Bundles of the first release call a backbone's family by its entry, so it is not compared.
     backbones = {name: load_saved(bundle.files / one.folder, device) for name, one in bundle.backbones.items()}

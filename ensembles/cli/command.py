@@ -5,11 +5,12 @@ import os
 import sys
 import traceback
 from importlib import import_module
+from pathlib import Path
 from types import TracebackType
 
 import typer
 
-from features.errors import EmofuseError
+from features.errors import EmofuseError, WrongUse
 from features.machine import machine_fault
 from features.masking import masked
 from features.terminal import print_anything
@@ -29,6 +30,7 @@ APPS = {
 # Typer carries a click of its own in some releases; its errors are reached through what typer exports.
 ClickException: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 _INTERRUPTED = 130
+_PLUGIN = "--plugin"
 _LOOP = "Symlink loop from "
 
 
@@ -43,7 +45,8 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "Each command has --help with an example. Start with: emofuse demo",
+            "Each command has --help with an example, and takes --plugin FILE (families, feature sets, data sets and",
+            "fusion methods of your own: docs/extending.md). Start with: emofuse demo",
         ]
     )
 
@@ -88,6 +91,7 @@ def _tell(error: EmofuseError) -> int:
 
 def run(arguments: list[str]) -> int:
     """Find the command's app and run it."""
+    arguments = _with_plugins(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())
         return 0 if arguments else 2
@@ -103,6 +107,8 @@ def run(arguments: list[str]) -> int:
         raise unknown_name("command", name, APPS)
     module, attribute, _ = APPS[name]
     app = getattr(import_module(module), attribute)
+    if name == "clips":
+        import_module(module).offer_plugins()
     try:
         result = typer.main.get_command(app).main(rest, prog_name=f"emofuse {name}", standalone_mode=False)
     except typer.Exit as stop:
@@ -113,3 +119,21 @@ def run(arguments: list[str]) -> int:
     if result == _INTERRUPTED:  # typer's answer to Ctrl-C, without a word
         raise KeyboardInterrupt
     return result if isinstance(result, int) else 0
+
+
+def _with_plugins(arguments: list[str]) -> list[str]:
+    """The arguments without `--plugin FILE`, wherever it stands; the files are used from here on."""
+    from features.plugins.files import use
+
+    left: list[str] = []
+    given = iter(arguments)
+    for argument in given:
+        option, equals, file = argument.partition("=")
+        if option != _PLUGIN:
+            left.append(argument)
+            continue
+        file = file if equals else next(given, "")
+        if not file:
+            raise WrongUse(f"{_PLUGIN} needs a file: {_PLUGIN} my_family.py.")
+        use(Path(file))
+    return left

@@ -18,6 +18,7 @@ from ensembles.fusion.votes import SharedVotes
 from ensembles.fusion.wrappers.bagged import Bagged
 from ensembles.fusion.wrappers.shrunk import Shrunk
 from ensembles.fusion.wrappers.temperature import TemperatureScaling
+from features import plugins
 from features.errors import WrongUse
 from features.names import unknown_name
 
@@ -45,9 +46,8 @@ def make_fusion(method: str, params: Mapping[str, Any] | None = None, seed: int 
 
     Besides the method's own parameters there are `OPTIONS`: `bagged=10`, `shrunk=True`, `temperatures=True`.
     """
-    if method not in METHODS:
-        raise unknown_name("fusion method", method, METHODS)
-    own = {name: parameter.default for name, parameter in signature(METHODS[method]).parameters.items()}
+    kind = fusion_method(method)
+    own = {name: parameter.default for name, parameter in signature(kind).parameters.items()}
     given = dict(params or {})
     for name, value in given.items():
         if name not in own and name not in OPTIONS:
@@ -58,13 +58,21 @@ def make_fusion(method: str, params: Mapping[str, Any] | None = None, seed: int 
         raise WrongUse("The method auto bags and shrinks by itself; leave bagged and shrunk out, or choose a method.")
     if "seed" in own:
         given.setdefault("seed", seed)
-    fusion = METHODS[method](**given)
+    fusion = kind(**given)
     # Members are brought to one scale once for all bags and folds.
     if options["bagged"]:
         fusion = Bagged(fusion, options["bagged"], seed)
     if options["shrunk"]:
         fusion = Shrunk(fusion, seed=seed)
     return TemperatureScaling(fusion) if options["temperatures"] else fusion
+
+
+def fusion_method(method: str) -> type[Fusion]:
+    """The class of a method, one of emofuse's own or a plug-in's; an unknown one is told with the nearest."""
+    plugin = plugins.named("fusions", method, METHODS)
+    if plugin is None and method not in METHODS:
+        raise plugins.unknown("fusions", method, METHODS)
+    return plugin.load_class(Fusion) if plugin else METHODS[method]
 
 
 def _checked(method: str, name: str, value: Any, default: Any) -> Any:

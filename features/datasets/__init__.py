@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
+from features import plugins
 from features.clip_names import tell_names, with_one_spelling
 from features.clips import ClipTable, check_clips, hash_media, write_clips
 from features.errors import WrongUse
@@ -65,14 +66,22 @@ class Adapter:
 
 
 def dataset_names() -> tuple[str, ...]:
-    """The names of all adapters."""
+    """The names of emofuse's own adapters."""
     return tuple(sorted(_MODULES))
+
+
+def plugged_datasets() -> tuple[str, ...]:
+    """The names of plug-ins' adapters. WrongUse where one of them is there already."""
+    return tuple(plugin.name for plugin in plugins.found("datasets", _MODULES))
 
 
 def get_adapter(name: str) -> Adapter:
     """The adapter of that name; an unknown one is told with the nearest."""
+    plugin = plugins.named("datasets", name, _MODULES)
+    if plugin is not None:
+        return plugin.load(Adapter)
     if name not in _MODULES:
-        raise unknown_name("data set", name, _MODULES)
+        raise plugins.unknown("datasets", name, _MODULES)
     return import_module(_MODULES[name]).ADAPTER
 
 

@@ -8,7 +8,7 @@ from features.clips import ClipTable
 from features.errors import AbsentModel, EmofuseError
 from features.files import content_key
 from features.names import unknown_name
-from features.sets import SetSpec, Value, get_set, parse_spec, set_names
+from features.sets import SetSpec, Value, get_set, parse_spec, set_names, set_sha256
 from features.store.set_writer import SetWriter, ids_fingerprint
 from features.store.stored_set import SetInfo, StoredSet, read_info
 
@@ -16,7 +16,10 @@ __all__ = ["SetInfo", "SetWriter", "StoredSet", "feature_key", "open_set", "set_
 
 
 def feature_key(spec: SetSpec, table: ClipTable) -> str:
-    """sha256 (hex) of extractor, version, parameters and the table's media: the same key holds the same numbers."""
+    """sha256 (hex) of extractor, version, parameters and the table's media: the same key holds the same numbers.
+
+    A plug-in's extractor is known by its code besides.
+    """
     feature_set = get_set(spec.name)
     return content_key(
         {
@@ -24,6 +27,7 @@ def feature_key(spec: SetSpec, table: ClipTable) -> str:
             "version": feature_set.version,
             "params": dict(feature_set.concrete(spec.params)),
             "media": table.media_fingerprint,
+            **({"code": code} if (code := set_sha256(spec.name)) else {}),
         }
     )
 

@@ -22,7 +22,9 @@ def task_function(work: Callable[[Any], Any], environment: Mapping[str, str]) ->
     import ray
     from ray import cloudpickle
 
-    def on_node(packed: bytes, tasks: bytes) -> tuple[Any, ...]:
+    from features.plugins.shipping import sources
+
+    def on_node(packed: bytes, tasks: bytes, plugins: bytes) -> tuple[Any, ...]:
         # It travels as code, not by name: a node without emofuse, or with another one, says so itself.
         import socket
 
@@ -31,8 +33,10 @@ def task_function(work: Callable[[Any], Any], environment: Mapping[str, str]) ->
 
         node = ray.get_runtime_context().get_node_id()
         try:
+            from features.plugins.shipping import install
             from features.workers.node_tasks import work_on
 
+            install(cloudpickle.loads(plugins))
             work, given = cloudpickle.loads(packed), cloudpickle.loads(tasks)
         except Exception as error:
             told = f"emofuse can't be used on {socket.gethostname()} ({type(error).__name__}: {error})"
@@ -40,10 +44,10 @@ def task_function(work: Callable[[Any], Any], environment: Mapping[str, str]) ->
         return (node, *work_on(work, given))
 
     remote = ray.remote(num_cpus=1, max_retries=0, runtime_env={"env_vars": dict(environment)})(on_node)
-    packed = ray.put(cloudpickle.dumps(work))
+    packed, plugins = ray.put(cloudpickle.dumps(work)), ray.put(cloudpickle.dumps(sources()))
 
     def submit(tasks: Sequence[Any], **options: Any) -> Any:
-        return remote.options(**options).remote(packed, cloudpickle.dumps(tuple(tasks)))
+        return remote.options(**options).remote(packed, cloudpickle.dumps(tuple(tasks)), plugins)
 
     return submit
 

@@ -125,11 +125,10 @@ def families(
 
     Example:  emofuse search families cnn_irnn
     """
-    from models.registry import families as known
-    from models.registry import get_family
+    from models.registry import all_families, family_origin, get_family
     from search.recipe.catalogue import described, family_as_data
 
-    chosen = list(known().values()) if name is None else [get_family(name)]
+    chosen = list(all_families().values()) if name is None else [get_family(name)]
     if as_json:
         print(json.dumps([family_as_data(family) for family in chosen], indent=2))
     elif name is not None:
@@ -137,4 +136,5 @@ def families(
     else:
         width = max(len(family.name) for family in chosen)
         for family in chosen:
-            print(f"{family.name:<{width}}  {family.stage:<8}  {family.paper}: {family.summary}")
+            origin = f" [{family_origin(family.name)}]" if family_origin(family.name) else ""
+            print(f"{family.name:<{width}}  {family.stage:<8}  {family.paper}: {family.summary}{origin}")

@@ -32,15 +32,19 @@ def submit(
     --features /mnt/store -o /mnt/runs/first
     """
     from features.errors import EmofuseError
+    from features.plugins.files import files
     from features.progress import say
     from search.cluster import submit as job_of
     from search.recipe.recipe import recipe_of_data
     from search.recipe.yaml_files import read_yaml
 
     root = job_of.tree_root()
-    name = recipe_of_data(read_yaml(recipe, "a recipe"), str(recipe)).name
+    asked = recipe_of_data(read_yaml(recipe, "a recipe"), str(recipe))
+    name = asked.name
     options = tuple(part for pair in weights or [] for part in ("--weights", pair))
     options += ("--allow-open-cluster",) if allow_open else ()
+    job_of.inside(root, [recipe.parent / file for file in asked.plugins])
+    options += tuple(part for file in job_of.inside(root, files()) for part in ("--plugin", file))
     order = job_of.Order(recipe, clips, features, out, stills, options)
     order.entrypoint(root)
     jobs = job_of.connect(address, allow_open)

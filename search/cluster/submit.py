@@ -77,6 +77,18 @@ class Order:
         return shlex.join([*words, *self.options])
 
 
+def inside(root: Path, plugins: Sequence[Path]) -> list[str]:
+    """The places of plug-in files below `root`, which travels to the cluster; WrongUse for one that lies elsewhere."""
+    top, found = root.resolve(), []
+    for path in plugins:
+        if not path.resolve().is_relative_to(top):
+            raise WrongUse(
+                f"{path}: expected a plug-in inside {root}, which is what travels to the cluster; copy it there."
+            )
+        found.append(path.resolve().relative_to(top).as_posix())
+    return found
+
+
 def tree_root() -> Path:
     """The folder that holds this program's source and travels to the cluster."""
     root = Path(__file__).resolve().parents[2]

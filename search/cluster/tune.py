@@ -11,11 +11,12 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from features.errors import MachineFault
+from features.plugins.shipping import Sources, install, sources
 from features.workers.ray_session import ray_session
 from models.metrics import search_value
 from models.pulse import Stopped
@@ -44,10 +45,14 @@ def connected(address: str | None, cpus: int | None, allow_open: bool = False) -
         yield read_capacity(own=address is None)
 
 
-def work(config: dict[str, Any]) -> None:
-    """One trial in a worker process, as Tune calls it; its ending is the last thing it reports."""
+def work(config: dict[str, Any], shipped: Sources | None = None) -> None:
+    """One trial in a worker process, as Tune calls it; its ending is the last thing it reports.
+
+    `shipped` is the code of plug-in files.
+    """
     from ray import tune
 
+    install(shipped or {})
     rungs, best = set(config["rungs"]), -1.0
 
     def report(epoch: int, metrics: Mapping[str, float]) -> None:
@@ -85,13 +90,15 @@ def run_jobs(
     from search.cluster.searcher import MAX_LOSSES, JobSearcher, Running
 
     running = Running(source)
+    shipped = sources()
+    trainable = partial(work, shipped=shipped) if shipped else work
     remote = remote_of(run)
     scratch = run.resolve() / ".tune"
     storage = remote.tune_storage if remote else {"storage_path": str(scratch)}
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         tune.Tuner(
-            tune.with_resources(work, _placement),
+            tune.with_resources(trainable, _placement),
             tune_config=tune.TuneConfig(
                 search_alg=JobSearcher(
                     running, asha, max_epochs, remote.uri if remote else None, capacity.max_concurrent

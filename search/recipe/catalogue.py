@@ -3,6 +3,7 @@
 from typing import Any
 
 from models.family import Family
+from models.registry import family_origin
 from models.space import space_as_data
 
 
@@ -30,6 +31,7 @@ def family_as_data(family: Family) -> dict[str, Any]:
             "time_limit_s": family.resources.time_limit_s,
         },
         "version": family.version,
+        "from": family_origin(family.name) or "emofuse",
     }
 
 
@@ -38,6 +40,8 @@ def described(family: Family) -> str:
     data = family_as_data(family)
     stage = f"  stage {family.stage}, {' or '.join(family.tasks)}"
     lines = [f"{family.name}: {family.summary}", f"  {family.paper}, {family.section}", stage]
+    if data["from"] != "emofuse":
+        lines.append(f"  a plug-in's: {data['from']}")
     lines += [f"  reads {slot['slot']}: {slot['default']} by default (per {slot['level']})" for slot in data["inputs"]]
     lines.append("  searched:")
     lines += [f"    {name}: {_range(parameter)}" for name, parameter in data["space"].items()] or ["    nothing"]

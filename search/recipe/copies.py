@@ -16,13 +16,17 @@ def write_copy(run: Path, text: str) -> str:
     return file_sha256(run / NAME)
 
 
+def is_copy(recipe: Path) -> bool:
+    """Whether the file is the copy that a run keeps."""
+    return recipe.name == NAME and recipe.is_file() and (recipe.parent / "run.json").is_file()
+
+
 def changed_copy(recipe: Path) -> str | None:
     """The sentence for a run's copy that is not as its search wrote it, edited or damaged; None for any other file."""
-    description = recipe.parent / "run.json"
-    if recipe.name != NAME or not recipe.is_file() or not description.is_file():
+    if not is_copy(recipe):
         return None
     try:
-        digest = read_json(description, "the description of a run").get(DIGEST)
+        digest = read_json(recipe.parent / "run.json", "the description of a run").get(DIGEST)
     except (EmofuseError, AttributeError):
         return None
     if digest is None or digest == file_sha256(recipe):

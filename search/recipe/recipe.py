@@ -228,7 +228,8 @@ class Recipe(_Data):
     """A whole search as data. Keys that begin with `x-` may hold what the rest refers to (`&name`, `<<: *name`).
 
     `keep` is the number of best trials per entry and partition whose models are kept; `disk_budget_gb` bounds the run's
-    folder.
+    folder. `plugins` are Python files with families, feature sets or fusion methods of the user's own; their paths
+    start at the recipe's folder, and their code runs when the user hands the recipe to a search.
     """
 
     name: str
@@ -241,6 +242,7 @@ class Recipe(_Data):
     allow_shared_groups: bool = False
     keep: Annotated[int, Field(strict=True, ge=0)] = 0
     disk_budget_gb: float | None = Field(default=None, gt=0)
+    plugins: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = Field(min_length=1)
     submissions: tuple[Submission, ...] = ()
 

@@ -12,6 +12,7 @@ from features.files import content_key, read_json, write_json
 from features.progress import say
 from features.schema import check_version, parse
 from features.terminal import command
+from models.registry import family_sha256
 from models.space import space_as_data
 from search.recipe.copies import DIGEST, write_copy
 from search.recipe.recipe import DEFAULT_ASHA, Entry, Recipe, StageName, recipe_of_data
@@ -194,7 +195,9 @@ class RunFolder(Layout):
 
 def study_key(entry: Entry, seed: int) -> str:
     """What makes results of an entry comparable: the same key continues a study, another one starts a new one."""
-    return content_key([entry.name, space_as_data(entry.effective_space()), seed, entry.record().version])
+    code = family_sha256(entry.family)
+    told = [entry.name, space_as_data(entry.effective_space()), seed, entry.record().version]
+    return content_key([*told, code] if code else told)
 
 
 def _earlier(path: Path) -> RunFolder | None:

@@ -47,6 +47,7 @@ class Footer:
     `batch_size` is the one used, half the hyperparameter when memory ran out (None: the family has none); `device` and
     `cpu` (threads) are what it was trained on.
     `weights_sha256` is that of the file of parameters that training began with.
+    `plugin_sha256` is the digest of the code of a plug-in's family.
     `dimensions` are what a trial of continuous emotion scores, in place of `classes`, and `annotations` the fingerprint
     of what it learnt (search.run.continuous_predictions).
     """
@@ -84,6 +85,7 @@ class Footer:
     encoders: Mapping[str, str] = field(default_factory=dict)
     dimensions: tuple[str, ...] = ()
     annotations: str = ""
+    plugin_sha256: str = ""
     schema_version: int = SCHEMA_VERSION
 
 

@@ -22,6 +22,8 @@ class TrialSpec:
     `encoders` are, for each slot of a fusion and each partition, the key of the trial whose encodings it reads; its
     `feature_keys` are those trials' configuration keys. `keep_encodings` keeps the model's own, for a later fusion.
 
+    `plugin_sha256` is the digest of the code of a plug-in's family, empty for emofuse's own.
+
     `annotations` is the fingerprint of the continuous labels that the trial learns; empty: it tells classes apart.
     """
 
@@ -55,6 +57,7 @@ class TrialSpec:
     keep_encodings: bool = False
     keep_from: float | None = None
     annotations: str = ""
+    plugin_sha256: str = ""
 
     def __str__(self) -> str:
         return f"{self.entry} {self.trial_key[:8]} {self.partition}"
@@ -87,6 +90,7 @@ class TrialSpec:
                 "seed": self.recipe_seed,
                 "max_epochs": self.max_epochs,
                 **({"weights": self.weights_sha256} if self.weights_sha256 else {}),
+                **({"plugin": self.plugin_sha256} if self.plugin_sha256 else {}),
                 **({"annotations": self.annotations} if self.annotations else {}),
                 **({"whitened": whitened} if (whitened := self._whitened) else {}),
             }

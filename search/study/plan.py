@@ -7,7 +7,7 @@ from features.annotations import FILE_NAME
 from features.clips import ClipTable
 from features.errors import EmofuseError
 from features.files import file_sha256
-from models.registry import get_family
+from models.registry import family_sha256, get_family
 from models.weights import WEIGHTS_FILE
 from search.recipe.inputs import slots, source, split_layer
 from search.recipe.recipe import Entry, StageName
@@ -64,6 +64,7 @@ def entry_spec(run: RunFolder, stage: StageName, entry: Entry) -> TrialSpec:
         weights_sha256=digest,
         encoders=encoders,
         annotations=_annotations(entry, table),
+        plugin_sha256=family_sha256(family.name),
     )
 
 
@@ -121,6 +122,12 @@ def stored_spec(run: RunFolder, footer: Footer, purpose: str) -> TrialSpec:
             f"Entry {footer.entry!r} was trained by version {footer.family_version} of family {family.name!r}, but "
             f"this emofuse has version {family.version}: run the search again before the {purpose}."
         )
+    if (code := family_sha256(family.name)) != footer.plugin_sha256:
+        raise EmofuseError(
+            f"Entry {footer.entry!r} was trained by the plug-in of family {family.name!r} of sha256 "
+            f"{footer.plugin_sha256[:12] or 'none'}, but here its code has {code[:12] or 'none'}: run the search again "
+            f"before the {purpose}."
+        )
     entry = {entry.name: entry for _, entry in run.recipe.all_entries()}.get(footer.entry)
     resources = entry.request() if entry else family.resources
     weights, digest = _weights(run, entry) if entry else ("", "")
@@ -157,6 +164,7 @@ def stored_spec(run: RunFolder, footer: Footer, purpose: str) -> TrialSpec:
         batch_size=footer.batch_size,
         encoders={slot: {footer.partition: key} for slot, key in footer.encoders.items()},
         annotations=footer.annotations,
+        plugin_sha256=footer.plugin_sha256,
     )
 
 

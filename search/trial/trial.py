@@ -16,7 +16,7 @@ from features.files import replacing_folder
 from features.progress import say
 from models.family import Context, ContinuousModel, Family, FitResult, Model, Report
 from models.metrics import held_out_metrics, search_value
-from models.registry import get_family
+from models.registry import family_sha256, get_family
 from models.whitened import build_whitened
 from search.recipe.inputs import whitenings
 from search.run.continuous_predictions import (
@@ -129,6 +129,12 @@ def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None 
             f"The trial was planned with version {spec.family_version} of family {family.name!r}, but this worker has "
             f"version {family.version}: install the same emofuse everywhere."
         )
+    if (code := family_sha256(family.name)) != spec.plugin_sha256:
+        raise MachineFault(
+            f"The trial was planned with a plug-in of sha256 {spec.plugin_sha256[:12] or 'none'} for family "
+            f"{family.name!r}, but this worker has {code[:12] or 'none'}: install the same package everywhere, and "
+            "leave a file as it is while a search runs."
+        )
     data = read_data(spec)
     if spec.annotations:
         data = ContinuousData.of(data, spec)
@@ -199,6 +205,7 @@ def _footer(spec: TrialSpec, data: TrialData, fitted: FitResult, device: str) ->
         encoders=spec.encoder_keys,
         dimensions=data.dimensions,
         annotations=spec.annotations,
+        plugin_sha256=spec.plugin_sha256,
     )
 
 

@@ -1,0 +1,50 @@
+"""The code blocks of docs/extending.md as files, and clips for them: who is loud is angry."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import yaml
+
+PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
+_ENTRY = {"trials": 2, "inputs": {"vector": "loudness:parts=2"}, "fixed": {"trees": 20}}
+RECIPE = {
+    "name": "plugged",
+    "stages": [
+        {"stage": "clips", "entries": {"forest": _ENTRY}},
+    ],
+}
+
+
+def blocks() -> dict[str, str]:
+    """The page's Python files by name."""
+    found = re.findall(r"```python\n(# (\w+\.py)\n.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    return {name: code for code, name in found}
+
+
+def write_plugins(folder: Path) -> list[Path]:
+    """All of them in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, code in blocks().items():
+        (folder / name).write_text(code, encoding="utf-8")
+    return [folder / name for name in blocks()]
+
+
+def write_clips(root: Path) -> Path:
+    """`<class>/<speaker>-<n>.wav` as the page's data set reads it."""
+    rng = np.random.default_rng(0)
+    for label, level in (("angry", 0.5), ("calm", 0.05)):
+        (root / label).mkdir(parents=True)
+        for speaker in ("ann", "bob", "may", "ned", "zoe"):
+            for n in range(3):
+                sound = rng.normal(0, level * rng.uniform(0.3, 1), 8000).clip(-1, 1)
+                soundfile.write(root / label / f"{speaker}-{n}.wav", sound.astype(np.float32), 16000)
+    return root
+
+
+def write_recipe(folder: Path, plugins: list[str]) -> Path:
+    """A recipe that names plug-ins."""
+    path = folder / "recipe.yaml"
+    path.write_text(yaml.safe_dump({**RECIPE, **({"plugins": plugins} if plugins else {})}), encoding="utf-8")
+    return path
