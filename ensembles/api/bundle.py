@@ -1,6 +1,6 @@
 """A bundle as an object: classify media files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,8 @@ class Bundle:
 
     def __repr__(self) -> str:
         ensemble = self._predictor.bundle.ensemble
-        return f"Bundle({str(self.folder)!r}: {len(ensemble.members)} members, classes {', '.join(self.classes)})"
+        what = f"{'dimensions' if self.dimensions else 'classes'} {', '.join(ensemble.outputs)}"
+        return f"Bundle({str(self.folder)!r}: {len(ensemble.members)} members, {what})"
 
     @property
     def folder(self) -> Path:
@@ -62,8 +63,14 @@ class Bundle:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The C class names."""
+        """The C class names; none of continuous emotion."""
         return self._predictor.bundle.ensemble.classes
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The names of what is predicted over time, as arousal and valence; none of classes."""
+        over_time = self._predictor.bundle.ensemble.over_time
+        return over_time.dimensions if over_time else ()
 
     @property
     def ensemble(self) -> Ensemble:
@@ -83,7 +90,9 @@ class Bundle:
         pandas.DataFrame
             A row per file, indexed by `path`: `label`, a probability `p_<class>` for each class, `reason` (why there is
             no label; None where there is one) and `left_out` (members that could not score the clip and why, whose
-            weight the others share).
+            weight the others share). Of continuous emotion a row per step, indexed by `path` and `time_s` (seconds),
+            with a column for each dimension, then `reason` and `left_out`; one row without a time for a file that
+            can't be scored.
 
         Raises
         ------
@@ -105,13 +114,15 @@ class Bundle:
 
         given = [clips] if isinstance(clips, str | Path) else clips
         paths = media_files([Path(clip) for clip in given])
+        if self.dimensions:
+            return self._traces(paths)
         rows = []
         with progress("clips", len(paths)) as counter:
             for path in paths:
                 found = self._predictor.predict(path)
                 counter.advance(note=path.name)
                 probabilities = {f"p_{name}": found.probabilities.get(name, float("nan")) for name in self.classes}
-                left_out = "; ".join(f"{member}: {reason}" for member, reason in found.left_out.items())
+                left_out = _told(found.left_out)
                 rows.append(
                     {
                         "path": found.path,
@@ -125,3 +136,30 @@ class Bundle:
         table = pd.DataFrame(rows, columns=columns).set_index("path")
         # pandas writes a missing text as NaN; None is what the reader tests for.
         return table.astype({name: object for name in ("label", "reason", "left_out")}).where(table.notna(), None)
+
+    def _traces(self, paths: Sequence[Path]) -> "pd.DataFrame":
+        import numpy as np
+        import pandas as pd
+
+        from features.progress import progress
+
+        tables = []
+        with progress("recordings", len(paths)) as counter:
+            for path in paths:
+                found = self._predictor.trace(path)
+                counter.advance(note=path.name)
+                time_s, values = found.time_s, found.values
+                if found.reason is not None:
+                    time_s, values = np.full(1, np.nan), np.full((1, len(self.dimensions)), np.nan)
+                table = pd.DataFrame(values, columns=list(self.dimensions))
+                table.insert(0, "path", found.path)
+                table.insert(1, "time_s", time_s)
+                told = {"reason": found.reason, "left_out": _told(found.left_out) or None}
+                tables.append(
+                    table.assign(**{name: pd.Series(text, table.index, object) for name, text in told.items()})
+                )
+        return pd.concat(tables).set_index(["path", "time_s"])
+
+
+def _told(left_out: Mapping[str, str]) -> str:
+    return "; ".join(f"{member}: {reason}" for member, reason in left_out.items())

@@ -31,10 +31,12 @@ def load_models(bundle: Bundle, device: str) -> tuple[list[Model], dict[str, Mod
         if member.folder not in found:
             found[member.folder] = _load(bundle, member.folder, member.family, device)
         _check_inputs(bundle, member, found[member.folder], backbones)
+    wanted = bundle.ensemble.outputs
+    kind = "dimensions" if bundle.ensemble.over_time else "classes"
     for member in bundle.members:
-        classes = found[member.folder].description.classes
-        if classes != bundle.ensemble.classes:
-            raise _unfit(bundle, f"the classes {shown(bundle.ensemble.classes)} of {member.entry}", shown(classes))
+        given = getattr(found[member.folder].description, kind)
+        if given != wanted:
+            raise _unfit(bundle, f"the {kind} {shown(wanted)} of {member.entry}", shown(given))
     return (
         [found[member.folder].model for member in bundle.members],
         {name: found[encoder.folder].model for name, encoder in bundle.encoders.items()},

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from features.sets import Media, get_set, parse_spec
 
 if TYPE_CHECKING:
     from models.examples import Examples
+    from models.family import ContinuousModel
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,14 @@ class Predictor:
         self._members, self._encoders, self._backbones = load_models(self.bundle, device)
 
     def predict(self, path: Path) -> ClipPrediction:
-        """Classify one media file. A file that nothing can be read from gives a result with a reason, not an error.
+        """Classify one media file, with a bundle of classes.
+
+        A file that nothing can be read from gives a result with a reason, not an error.
 
         MachineFault where this machine can't compute what the members read.
         """
+        if self.bundle.ensemble.over_time is not None:
+            raise WrongUse(f"{self.bundle.folder} predicts continuous emotion, not classes: use `trace`.")
         arrays = _ClipArrays(self, Media(path))
         ensemble = self.bundle.ensemble
         M, C = len(self._members), len(ensemble.classes)
@@ -73,6 +78,46 @@ class Predictor:
             left_out=left_out,
         )
 
+    def trace(self, path: Path) -> "TracePrediction":
+        """Predict one media file over time, with a bundle of continuous emotion; otherwise as `predict`."""
+        ensemble = self.bundle.ensemble
+        if ensemble.over_time is None:
+            raise WrongUse(f"{self.bundle.folder} tells classes apart, not continuous emotion: use `predict`.")
+        dimensions, arrays = ensemble.outputs, _ClipArrays(self, Media(path))
+        nothing = np.zeros((0, len(dimensions)))
+        try:
+            time_s = arrays.moments(self.bundle.members, ensemble.over_time.step_s)
+        except _LeftOut as reason:
+            return TracePrediction(str(path), dimensions, nothing[:, 0], nothing, reason=str(reason))
+        P = np.zeros((len(self._members), len(time_s), len(dimensions)))
+        valid = np.zeros(P.shape, bool)
+        left_out: dict[str, str] = {}
+        for m, (member, model) in enumerate(zip(self.bundle.members, self._members, strict=True)):
+            try:
+                (steps,) = cast("ContinuousModel", model).predict_steps(arrays.steps(member, dimensions, time_s))
+                P[m], valid[m] = _finite(steps, "its predictions"), True
+            except _LeftOut as reason:
+                left_out[f"{m:02d}-{member.entry}"] = str(reason)
+        if not valid.any():
+            reasons = "; ".join(sorted(set(left_out.values())))
+            return TracePrediction(str(path), dimensions, nothing[:, 0], nothing, reason=reasons)
+        return TracePrediction(str(path), dimensions, time_s, ensemble.predict_over_time(P, valid), left_out)
+
+
+@dataclass(frozen=True, eq=False)
+class TracePrediction:
+    """One recording's result: `values` (T, D) of `dimensions` at `time_s` (T,) seconds, or `reason` why there is none.
+
+    `left_out` is as in `ClipPrediction`.
+    """
+
+    path: str
+    dimensions: tuple[str, ...]
+    time_s: np.ndarray
+    values: np.ndarray
+    left_out: dict[str, str] = field(default_factory=dict)
+    reason: str | None = None
+
 
 class _LeftOut(Exception):
     """Why a member can't score the clip."""
@@ -90,6 +135,41 @@ class _ClipArrays:
     def __init__(self, predictor: Predictor, media: Media):
         self._predictor, self._media = predictor, media
         self._known: dict[str, np.ndarray | _LeftOut] = {}
+        self._moments: dict[str, np.ndarray] = {}
+
+    def moments(self, members: Sequence[BundleMember], step_s: float) -> np.ndarray:
+        """The moments (T,) that are predicted: every `step_s` from 0 on, as far as what any member reads goes.
+
+        Errors: _LeftOut where nothing can be read.
+        """
+        ends: list[float] = []
+        reasons: set[str] = set()
+        for spec in dict.fromkeys(spec for member in members for spec in member.inputs.values()):
+            try:
+                ends.append(float(self._times(spec)[-1]))
+            except _LeftOut as reason:
+                reasons.add(str(reason))
+        if not ends:
+            raise _LeftOut("; ".join(sorted(reasons)))
+        return np.arange(round(max(ends) / step_s) + 1) * step_s
+
+    def steps(self, member: BundleMember, dimensions: tuple[str, ...], time_s: np.ndarray) -> "Examples":
+        """What the member's model reads at the moments `time_s` (T,): of each input what lies nearest."""
+        from models.examples import Examples
+        from search.trial.continuous_data import nearest
+
+        values = {slot: (self._array(spec), self._times(spec)) for slot, spec in member.inputs.items()}
+        inputs = {slot: [own[nearest(given, time_s)]] for slot, (own, given) in values.items()}
+        return Examples((str(self._media.path),), inputs, (), dimensions=dimensions)
+
+    def _times(self, spec: str) -> np.ndarray:
+        """The moments of the steps of an input; a backbone's layer has those of the images that it is computed from."""
+        bundle = self._predictor.bundle
+        backbone, dot, _ = spec.partition(".")
+        if dot and backbone in bundle.backbones:
+            return self._times(bundle.backbones[backbone].images)
+        self._array(spec)
+        return self._moments[spec]
 
     def examples(self, member: BundleMember, classes: tuple[str, ...]) -> "Examples":
         """What the member's model reads of this clip; _LeftOut where an input can't be had."""
@@ -124,7 +204,8 @@ class _ClipArrays:
             values = self._predictor._backbones[backbone].activations(images, layer.partition(":")[0])
             return values[:, bundle.selections[spec]] if spec in bundle.selections else values
         parsed = parse_spec(spec)
-        values = extract_clip(self._media, parsed).values
+        found = extract_clip(self._media, parsed)
+        values, self._moments[spec] = found.values, found.time_s
         return values[0] if get_set(parsed.name).level_of(parsed.params) == "clip" else values
 
 

@@ -49,14 +49,12 @@ def refit_and_store(run: Path, ensemble: Ensemble, workers: "Workers", *, test: 
 
     Test clips without labels are told before anything is trained.
     """
-    from ensembles.predictions.sealed_scores import looked_at
-    from ensembles.predictions.sets import read_run
     from search.run.folder import RunFolder
 
     refuse_imported(run, ensemble)
     folder = RunFolder.open(run)
     if test:
-        looked_at(read_run(run, ensemble.partitions or None, ensemble.fit_split).test, test)
+        _refuse_unlabelled(run, ensemble, test)
     for entry, why in inputs_without_bundle(folder, ensemble).items():
         say(
             f"{entry} reads {why}: the refits can be scored and their predictions written, but the ensemble can't be "
@@ -106,10 +104,43 @@ def _refuse_failed(results: "Sequence[TrialResult]") -> None:
         )
 
 
+def _refuse_unlabelled(run: Path, ensemble: Ensemble, look: "Look") -> None:
+    """Refuse a look at test clips, or test recordings, that have no labels."""
+    if ensemble.over_time is not None:
+        from ensembles.continuous.run import read_continuous_run, sealed_recordings
+        from ensembles.fitting.store import seen_over_time
+
+        found = read_continuous_run(run, ensemble.partitions or None)
+        if seen_over_time(look):
+            sealed_recordings(found.trials, found.dimensions)
+        return
+    from ensembles.predictions.sealed_scores import looked_at
+    from ensembles.predictions.sets import read_run
+
+    looked_at(read_run(run, ensemble.partitions or None, ensemble.fit_split).test, look)
+
+
 def score_refits(run: Path, ensemble: Ensemble, look: "Look" = True) -> Ensemble:
-    """Add the scores of the refitted members on the test clips: the final look."""
+    """Add the scores of the refitted members on the test clips (or recordings): the final look."""
+    if ensemble.over_time is not None:
+        from ensembles.fitting.fit_over_time import refits_over_time, score_over_time
+
+        return score_over_time(ensemble, refits_over_time(run, ensemble), "test_refit")
     from ensembles.fitting.fit import score_on_test
     from ensembles.predictions.sealed_scores import looked_at
     from ensembles.predictions.sets import read_refits
 
     return score_on_test(ensemble, looked_at(read_refits(run, ensemble.refits).test, look), "test_refit")
+
+
+def refits_know_test(run: Path, ensemble: Ensemble) -> bool:
+    """Whether the refitted members predict any test clip, or test recording."""
+    if ensemble.over_time is not None:
+        from ensembles.continuous.trials import read_trials
+
+        keys = {key for _, key in ensemble.refits}
+        refits = [trial for trial in read_trials(run) if trial.footer.trial_key in keys]
+        return any(track.role == "test" for trial in refits for track in trial.tracks)
+    from ensembles.predictions.sets import read_refits
+
+    return bool(read_refits(run, ensemble.refits).test.ids)

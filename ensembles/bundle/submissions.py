@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ensembles.bundle.over_submissions import METHOD, NOTE, over
 from ensembles.bundle.refit import refit, score_refits
 from ensembles.evaluation.metrics import score
 from ensembles.fitting.ensemble import Ensemble, Measured, ensemble_path, write_ensemble
-from ensembles.fitting.fit import fit_ensemble
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import make_selection
+from ensembles.fitting.store import fit_any, learns_over_time
 from ensembles.fusion import make_fusion
 from ensembles.predictions.scan import pool, scan
 from features.errors import EmofuseError, WrongUse
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from search.cluster.workers import Workers
     from search.run.folder import RunFolder
 
-_NOTE = "Its weights were searched on clips that its members were fitted on, so its score there is no estimate."
+_METHOD = "decision"  # of classes, where a submission names none
 
 
 def make_submissions(run: "RunFolder", workers: "Workers", *, test: "Look" = False) -> list[Ensemble]:
@@ -44,16 +45,20 @@ def make_submissions(run: "RunFolder", workers: "Workers", *, test: "Look" = Fal
 def _made(run: "RunFolder", one: Submission, made: dict[str, Ensemble], workers: "Workers", test: "Look") -> Ensemble:
     if one.members:
         options = FitOptions(
-            one.method,
+            one.method or _METHOD,
             name=one.name,
             params=one.params,
             selection=make_selection(members=one.members),
             partitions=[str(one.partition)],
             seed=run.recipe.seed,
         )
-        return fit_ensemble(run.path, options, test=test)
+        if learns_over_time(run.path, options) and one.method is None:
+            options = replace(options, method=METHOD)
+        return fit_any(run.path, options, test=test)
     if one.refit_of:
         own = refit(run, replace(made[one.refit_of], name=one.name), workers)
+    elif all(made[name].over_time is not None for name in one.over):
+        own = over(run.path, one, [made[name] for name in one.over], run.recipe.seed)
     else:
         own = _over(run.path, one, [made[name] for name in one.over], run.recipe.seed)
     return score_refits(run.path, own, test) if test else own
@@ -61,6 +66,8 @@ def _made(run: "RunFolder", one: Submission, made: dict[str, Ensemble], workers:
 
 def _over(run: Path, one: Submission, parts: Sequence[Ensemble], seed: int) -> Ensemble:
     """An ensemble of all members of `parts`: each one's weights, times those of its part (Kahou's submission 7)."""
+    if any(part.over_time is not None for part in parts):
+        raise WrongUse(f"Submission {one.name!r}: `over` takes submissions of classes, or of continuous emotion alone.")
     if any(part.log_pool or part.temperatures for part in parts):
         raise WrongUse(f"Submission {one.name!r}: `over` is for submissions whose scores are weighted sums.")
     trials = {trial.footer.trial_key: trial for trial in scan(run) if trial.footer.partition == "full"}
@@ -70,14 +77,14 @@ def _over(run: Path, one: Submission, parts: Sequence[Ensemble], seed: int) -> E
     classes = parts[0].classes
     y = np.array([classes.index(str(label)) for label in rows[0].labels])
     fused = np.stack([part.predict_proba(found.P, found.valid) for part, found in zip(parts, rows, strict=True)])
-    fusion = make_fusion(one.method, one.params, seed).fit(fused, y, None, rows[0].groups)
+    fusion = make_fusion(one.method or _METHOD, one.params, seed).fit(fused, y, None, rows[0].groups)
     if fusion.log_pool_ or fusion.temperatures_ is not None:
-        raise WrongUse(f"Submission {one.name!r}: method {one.method!r} gives no weights per submission.")
+        raise WrongUse(f"Submission {one.name!r}: method {one.method or _METHOD!r} gives no weights per submission.")
     weights = np.concatenate([part.weights * own for part, own in zip(parts, fusion.weights_, strict=True)])
     ensemble = replace(
         parts[0],
         name=one.name,
-        method=one.method,
+        method=one.method or _METHOD,
         params=dict(one.params),
         members=tuple(member for part in parts for member in part.members),
         weights=weights / weights.sum(axis=0),
@@ -87,7 +94,7 @@ def _over(run: Path, one: Submission, parts: Sequence[Ensemble], seed: int) -> E
         n_candidates=len(parts),
         candidates=(),
         against_single=None,
-        note=_NOTE,
+        note=NOTE,
     )
     P, valid = (np.concatenate([getattr(found, name) for found in rows]) for name in ("P", "valid"))
     known = score(y, ensemble.predict_proba(P, valid))

@@ -26,21 +26,22 @@ def refit(
 
     Example: emofuse ensemble refit runs/first best --test
     """
-    from ensembles.bundle.refit import inputs_without_bundle, refit_and_store
+    from ensembles.bundle.refit import inputs_without_bundle, refit_and_store, refits_know_test
     from ensembles.fitting.advice import advice
-    from ensembles.fitting.ensemble import open_ensemble, percent
-    from ensembles.predictions.sets import read_refits
+    from ensembles.fitting.ensemble import open_ensemble, percent, reached
     from search.cluster.workers import Workers
     from search.run.folder import RunFolder
 
     workers = Workers(address, cpus, in_process, allow_open=allow_open)
     refitted = refit_and_store(run, open_ensemble(run, name), workers, test=look(test, labels))
     if test:
-        say(f"On the test clips: {percent(refitted.scores['ensemble']['test_refit'])} %")
+        score = refitted.scores["ensemble"]["test_refit"]
+        over_time = refitted.over_time is not None
+        say(f"On the test {'recordings: ' + reached(score, 'ccc') if over_time else f'clips: {percent(score)} %'}")
     told = f"{len(refitted.members)} members refitted."
     if not inputs_without_bundle(RunFolder.open(run), refitted):
         told += f" Next: {command('ensemble', 'export', shown(run), name, '-o', 'bundle')}"
-    elif read_refits(run, refitted.refits).test.ids:
+    elif refits_know_test(run, refitted):
         told += f" Next: {command('ensemble', 'predictions', shown(run), name, '--split', 'test', '-o', 'test.csv')}"
     say(told)
     if todo := advice(refitted, shown(run)):

@@ -1,18 +1,25 @@
-"""`emofuse predict`: label and probabilities for each clip."""
+"""`emofuse predict`: label and probabilities for each clip, or values for each step of a recording."""
 
+import csv
 import json
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
-from features.errors import Interrupted
-from features.progress import progress
+from features.errors import EmofuseError, Interrupted, WrongUse
+from features.progress import progress, say
 from features.terminal import Table, console
 
 if TYPE_CHECKING:
-    from ensembles.bundle.predict import ClipPrediction
+    from ensembles.bundle.predict import ClipPrediction, TracePrediction
+    from ensembles.predictions.organisers import Form
+
+    Result = ClipPrediction | TracePrediction
 
 _WIDE = 200  # columns of a table that goes to a file or a pipe
 
@@ -23,36 +30,107 @@ predict_app = typer.Typer(add_completion=False)
 def predict(
     bundle: Annotated[Path, typer.Argument(help="A folder that `emofuse ensemble export` wrote.")],
     clips: Annotated[list[Path], typer.Argument(help="Media files, or folders of them.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Write the predictions to this file, for AVEC's forms folder.")
+    ] = None,
+    form: Annotated[
+        str | None,
+        typer.Option(
+            "--format", help="With -o: emotiw, avec2017, avec2019, csv, jsonl or parquet (default: by suffix)."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per clip on stdout.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Classify media files with an exported bundle.
+    """Classify media files with an exported bundle, or tell arousal and valence over time.
 
     Example: emofuse predict demo/bundle demo/new/*.mp4
 
-    A clip that can't be scored gets its reason in place of a label; the exit code is then 1.
-    """
-    from ensembles.bundle.predict import ClipPrediction, Predictor, media_files
+    Example: emofuse predict bundle interview.mp4 --format avec2019 -o interview
 
+    Of continuous emotion a row is printed for each step of each recording. A clip that can't be scored gets its reason
+    in place of a label; the exit code is then 1.
+    """
+    from ensembles.bundle.predict import Predictor, media_files
+    from ensembles.predictions.organisers import form_of
+
+    if out is None and form is not None:
+        raise WrongUse("--format says how -o FILE is written: give that too.")
+    kind = form_of(form, out) if out is not None else None
     paths = media_files(clips)
     predictor = Predictor(bundle, device)
-    results: list[ClipPrediction] = []
+    over_time = predictor.bundle.ensemble.over_time is not None
+    make: Callable[[Path], Result] = predictor.trace if over_time else predictor.predict
+    results: list[Result] = []
     try:
-        with progress("clips", len(paths)) as counter:
+        with progress("recordings" if over_time else "clips", len(paths)) as counter:
             for path in paths:
-                result = predictor.predict(path)
+                result = make(path)
                 results.append(result)
                 counter.advance(note=path.name)
                 if as_json:
-                    typer.echo(json.dumps(asdict(result)))
+                    typer.echo(json.dumps(_as_data(result)))
     except KeyboardInterrupt:
         told = f"interrupted after {len(results)} of {len(paths)} clips; the same command begins again."
         raise Interrupted(told) from None
     finally:
-        if results and not as_json:
-            _print_table(results)
+        if results and not as_json and out is None:
+            _print(results)
+    if out is not None and kind is not None:
+        _write(results, kind, out)
     if any(result.reason for result in results):
         raise typer.Exit(1)
+
+
+def _as_data(result: "Result") -> dict[str, Any]:
+    return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(result).items()}
+
+
+def _print(results: "Sequence[Result]") -> None:
+    from ensembles.bundle.predict import ClipPrediction, TracePrediction
+
+    traces = [result for result in results if isinstance(result, TracePrediction)]
+    if not traces:
+        _print_table([result for result in results if isinstance(result, ClipPrediction)])
+        return
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    rows.writerow(["recording", "time_s", *traces[0].dimensions])
+    for trace in traces:
+        for time_s, values in zip(trace.time_s.tolist(), trace.values.tolist(), strict=True):
+            rows.writerow([trace.path, f"{time_s:.6g}", *(f"{value:.6f}" for value in values)])
+    _tell(traces)
+
+
+def _write(results: "Sequence[Result]", kind: "Form", out: Path) -> None:
+    from ensembles.bundle.predict import ClipPrediction, TracePrediction
+    from ensembles.predictions.organisers import ClassPredictions, TracePredictions, write_form
+
+    scored = [result for result in results if result.reason is None]
+    _tell(results)
+    if not scored:
+        raise EmofuseError(f"{out}: nothing was written, since no file could be scored.")
+    stems = [str(Path(result.path).with_suffix("")) for result in scored]
+    # A recording's name is the organisers' id; two files of one name keep their endings.
+    names = [stem if stems.count(stem) == 1 else result.path for stem, result in zip(stems, scored, strict=True)]
+    traces = [result for result in scored if isinstance(result, TracePrediction)]
+    if traces:
+        found = {name: (own.time_s, own.values) for name, own in zip(names, traces, strict=True)}
+        write_form(TracePredictions(traces[0].dimensions, found), kind, out)
+    else:
+        classes = [result.probabilities for result in scored if isinstance(result, ClipPrediction)]
+        columns = tuple(classes[0])
+        values = np.array([[own[name] for name in columns] for own in classes])
+        write_form(ClassPredictions(tuple(names), columns, values, np.ones(len(names), bool)), kind, out)
+    say(f"{len(scored)} of {len(results)} files scored: {out}")
+
+
+def _tell(results: "Sequence[Result]") -> None:
+    """Say which files could not be scored, or not by all members."""
+    for result in results:
+        if result.reason:
+            say(f"{result.path}: {result.reason}")
+        elif remark := _remark(result.left_out):
+            say(f"{result.path}: {remark}")
 
 
 def _print_table(results: "list[ClipPrediction]") -> None:

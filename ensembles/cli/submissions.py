@@ -28,7 +28,7 @@ def submissions(
     Example: emofuse ensemble submissions runs/kahou2015 --test --labels labels.csv
     """
     from ensembles.bundle.submissions import make_submissions
-    from ensembles.fitting.ensemble import ensemble_json, percent
+    from ensembles.fitting.ensemble import ccc, ensemble_json, percent
     from search.cluster.workers import Workers
     from search.run.folder import RunFolder
 
@@ -37,10 +37,12 @@ def submissions(
     if as_json:
         typer.echo(json.dumps([ensemble_json(ensemble) for ensemble in made]))
         return
-    table = Table(title="Submissions, accuracy in %")
+    over_time = all(ensemble.over_time is not None for ensemble in made)
+    table = Table(title=f"Submissions, {'mean CCC' if over_time else 'accuracy in %'}")
     for column in ("submission", "members", "partition", "method"):
         table.add_column(column, overflow="fold")
-    for column in ("clips its members learnt", "clips that chose its weights", "nested", "test"):
+    what = "recordings" if over_time else "clips"
+    for column in (f"{what} its members learnt", f"{what} that chose its weights", "nested", "test"):
         table.add_column(column, justify="right")
     for ensemble in made:
         own = ensemble.scores["ensemble"]
@@ -48,7 +50,8 @@ def submissions(
         shown: tuple[str, ...] = ("test_refit",) if refitted else ("train", "fit", "nested", "test")
         if ensemble.note and "fit" in own and refitted:
             shown = ("fit", "test_refit")
-        cells = {how: percent(own[how]) for how in own if how in shown}
+        text = ccc if ensemble.over_time is not None else percent
+        cells = {how: text(own[how]) for how in own if how in shown}
         names = ", ".join(member.entry for member in ensemble.members)
         table.add_row(
             ensemble.name,

@@ -16,7 +16,14 @@ from models.concordance import continuous_metrics
 from search.run.continuous_predictions import ContinuousPredictions, Track
 from search.run.predictions import Footer
 
-__all__ = ["ContinuousMember", "ContinuousRun", "continuous_entries", "read_continuous_run", "sealed_recordings"]
+__all__ = [
+    "ContinuousMember",
+    "ContinuousRun",
+    "continuous_entries",
+    "read_continuous_run",
+    "recordings_of",
+    "sealed_recordings",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +106,7 @@ def read_continuous_run(
         dimensions,
         wanted,
         tuple(sorted(members, key=lambda member: (-member.metrics.get("ccc", -1.0), member.name))),
-        _recordings(whole, dimensions, "held_out", split),
+        recordings_of(whole, dimensions, "held_out", split),
         left_out,
         whole,
     )
@@ -118,7 +125,7 @@ def sealed_recordings(
             "No test recording has annotations, so nothing can be scored on them; leave --test out, or write the "
             "predictions with `emofuse ensemble predictions`."
         )
-    return SealedRecordings(_recordings(trials, dimensions, "test", None))
+    return SealedRecordings(recordings_of(trials, dimensions, "test", None))
 
 
 def _member(name: str, trials: Sequence[ContinuousPredictions], test: bool, split: str | None) -> ContinuousMember:
@@ -153,9 +160,13 @@ def _metrics(trials: Sequence[ContinuousPredictions], role: str, split: str | No
     return continuous_metrics(np.concatenate(list(y.values())), predicted, trials[0].footer.dimensions)
 
 
-def _recordings(
-    members: Mapping[str, Sequence[ContinuousPredictions]], dimensions: tuple[str, ...], role: str, split: str | None
+def recordings_of(
+    members: Mapping[str, Sequence[ContinuousPredictions]],
+    dimensions: tuple[str, ...],
+    role: str,
+    split: str | None = None,
 ) -> Recordings:
+    """The labelled recordings of a role with what members' trials, by name, predict; of several trials the mean."""
     predictions: dict[str, dict[str, np.ndarray]] = {}
     labels: dict[str, np.ndarray] = {}
     groups: dict[str, str] = {}

@@ -15,7 +15,7 @@ from ensembles.continuous.selected import ContinuousSelected, MayTakePart, make_
 from ensembles.continuous.trials import REFIT, read_trials, step_of
 from ensembles.fitting.ensemble import Ensemble, EnsembleMember, How, Measured, Who
 from ensembles.fitting.options import FitOptions
-from ensembles.fitting.over_time import Gain, OverTime, best_name
+from ensembles.fitting.over_time import SHORTEST_STEP_S, Gain, OverTime, best_name
 from ensembles.fitting.selection import Selection, restricted
 from features.errors import EmofuseError, WrongUse
 from features.progress import say
@@ -172,12 +172,15 @@ def _record(
     names = found.recordings.members
     members = tuple(_member(found, names[m]) for m in fitted.chosen_)
     best = tuple(names[m] for m in single.weights_.argmax(axis=0))
+    step_s = step_of([trial for trials in found.trials.values() for trial in trials])
+    if step_s < SHORTEST_STEP_S:
+        raise EmofuseError(f"Expected labels {SHORTEST_STEP_S} s apart or more, but between two lie {step_s:g} s.")
     over_time = OverTime(
         dimensions=found.dimensions,
         scale=tuple(fitted.scale_.tolist()),
         offset=tuple(fitted.offset_.tolist()),
         label_mean=tuple(fitted.label_mean_.tolist()),
-        step_s=step_of([trial for trials in found.trials.values() for trial in trials]),
+        step_s=step_s,
         best_singles=best,
         gains={},
     )

@@ -10,6 +10,9 @@ from ensembles.evaluation.intervals import Interval
 from features.errors import EmofuseError
 from features.schema import Word, shown
 
+# Whoever wrote the file: a recording is predicted in so many steps as fit into it.
+SHORTEST_STEP_S = 0.001
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -59,10 +62,10 @@ class OverTime:
                 f"single member for each, but got the dimensions {shown(self.dimensions)}; fit it again."
             )
         numbers = np.array([*self.scale, *self.offset, *self.label_mean, self.step_s])
-        if not np.isfinite(numbers).all() or min(self.scale) <= 0 or self.step_s <= 0:
+        if not np.isfinite(numbers).all() or min(self.scale) <= 0 or self.step_s < SHORTEST_STEP_S:
             raise EmofuseError(
-                f"{path}: expected finite numbers, with scales and a step_s above 0, but got {shown(self.scale)} and "
-                f"{shown(self.step_s)}; fit it again."
+                f"{path}: expected finite numbers, with scales above 0 and a step_s of {SHORTEST_STEP_S} or more, but "
+                f"got {shown(self.scale)} and {shown(self.step_s)}; fit it again."
             )
 
     def _by_dimension(self) -> tuple[tuple[float | str, ...], ...]:

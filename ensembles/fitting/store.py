@@ -15,7 +15,7 @@ _TASKS = ("classification", "regression")
 
 def fit_any(run: Path, options: FitOptions, *, test: Look = False) -> Ensemble:
     """Fit an ensemble of classes, or of continuous emotion where that is what the run's members learnt."""
-    if not _learns_over_time(run, options):
+    if not learns_over_time(run, options):
         return fit_ensemble(run, options, test=test)
     from ensembles.fitting.fit_over_time import fit_over_time
 
@@ -29,7 +29,8 @@ def seen_over_time(test: Look) -> bool:
     return test
 
 
-def _learns_over_time(run: Path, options: FitOptions) -> bool:
+def learns_over_time(run: Path, options: FitOptions) -> bool:
+    """Whether an ensemble of continuous emotion is asked for."""
     over_time, others = continuous_entries(run)
     if options.task is not None:
         if options.task not in _TASKS:

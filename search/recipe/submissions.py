@@ -11,9 +11,10 @@ from features.names import unknown_name
 class Submission(BaseModel):
     """One of three kinds, which say what else belongs to it.
 
-    `members` (an entry: its best configuration on the `partition`, or `ENTRY/CONFIG`) are fused by `method` with
-    `params`. `refit_of` is an earlier submission whose members are trained again on train and val, its weights kept.
-    `over` are earlier refitted submissions, whose outputs on train and val are fused by the method.
+    `members` (an entry: its best configuration on the `partition`, or `ENTRY/CONFIG`) are fused by `method` (None:
+    `decision`, of continuous emotion `concordance`) with `params`. `refit_of` is an earlier submission whose members
+    are trained again on train and val, its weights kept. `over` are earlier refitted submissions, whose outputs on
+    train and val are fused by the method.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -23,7 +24,7 @@ class Submission(BaseModel):
     members: tuple[str, ...] = ()
     refit_of: str | None = None
     over: tuple[str, ...] = ()
-    method: str = "decision"
+    method: str | None = None
     params: dict[str, Any] = {}
 
 

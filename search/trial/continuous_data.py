@@ -82,7 +82,7 @@ class ContinuousData(TrialData):
             arrays[slot] = []
             for clip_id in ids:
                 values, time_s = stored.steps(clip_id)
-                arrays[slot].append(values[_nearest(time_s, self.times(clip_id))])
+                arrays[slot].append(values[nearest(time_s, self.times(clip_id))])
         targets = [self.targets(clip_id).astype(np.float32) for clip_id in ids] if labels else None
         groups = tuple(self.table.by_id(clip_id).group_id for clip_id in ids)
         return Examples(tuple(ids), arrays, (), None, groups, targets, self.dimensions)
@@ -105,7 +105,7 @@ def predict_tracks(model: ContinuousModel, data: ContinuousData) -> tuple[Track,
     return tuple(tracks)
 
 
-def _nearest(given: np.ndarray, wanted: np.ndarray) -> np.ndarray | slice:
+def nearest(given: np.ndarray, wanted: np.ndarray) -> np.ndarray | slice:
     """Which of the moments `given` (T,) lies nearest to each of `wanted` (W,); a slice where that copies nothing."""
     after = np.searchsorted(given, wanted).clip(1, max(1, len(given) - 1))
     before = after - 1

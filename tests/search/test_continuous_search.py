@@ -22,7 +22,7 @@ from search.run.predictions import prediction_files, read_predictions
 from search.runner import run_search
 from search.study.plan import entry_spec, refit_spec, stored_spec
 from search.study.replays import replay
-from search.trial.continuous_data import ContinuousData, _nearest
+from search.trial.continuous_data import ContinuousData, nearest
 from search.trial.data import read_data
 from search.trial.trial import run_trial
 from search.watch.status_view import table
@@ -158,9 +158,9 @@ def test_other_annotations_are_other_trials(tmp_path):
 
 def test_features_of_other_moments_are_those_of_the_nearest(tmp_path):
     given, wanted = np.array([0.0, 0.11, 0.4, 0.5]), np.arange(8) / 10
-    np.testing.assert_array_equal(_nearest(given, wanted), [0, 1, 1, 2, 2, 3, 3, 3])
-    assert _nearest(given[:1], wanted[:3]).tolist() == [0, 0, 0]
-    assert _nearest(wanted + 0.01, wanted[:5]) == slice(0, 5), "a view where nothing has to be copied"
+    np.testing.assert_array_equal(nearest(given, wanted), [0, 1, 1, 2, 2, 3, 3, 3])
+    assert nearest(given[:1], wanted[:3]).tolist() == [0, 0, 0]
+    assert nearest(wanted + 0.01, wanted[:5]) == slice(0, 5), "a view where nothing has to be copied"
     make_table(tmp_path)
     planned = spec(tmp_path)
     data = ContinuousData.of(read_data(planned), planned)

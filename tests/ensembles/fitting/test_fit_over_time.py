@@ -149,8 +149,8 @@ def test_the_best_single_members_as_an_ensemble(run):
     [
         ({"over_time": {"dimensions": ["arousal", "arousal"]}}, "one or more different dimensions"),
         ({"over_time": {"scale": [1.0]}}, "with a scale, an offset, a mean label and a best single member for each"),
-        ({"over_time": {"scale": [-1.0, 1.0]}}, "finite numbers, with scales and a step_s above 0"),
-        ({"over_time": {"step_s": 0.0}}, "finite numbers, with scales and a step_s above 0"),
+        ({"over_time": {"scale": [-1.0, 1.0]}}, "finite numbers, with scales above 0 and a step_s of 0.001 or more"),
+        ({"over_time": {"step_s": 1e-9}}, "finite numbers, with scales above 0 and a step_s of 0.001 or more"),
         ({"weights": [[1.0]]}, "non-negative weights of shape"),
         ({"classes": ["x"]}, "two or more different classes"),
         ({"members": []}, "one or more members"),

@@ -1,0 +1,160 @@
+"""Continuous emotion, the whole road on generated recordings: search, fit, refit, export, predict, report."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+import yaml
+
+import emofuse
+from ensembles.bundle.bundle import open_bundle
+from ensembles.fitting.ensemble import open_ensemble
+from features.errors import EmofuseError
+from search.run.continuous_predictions import read_continuous_predictions
+from search.run.layout import Layout
+
+FACES = "faces:size=16,fps=10,detector=none"
+SMALL = {"filters": 4, "hidden": 64, "dropout": 0.0, "lr": 0.003, "batch_size": 1, "loss": "mse"}
+ENTRY = {"published": False, "inputs": {"faces": FACES}, "max_epochs": 2}
+RECIPE = {
+    "name": "long",
+    "seed": 1,
+    "asha": None,
+    "partitions": ["train"],
+    "stages": [
+        {
+            "stage": "clips",
+            "entries": {
+                "conv3d": {
+                    **ENTRY,
+                    "trials": 2,
+                    "fixed": {**SMALL, "pooling": "temporal_pooling"},
+                    "space": {"window": [2, 4]},
+                },
+                "convlstm": {**ENTRY, "trials": 1, "fixed": {**SMALL, "pooling": "original", "window": 2}},
+            },
+        }
+    ],
+    "submissions": [
+        {"name": "s1", "partition": "train", "members": ["conv3d", "convlstm"], "method": "uniform"},
+        {"name": "s2", "refit_of": "s1"},
+        {"name": "s3", "partition": "train", "members": ["conv3d"]},
+        {"name": "s4", "refit_of": "s3"},
+        {"name": "s5", "over": ["s2", "s4"]},
+    ],
+}
+
+
+def run(*words) -> int:
+    return emofuse.main([str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("world")
+    clips, store = folder / "clips.parquet", folder / "store"
+    few = ["--train-actors", 2, "--val-actors", 3, "--test-actors", 1, "--seconds", 3, "--seed", 3]
+    assert run("clips", "synthetic_recordings", folder / "clips", "-o", clips, *few) == 0
+    assert run("features", "extract", clips, "-s", FACES, "-o", store, "--workers", 0) == 0
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(RECIPE))
+    search = ["search", "run", folder / "recipe.yaml", "--clips", clips, "--features", store]
+    assert run(*search, "-o", folder / "run", "--in-process") == 0
+    assert run("ensemble", "fit", folder / "run", "--name", "best", "--method", "uniform", "--test") == 0
+    assert run("ensemble", "refit", folder / "run", "best", "--in-process", "--test") == 0
+    assert run("ensemble", "export", folder / "run", "best", "--anyway", "-o", folder / "bundle") == 0
+    return folder
+
+
+def test_it_is_refitted_on_train_and_tune(world):
+    ensemble = open_ensemble(world / "run", "best")
+    assert ensemble.refitted and {"fit", "nested", "test", "test_refit"} == set(ensemble.scores["ensemble"])
+    entry, key = ensemble.refits[0]
+    refit = read_continuous_predictions(Layout(world / "run").prediction(entry, key))
+    assert [track.role for track in refit.tracks] == ["fit"] * 5 + ["test"]
+    (parent,) = refit.footer.parents
+    searched = read_continuous_predictions(Layout(world / "run").prediction(entry, parent))
+    assert refit.footer.epochs == searched.footer.best_epoch
+
+
+def test_the_bundle_predicts_the_test_recordings_as_the_refits_did(world, tmp_path):
+    assert run("ensemble", "predictions", world / "run", "best", "-o", tmp_path / "stored.csv") == 0
+    stored = _rows((tmp_path / "stored.csv").read_text())
+    (name,) = {row["clip_id"] for row in stored}
+    (media,) = (world / "clips").rglob(f"{name.rpartition('/')[2]}.mp4")
+    assert run("predict", world / "bundle", media, "-o", tmp_path / "new.csv") == 0
+    new = _rows((tmp_path / "new.csv").read_text())
+    # Without labels the end of a recording is that of its frames: a step or so more or fewer.
+    assert abs(len(stored) - len(new)) <= 2 and len(stored) > 25
+    for one, other in zip(stored, new, strict=False):
+        numbers = [[float(row[column]) for column in ("time_s", "arousal", "valence")] for row in (one, other)]
+        assert numbers[0] == pytest.approx(numbers[1], abs=2e-5)
+
+
+def _rows(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_a_row_is_printed_for_each_step(world, capsys, tmp_path):
+    media = next((world / "clips").rglob("*.mp4"))
+    capsys.readouterr()
+    assert run("predict", world / "bundle", media) == 0
+    rows = _rows(capsys.readouterr().out)
+    times = [float(row["time_s"]) for row in rows]
+    np.testing.assert_allclose(times, np.arange(len(times)) / 10, atol=1e-6)
+    assert list(rows[0]) == ["recording", "time_s", "arousal", "valence"] and 25 < len(rows) < 36
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no film")
+    assert run("predict", world / "bundle", "--json", media, broken) == 1
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert len(first["values"]) == len(first["time_s"]) == len(rows) and first["reason"] is None
+    assert second["values"] == [] and second["reason"].startswith("unreadable")
+    assert run("predict", world / "bundle", media, "--format", "avec2019", "-o", tmp_path / "avec") == 0
+    lines = (tmp_path / "avec" / f"{media.stem}.csv").read_text().splitlines()
+    assert lines[0] == "name;timestamp;arousal;valence" and len(lines) == len(rows) + 1
+    assert run("predict", world / "bundle", media, "--format", "csv") == 2
+    assert "--format says how -o FILE is written" in capsys.readouterr().err
+
+
+def test_python_reads_the_bundle(world):
+    bundle = emofuse.load(world / "bundle")
+    assert (bundle.dimensions, bundle.classes) == (("arousal", "valence"), ())
+    assert "2 members" in repr(bundle) or "3 members" in repr(bundle)
+    table = bundle.predict([next((world / "clips").rglob("*.mp4")), "gone.mp4"])
+    assert list(table.columns) == ["arousal", "valence", "reason", "left_out"]
+    assert table.loc["gone.mp4", "reason"].item().startswith("missing") and table["arousal"].isna().sum() == 1
+
+
+def test_the_bundle_is_checked(world, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(world / "bundle", copy)
+    assert "CCC" in (copy / "MODEL_CARD.md").read_text()
+    text = (copy / "ensemble.json").read_text()
+    (copy / "ensemble.json").write_text(text.replace('"step_s"', '"step_t"'))
+    with pytest.raises(EmofuseError, match=r"ensemble.json was changed after the export"):
+        open_bundle(copy)
+
+
+def test_the_best_single_member_alone(world, tmp_path):
+    assert run("ensemble", "export", world / "run", "best", "--single", "-o", tmp_path / "single") == 0
+    single = open_bundle(tmp_path / "single").ensemble
+    assert set(single.over_time.best_singles) == {member.name for member in single.members}
+    assert set(single.weights.ravel()) <= {0.0, 1.0}
+
+
+def test_submissions_are_built(world, capsys, tmp_path):
+    assert run("ensemble", "submissions", world / "run", "--in-process", "--test", "--json") == 0
+    made = {one["name"]: one for one in json.loads(capsys.readouterr().out)}
+    assert list(made) == ["s1", "s2", "s3", "s4", "s5"]
+    assert {one["entry"] for one in made["s1"]["members"]} == {"conv3d", "convlstm"} and len(made["s1"]["members"]) == 2
+    assert made["s3"]["method"] == "concordance" and len(made["s3"]["members"]) == 1
+    assert all(member["refit"] for member in made["s2"]["members"]) and "test_refit" in made["s2"]["scores"]["ensemble"]
+    seventh = open_ensemble(world / "run", "s5")
+    assert [member.entry for member in seventh.members] == ["conv3d", "convlstm", "conv3d"]
+    np.testing.assert_allclose(seventh.weights.sum(axis=0), 1)
+    assert {"fit", "test_refit"} == set(seventh.scores["ensemble"]) and "no estimate" in seventh.verdict
+    assert run("ensemble", "submissions", world / "run", "--in-process") == 0
+    assert "Submissions, mean CCC" in capsys.readouterr().out
