@@ -121,7 +121,7 @@ def peak_mb() -> float:
 
 
 def memory(minutes: float, sets: Sequence[str]) -> None:
-    """Print what reading so many minutes of stereo at 48 kHz takes, and then each of the sets (give the largest last)."""
+    """Print what reading so many minutes of stereo at 48 kHz takes, and then each of the sets, the largest last."""
     with tempfile.TemporaryDirectory() as folder:
         path, rng = Path(folder) / "long.wav", np.random.default_rng(0)
         with soundfile.SoundFile(path, "w", 48_000, 2) as file:
