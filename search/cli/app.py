@@ -8,6 +8,7 @@ import typer
 
 from features.workers.ray_access import AllowOpen
 from search.cli.doctor import doctor
+from search.cli.export import export
 from search.cli.relocate import relocate
 from search.cli.replay import replay
 from search.cli.retry import retry
@@ -26,6 +27,7 @@ search_app.command()(submit)
 search_app.command()(retry)
 search_app.command()(replay)
 search_app.command()(relocate)
+search_app.command()(export)
 search_app.command()(doctor)
 
 
