@@ -38,7 +38,7 @@ def export(
     """
     from features.errors import WrongUse
     from search.run.layout import Layout
-    from search.tracking.trials import tracked_trials
+    from search.watch.tracked_trials import tracked_trials
 
     uri = uri or (os.environ.get("MLFLOW_TRACKING_URI") if out is None else None)
     if out is None and (to is not Tool.mlflow or uri is None):
@@ -50,12 +50,12 @@ def export(
         raise WrongUse(f"{shown(run)}: expected trials that ended, but there is none.")
     called = name or run.resolve().name
     if to is Tool.csv and out is not None:
-        from search.tracking.csv_files import write_csv_files
+        from search.watch.tracked_csv import write_csv_files
 
         write_csv_files(trials, out)
         print(f"{len(trials)} trials: {out / 'trials.csv'}, {out / 'curves.csv'}")
     elif to is Tool.mlflow:
-        from search.tracking.mlflow_runs import write_mlflow
+        from search.watch.tracked_mlflow import write_mlflow
 
         if uri is None and out is not None:
             out.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,7 @@ def export(
         new = write_mlflow(trials, called, str(uri))
         print(f"{len(trials)} trials, {new} of them new, in experiment emofuse as {called}")
     elif out is not None:
-        from search.tracking.wandb_runs import write_wandb
+        from search.watch.tracked_wandb import write_wandb
 
         new = write_wandb(trials, called, out, project, online)
         following = "" if online else f"; to send them: wandb sync {out / 'wandb'}/offline-run-*"

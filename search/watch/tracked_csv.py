@@ -9,7 +9,7 @@ import pyarrow.csv as pa_csv
 
 from features.files import replacing
 from features.tables.spreadsheets import quoted
-from search.tracking.trials import TrackedTrial
+from search.watch.tracked_trials import TrackedTrial
 
 _OWN = ("trial_key", "config_key", "entry", "family", "partition", "status", "reason")
 _TIMES = ("started_s", "ended_s", "wall_s")

@@ -9,7 +9,7 @@ from typing import Any
 from features.errors import MachineFault
 from features.files import content_key
 from features.progress import progress
-from search.tracking.trials import TrackedTrial
+from search.watch.tracked_trials import TrackedTrial
 
 _LEDGER = "emofuse_exported.jsonl"
 

@@ -10,8 +10,8 @@ from search.cli.app import search_app
 from search.cluster.workers import Workers
 from search.run.layout import Outcome
 from search.runner import run_search
-from search.tracking.mlflow_runs import write_mlflow
-from search.tracking.trials import TrackedTrial, tracked_trials
+from search.watch.tracked_mlflow import write_mlflow
+from search.watch.tracked_trials import TrackedTrial, tracked_trials
 
 
 def trial(number, status="finished", **changes):
@@ -93,7 +93,7 @@ def test_mlflow_gets_a_parent_and_a_child_for_each_trial_once(tmp_path):
 
 def test_wandb_gets_a_group_of_runs_once(tmp_path, monkeypatch):
     pytest.importorskip("wandb")
-    from search.tracking.wandb_runs import write_wandb
+    from search.watch.tracked_wandb import write_wandb
 
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     assert write_wandb(TRIALS[:1], "first", tmp_path, "emofuse") == 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from features.errors import EmofuseError, MachineFault
 from features.masking import masked
 from features.progress import progress
-from search.tracking.trials import TrackedTrial
+from search.watch.tracked_trials import TrackedTrial
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
