@@ -4,10 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-cluster lint format types docs clean
+.PHONY: demo reproduce-smoke test test-slow test-cluster lint format types docs clean
 
 demo: $(VENV)/.core
 	$(BIN)/emofuse demo -o demo
+
+# The experiments of the five papers at tiny sizes, on made-up corpora in the official layouts, with their tables.
+reproduce-smoke: $(VENV)/.test
+	@set -e; for paper in kahou2015 guo2019 chao2016 huang2018 zheng; do \
+	  $(BIN)/emofuse reproduce $$paper --smoke -o reproduced/$$paper; done
 
 test: $(VENV)/.test
 	$(BIN)/pytest -n 2 --dist worksteal
@@ -53,4 +58,4 @@ $(VENV)/.docs: pyproject.toml | $(BIN)/python
 	@touch $(VENV)/.core $@
 
 clean:
-	rm -rf $(VENV) build site *.egg-info
+	rm -rf $(VENV) build site reproduced *.egg-info

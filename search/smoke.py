@@ -47,19 +47,35 @@ def read_smoke_recipe(path: Path) -> Recipe:
     return recipe
 
 
-def smoke_recipe(recipe: Recipe) -> Recipe:
-    """The recipe with one trial per entry, two epochs, two folds, narrow networks and no files of weights."""
+def smoke_recipe(recipe: Recipe, *, own_data: bool = False) -> Recipe:
+    """The recipe with one trial per entry, two epochs, two folds, narrow networks and no files of weights.
+
+    With `own_data` the made-up clips are brought in as the corpus' own: inputs stay as they are, also imported ones,
+    and every published point of an entry is tried.
+    """
     partitions = tuple(Folds(folds=FOLDS) if isinstance(item, Folds) else item for item in recipe.partitions)
     stages = tuple(
-        Stage(stage=stage.stage, entries={name: _small(stage.stage, entry) for name, entry in stage.entries.items()})
+        Stage(
+            stage=stage.stage,
+            entries={name: _small(stage.stage, entry, own_data) for name, entry in stage.entries.items()},
+        )
         for stage in recipe.stages
     )
     return recipe.model_copy(update={"partitions": tuple(dict.fromkeys(partitions)), "asha": None, "stages": stages})
 
 
-def _small(stage: StageName, entry: Entry) -> Entry:
+def _small(stage: StageName, entry: Entry, own_data: bool) -> Entry:
     family = entry.record()
     fixed = {**entry.fixed, **family.smoke}
+    small = {
+        "trials": 1,
+        "max_epochs": min(EPOCHS, entry.max_epochs or family.max_epochs),
+        "fixed": fixed,
+        "space": {name: change for name, change in entry.space.items() if name not in fixed},
+    }
+    if own_data:
+        few = entry.model_copy(update=small | {"trials": entry.trials})
+        return few.model_copy(update={"trials": max(1, len(few.published_points()))})
     # Stills are often imported, and faces given with a corpus; the made-up ones are not.
     default = {slot.slot: entry.clip_faces or slot.default for slot in family.inputs}
     given = {**{slot.slot: slot.default for slot in family.inputs if stage == "clips"}, **entry.inputs}
@@ -69,16 +85,7 @@ def _small(stage: StageName, entry: Entry) -> Entry:
         else _tried(stage, spec, default[slot])
         for slot, spec in given.items()
     }
-    return entry.model_copy(
-        update={
-            "trials": 1,
-            "max_epochs": min(EPOCHS, entry.max_epochs or family.max_epochs),
-            "fixed": fixed,
-            "space": {name: change for name, change in entry.space.items() if name not in fixed},
-            "inputs": inputs,
-            "weights": None,
-        }
-    )
+    return entry.model_copy(update={**small, "inputs": inputs, "weights": None})
 
 
 def _tried(stage: StageName, spec: str, default: str) -> str:

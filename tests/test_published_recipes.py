@@ -45,13 +45,17 @@ def test_chao(entries):
     audio = found["max_audio"]
     assert whitening(audio.input_specs()["frames"]).components == 50
     assert (first_point(audio)["hidden"], first_point(audio)["pool"]) == (128, "max")
-    table = {(p["pool"], p["pool_at"], p["hidden"]) for p in found["pooling_pool5"].published_points()}
-    assert table >= {
-        ("mean", "hidden", 64),
-        ("max", "hidden", 64),
-        ("max", "hidden", 256),
-        ("max", "input", 64),
-        ("mean", "input", 64),
+    rows = {
+        name: (point["pool"], point["pool_at"], point["hidden"])
+        for name in ("max_pool5", "max64_pool5", "mean64_pool5", "raw_max_pool5", "raw_mean_pool5")
+        for point in map(found[name].complete, found[name].published_points())
+    }
+    assert rows == {
+        "max_pool5": ("max", "hidden", 256),
+        "max64_pool5": ("max", "hidden", 64),
+        "mean64_pool5": ("mean", "hidden", 64),
+        "raw_max_pool5": ("max", "input", 64),
+        "raw_mean_pool5": ("mean", "input", 64),
     }, "table 1"
     assert list(found["concat_lstm"].input_specs().values()) == [
         "lstm_pool5",
@@ -90,3 +94,22 @@ def test_zheng_starts_from_what_the_first_recipe_trained_whatever_its_size(monke
     point = entry.complete(entry.published_points()[0])
     assert point == {**trained, "frozen": True}
     start_from(family.build(point, context)._build(), weights)
+
+
+def submissions(name):
+    return {one.name: one for one in read_recipe(ROOT / "recipes" / f"{name}.yaml").submissions}
+
+
+def test_submissions_of_guo_and_chao_have_exactly_the_members_of_the_papers(entries):
+    guo = submissions("guo2019")
+    assert guo["both_vgg"].members == ("vgg_lstm", "vgg_lstm_given")
+    assert guo["hybrid"].members == ("vgg_lstm", "vgg_lstm_given", "audio_svm", "audio_lstm", "audio_map_lstm")
+    assert {guo[name].method for name in ("both_vgg", "hybrid")} == {"grid"}
+    assert guo["hybrid_all"].refit_of == "hybrid"
+    chao = submissions("chao2016")
+    assert chao["decision_lstm"].members == ("lstm_pool5", "lstm_conv4", "lstm_conv3", "lstm_landmarks", "max_audio")
+    assert chao["decision_max"].members == ("max_pool5", "max_conv4", "max_conv3", "max_landmarks", "max_audio")
+    fused = {name: tuple(entries("chao2016")[name].input_specs().values()) for name in ("concat_lstm", "concat_max")}
+    assert fused == {"concat_lstm": chao["decision_lstm"].members, "concat_max": chao["decision_max"].members}
+    assert {one.method for one in chao.values()} == {"uniform"}
+    assert {one.partition for one in (*guo.values(), *chao.values()) if one.members} == {"train"}

@@ -44,6 +44,8 @@ def test_holds_licence_types_and_data(wheel):
     for package in ("features", "models", "search", "ensembles"):
         assert f"{package}/py.typed" in names
     assert {"emofuse.py", "emofuse-stubs/__init__.pyi", "ensembles/cli/demo_recipe.yaml"} <= names
+    papers = {f"recipes/{folder}{name}.yaml" for folder in ("", "papers/") for name in ("kahou2015", "zheng")}
+    assert papers <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "docs"))]
 

@@ -19,6 +19,7 @@ from features.unwritable import refused
 # Each app is imported when its command is called: `emofuse ensemble fit` needs neither torch nor cv2.
 APPS = {
     "demo": ("ensembles.cli.demo", "demo_app", "The whole job on generated clips, in a few minutes on two cores."),
+    "reproduce": ("ensembles.cli.reproduce", "reproduce_app", "A paper's experiment, to its tables beside ours."),
     "clips": ("features.app", "clips_app", "Make a clip table from a data set's folders."),
     "features": ("features.app", "features_app", "Extract features, import your own, list a store."),
     "search": ("search.cli.app", "search_app", "Run and watch searches over architecture families."),

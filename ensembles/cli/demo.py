@@ -1,7 +1,6 @@
 """`emofuse demo`: the whole job on generated clips, as the commands that a user would type."""
 
 import time
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +8,9 @@ import typer
 from rich.panel import Panel
 from rich.text import Text
 
+from ensembles.cli.steps import run_command as _run
+from ensembles.cli.steps import show_command as _command
+from ensembles.cli.steps import show_title
 from ensembles.fitting.ensemble import Ensemble, How, Measured, open_ensemble
 from ensembles.predictions.sets import read_refits
 from features.errors import EmofuseError
@@ -22,13 +24,6 @@ FACES = "faces:fps=12"
 SETS = (FACES, "functionals", "short_term")
 # Weights averaged over bootstraps of the actors: with few clips, one search of its own fits them too closely.
 FIT = ("--method", "decision", "--param", "draws=2000", "--param", "bagged=10", "--top", 8, "--per-entry", 2)
-_APPS = {
-    "clips": ("features.app", "clips_app"),
-    "features": ("features.app", "features_app"),
-    "search": ("search.cli.app", "search_app"),
-    "ensemble": ("ensembles.cli.app", "ensemble_app"),
-    "report": ("ensembles.cli.report", "report_app"),
-}
 
 
 @demo_app.command()
@@ -135,19 +130,7 @@ def _predict(bundle: Path, truth: dict[Path, str]) -> int:
 
 
 def _title(number: int, text: str) -> None:
-    console(stderr=True).print(f"\n{number} of 7  {text}", style="bold", soft_wrap=True)
-
-
-def _command(*words: object) -> None:
-    console(stderr=True).print(f"$ {command(*words)}", style="cyan", soft_wrap=True)
-
-
-def _run(name: str, *words: object) -> None:
-    """Print one command of emofuse and run it."""
-    _command(name, *words)
-    module, attribute = _APPS[name]
-    app = typer.main.get_command(getattr(import_module(module), attribute))
-    app.main([str(word) for word in words], prog_name=f"emofuse {name}", standalone_mode=False)
+    show_title(f"{number} of 7  {text}")
 
 
 def _summary(out: Path, run: Path, right: int, new: int, seconds: float) -> None:

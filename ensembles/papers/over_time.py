@@ -1,0 +1,69 @@
+"""What a run that learnt continuous emotion reached where a paper states a number: a CCC on a split."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from ensembles.continuous.concordance import concordance, concordance_interval
+from ensembles.continuous.run import continuous_entries
+from ensembles.papers.measured import Confusion, NotMeasured, Number, agrees, no_trial
+from ensembles.papers.published import Column, Ours
+from search.run.continuous_predictions import ContinuousPredictions, Track, read_continuous_predictions
+from search.run.predictions import prediction_files
+
+_PREFIX = "ccc_"
+
+
+@dataclass(eq=False)
+class CccMeasures:
+    """The numbers of such a run; test recordings are scored with `test`."""
+
+    run: Path
+    test: bool
+    _trials: list[ContinuousPredictions] = field(init=False)
+
+    def __post_init__(self) -> None:
+        entries, _ = continuous_entries(self.run)
+        files = [path for path in prediction_files(self.run) if path.parent.name.removeprefix("family=") in entries]
+        self._trials = [read_continuous_predictions(path) for path in files]
+
+    def number(self, ours: Ours, column: Column) -> Number:
+        """A dimension's CCC over all recordings of a split, or the hyperparameter at which it is highest."""
+        if ours.entry is None:
+            raise NotMeasured("submissions of continuous emotion are not built")
+        if column.split == "test" and not self.test:
+            raise NotMeasured("the test recordings were not looked at (--test)")
+        found = [trial for trial in self._trials if agrees(trial.footer, ours)]
+        if not found:
+            raise no_trial(ours)
+        if column.best is not None:
+            best = max(found, key=lambda trial: _ccc(trial, column).value)
+            one = _ccc(best, column)
+            return Number(
+                column.scale * float(best.footer.hyperparameters[column.best]), None, one.n_clips, one.n_groups
+            )
+        return _ccc(max(found, key=lambda trial: trial.footer.metrics.get("ccc", -1.0)), column)
+
+    def confusion(self, ours: Ours, on: str) -> Confusion:
+        """There are no classes."""
+        raise NotMeasured("continuous emotion has no classes")
+
+
+def _ccc(trial: ContinuousPredictions, column: Column) -> Number:
+    name = column.metric.removeprefix(_PREFIX)
+    if name not in trial.footer.dimensions:
+        raise NotMeasured(f"{trial.footer.entry} did not learn {name}")
+    d = trial.footer.dimensions.index(name)
+    tracks = [track for track in trial.tracks if track.split == column.split and _known(track, d).any()]
+    if not tracks:
+        raise NotMeasured(f"no recording of {column.split} has labels of {name}")
+    y = np.concatenate([track.y[_known(track, d), d] for track in tracks])
+    p = np.concatenate([track.p[_known(track, d), d] for track in tracks])
+    groups = np.concatenate([np.repeat(track.group_id, _known(track, d).sum()) for track in tracks])
+    interval = concordance_interval(y, p, groups)
+    return Number(float(concordance(y, p)), interval, len(tracks), len({track.group_id for track in tracks}))
+
+
+def _known(track: Track, d: int) -> np.ndarray:
+    return ~np.isnan(track.y[:, d])
