@@ -240,7 +240,7 @@ def huang(road: Road) -> None:
     road.search(road.recipe("huang2018"), "clips", None, road.run)
     show_title("All models, and their fusion, which the paper has not")
     run_command("ensemble", "leaderboard", road.run, "--test")
-    run_command("ensemble", "continuous", road.run, "-o", road.out / "fusion.json")
+    run_command("ensemble", "fit", road.run, "--name", "fusion", "--test")
 
 
 def zheng(road: Road) -> None:

@@ -76,7 +76,7 @@ def test_a_paper_from_its_corpus_to_its_tables(paper, tmp_path, capsys):
         for table in load_paper(paper).tables
     )
     without = {row["why_not"] for row in stated if row["ours"] is None}
-    assert all("is not rebuilt" in why or "of another paper" in why for why in without), without
+    assert all(any(text in why for text in ("is not rebuilt", "of another paper")) for why in without), without
     for table in load_paper(paper).tables:
         assert f"{table.name}: " in shown.out
     assert reproduce(paper, "--smoke", "-o", tmp_path) == 0, "again"
