@@ -9,6 +9,7 @@ import numpy as np
 
 from features.tables.readable import Readable
 from models.examples import Examples
+from models.metrics import Metric
 from models.space import Space, check_point
 
 Level = Literal["clip", "frame"]
@@ -72,7 +73,8 @@ class Context:
 
     `weights` is a file of pretrained parameters that a fit starts from, for families that take them. `columns[slot]`
     names the numbers of a slot's vectors; it is absent or empty where they have no names. A regression has `dimensions`
-    (arousal, valence) and no classes.
+    (arousal, valence) and no classes. `metric` is what the kept epoch of a classification has most of, of
+    the log-loss least.
     """
 
     classes: tuple[str, ...]
@@ -82,6 +84,7 @@ class Context:
     weights: Path | None = None
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     dimensions: tuple[str, ...] = ()
+    metric: Metric = "accuracy"
 
     @property
     def outputs(self) -> int:

@@ -80,11 +80,11 @@ def fit(
     """
     import numpy as np
 
-    from ensembles.evaluation.metrics import metric_named
     from ensembles.fitting.arrays import held_out_of_arrays
     from ensembles.fitting.fit import fit_on
     from ensembles.fitting.options import FitOptions
     from ensembles.fitting.selection import NO_SELECTION
+    from models.metrics import metric_named
 
     held_out = held_out_of_arrays(
         np.asarray(P), np.asarray(y), groups=groups, valid=valid, classes=classes, members=members

@@ -80,7 +80,7 @@ class Run:
         test: bool = False,
         intervals: int | None = 30,
     ) -> "pd.DataFrame":
-        """List the members by held-out accuracy, best first; of continuous emotion by mean CCC.
+        """List the members by what they were searched for (the held-out accuracy), best first; or by mean CCC.
 
         Parameters
         ----------
@@ -97,10 +97,10 @@ class Run:
         -------
         pandas.DataFrame
             A row per member, indexed by its name. `accuracy` (pooled), `low` and `high` (its interval, NaN where none
-            was made), `mean_accuracy` (over partitions), `unweighted_accuracy`, `log_loss`, `coverage` (share of clips
-            that it could score), `epochs` (best ones' mean), `wall_s` (seconds, all trials), `hyperparameters`; with
-            `test` also `test_accuracy`, `test_low`, `test_high`. All shares lie between 0 and 1. Of continuous emotion
-            `ccc` and `ccc_<dimension>` take the accuracies' place.
+            was made), `mean_accuracy` (over partitions), `unweighted_accuracy`, `macro_f1`, `macro_average_precision`,
+            `log_loss`, `coverage` (share of clips that it could score), `epochs` (best ones' mean), `wall_s` (seconds,
+            all trials), `hyperparameters`; with `test` also `test_accuracy`, `test_low`, `test_high`. All shares lie
+            between 0 and 1. Of continuous emotion `ccc` and `ccc_<dimension>` take the accuracies' place.
 
         Raises
         ------
@@ -136,11 +136,10 @@ class Run:
         Returns
         -------
         pandas.DataFrame
-            A row per trial, indexed by its key: `entry`, `partition` (`full`: a refit), `status`, `value` (held-out
-            accuracy or mean CCC, NaN where there is none), `epochs`, `wall_s` (seconds), `ended` (UTC), `reason` (of a
-            failed or pruned one), `config_key` (shared by the trials of one configuration) and a column
-            `params_<name>` for each
-            hyperparameter.
+            A row per trial, indexed by its key: `entry`, `partition` (`full`: a refit), `status`, `value` (what its
+            search maximises: held-out accuracy or mean CCC, of the log-loss the negative; NaN where there is none),
+            `epochs`, `wall_s` (seconds), `ended` (UTC), `reason` (of a failed or pruned one), `config_key` (shared by
+            the trials of one configuration) and a column `params_<name>` for each hyperparameter.
 
         Raises
         ------
@@ -205,7 +204,7 @@ class Run:
         keep_all: bool = False,
         partitions: Sequence[str] | None = None,
         split: str | None = None,
-        metric: str = "accuracy",
+        metric: str | None = None,
         folds: int = 5,
         repeats: int = 1,
         seed: int = 0,
@@ -232,8 +231,9 @@ class Run:
             Pool the trials of these partitions. Default: all.
         split : {"validation", "train"}, optional
             Use the held-out clips of this split only. Default: all.
-        metric : str
-            What is maximised: accuracy, unweighted_accuracy, macro_f1, log_loss or macro_average_precision.
+        metric : str, optional
+            What is maximised: accuracy, unweighted_accuracy, macro_f1, log_loss or macro_average_precision. Default:
+            what the run was searched for.
         folds, repeats : int
             Of the nested estimate: folds over groups, and how often it is repeated with new ones.
         seed : int
@@ -262,11 +262,11 @@ class Run:
         >>> ensemble.classes
         ('angry', 'happy')
         """
-        from ensembles.evaluation.metrics import metric_named
         from ensembles.fitting.options import FitOptions
         from ensembles.fitting.selection import make_selection
         from ensembles.fitting.store import fit_and_store
         from ensembles.predictions.splits import split_to_fit
+        from models.metrics import metric_named
 
         options = FitOptions(
             method,
@@ -278,7 +278,7 @@ class Run:
             folds=folds,
             repeats=repeats,
             seed=seed,
-            metric=metric_named(metric),
+            metric=metric_named(metric) if metric else None,
         )
         with written_back(self.path):
             return Ensemble(fit_and_store(self.path, options, test=test), self.path)

@@ -33,6 +33,8 @@ def board_frame(board: Leaderboard, test: bool) -> pd.DataFrame:
             **bounds(row.interval),
             "mean_accuracy": row.mean_accuracy,
             "unweighted_accuracy": row.unweighted_accuracy,
+            "macro_f1": row.macro_f1,
+            "macro_average_precision": row.macro_average_precision,
             "log_loss": row.log_loss,
             "coverage": row.coverage,
             "epochs": row.epochs,

@@ -18,6 +18,7 @@ from ensembles.fusion import make_fusion
 from ensembles.predictions.scan import pool, scan
 from features.errors import EmofuseError, WrongUse
 from search.recipe.submissions import Submission
+from search.run.planned import read_metric
 
 if TYPE_CHECKING:
     from ensembles.predictions.sealed_scores import Look
@@ -77,7 +78,8 @@ def _over(run: Path, one: Submission, parts: Sequence[Ensemble], seed: int) -> E
     classes = parts[0].classes
     y = np.array([classes.index(str(label)) for label in rows[0].labels])
     fused = np.stack([part.predict_proba(found.P, found.valid) for part, found in zip(parts, rows, strict=True)])
-    fusion = make_fusion(one.method or _METHOD, one.params, seed).fit(fused, y, None, rows[0].groups)
+    params = {"metric": read_metric(run), **one.params}
+    fusion = make_fusion(one.method or _METHOD, params, seed).fit(fused, y, None, rows[0].groups)
     if fusion.log_pool_ or fusion.temperatures_ is not None:
         raise WrongUse(f"Submission {one.name!r}: method {one.method or _METHOD!r} gives no weights per submission.")
     weights = np.concatenate([part.weights * own for part, own in zip(parts, fusion.weights_, strict=True)])
@@ -86,6 +88,7 @@ def _over(run: Path, one: Submission, parts: Sequence[Ensemble], seed: int) -> E
         name=one.name,
         method=one.method or _METHOD,
         params=dict(one.params),
+        metric=fusion.metric,
         members=tuple(member for part in parts for member in part.members),
         weights=weights / weights.sum(axis=0),
         partitions=tuple(dict.fromkeys(name for part in parts for name in part.partitions)),

@@ -69,7 +69,7 @@ def fit(
     keep_all: Annotated[bool, typer.Option("--all", help="Keep every member, duplicates and weak ones too.")] = False,
     folds: Annotated[int, typer.Option(min=2, help="Folds of the nested estimate.")] = 5,
     repeats: Annotated[int, typer.Option(min=1, help="How often it is repeated with new folds.")] = 1,
-    metric: Annotated[str, typer.Option(help=METRICS_HELP)] = "accuracy",
+    metric: Annotated[str | None, typer.Option(help=METRICS_HELP)] = None,
     task: Annotated[
         str | None, typer.Option(help="classification or regression, where a run has members of both.")
     ] = None,
@@ -87,7 +87,6 @@ def fit(
 
     Example: emofuse ensemble fit runs/demo --method decision --param draws=10000 --partition train
     """
-    from ensembles.evaluation.metrics import metric_named
     from ensembles.fitting.advice import advice
     from ensembles.fitting.ensemble import ensemble_json, ensemble_path
     from ensembles.fitting.options import FitOptions
@@ -96,6 +95,7 @@ def fit(
     from ensembles.fitting.tables import choice_table, metric_table, scores_table, weights_table
     from ensembles.fitting.tables_over_time import scores_over_time
     from ensembles.predictions.splits import scores_test, split_to_fit
+    from models.metrics import metric_named
     from search.run.remote import shown as run_shown
 
     options = FitOptions(
@@ -108,7 +108,7 @@ def fit(
         folds=folds,
         repeats=repeats,
         seed=seed,
-        metric=metric_named(metric),
+        metric=metric_named(metric) if metric else None,
         where={name: _value(text) for name, text in _pairs(where or [], "--where", "window=8").items()},
         task=task,
     )

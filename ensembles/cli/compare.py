@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ensembles.cli.options import METHODS_HELP, AsJson, FitSplit, Labels, Partitions, Run, ScoreSplit, Seed, Test, look
+from ensembles.cli.options import (
+    METHODS_HELP,
+    METRICS_HELP,
+    AsJson,
+    FitSplit,
+    Labels,
+    Partitions,
+    Run,
+    ScoreSplit,
+    Seed,
+    Test,
+    look,
+)
 from features.errors import WrongUse
 from features.progress import say
 from features.terminal import Table, console
@@ -123,9 +135,14 @@ def leaderboard(
     csv: Annotated[Path | None, typer.Option(help="Also write all columns to this CSV file.")] = None,
     test: Test = False,
     labels: Labels = None,
+    metric: Annotated[
+        str | None, typer.Option(help=METRICS_HELP.replace("What is maximised", "What orders the members"))
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the members of a run by held-out accuracy (or CCC), and its ensembles with their honest estimates.
+    """List the members of a run by the metric it was searched for, and its ensembles with their honest estimates.
+
+    That is the held-out accuracy where the recipe names no `metric`, of continuous emotion the CCC.
 
     Example: emofuse ensemble leaderboard runs/demo
     """
@@ -136,6 +153,7 @@ def leaderboard(
     from ensembles.fitting.tables import classes_table, ensembles_table, pct
     from ensembles.predictions.long_format import write_long
     from ensembles.predictions.splits import scores_test, split_to_fit
+    from models.metrics import metric_named
 
     test = scores_test(score_split, test)
     over_time, others = continuous_entries(run)
@@ -150,7 +168,14 @@ def leaderboard(
             if as_json:
                 typer.echo(json.dumps(told))
             return
-    board = make(run, partition, test=look(test, labels), split=split_to_fit(fit_split), intervals=top or None)
+    board = make(
+        run,
+        partition,
+        test=look(test, labels),
+        split=split_to_fit(fit_split),
+        intervals=top or None,
+        metric=metric_named(metric) if metric else None,
+    )
     if method:
         board = replace(board, ensembles=tuple(e for e in board.ensembles if e.method in method))
     if csv is not None:
@@ -161,15 +186,20 @@ def leaderboard(
         return
     shown = console()
     title = f"{len(board.members)} members on {board.n_clips} held-out clips of {', '.join(board.partitions)}"
+    if board.metric != "accuracy":
+        title += f", by {board.metric}"
     title += "; accuracy in % with 95 % intervals over groups"
     table = Table(title=title)
     for column in ("member", "hyperparameters"):
         table.add_column(column, overflow="fold")
     columns = ["accuracy", "mean over partitions", "unweighted", "log-loss", "scored", "epochs", "seconds"]
+    extra = board.metric not in ("accuracy", "unweighted_accuracy", "log_loss")
+    columns = [*columns[:3], *([board.metric] if extra else []), *columns[3:]]
     for column in [*columns, "test accuracy"] if test else columns:
         table.add_column(column, justify="right")
     for row in board.members[: top or None]:
         cells = [with_interval(row.accuracy, row.interval), pct(row.mean_accuracy), pct(row.unweighted_accuracy)]
+        cells += [pct(row.reached(board.metric))] if extra else []
         cells += [f"{row.log_loss:.3f}", pct(row.coverage), f"{row.epochs:.0f}", f"{row.wall_s:.1f}"]
         if test:
             cells.append(with_interval(row.test_accuracy or 0, row.test_interval))

@@ -11,7 +11,10 @@ from search.run.remote import run_path
 if TYPE_CHECKING:
     from ensembles.predictions.sealed_scores import Look
 
-METRICS_HELP = "What is maximised: accuracy, unweighted_accuracy, macro_f1, log_loss or macro_average_precision."
+METRICS_HELP = (
+    "What is maximised: accuracy, unweighted_accuracy, macro_f1, log_loss or macro_average_precision "
+    "(default: what the run was searched for)."
+)
 METHODS_HELP = "auto, decision, greedy, subsets, grid, lines, stacking, uniform, votes or best."
 
 Run = Annotated[

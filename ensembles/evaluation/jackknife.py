@@ -6,7 +6,7 @@ from typing import get_args
 import numpy as np
 
 from ensembles.evaluation.intervals import Grouping, Interval, share_bounds
-from ensembles.evaluation.metrics import FLOOR, Metric, shares_of
+from models.metrics import FLOOR, Metric, shares_of
 
 _MOST_GROUPS = 300  # that are left out one by one: beyond, several at once say as much
 

@@ -1,42 +1,14 @@
-"""Metrics of classification over a confusion matrix, and the log-loss.
-
-A clip's predicted class is the first one of highest probability. Classes without a clip are left out of the mean recall
-(`unweighted_accuracy`) and count as 0 in the means over all classes, as scikit-learn does with `zero_division=0`.
-"""
+"""All scores of one set of predictions, or of many; what may be maximised is defined in `models.metrics`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast, get_args
+from typing import get_args
 
 import numpy as np
 
-from features.names import unknown_name
+from models.metrics import FLOOR, Metric, confusion_matrix, log_loss, ratios, shares_of
 
-# Below this a probability counts as this in the log-loss: a single confident mistake must not make the mean infinite.
-FLOOR = float(np.finfo(np.float32).eps)
-# What an ensemble may be fitted for; of all but the log-loss more is better.
-Metric = Literal["accuracy", "unweighted_accuracy", "macro_f1", "log_loss", "macro_average_precision"]
 _MANY = 256  # predictions that are scored at once
-
-
-def confusion_matrix(y: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
-    """(C, C) counts; row = true class, column = predicted class. `y` and `predicted` are (N,) class numbers."""
-    flat = np.bincount(y * n_classes + predicted, minlength=n_classes * n_classes)
-    return flat.reshape(n_classes, n_classes)
-
-
-def shares_of(metric: Metric, confusions: np.ndarray) -> np.ndarray:
-    """(...,) a metric that a confusion matrix holds, which the log-loss is not, of many `confusions` (..., C, C)."""
-    right = np.diagonal(confusions, axis1=-2, axis2=-1)
-    true, predicted = confusions.sum(axis=-1), confusions.sum(axis=-2)
-    if metric == "accuracy":
-        return right.sum(axis=-1) / true.sum(axis=-1)
-    if metric == "macro_f1":
-        return _ratios(2 * right, true + predicted).mean(axis=-1)
-    recalls = _ratios(right, true)
-    if metric == "macro_average_precision":
-        return recalls.mean(axis=-1)
-    return recalls.sum(axis=-1) / (true > 0).sum(axis=-1)
 
 
 def accuracy(confusion: np.ndarray) -> float:
@@ -50,52 +22,18 @@ def unweighted_accuracy(confusion: np.ndarray) -> float:
 
 
 def macro_average_precision(confusion: np.ndarray) -> float:
-    """Zheng, equation 6, as printed: the mean over all classes of TP / (TP + FN).
-
-    The paper calls this a precision, but its formula and its words for FN (clips of the category predicted as another)
-    are those of recall. `macro_precision` is what the name says.
-    """
+    """Zheng's, a mean recall (see `shares_of`); `macro_precision` is what the name says."""
     return float(shares_of("macro_average_precision", confusion))
 
 
 def macro_precision(confusion: np.ndarray) -> float:
     """Mean over all classes of TP / (TP + FP); a class that was never predicted counts 0."""
-    return float(_ratios(np.diag(confusion), confusion.sum(axis=0)).mean())
+    return float(ratios(np.diag(confusion), confusion.sum(axis=0)).mean())
 
 
 def macro_f1(confusion: np.ndarray) -> float:
     """Mean over all classes of 2 TP / (2 TP + FP + FN)."""
     return float(shares_of("macro_f1", confusion))
-
-
-def log_loss(y: np.ndarray, probabilities: np.ndarray) -> float:
-    """Mean negative log-probability of the true class, in nats. `probabilities` (N, C)."""
-    true = probabilities[np.arange(len(y)), y].astype(np.float64)
-    return float(-np.log(np.clip(true, FLOOR, 1.0)).mean())
-
-
-def metric_named(name: str) -> Metric:
-    """The metric of that name; WrongUse names the nearest."""
-    for metric in get_args(Metric):
-        if metric == name:
-            return cast(Metric, metric)
-    raise unknown_name("metric", name, get_args(Metric))
-
-
-def worth(metric: Metric, y: np.ndarray, probabilities: np.ndarray) -> float:
-    """The metric of `probabilities` (N, C), turned so that more is better."""
-    if metric == "log_loss":
-        return -log_loss(y, probabilities)
-    return float(shares_of(metric, confusion_matrix(y, probabilities.argmax(axis=1), probabilities.shape[1])))
-
-
-def told(metric: Metric, worth: float) -> float:
-    """A worth as it is told: the log-loss is positive, and less is better."""
-    return -worth if metric == "log_loss" else worth
-
-
-def _ratios(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
-    return np.divide(parts, wholes, out=np.zeros(parts.shape), where=wholes > 0)
 
 
 def recalls(confusion: Sequence[Sequence[int]]) -> tuple[float | None, ...]:
@@ -148,23 +86,27 @@ def score(y: np.ndarray, probabilities: np.ndarray) -> Scores:
     )
 
 
-def summaries(y: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(accuracy, unweighted accuracy, log-loss), each (M,), of many predictions (M, N, C) of the same clips `y` (N,).
+def summaries(y: np.ndarray, probabilities: np.ndarray) -> Mapping[Metric, np.ndarray]:
+    """Each metric (M,) of many predictions (M, N, C) of the same clips `y` (N,).
 
     The numbers are those of `score`, without the time that thousands of calls take.
     """
     M, N, C = probabilities.shape
-    accuracies, recalls, losses = np.empty(M), np.empty(M), np.empty(M)
+    found: dict[Metric, np.ndarray] = {metric: np.empty(M) for metric in get_args(Metric)}
     clips = np.arange(N)
     totals = np.bincount(y, minlength=C)
     occurring = totals > 0
     for start in range(0, M, _MANY):
         some = probabilities[start : start + _MANY]
         here = slice(start, start + len(some))
-        right = some.argmax(axis=2) == y
-        accuracies[here] = right.sum(axis=1) / N
+        predicted = some.argmax(axis=2)
+        right = predicted == y
+        found["accuracy"][here] = right.sum(axis=1) / N
         hits = right @ (y[:, None] == np.arange(C)).astype(np.float64)
-        recalls[here] = (hits[:, occurring] / totals[occurring]).mean(axis=1)
+        found["unweighted_accuracy"][here] = (hits[:, occurring] / totals[occurring]).mean(axis=1)
+        found["macro_average_precision"][here] = ratios(hits, np.broadcast_to(totals, hits.shape)).mean(axis=1)
+        named = (predicted[:, :, None] == np.arange(C)).sum(axis=1)
+        found["macro_f1"][here] = ratios(2 * hits, totals + named).mean(axis=1)
         true = some[:, clips, y].astype(np.float64)
-        losses[here] = -np.log(np.clip(true, FLOOR, 1.0)).mean(axis=1)
-    return accuracies, recalls, losses
+        found["log_loss"][here] = -np.log(np.clip(true, FLOOR, 1.0)).mean(axis=1)
+    return found

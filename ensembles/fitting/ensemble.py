@@ -11,7 +11,7 @@ from pydantic import GetCoreSchemaHandler, GetPydanticSchema
 from pydantic_core import CoreSchema, core_schema
 
 from ensembles.evaluation.intervals import Comparison, Interval
-from ensembles.evaluation.metrics import Metric, Scores
+from ensembles.evaluation.metrics import Scores
 from ensembles.fitting.older import upgraded
 from ensembles.fitting.over_time import OverTime, gain_text
 from ensembles.fusion.option import Option
@@ -22,6 +22,7 @@ from features.names import unknown_name
 from features.progress import say_once
 from features.schema import check_version, parse, shown
 from features.tables.readable import Readable
+from models.metrics import Metric
 
 SCHEMA_VERSION = 2
 _ROUNDING = 1e-6  # of a class's weights in sum

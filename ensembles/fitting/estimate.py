@@ -8,12 +8,13 @@ import numpy as np
 from ensembles.evaluation.folds import group_folds
 from ensembles.evaluation.intervals import Comparison, Interval, accuracy_interval, compare_right
 from ensembles.evaluation.jackknife import Tally, difference_interval, intervals_of
-from ensembles.evaluation.metrics import METRICS, Metric, score
+from ensembles.evaluation.metrics import METRICS, score
 from ensembles.fitting.selection import Selected
 from ensembles.fusion.base import Fusion, fuse
 from ensembles.fusion.pooling import Missing, combine
 from ensembles.predictions.sets import HeldOut
 from features.errors import EmofuseError
+from models.metrics import Metric
 
 
 @dataclass(frozen=True)

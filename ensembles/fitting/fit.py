@@ -9,7 +9,7 @@ import numpy as np
 
 from ensembles.evaluation.intervals import accuracy_interval
 from ensembles.evaluation.jackknife import intervals_of
-from ensembles.evaluation.metrics import Metric, score
+from ensembles.evaluation.metrics import score
 from ensembles.fitting.ensemble import Ensemble, EnsembleMember, How, Measured, Who
 from ensembles.fitting.estimate import (
     Estimate,
@@ -28,6 +28,8 @@ from ensembles.predictions.sealed_scores import Look, looked_at
 from ensembles.predictions.sets import HeldOut, Member, RunPredictions, TestScores, read_run
 from features.errors import EmofuseError
 from features.progress import progress
+from models.metrics import Metric
+from search.run.planned import read_metric
 
 
 def fit_ensemble(run: Path, options: FitOptions, *, test: Look = False) -> Ensemble:
@@ -36,6 +38,7 @@ def fit_ensemble(run: Path, options: FitOptions, *, test: Look = False) -> Ensem
     `test` adds the scores on the test clips. Errors: those of `read_run`, `make_fusion` and the method itself; test
     clips without labels are told before anything is fitted.
     """
+    options = replace(options, metric=options.metric or read_metric(run))
     make_fusion(options.method, {"metric": options.metric, **options.params}, options.seed)
     predictions = read_run(run, options.partitions, options.fit_split)
     tests = looked_at(predictions.test, test)
@@ -52,7 +55,8 @@ def fit_on(held_out: HeldOut, options: FitOptions, *, whole: bool = False) -> En
     Ctrl-C ends the search with the best weights so far, and the nested estimate with the folds that are done; `note`
     says which. With `whole` it ends everything (KeyboardInterrupt).
     """
-    make = factory(held_out, options.method, options.params, options.selection, options.seed, options.metric)
+    metric = options.metric or "accuracy"
+    make = factory(held_out, options.method, options.params, options.selection, options.seed, metric)
     n_groups = len(set(held_out.groups))
     fusion = make()
     if isinstance(fusion.fusion, DecisionFusion):

@@ -31,7 +31,7 @@ def fit_over_time(run: Path, options: FitOptions, *, test: bool = False) -> Ense
     `test` adds the scores on the test recordings. Errors: those of reading and of the method; test recordings without
     annotations are told before anything is fitted.
     """
-    if options.metric != "accuracy":
+    if options.metric is not None:
         raise WrongUse(f"Continuous emotion is fitted by CCC; leave the metric {options.metric!r} out.")
     make_method(options.method, options.params, options.seed)
     found = read_continuous_run(run, options.partitions, split=options.fit_split)

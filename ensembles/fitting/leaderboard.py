@@ -1,6 +1,7 @@
 """All members and ensembles of a run, side by side."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from ensembles.predictions.sealed_scores import Look, TestLabels, looked_at
 from ensembles.predictions.sets import RunPredictions, TestScores, read_refits, read_run
 from features.errors import EmofuseError
 from features.progress import say_once
+from models.metrics import Metric, told
+from search.run.planned import read_metric
 
 _NESTED = ("interval", "test_interval", "recalls", "test_recalls")
 
@@ -50,11 +53,16 @@ class MemberRow:
     test_unweighted_accuracy: float | None = None
     test_macro_average_precision: float | None = None
     test_recalls: Mapping[str, float | None] | None = None
+    macro_f1: float = 0.0
+
+    def reached(self, metric: Metric) -> float:
+        """The pooled held-out metric."""
+        return float(getattr(self, metric))
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Members by pooled held-out accuracy, best first, and the run's ensembles by nested accuracy."""
+    """Members by the pooled held-out `metric`, best first, and the run's ensembles by the nested one."""
 
     partitions: tuple[str, ...]
     n_clips: int
@@ -62,6 +70,7 @@ class Leaderboard:
     members: tuple[MemberRow, ...]
     ensembles: tuple[Ensemble, ...]
     left_out: Mapping[str, str]
+    metric: Metric = "accuracy"
 
 
 @without_collector()
@@ -73,20 +82,23 @@ def leaderboard(
     split: str | None = None,
     intervals: int | None = 0,
     details: int | None = 0,
+    metric: Metric | None = None,
 ) -> Leaderboard:
     """Score every member of a run on its held-out rows; with `test` also on the test clips (a final look).
 
-    `split` restricts the held-out rows to one split of the clip table. The best `intervals` members (None: all) get
-    their intervals, and these and the best `details` their recalls and what they reach on the clips of their fit. By
-    labels that came later the run's ensembles are scored too.
+    They stand in the order of `metric`, by default what the run was searched for. `split` restricts the held-out rows
+    to one split of the clip table. The best `intervals` members (None: all) get their intervals, and these and the best
+    `details` their recalls and what they reach on the clips of their fit. By labels that came later the run's ensembles
+    are scored too.
     """
     predictions = read_run(run, partitions, split)
     tests = looked_at(predictions.test, test)
     held_out = predictions.held_out
     places = {member.name: m for m, member in enumerate(held_out.members)}
-    accuracies, recalls, losses = (values.tolist() for values in summaries(held_out.y, held_out.P))
+    metric = metric or read_metric(run)
+    reached = {name: values.tolist() for name, values in summaries(held_out.y, held_out.P).items()}
+    accuracies = reached["accuracy"]
     on_test: list[float] | None = tests.accuracies().tolist() if test else None
-    occurring = len(set(held_out.y.tolist())) / len(held_out.classes)
     covered = held_out.valid.mean(axis=1).tolist()
     rows = [
         MemberRow(
@@ -96,17 +108,18 @@ def leaderboard(
             hyperparameters=short(member.footer.hyperparameters),
             mean_accuracy=_mean(member.accuracies.values()) if member.accuracies else accuracies[m],
             accuracy=accuracies[m],
-            unweighted_accuracy=recalls[m],
-            log_loss=losses[m],
+            unweighted_accuracy=reached["unweighted_accuracy"][m],
+            log_loss=reached["log_loss"][m],
             coverage=covered[m],
             test_accuracy=on_test[m] if on_test else None,
             epochs=_mean(footer.best_epoch for footer in member.trials.values()),
             wall_s=sum(footer.wall_s for footer in member.trials.values()),
-            macro_average_precision=recalls[m] * occurring,
+            macro_average_precision=reached["macro_average_precision"][m],
+            macro_f1=reached["macro_f1"][m],
         )
         for m, member in enumerate(held_out.members)
     ]
-    rows.sort(key=lambda row: (-row.accuracy, row.log_loss, row.name))
+    rows.sort(key=lambda row: (-told(metric, row.reached(metric)), row.log_loss, row.name))
     shown = [places[row.name] for row in rows[:intervals]]
     right = np.array([held_out.P[m].argmax(axis=1) == held_out.y for m in shown], float)
     bounds = accuracy_intervals(right.reshape(len(shown), len(held_out.y)), held_out.groups)
@@ -124,8 +137,9 @@ def leaderboard(
         n_clips=len(held_out.y),
         n_groups=len(set(held_out.groups)),
         members=tuple(rows),
-        ensembles=tuple(sorted(ensembles, key=_worth, reverse=True)),
+        ensembles=tuple(sorted(ensembles, key=_worth(metric), reverse=True)),
         left_out=predictions.left_out,
+        metric=metric,
     )
 
 
@@ -209,6 +223,9 @@ def _mean(values: Iterable[float]) -> float:
     return sum(numbers) / len(numbers) if numbers else 0.0
 
 
-def _worth(ensemble: Ensemble) -> float:
-    nested = ensemble.scores["ensemble"].get("nested")
-    return nested.accuracy if nested else -1.0
+def _worth(metric: Metric) -> Callable[[Ensemble], float]:
+    def worth(ensemble: Ensemble) -> float:
+        nested = ensemble.scores["ensemble"].get("nested")
+        return told(metric, nested.metrics[metric]) if nested else -math.inf
+
+    return worth

@@ -6,12 +6,12 @@ import numpy as np
 
 from ensembles.evaluation.folds import inner_folds
 from ensembles.evaluation.jackknife import Tally, spread
-from ensembles.evaluation.metrics import told, worth
 from ensembles.fusion.base import Fusion, Metric, Missing, Problem
 from ensembles.fusion.menu import Variant, variants
 from ensembles.fusion.option import MENU, STEPS, Option
 from ensembles.fusion.pooling import combine
 from features.errors import WrongUse
+from models.metrics import told, worth
 
 
 class AutoFusion(Fusion):

@@ -12,14 +12,14 @@ from typing import Self, get_args
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from ensembles.evaluation.metrics import Metric as Metric
-from ensembles.evaluation.metrics import told, worth
 from ensembles.fusion.pooling import LogPool, combine
 from ensembles.fusion.pooling import Missing as Missing
 from ensembles.fusion.pooling import equal_share as equal_share
 from ensembles.fusion.pooling import fuse as fuse
 from features.errors import EmofuseError, WrongUse
 from features.names import unknown_name
+from models.metrics import Metric as Metric
+from models.metrics import told, worth
 
 _TOLERANCE = 1e-3
 
@@ -144,8 +144,8 @@ class Fusion(BaseEstimator, ABC):
         if self.only_right_counts and not problem.counts_right:
             raise WrongUse(
                 f"{type(self).__name__} compares weights by the clips that are right, which {self.metric} is not a "
-                "count of; take the method greedy, stacking or auto, or the metric accuracy, unweighted_accuracy or "
-                "macro_average_precision."
+                "count of; take the method greedy, lines, stacking or auto, or the metric accuracy, "
+                "unweighted_accuracy or macro_average_precision."
             )
         self.interrupted_ = False
         self.weights_ = self._find_weights(problem, groups)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ensembles.evaluation.intervals import Interval
-from ensembles.evaluation.metrics import Metric
+from models.metrics import Metric
 
 # The menu, from very safe to flexible: names with what they stand for.
 MENU: Mapping[str, str] = MappingProxyType(

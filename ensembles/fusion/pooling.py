@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from ensembles.evaluation.metrics import FLOOR
 from features.errors import EmofuseError
+from models.metrics import FLOOR
 
 Missing = Literal["share", "uniform"]
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ensembles.evaluation.metrics import FLOOR
 from ensembles.fusion.base import Fusion, Metric, Missing, Problem
 from ensembles.fusion.pooling import equal_share
 from features.errors import WrongUse
+from models.metrics import FLOOR
 
 _MOST_MEMBERS = 12
 _CHUNK_VALUES = 2_000_000  # scores held at once: a chunk of clips for all subsets

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ensembles.evaluation.metrics import log_loss
 from ensembles.fusion.base import Fusion, Metric, Missing, Problem, fuse
 from ensembles.fusion.pooling import LogPool
+from models.metrics import log_loss
 
 # Different models of one modality correlate by 0.2 to 0.6 within classes; segments of one ConvNet, or the trials of one
 # search, by 0.6 and more.

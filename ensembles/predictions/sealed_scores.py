@@ -241,7 +241,7 @@ def _seal(
 
     return (
         lambda probabilities: score(y, probabilities[rows]),
-        lambda many: summaries(y, many if len(rows) == many.shape[1] else many[:, rows])[0],
+        lambda many: summaries(y, many if len(rows) == many.shape[1] else many[:, rows])["accuracy"],
         lambda probabilities: accuracy_interval(right(probabilities).astype(float), labelled_groups),
         lambda many: accuracy_intervals((many[:, rows].argmax(axis=2) == y).astype(float), labelled_groups),
         lambda first, second: compare_right(right(first), right(second), labelled_groups),

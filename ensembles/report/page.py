@@ -17,7 +17,7 @@ from features.errors import EmofuseError
 from features.files import read_json, write_bytes
 from search.recipe.copies import changed_copy
 from search.run.ended import read_ended
-from search.run.planned import REMEDY, WHAT
+from search.run.planned import REMEDY, WHAT, read_plan
 from search.run.predictions import last_prediction_file, read_footer
 
 
@@ -73,10 +73,12 @@ def _search_rows(run: Path) -> list[dict[str, Any]]:
     rows: dict[str, dict[str, Any]] = {}
 
     def row(entry: str) -> dict[str, Any]:
-        empty = {"entry": entry, "finished": 0, "pruned": 0, "failed": 0, "best": None}
-        return rows.setdefault(entry, {**empty, "seconds": 0.0, "accuracies": []})
+        empty = {"entry": entry, "metric": metrics.get(entry, "accuracy"), "finished": 0, "pruned": 0, "failed": 0}
+        return rows.setdefault(entry, {**empty, "best": None, "seconds": 0.0, "values": []})
 
     over_time, _ = continuous_entries(run)
+    planned = read_plan(run)[0] if (run / "run.json").is_file() else ()
+    metrics = {one.entry: one.searched for one in planned}
     for trial in read_ended(run):
         if trial.status == "finished" and trial.partition == "full":
             continue
@@ -85,8 +87,8 @@ def _search_rows(run: Path) -> list[dict[str, Any]]:
         if trial.status == "finished":
             entry["seconds"] += trial.wall_s
             if trial.value is not None and trial.entry not in over_time:
-                entry["accuracies"].append(trial.value)
-                entry["best"] = max(trial.value, entry["best"] or 0.0)
+                entry["values"].append(trial.value)
+                entry["best"] = max(entry["values"])
     return [rows[entry] for entry in sorted(rows)]
 
 

@@ -9,6 +9,7 @@ from ensembles.evaluation.metrics import recalls
 from ensembles.fitting.ensemble import Ensemble, How, Measured, percent
 from ensembles.fitting.leaderboard import Leaderboard, MemberRow
 from ensembles.fitting.tables import HOWS, maybe, pct
+from models.metrics import in_words, told
 
 _MOST_MEMBERS = 25  # in the plot
 MOST_ROWS = 200  # models in the table
@@ -77,6 +78,8 @@ def dots(board: Leaderboard) -> dict[str, Any]:
         )
     hidden = len(board.members) - _MOST_MEMBERS
     note = f"Accuracy on {board.n_clips} held-out clips of {board.n_groups} groups."
+    if board.metric != "accuracy":
+        note += f" Best first by {board.metric}, which was searched for."
     if hidden > 0:
         note += f" The {_MOST_MEMBERS} best models are drawn, {hidden:,} more are not."
     return {
@@ -161,26 +164,34 @@ def recall_section(board: Leaderboard) -> dict[str, Any]:
 
 
 def search_section(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The entries of the search with a strip of their configurations' accuracies from 0 to 1."""
+    """The entries of the search with a strip of their trials from 0 to 1; of the log-loss what it is the log of."""
+
+    def places(row: Mapping[str, Any]) -> Sequence[float]:
+        values = _thinned(row["values"])
+        return np.exp(values).tolist() if row["metric"] == "log_loss" else values
+
     shown = [
         {
             **row,
-            "best": "-" if row["best"] is None else f"{row['best']:.3f}",
+            "best": "-" if row["best"] is None else f"{told(row['metric'], row['best']):.3f}",
             "minutes": f"{row['seconds'] / 60:.1f}",
-            "strip": [round(4 + 312 * value, 1) for value in _thinned(row["accuracies"])],
+            "strip": [round(4 + 312 * value, 1) for value in places(row)],
         }
         for row in rows
     ]
+    metrics = {in_words(row["metric"]) for row in rows}
     note = "Each dot is a trial; the line runs from 0 to 100 %."
-    if any(len(row["accuracies"]) > _MOST_TRIALS for row in rows):
+    if "log_loss" in metrics:
+        note += " Of the log_loss a dot stands at the geometric mean of the true classes' probabilities."
+    if any(len(row["values"]) > _MOST_TRIALS for row in rows):
         note += f" Of an entry with more than {_MOST_TRIALS} trials so many are drawn, evenly from worst to best."
-    return {"rows": shown, "note": note}
+    return {"rows": shown, "note": note, "metric": metrics.pop() if len(metrics) == 1 else "metric"}
 
 
-def _thinned(accuracies: Sequence[float]) -> Sequence[float]:
-    if len(accuracies) <= _MOST_TRIALS:
-        return accuracies
-    return np.sort(accuracies)[np.linspace(0, len(accuracies) - 1, _MOST_TRIALS).astype(int)].tolist()
+def _thinned(values: Sequence[float]) -> Sequence[float]:
+    if len(values) <= _MOST_TRIALS:
+        return values
+    return np.sort(values)[np.linspace(0, len(values) - 1, _MOST_TRIALS).astype(int)].tolist()
 
 
 def _tile(label: str, value: str, note: str, main: bool = False) -> dict[str, Any]:

@@ -138,6 +138,7 @@ class TwoStepModel(TorchModel):
             network,
             *rows,
             replace(self.settings, max_epochs=last - single),
+            metric=self.context.metric,
             seed=self.context.seed,
             epochs=None if epochs is None else epochs - single,
             report=report and _later(report, single),

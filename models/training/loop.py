@@ -12,7 +12,7 @@ from torch import Tensor
 
 from features.errors import Diverged, EmofuseError
 from models.family import FitResult, Report
-from models.metrics import held_out_metrics
+from models.metrics import Metric, held_out_metrics, search_value
 from models.pulse import Stopped, asked_to_stop
 from models.reproducible import exact_kernels, seeded
 from models.training.batches import Packed, epoch_batches, scoring_batches
@@ -70,6 +70,7 @@ def train(
     settings: Settings,
     *,
     goal: Goal | None = None,
+    metric: Metric = "accuracy",
     seed: int = 0,
     epochs: int | None = None,
     max_epochs: int | None = None,
@@ -80,8 +81,8 @@ def train(
 ) -> FitResult:
     """Train `network` in place and leave it with the weights of the best epoch.
 
-    Best is the epoch that `goal` ranks highest; of a classification, which it is by default, the one of highest
-    held-out accuracy, among equals of lowest log loss. With `epochs` it trains for exactly that many and keeps the
+    Best is the epoch that `goal` ranks highest; of a classification, which it is by default, the one of the best
+    held-out `metric`, among equals of lowest log loss. With `epochs` it trains for exactly that many and keeps the
     last. `keep_checkpoint` writes a last checkpoint at the end, for a training that goes on from this one. Raises
     Diverged when the loss or a weight is no longer finite.
     """
@@ -92,7 +93,7 @@ def train(
         raise EmofuseError(f"Training expects at least one epoch, but got {last}.")
     checkpoint = Checkpoint(resume, identity, settings.checkpoint_every_s)
     with seeded(seed, fit.device):
-        run = _Run(network, fit, held_out, settings, seed, goal)
+        run = _Run(network, fit, held_out, settings, seed, goal, metric)
         if state := checkpoint.load():
             run.restore(state)
         while run.epoch < last and (epochs is not None or run.promising):
@@ -123,11 +124,12 @@ class _Run:
         settings: Settings,
         seed: int,
         goal: Goal | None,
+        metric: Metric,
     ):
         self.network, self.settings, self.device = network, settings, fit.device
         self.fit = network.examples(fit)
         self.measured = held_out is not None
-        self.goal = goal or Classification(network.head.out_features, self.fit, held_out, settings)
+        self.goal = goal or Classification(network.head.out_features, self.fit, held_out, settings, metric)
         self.optimiser = _optimiser(network, settings)
         self.type = settings.autocast_type(fit.device)
         self.scaler = torch.amp.GradScaler(fit.device.type, enabled=self.type == torch.float16)
@@ -229,10 +231,12 @@ class _Run:
 
 
 class Classification:
-    """Cross-entropy over `classes` classes; best is the highest held-out accuracy (a `models.training.goals.Goal`)."""
+    """Cross-entropy over `classes` classes; best is what has most of `metric` (a `models.training.goals.Goal`)."""
 
-    def __init__(self, classes: int, fit: Packed, held_out: Packed | None, settings: Settings):
-        self._y, self._held_out = fit.labels().to(fit.device), held_out
+    def __init__(
+        self, classes: int, fit: Packed, held_out: Packed | None, settings: Settings, metric: Metric = "accuracy"
+    ):
+        self._y, self._held_out, self._metric = fit.labels().to(fit.device), held_out, metric
         self._weight = _class_weight(self._y, classes, settings)
 
     def outputs(self, network: ClipNetwork, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
@@ -252,7 +256,10 @@ class Classification:
 
     def rank(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
         """Larger is better."""
-        return metrics["accuracy"], -metrics["log_loss"]
+        value = search_value(metrics, self._metric)
+        if value is None:
+            raise EmofuseError(f"Training expects a held-out {self._metric} to stop on, but only {', '.join(metrics)}.")
+        return value, -metrics["log_loss"]
 
 
 def _optimiser(network: ClipNetwork, settings: Settings) -> torch.optim.Optimizer:

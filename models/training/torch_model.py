@@ -68,6 +68,7 @@ class TorchModel:
             held_out_rows,
             self.settings,
             goal=self._goal(train, held_out, held_out_rows),
+            metric=self.context.metric,
             seed=self.context.seed,
             epochs=epochs,
             max_epochs=max_epochs,
@@ -174,6 +175,7 @@ class TorchModel:
                 list(self.context.dimensions or self.context.classes),
                 {slot: list(shape) for slot, shape in self.context.shapes.items()},
                 sides,
+                *([self.context.metric] if self.context.metric != "accuracy" else []),
             ]
         )
 

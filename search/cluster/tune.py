@@ -6,6 +6,7 @@ own folder, so Tune's experiment folder is thrown away, and a killed search need
 
 import json
 import logging
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -53,18 +54,18 @@ def work(config: dict[str, Any], shipped: Sources | None = None) -> None:
     from ray import tune
 
     install(shipped or {})
-    rungs, best = set(config["rungs"]), -1.0
+    spec = TrialSpec.from_dict(json.loads(config["spec"]))
+    rungs, best = set(config["rungs"]), -math.inf
 
     def report(epoch: int, metrics: Mapping[str, float]) -> None:
         nonlocal best
-        value = search_value(metrics)
+        value = search_value(metrics, spec.metric)
         # The best epoch is the one that is kept; a refit has no rungs.
         best = best if value is None else max(best, value)
         if epoch in rungs:
             with waiting():
                 tune.report({"epoch": epoch, "value": best})
 
-    spec = TrialSpec.from_dict(json.loads(config["spec"]))
     remote = config["remote"]
     try:
         result = attempt_remote_trial(remote, spec, report) if remote else attempt_trial(spec, report)

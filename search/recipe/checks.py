@@ -40,6 +40,7 @@ def check_recipe(recipe: Recipe, source: str, imported: frozenset[str] = frozens
             backbones |= {name: e.record() for e in stage.entries.values() for name in (e.name, e.family)}
         if stage.stage == "clips":
             clip_entries |= set(stage.entries)
+    _check_metric(recipe, source)
     fusible = {entry.name for stage_name, entry in recipe.all_entries() if stage_name != "backbone"}
     check_submissions(recipe.submissions, source, fusible, recipe.partition_names("clips"))
 
@@ -56,6 +57,8 @@ def _check_entry(
         raise WrongUse(f"Family {family.name!r} belongs to stage {family.stage!r}, but the entry's stage is {stage!r}.")
     if entry.task and entry.task not in family.tasks:
         raise WrongUse(f"task: family {family.name!r} is for {' or '.join(family.tasks)}, but got {entry.task!r}.")
+    if entry.metric is not None and (entry.metric == "ccc") != entry.continuous:
+        raise WrongUse(f"metric: {_other_task(entry.metric)}")
     if (entry.max_epochs or 0) > family.max_epochs:
         raise WrongUse(
             f"max_epochs: family {family.name!r} trains for {family.max_epochs} epochs at most, but got "
@@ -68,6 +71,19 @@ def _check_entry(
         inputs.check_set_spec(entry.clip_faces, family.inputs[0], imported)
     _check_inputs(stage, entry, backbones, clip_entries, imported)
     _check_hyperparameters(entry, family)
+
+
+def _check_metric(recipe: Recipe, source: str) -> None:
+    """Refuse a metric of the recipe that is of no entry's task, and so would rule nothing."""
+    tasks = {entry.continuous for stage, entry in recipe.all_entries()}
+    if recipe.metric is not None and (recipe.metric == "ccc") not in tasks:
+        raise WrongUse(f"{source}: metric: {_other_task(recipe.metric)}")
+
+
+def _other_task(metric: str) -> str:
+    if metric == "ccc":
+        return "ccc is the metric of continuous emotion, but classes are told apart here; see docs/search.md."
+    return f"continuous emotion is measured by ccc, but got {metric!r}, which is a metric of classes."
 
 
 def _check_weights(entry: Entry, family: Family, backbones: Mapping[str, Family]) -> None:

@@ -4,7 +4,7 @@ A recipe is plain data (YAML). What it says of families is checked when it is re
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -14,6 +14,7 @@ from features.names import unknown_name
 from features.schema import parse, shown, where
 from models import registry
 from models.family import Family, Resources, Task
+from models.metrics import SearchMetric
 from models.space import Float, Int, Parameter, Scalar, Space, count_points
 from search.recipe import inputs, overrides
 from search.recipe.submissions import Submission
@@ -77,6 +78,17 @@ def _partition(value: Any) -> Any:
     raise PydanticCustomError("emofuse_partition", "{text}", {"text": text})
 
 
+def _metric(value: Any) -> Any:
+    known = get_args(SearchMetric)
+    if value in known:
+        return value
+    text = str(unknown_name("metric", str(value), known))
+    raise PydanticCustomError("emofuse_metric", "{text}", {"text": text})
+
+
+WishedMetric = Annotated[SearchMetric, BeforeValidator(_metric)]
+
+
 class ResourcesOverride(_Data):
     """What a trial asks of its node and how long it may take, where that differs from the family's own request."""
 
@@ -93,7 +105,8 @@ class Entry(_Data):
     `weights` is a file of pretrained parameters to start from; in a recipe its path starts at the recipe's folder.
     `clip_faces` is the set of the clips' faces that a backbone's layers are computed of, where that isn't its input.
     `weights_from` is an entry of an earlier backbone stage, whose best trial's parameters take a file's place. `task`
-    is what the family learns, by default what it did in its paper.
+    is what the family learns, by default what it did in its paper. `metric` is what its search maximises, by default
+    the recipe's (`Recipe.metric_of`).
     """
 
     _unlisted = frozenset({"name"})
@@ -110,6 +123,7 @@ class Entry(_Data):
     weights_from: str | None = None
     clip_faces: str | None = None
     task: Task | None = None
+    metric: WishedMetric | None = None
     resources: ResourcesOverride = ResourcesOverride()
 
     def record(self) -> Family:
@@ -227,9 +241,10 @@ def _refuse_strange_numbers(value: Any, loc: tuple[int | str, ...] = ()) -> None
 class Recipe(_Data):
     """A whole search as data. Keys that begin with `x-` may hold what the rest refers to (`&name`, `<<: *name`).
 
-    `keep` is the number of best trials per entry and partition whose models are kept; `disk_budget_gb` bounds the run's
-    folder. `plugins` are Python files with families, feature sets or fusion methods of the user's own; their paths
-    start at the recipe's folder, and their code runs when the user hands the recipe to a search.
+    `metric` is what the search maximises, and a fusion of its trials unless told otherwise. `keep` is the number of
+    best trials per entry and partition whose models are kept; `disk_budget_gb` bounds the run's folder.
+    `plugins` are Python files with families, feature sets or fusion methods of the user's own; their paths start at the
+    recipe's folder, and their code runs when the user hands the recipe to a search.
     """
 
     name: str
@@ -237,6 +252,7 @@ class Recipe(_Data):
     partitions: tuple[Annotated[Literal["train", "swap"] | Folds, BeforeValidator(_partition)], ...] = Field(
         default=("train",), min_length=1
     )
+    metric: WishedMetric | None = None
     sampler: Literal["auto", "random", "tpe"] = "auto"
     asha: Asha | None = DEFAULT_ASHA
     allow_shared_groups: bool = False
@@ -275,6 +291,20 @@ class Recipe(_Data):
             if entry.name == name:
                 return stage, entry
         raise unknown_name("entry", name, [entry.name for _, entry in self.all_entries()])
+
+    def metric_of(self, entry: Entry) -> SearchMetric:
+        """What the search of an entry maximises: its own `metric`, the recipe's where that is of the entry's task, else
+        the task's default (the accuracy, of continuous emotion the CCC)."""
+        wished = entry.metric or self.metric
+        if entry.continuous:
+            return "ccc"
+        return "accuracy" if wished is None or wished == "ccc" else wished
+
+    def metric_of_backbone(self, name: str) -> SearchMetric:
+        """The same of the entry of that name, else of the first of that family; of one that is gone, the accuracy."""
+        entries = [entry for _, entry in self.all_entries()]
+        own = [e for e in entries if e.name == name] + [e for e in entries if e.family == name]
+        return self.metric_of(own[0]) if own else "accuracy"
 
     def as_data(self) -> dict[str, Any]:
         """The recipe as JSON-ready data that `recipe_of_data` reads back."""

@@ -16,7 +16,6 @@ from features.disk.sealed import open_line, sealed_line
 from features.errors import DamagedFile
 from features.files import write_bytes
 from features.progress import say
-from models.metrics import search_value
 from search.run.continuous_predictions import checked_footer
 from search.run.layout import read_outcome
 from search.run.predictions import DamagedPredictions, open_predictions, prediction_files, read_footer
@@ -27,7 +26,8 @@ _FEW = 100  # so many outdated lines are never worth a new file
 
 
 class Ended(NamedTuple):
-    """One trial that ended. `value` is its held-out accuracy, `at_s` when it ended (seconds since 1970)."""
+    """One trial that ended. `value` is what its search maximises (of the log-loss, its negative), `at_s`
+    when it ended (seconds since 1970)."""
 
     trial_key: str
     config_key: str
@@ -168,7 +168,7 @@ def _read(run: Path, name: str, stamp: _Stamp) -> Ended | None:
         footer.entry,
         footer.partition,
         "finished",
-        search_value(footer.metrics),
+        footer.value,
         footer.epochs,
         footer.wall_s,
         "",

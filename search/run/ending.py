@@ -12,8 +12,8 @@ from search.run.spec import TrialSpec
 class Ending:
     """How a trial, or a whole configuration, ended.
 
-    `value` is its held-out accuracy: of a `pruned` one (stopped early) the last that was reported, of a `failed` one
-    None.
+    `value` is what its search maximises (of the log-loss, its negative): of a `pruned` one (stopped early) the last
+    that was reported, of a `failed` one None.
     """
 
     status: Literal["finished", "pruned", "failed"]

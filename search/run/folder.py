@@ -12,6 +12,7 @@ from features.files import content_key, read_json, write_json
 from features.progress import say
 from features.schema import check_version, parse
 from features.terminal import command
+from models.metrics import DEFAULT_METRICS
 from models.registry import family_sha256
 from models.space import space_as_data
 from search.recipe.copies import DIGEST, write_copy
@@ -170,8 +171,9 @@ class RunFolder(Layout):
                 entry.budget,
                 self.recipe.partition_names(stage),
                 entry.continuous,
-                study_key(entry, self.recipe.seed),
+                study_key(entry, self.recipe),
                 self.recipe.asha.rungs(entry.max_epochs or entry.record().max_epochs or 1) if self.recipe.asha else (),
+                self.recipe.metric_of(entry),
             )
             for stage, entry in self.recipe.all_entries()
         )
@@ -193,11 +195,11 @@ class RunFolder(Layout):
         write_json(self.path / "run.json", {**data, DIGEST: digest})
 
 
-def study_key(entry: Entry, seed: int) -> str:
+def study_key(entry: Entry, recipe: Recipe) -> str:
     """What makes results of an entry comparable: the same key continues a study, another one starts a new one."""
-    code = family_sha256(entry.family)
-    told = [entry.name, space_as_data(entry.effective_space()), seed, entry.record().version]
-    return content_key([*told, code] if code else told)
+    metric, code = recipe.metric_of(entry), family_sha256(entry.family)
+    told = [entry.name, space_as_data(entry.effective_space()), recipe.seed, entry.record().version]
+    return content_key([*told, *([code] if code else []), *([metric] if metric not in DEFAULT_METRICS else [])])
 
 
 def _earlier(path: Path) -> RunFolder | None:

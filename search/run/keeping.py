@@ -3,6 +3,7 @@
 Predictions are never dropped. Everything that is can be made again by `emofuse search replay --write`.
 """
 
+import math
 import os
 import shutil
 import time
@@ -48,16 +49,16 @@ class Keeper:
         self._run, self._remote = run, remote_of(run.path)
         self._keep, self._budget_gb = run.recipe.keep, run.recipe.disk_budget_gb
         self._kept: dict[tuple[str, str], list[_Kept]] = defaultdict(list)
-        self._floor: dict[tuple[str, str], float] = defaultdict(float)  # worse ones than what was dropped are not kept
+        # Worse ones than what was dropped are not kept.
+        self._floor: dict[tuple[str, str], float] = defaultdict(lambda: -math.inf)
         self._running: set[str] = set()
         self._looked = -_LOOK_EVERY_S
         for footer in _with_models(run):
-            value = search_value(footer.metrics) or 0.0
-            self._add(_Kept(footer.trial_key, footer.entry, footer.partition, value))
+            self._add(_Kept(footer.trial_key, footer.entry, footer.partition, self._value(footer)))
         self._clear_up()
 
     def started(self, spec: TrialSpec) -> float | None:
-        """The held-out accuracy from which on this trial's model is worth keeping; None: it isn't, whatever comes.
+        """The value of the search from which on this trial's model is worth keeping; None: it isn't, whatever comes.
 
         EmofuseError when the run is over its budget and nothing is left that may be dropped.
         """
@@ -67,10 +68,10 @@ class Keeper:
             return None
         group = spec.entry, spec.partition
         best = self._kept[group]
-        return max(self._floor[group], best[self._keep - 1].value if len(best) >= self._keep else 0.0)
+        return max(self._floor[group], best[self._keep - 1].value if len(best) >= self._keep else -math.inf)
 
     def ended(self, spec: TrialSpec, value: float | None) -> None:
-        """A trial ended, with this held-out accuracy if it finished; what fell behind is dropped."""
+        """A trial ended, with this value if it finished; what fell behind is dropped."""
         self._running.discard(spec.trial_key)
         if value is not None and spec.keep_from is not None and value >= spec.keep_from and self._remote:
             self._remote.pull(f"models/{spec.trial_key}")
@@ -81,6 +82,13 @@ class Keeper:
                 for behind in self._kept[kept.group][self._keep :]:
                     self._drop(behind)
         self._enforce()
+
+    def _value(self, footer: Footer) -> float:
+        """What the recipe now has the entry's trials compared by, also of one that was trained for another metric."""
+        entries = {entry.name: entry for _, entry in self._run.recipe.all_entries()}
+        metric = self._run.recipe.metric_of(entries[footer.entry]) if footer.entry in entries else footer.searched
+        value = search_value(footer.metrics, metric)
+        return -math.inf if value is None else value
 
     def _clear_up(self) -> None:
         """Drop what killed processes left: models of unfinished trials, models that fell behind, checkpoints."""
@@ -166,7 +174,7 @@ def needed_models(run: RunFolder) -> set[str]:
     backbones = [footer for footer in footers if footer.stage == "backbone"]
     for name in {name for footer in backbones for name in (footer.entry, footer.family)}:
         mine = [footer for footer in backbones if name in (footer.entry, footer.family)]
-        needed.add(min(mine, key=lambda f: (-f.metrics["accuracy"], f.metrics["log_loss"], f.trial_key)).trial_key)
+        needed.add(min(mine, key=Footer.ranking(run.recipe.metric_of_backbone(name))).trial_key)
     return needed
 
 

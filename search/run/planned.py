@@ -6,11 +6,13 @@ search writes it anew, and until then all trials of an entry count.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from features.disk.sealed import open_line, sealed_line
 from features.schema import read_as
+from models.metrics import Metric, SearchMetric, metric_named
 
 WHAT, MISSING = "the description of a run", "start one with `emofuse search run`"
 REMEDY = "run the same `emofuse search run` again, and it is written anew"
@@ -25,7 +27,8 @@ class Planned:
     """One entry of the recipe: each of its configurations is trained on every partition.
 
     `study` tells its search space from earlier ones (empty: a release wrote it that kept no account); `rungs` are the
-    epochs after which ASHA may stop a trial.
+    epochs after which ASHA may stop a trial. `metric` is what its search maximises (None: an earlier release wrote it,
+    and it is the default of the task).
     """
 
     stage: str
@@ -36,6 +39,12 @@ class Planned:
     continuous: bool = False
     study: str = ""
     rungs: Sequence[int] = ()
+    metric: SearchMetric | None = None
+
+    @property
+    def searched(self) -> SearchMetric:
+        """What its search maximises."""
+        return self.metric or ("ccc" if self.continuous else "accuracy")
 
     @property
     def trials(self) -> int:
@@ -47,12 +56,31 @@ class Planned:
 class _Plan:
     plan: tuple[Planned, ...]
     asha_by_default: bool = False
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_plan(run: Path) -> tuple[tuple[Planned, ...], bool]:
     """The entries of the run at `run`, in the recipe's order; whether ASHA stops trials though no recipe asked."""
-    found = read_as(_Plan, run / "run.json", WHAT, REMEDY, MISSING)
+    found = _read(run)
     return found.plan, found.asha_by_default
+
+
+def read_metric(run: Path) -> Metric:
+    """What a run's models of clips were searched for, where they tell classes apart.
+
+    It is the one metric of all their entries; else that of the recipe; else, and for a run that was imported, the
+    accuracy.
+    """
+    if not (run / "run.json").exists():
+        return "accuracy"
+    found = _read(run)
+    own = {planned.searched for planned in found.plan if planned.stage != "backbone" and not planned.continuous}
+    name = own.pop() if len(own) == 1 else found.recipe.get("metric") or "accuracy"
+    return "accuracy" if name == "ccc" else metric_named(name)
+
+
+def _read(run: Path) -> _Plan:
+    return read_as(_Plan, run / "run.json", WHAT, REMEDY, MISSING)
 
 
 def read_asked(run: Path) -> Asked:

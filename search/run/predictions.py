@@ -6,8 +6,9 @@ the older version 1 are not; both are held against the same checks, whoever read
 """
 
 import json
+import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from features.disk.sealed_parquet import Opened, open_sealed, sealed
 from features.errors import DamagedFile, EmofuseError
 from features.files import write_bytes
 from features.schema import check_version, parse
+from models.metrics import SearchMetric, search_value
 
 SCHEMA_VERSION = 2
 # Trials that take less than that may be trained again after a power cut.
@@ -50,6 +52,7 @@ class Footer:
     `plugin_sha256` is the digest of the code of a plug-in's family.
     `dimensions` are what a trial of continuous emotion scores, in place of `classes`, and `annotations` the fingerprint
     of what it learnt (search.run.continuous_predictions).
+    `metric` is what the search maximised; None: the default of the task, also in files of earlier releases.
     """
 
     trial_key: str
@@ -86,7 +89,29 @@ class Footer:
     dimensions: tuple[str, ...] = ()
     annotations: str = ""
     plugin_sha256: str = ""
+    metric: SearchMetric | None = None
     schema_version: int = SCHEMA_VERSION
+
+    @property
+    def searched(self) -> SearchMetric:
+        """What the search maximised."""
+        return self.metric or ("ccc" if self.dimensions else "accuracy")
+
+    @property
+    def value(self) -> float | None:
+        """What the search compares the trial by: more is better. None for a refit."""
+        return search_value(self.metrics, self.searched)
+
+    @staticmethod
+    def ranking(metric: SearchMetric) -> Callable[["Footer"], tuple[float, float, str]]:
+        """The key that sorts trials by a metric, the best first; ties: lower log loss, of continuous emotion error."""
+
+        def key(footer: Footer) -> tuple[float, float, str]:
+            value = search_value(footer.metrics, metric)
+            loss = footer.metrics.get("log_loss", footer.metrics.get("mse", 0.0))
+            return math.inf if value is None else -value, loss, footer.trial_key
+
+        return key
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from features.files import content_key
+from models.metrics import DEFAULT_METRICS, SearchMetric
 from search.recipe.recipe import StageName
 
 
@@ -17,7 +18,7 @@ class TrialSpec:
     are what the trial was given; like the paths they are no part of its keys. `batch_size` takes the place of the
     hyperparameter once memory ran out, and is no part of them either, nor are the limits `stall_s` and `time_limit_s`
     of the watchdog (None: no limit). `weights` is a file of pretrained parameters (empty: none), which the keys know by
-    its digest. `keep_model` keeps the model, `keep_from` does so from that held-out accuracy on.
+    its digest. `keep_model` keeps the model, `keep_from` does so from that value of the search on.
 
     `encoders` are, for each slot of a fusion and each partition, the key of the trial whose encodings it reads; its
     `feature_keys` are those trials' configuration keys. `keep_encodings` keeps the model's own, for a later fusion.
@@ -25,6 +26,7 @@ class TrialSpec:
     `plugin_sha256` is the digest of the code of a plug-in's family, empty for emofuse's own.
 
     `annotations` is the fingerprint of the continuous labels that the trial learns; empty: it tells classes apart.
+    `metric` is what its search maximises; the default of the task is no part of the keys.
     """
 
     run: str
@@ -58,14 +60,10 @@ class TrialSpec:
     keep_from: float | None = None
     annotations: str = ""
     plugin_sha256: str = ""
+    metric: SearchMetric = "accuracy"
 
     def __str__(self) -> str:
         return f"{self.entry} {self.trial_key[:8]} {self.partition}"
-
-    @property
-    def metric(self) -> str:
-        """What the search maximises, in words."""
-        return "CCC" if self.annotations else "accuracy"
 
     @property
     def used_batch(self) -> int | None:
@@ -93,6 +91,7 @@ class TrialSpec:
                 **({"plugin": self.plugin_sha256} if self.plugin_sha256 else {}),
                 **({"annotations": self.annotations} if self.annotations else {}),
                 **({"whitened": whitened} if (whitened := self._whitened) else {}),
+                **({"metric": self.metric} if self.metric not in DEFAULT_METRICS else {}),
             }
         )
 

@@ -15,7 +15,7 @@ class Account:
 
     def __init__(self, run: RunFolder, stage: Stage, specs: Mapping[str, TrialSpec]):
         self._run, self._stage, self._specs = run, stage, specs
-        self._studies = {name: study_key(entry, run.recipe.seed) for name, entry in stage.entries.items()}
+        self._studies = {name: study_key(entry, run.recipe) for name, entry in stage.entries.items()}
         asked = read_asked(run.path)
         self._known = {name: dict(asked.get(name, {}).get(key, {})) for name, key in self._studies.items()}
         self._next: Counter[str] = Counter()

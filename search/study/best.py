@@ -5,7 +5,7 @@ from pathlib import Path
 
 from features.errors import EmofuseError, WrongUse
 from features.progress import say
-from models.metrics import search_value
+from models.metrics import in_words, search_value, told
 from models.weights import WEIGHTS_FILE
 from search.recipe.weights import parse_weights
 from search.run.folder import RunFolder
@@ -15,7 +15,7 @@ from search.run.spec import TrialSpec
 
 
 def best_backbone(run: RunFolder, name: str) -> Footer:
-    """The finished backbone trial of entry or family `name` with the best held-out accuracy; ties: lower log loss."""
+    """The finished backbone trial of entry or family `name` that is best by its metric; ties: lower log loss."""
     footers = [footer for path in prediction_files(run.path) if (footer := read_footer(path)).stage == "backbone"]
     found = [footer for footer in footers if name in (footer.entry, footer.family)]
     if not found:
@@ -23,7 +23,7 @@ def best_backbone(run: RunFolder, name: str) -> Footer:
             f"{run.path}: no trial of backbone {name!r} has finished, so its layers can't be read; "
             "see `emofuse search status` for what became of them."
         )
-    return min(found, key=lambda f: (-f.metrics["accuracy"], f.metrics["log_loss"], f.trial_key))
+    return min(found, key=Footer.ranking(run.recipe.metric_of_backbone(name)))
 
 
 def find_weights(items: Sequence[str]) -> dict[str, Path]:
@@ -47,14 +47,17 @@ def _file(place: str) -> Path:
     best = best_backbone(run, name)
     run.check_model(best.trial_key, "run its search again: the backbone is trained again")
     worth = f"{100 * best.metrics['accuracy']:.1f} % of its held-out stills"
+    if best.searched != "accuracy":
+        worth += f", {in_words(best.searched)} {told(best.searched, best.value or 0.0):.3f}"
     say(f"{shown(local)}: the best trial of {name} is {best.trial_key[:8]}, {worth}")
     return run.model_folder(best.trial_key) / WEIGHTS_FILE
 
 
 def best_trials(base: TrialSpec, partitions: Sequence[str]) -> dict[str, Footer]:
-    """By partition, the trials of the configuration with the best mean held-out accuracy; ties: lower log loss.
+    """By partition, the trials of the configuration whose mean is best by the entry's metric; ties: lower log loss.
 
-    `base` is its entry's spec: what was trained on other features, or by another version, is passed over.
+    `base` is its entry's spec: what was trained on other features, for another metric or by another version, is passed
+    over.
     """
     by_config: dict[str, dict[str, Footer]] = {}
     for path in sorted((Path(base.run) / "predictions" / f"family={base.entry}").glob("[!.]*.parquet")):
@@ -69,7 +72,7 @@ def best_trials(base: TrialSpec, partitions: Sequence[str]) -> dict[str, Footer]
         )
 
     def rank(trials: Mapping[str, Footer]) -> tuple[float, float, str]:
-        worth = sum(search_value(f.metrics) or 0.0 for f in trials.values())
+        worth = sum(search_value(f.metrics, base.metric) or 0.0 for f in trials.values())
         loss = sum(f.metrics.get("log_loss", f.metrics.get("mse", 0.0)) for f in trials.values())
         return -worth, loss, next(iter(trials.values())).config_key
 

@@ -65,6 +65,7 @@ def entry_spec(run: RunFolder, stage: StageName, entry: Entry) -> TrialSpec:
         encoders=encoders,
         annotations=_annotations(entry, table),
         plugin_sha256=family_sha256(family.name),
+        metric=run.recipe.metric_of(entry),
     )
 
 
@@ -165,6 +166,7 @@ def stored_spec(run: RunFolder, footer: Footer, purpose: str) -> TrialSpec:
         encoders={slot: {footer.partition: key} for slot, key in footer.encoders.items()},
         annotations=footer.annotations,
         plugin_sha256=footer.plugin_sha256,
+        metric=footer.searched,
     )
 
 

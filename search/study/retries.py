@@ -8,6 +8,7 @@ from optuna.storages import JournalStorage
 
 from features.errors import WrongUse
 from features.names import unknown_name
+from models.metrics import DEFAULT_METRICS
 from search.recipe.recipe import Entry
 from search.run.failures import KINDS
 from search.run.folder import Outcome, RunFolder
@@ -19,6 +20,7 @@ MIN_KEY = 6
 
 def entry_study(run: RunFolder, entry: Entry, journal: JournalStorage) -> EntryStudy:
     """The entry's study."""
+    metric = run.recipe.metric_of(entry)
     return EntryStudy(
         journal,
         entry.name,
@@ -27,7 +29,7 @@ def entry_study(run: RunFolder, entry: Entry, journal: JournalStorage) -> EntryS
         seed=run.recipe.seed,
         published=entry.published_points(),
         sampler=run.recipe.sampler,
-        identity=entry.record().version,
+        identity=entry.record().version if metric in DEFAULT_METRICS else [entry.record().version, metric],
     )
 
 

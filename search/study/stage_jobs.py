@@ -9,6 +9,7 @@ from optuna.storages import JournalStorage
 from features.errors import EmofuseError
 from features.progress import say
 from models.family import Resources
+from models.metrics import in_words, told
 from models.space import Scalar
 from search.cluster.interrupts import Interrupts
 from search.cluster.jobs import Job
@@ -175,4 +176,6 @@ def _told(job: Job, ending: Ending, best: bool) -> str:
         return f"{ending.status}: {ending.reason}"
     epochs = f"{ending.epochs} epoch{'s' if ending.epochs != 1 else ''}"
     mark = " (best so far)" if best else ""
-    return f"held-out {job.spec.metric} {ending.value or 0.0:.3f}{mark}, {epochs}, {ending.wall_s:.1f} s"
+    metric = job.spec.metric
+    value = told(metric, ending.value or 0.0)
+    return f"held-out {in_words(metric)} {value:.3f}{mark}, {epochs}, {ending.wall_s:.1f} s"

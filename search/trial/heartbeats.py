@@ -37,7 +37,10 @@ _FIRST_S = 1.0  # a trial that is over by then leaves no file
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """A trial that runs: where, since when, and the metrics of its epochs since this process took it up."""
+    """A trial that runs: where, since when, and the metrics of its epochs since this process took it up.
+
+    `metric` is the one that its search maximises.
+    """
 
     trial_key: str
     config_key: str
@@ -50,6 +53,7 @@ class Heartbeat:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     curve: tuple[Mapping[str, float], ...] = ()
     usage: Usage = field(default_factory=Usage)
+    metric: str = ""
 
     @property
     def epoch(self) -> int:
@@ -89,6 +93,7 @@ def beating(spec: "TrialSpec", report: "Report | None", every_s: float = EVERY_S
         time.time(),
         spec.epochs or spec.max_epochs,
         dict(spec.hyperparameters),
+        metric=spec.metric,
     )
 
     def hear(epoch: int, metrics: dict[str, float]) -> None:

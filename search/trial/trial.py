@@ -1,5 +1,6 @@
 """One trial: read features, fit, predict every clip of every split, write the predictions. No Ray here."""
 
+import math
 import os
 import socket
 import time
@@ -15,7 +16,7 @@ from features.errors import DamagedFile, MachineFault
 from features.files import replacing_folder
 from features.progress import say
 from models.family import Context, ContinuousModel, Family, FitResult, Model, Report
-from models.metrics import held_out_metrics, search_value
+from models.metrics import DEFAULT_METRICS, held_out_metrics, search_value
 from models.registry import family_sha256, get_family
 from models.whitened import build_whitened
 from search.recipe.inputs import whitenings
@@ -44,8 +45,8 @@ __all__ = ["TrialResult", "TrialSpec", "finished_result", "run_trial"]
 
 @dataclass(frozen=True)
 class TrialResult:
-    """How a trial ended. `value` is the held-out accuracy or mean CCC (None for a refit or a failure); `reused` tells
-    that its predictions lay there already."""
+    """How a trial ended. `value` is what its search maximises (None for a refit or a failure); `reused` tells that
+    its predictions lay there already."""
 
     trial_key: str
     config_key: str
@@ -142,7 +143,7 @@ def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None 
     fitted = _fit(model, spec, data, report, layout.checkpoint_folder(spec.trial_key))
     outputs = _Tracks.of(model, data) if isinstance(data, ContinuousData) else _Classes.of(model, data)
     metrics = outputs.metrics()
-    if spec.keep_model or (spec.keep_from is not None and (search_value(metrics) or 0.0) >= spec.keep_from):
+    if spec.keep_model or (spec.keep_from is not None and _value(spec, metrics) >= spec.keep_from):
         _save(model, layout.model_folder(spec.trial_key))
     if spec.keep_encodings:
         write_encodings(layout, spec, model, data)
@@ -206,15 +207,22 @@ def _footer(spec: TrialSpec, data: TrialData, fitted: FitResult, device: str) ->
         dimensions=data.dimensions,
         annotations=spec.annotations,
         plugin_sha256=spec.plugin_sha256,
+        metric=spec.metric if spec.metric not in DEFAULT_METRICS else None,
     )
 
 
 def _build(family: Family, spec: TrialSpec, data: TrialData, device: str) -> Model:
     shapes = {slot: tuple(stored.shape) for slot, stored in data.sets.items()}
     columns = {slot: stored.info.columns for slot, stored in data.sets.items()}
-    context = Context(data.classes, shapes, spec.seed, device, trial_weights(spec), columns, data.dimensions)
+    metric = "accuracy" if spec.metric == "ccc" else spec.metric
+    context = Context(data.classes, shapes, spec.seed, device, trial_weights(spec), columns, data.dimensions, metric)
     batch = {} if spec.batch_size is None else {NAME: spec.batch_size}
     return build_whitened(family, {**spec.hyperparameters, **batch}, context, whitenings(spec.inputs))
+
+
+def _value(spec: TrialSpec, metrics: Mapping[str, float]) -> float:
+    value = search_value(metrics, spec.metric)
+    return -math.inf if value is None else value
 
 
 def _save(model: Model, folder: Path) -> None:
@@ -318,7 +326,7 @@ def _result(footer: Footer, path: Path) -> TrialResult:
         footer.entry,
         footer.partition,
         "finished",
-        value=search_value(footer.metrics),
+        value=footer.value,
         metrics=footer.metrics,
         epochs=footer.epochs,
         best_epoch=footer.best_epoch,

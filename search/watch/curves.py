@@ -6,6 +6,7 @@ trials have their curve in their prediction file, running ones in their heartbea
 """
 
 import io
+import math
 import shutil
 import time
 from collections import defaultdict
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 FOLDER = "tensorboard"
 _FILE = "events.out.tfevents.0.emofuse"
-_METRICS = {False: ("accuracy", "log_loss"), True: ("ccc",)}  # by whether an entry learns continuous emotion
 
 
 @dataclass
@@ -52,8 +52,8 @@ class Curves:
         from tensorboard.plugins.hparams.summary_v2 import HParam, Metric, hparams_config_pb
 
         names = {name for _, entry in recipe.all_entries() for name in (*entry.effective_space(), *entry.fixed)}
-        kinds = {entry.continuous for _, entry in recipe.all_entries()}
-        told = [name for kind, names in _METRICS.items() if kind in kinds for name in names]
+        searched = [recipe.metric_of(entry) for _, entry in recipe.all_entries()]
+        told = dict.fromkeys([*searched, *(("log_loss",) if set(searched) - {"ccc"} else ())])
         metrics = [Metric(f"final/{name}", display_name=f"held-out {name}") for name in told]
         summary = hparams_config_pb([HParam("entry"), *map(HParam, sorted(names))], metrics)
         write_bytes(self.folder / _FILE, _records(_start(), _event(time.time(), summary=summary)), sync=False)
@@ -77,7 +77,7 @@ class Curves:
         chosen = {
             trial.trial_key: trial
             for trials in finished.values()
-            for trial in sorted(trials, key=lambda trial: -(trial.value or 0.0))[: self._best]
+            for trial in sorted(trials, key=_value, reverse=True)[: self._best]
         }
         # What was followed while it ran is told to the end.
         chosen |= {key: ended[key] for key in self._written if key in ended}
@@ -128,6 +128,10 @@ class Curves:
 
     def _file(self, entry: str, key: str, partition: str) -> Path:
         return self.folder / entry / f"{key[:8]}-{partition}" / _FILE
+
+
+def _value(trial: Ended) -> float:
+    return -math.inf if trial.value is None else trial.value
 
 
 def _scalars(row: Mapping[str, float], prefix: str = "") -> Any:

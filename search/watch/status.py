@@ -9,6 +9,7 @@ from typing import Any
 
 from features.errors import EmofuseError
 from features.terminal import command
+from models.metrics import told
 from search.run.ended import Ended, read_ended_and_damaged
 from search.run.layout import Layout, Outcome
 from search.run.planned import Asked, Planned, asked_now, read_asked, read_plan
@@ -21,10 +22,11 @@ from search.watch.pace import Pace, measure
 class EntryStatus:
     """One entry's trials (configurations times partitions): how many there shall be, and how they ended.
 
-    `left` are those that have not ended, the `running` ones included. `best` is the highest held-out accuracy or mean
-    CCC of a configuration, the mean over its partitions; `best_config` its key. `reason` is why the first failed trial
-    failed. `earlier` are trials that ended and that the recipe doesn't ask for any more (another search space, fewer
-    trials, other partitions): they count nowhere else. `rungs` are the epochs after which ASHA may stop a trial.
+    `left` are those that have not ended, the `running` ones included. `best` is what the best
+    configuration reached of `metric`, the mean over its partitions; `best_config` its key. `reason` is why the first
+    failed trial failed. `earlier` are trials that ended and that the recipe doesn't ask for any more (another search
+    space, metric, fewer trials, other partitions): they count nowhere else. `rungs` are the epochs after which ASHA may
+    stop a trial.
     """
 
     stage: str
@@ -41,6 +43,7 @@ class EntryStatus:
     reason: str | None
     earlier: int = 0
     rungs: Sequence[int] = ()
+    metric: str = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -190,16 +193,17 @@ def _entry_status(planned: Planned, everything: Sequence[Ended], ended: Sequence
         pruned=counts["pruned"],
         failed=counts["failed"],
         left=max(0, planned.trials - len(ended)),
-        best=best[1],
+        best=None if best[1] is None else told(planned.searched, best[1]),
         best_config=best[0],
         reason=next((trial.reason for trial in ended if trial.status == "failed"), None),
         earlier=len(searched) - len(ended),
         rungs=planned.rungs,
+        metric=planned.searched,
     )
 
 
 def means(ended: Sequence[Ended], partitions: Sequence[str]) -> Mapping[str, float]:
-    """The mean held-out accuracy of each configuration, by its key, that is finished on all partitions."""
+    """The mean value of each configuration, by its key, that is finished on all partitions."""
     values: dict[str, dict[str, float]] = defaultdict(dict)
     for trial in ended:
         if trial.status == "finished" and trial.value is not None:

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from models.metrics import search_value
+from models.metrics import DEFAULT_METRICS, in_words, search_value, told
 from search.run.remote import shown
 from search.trial.heartbeats import Heartbeat
 from search.watch.gpus import GpuUse
@@ -18,12 +18,13 @@ _HEAD = ("stage", "entry", "family", "trials", "finished", "running", "pruned", 
 
 
 def table(status: Status) -> str:
-    """The entries as lines of aligned text."""
-    rows: list[tuple[str, ...]] = [_HEAD]
+    """The entries as lines of aligned text; where a search maximises another metric than usual, each one's is named."""
+    named = any(entry.metric not in DEFAULT_METRICS for entry in status.entries)
+    rows: list[tuple[str, ...]] = [(*_HEAD, *(("of",) * named))]
     for e in status.entries:
-        best = "-" if e.best is None else f"{e.best:.3f}"
+        best = _number(e.best)
         numbers = (e.trials, e.finished, e.running, e.pruned, e.failed, e.left)
-        rows.append((e.stage, e.entry, e.family, *map(str, numbers), best))
+        rows.append((e.stage, e.entry, e.family, *map(str, numbers), best, *((in_words(e.metric),) * named)))
     return "\n".join(_aligned(rows, 3))
 
 
@@ -97,7 +98,7 @@ def _now(beats: Sequence[Heartbeat]) -> Iterable[str]:
                 beat.partition,
                 f"{beat.epoch}{of}",
                 _number(last.get("loss")),
-                _number(search_value(last)),
+                _number(_told(beat.metric, search_value(last, beat.metric))),
                 duration(time.time() - beat.started_s),
                 memory,
                 f"{beat.host}:{beat.pid}",
@@ -110,6 +111,10 @@ def _now(beats: Sequence[Heartbeat]) -> Iterable[str]:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def _told(metric: str, value: float | None) -> float | None:
+    return None if value is None else told(metric, value)
 
 
 def _gpu(use: GpuUse) -> str:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, log_loss, recall_score
+from sklearn.metrics import accuracy_score, f1_score, log_loss, recall_score
 
 from features.errors import Diverged
 from models.metrics import held_out_metrics
@@ -18,7 +18,9 @@ def test_agrees_with_scikit_learn(seed, n, c, dtype):
         {
             "accuracy": accuracy_score(y, p.argmax(1)),
             "unweighted_accuracy": recall_score(y, p.argmax(1), labels=np.unique(y), average="macro"),
+            "macro_f1": f1_score(y, p.argmax(1), labels=range(c), average="macro", zero_division=0),
             "log_loss": log_loss(y, floored, labels=range(c)),
+            "macro_average_precision": recall_score(y, p.argmax(1), labels=range(c), average="macro", zero_division=0),
         },
         rel=1e-4,
     )

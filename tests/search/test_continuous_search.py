@@ -151,7 +151,7 @@ def test_other_annotations_are_other_trials(tmp_path):
     assert run_trial(before).metrics["scored"] == 1
     series = {clip_id: (time_s, 2 * y) for clip_id, (time_s, y) in table.annotations.series.items()}
     write_clips(replace(table, annotations=replace(table.annotations, series=series)), tmp_path / "clips.parquet")
-    assert spec(tmp_path).trial_key != before.trial_key and spec(tmp_path).metric == "CCC"
+    assert spec(tmp_path).trial_key != before.trial_key and spec(tmp_path).metric == "ccc"
     with pytest.raises(EmofuseError, match="annotations beside this clip table have the fingerprint"):
         run_trial(replace(before, max_epochs=2))
 

@@ -9,9 +9,9 @@ from concurrent.futures import Executor
 
 import numpy as np
 
-from ensembles.evaluation.metrics import worth
 from ensembles.fusion.base import Problem
 from ensembles.fusion.solvers.compiled import compiled
+from models.metrics import worth
 
 _FLOOR = float(np.finfo(np.float32).eps)
 _PARTS = 16  # pieces of the work, for up to so many threads

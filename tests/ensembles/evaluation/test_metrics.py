@@ -1,8 +1,11 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from ensembles.evaluation.metrics import confusion_matrix, score, summaries
+from ensembles.evaluation.metrics import score, summaries
+from models.metrics import Metric, confusion_matrix
 
 GRID = [(n, c, seed) for n in (1, 5, 60) for c in (2, 3, 7) for seed in (0, 1)]
 
@@ -44,6 +47,7 @@ def test_summaries_of_many_are_the_scores_of_each(case):
     y, p, c = case
     many = np.random.default_rng(1).dirichlet(np.ones(c), (300, len(y))).astype(np.float32)
     many[0] = p
-    for m, found in enumerate(zip(*summaries(y, many), strict=True)):
-        alone = score(y, many[m])
-        assert found == pytest.approx((alone.accuracy, alone.unweighted_accuracy, alone.log_loss), rel=1e-12)
+    found = summaries(y, many)
+    assert set(found) == set(get_args(Metric))
+    for name, values in found.items():
+        assert values == pytest.approx([getattr(score(y, p), name) for p in many], rel=1e-12)

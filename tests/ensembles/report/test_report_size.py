@@ -1,5 +1,7 @@
 """What the page shows of runs with very many members, and that it says so."""
 
+import math
+
 import pytest
 
 from ensembles.fitting.ensemble import ensemble_path, write_ensemble
@@ -45,9 +47,17 @@ def test_the_best_of_very_many_are_shown(page, monkeypatch):
 
 
 def test_a_strip_of_very_many_trials_keeps_the_worst_and_the_best():
-    row = {"entry": "e", "seconds": 0.0, "best": 0.9, "accuracies": [n / 1000 for n in range(900, 0, -1)]}
+    row = {"entry": "e", "metric": "accuracy", "seconds": 0.0, "best": 0.9}
+    row["values"] = [n / 1000 for n in range(900, 0, -1)]
     section = parts.search_section([row])
     assert "Of an entry with more than 300 trials so many are drawn, evenly from worst to best." in section["note"]
     (shown,) = section["rows"]
     assert len(shown["strip"]) == 300
     assert (min(shown["strip"]), max(shown["strip"])) == (round(4 + 0.312, 1), round(4 + 312 * 0.9, 1))
+
+
+def test_a_strip_of_the_log_loss_shows_what_it_is_the_log_of():
+    row = {"entry": "e", "metric": "log_loss", "seconds": 0.0, "best": math.log(0.5), "values": [math.log(0.5)]}
+    section = parts.search_section([row])
+    assert section["metric"] == "log_loss" and "geometric mean of the true classes' probabilities" in section["note"]
+    assert [(row["best"], row["strip"]) for row in section["rows"]] == [("0.693", [160.0])]

@@ -68,6 +68,19 @@ def trained(settings, **options):
     return train(net, rows(clips()), rows(clips(4)), settings, **options), net, after
 
 
+def test_the_best_epoch_is_best_by_the_metric(monkeypatch):
+    for metric, best in (("accuracy", 1), ("unweighted_accuracy", 1), ("macro_f1", 1), ("log_loss", 2)):
+        scripted(monkeypatch, (3, 0.51), (2, 0.99), (3, 0.505))
+        result, net, after = trained(replace(FAST, max_epochs=3), metric=metric)
+        assert (result.best_epoch, result.epochs) == (best, 3) and same(weights(net), after[best - 1])
+
+
+def test_patience_counts_epochs_without_a_better_metric(monkeypatch):
+    for metric, epochs in (("accuracy", 3), ("log_loss", 5)):
+        scripted(monkeypatch, (3, 0.51), (2, 0.9), (2, 0.99), (2, 0.9), (2, 0.9))
+        assert trained(replace(FAST, patience=2), metric=metric)[0].epochs == epochs
+
+
 def test_keeps_the_most_accurate_epoch(monkeypatch):
     scripted(monkeypatch, (1, 0.9), (3, 0.6), (2, 0.9), (2, 0.99))
     result, net, after = trained(replace(FAST, max_epochs=4))
