@@ -9,7 +9,10 @@ from ensembles.fusion.base import Fusion, Metric, Missing, Problem, rescale
 from ensembles.fusion.pooling import equal_share
 from ensembles.fusion.simple import rank_members
 from ensembles.fusion.solvers.line import Line, Optimum, best_on_line
+from ensembles.fusion.solvers.line_metrics import best_f1_on_line, best_log_loss_on_line
 from features.errors import WrongUse
+
+_GAIN = 1e-4  # nats that a round must bring: a smooth metric gains something in each
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,12 @@ class LineSearchFusion(Fusion):
     A line leads from the present weights toward a target: one member for one class or for all (the coordinates), or
     `directions` random points. Its feasible part, where no weight is negative, reaches from beyond the present weights
     to the target or further; sums over members stay 1. The search goes to the middle of the line's best segment, of
-    equals the widest, also where that scores the same as before; rounds over all lines end when one brings no gain.
+    equals the widest, also where that scores the same as before; of the log-loss, which is smooth, to the line's
+    minimum (to 1e-6 nats). Rounds over all lines end when one brings no gain (of the log-loss: less than 1e-4 nats).
     Starts: equal weights, the best single member, and `restarts` random points; of equals the first stays.
 
     Further attributes after `fit`: `trace_`, the moves that gained; `n_lines_`, how many lines were searched.
     """
-
-    only_right_counts = True
 
     def __init__(
         self,
@@ -133,7 +135,12 @@ class _Lines:
             start[partial] = np.where(nobody, self.equal, start[partial])
             step[partial] = np.where(nobody, 0, step[partial])
             share, share_step = np.where(nobody, 1, share), np.where(nobody, 0, share_step)
-        return best_on_line(Line(start, step, partial, share, share_step), self.problem.y, self.gains, low, high)
+        whole = Line(start, step, partial, share, share_step)
+        if self.problem.metric == "macro_f1":
+            return best_f1_on_line(whole, self.problem.y, low, high)
+        if self.problem.metric == "log_loss":
+            return best_log_loss_on_line(whole, self.problem.y, low, high)
+        return best_on_line(whole, self.problem.y, self.gains, low, high)
 
 
 class _SearchState:
@@ -148,7 +155,7 @@ class _SearchState:
         """Score the present weights as they will be used; True when they are better than what was met before."""
         self.sums, self.shares = self._lines.at(self.weights)
         self.score = self._lines.problem.score(self.weights)
-        better = self.score > self.best_score
+        better = self.score > self.best_score + (_GAIN if self._lines.problem.metric == "log_loss" else 0)
         if self.score >= self.best_score:
             self.best, self.best_score = self.weights, self.score
         return better

@@ -46,8 +46,12 @@ def best_on_line(line: Line, y: np.ndarray, gains: np.ndarray, low: float, high:
     else:
         edges, changes = _linear_events(line.start, line.step, y, gains, low, high)
     order = np.argsort(edges, kind="stable")
-    edges = np.concatenate([[low], edges[order], [high]])
     scores = np.concatenate([[0.0], np.cumsum(changes[order])])
+    return best_segment(np.concatenate([[low], edges[order], [high]]), scores, low, high)
+
+
+def best_segment(edges: np.ndarray, scores: np.ndarray, low: float, high: float) -> Optimum:
+    """The segment of highest score among those between the ascending `edges` (K + 1,), which have the `scores` (K,)."""
     widths = np.diff(edges)
     # A segment that floats can't tell from a point is none.
     scores[widths <= 1e-12 * max(1.0, abs(low), abs(high))] = -np.inf
@@ -95,7 +99,7 @@ def _fractional_events(
     a = own(step) * share_step - step * own(share_step)
     b = own(start) * share_step + own(step) * share - start * own(share_step) - step * own(share)
     c = own(start) * share - start * own(share)
-    roots = _roots(a, b, c).reshape(len(y), -1)
+    roots = roots_of(a, b, c).reshape(len(y), -1)
     edges = np.sort(np.clip(np.nan_to_num(roots, nan=high, posinf=high, neginf=low), low, high), axis=1)
     edges = np.concatenate([np.full((len(y), 1), low), edges, np.full((len(y), 1), high)], axis=1)
     middles = (edges[:, 1:] + edges[:, :-1]) / 2  # (N, K)
@@ -107,7 +111,7 @@ def _fractional_events(
     return np.concatenate([edges[n, k], edges[n, k + 1]]), np.concatenate([gains[n], -gains[n]])
 
 
-def _roots(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
+def roots_of(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
     """(..., 2) real roots of a t^2 + b t + c; nan or infinite where there are fewer."""
     with np.errstate(divide="ignore", invalid="ignore"):
         q = -(b + np.copysign(np.sqrt(b * b - 4 * a * c), b)) / 2

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from ensembles.evaluation import metrics
-from ensembles.evaluation.metrics import worth
 from ensembles.fusion import BestSingle, GreedySelection, LineSearchFusion, Stacking, make_fusion
-from ensembles.fusion.base import Problem
+from ensembles.fusion.base import Problem, fuse
+from ensembles.fusion.pooling import LogPool
 from features.errors import WrongUse
+from models.metrics import confusion_matrix, log_loss, worth
 
 ALL = ("accuracy", "unweighted_accuracy", "macro_f1", "log_loss", "macro_average_precision")
 
@@ -37,15 +38,16 @@ def test_greedy_is_exact(simulate, metric, lacking):
     np.testing.assert_allclose([v for _, v in fusion.trace_], greedy_by_hand(s, "log_loss", 6))
 
 
-@pytest.mark.parametrize("method", ["uniform", "votes", "best", "greedy", "stacking", "auto"])
+@pytest.mark.parametrize("method", ["uniform", "votes", "best", "greedy", "lines", "stacking", "auto"])
 @pytest.mark.parametrize("metric", ALL)
 def test_the_fitted_score_is_the_metric(simulate, method, metric):
     s = simulate(N=60, lacking=0.1)
-    params = {"metric": metric} | ({"draws": 5, "folds": 2} if method == "auto" else {})
+    small = {"auto": {"draws": 5, "folds": 2}, "lines": {"restarts": 0, "directions": 2, "rounds": 2}}
+    params = {"metric": metric} | small.get(method, {})
     fusion = make_fusion(method, params).fit(s.P, s.y, s.valid, s.groups)
     p = fusion.predict_proba(s.P, s.valid)
-    confusion = metrics.confusion_matrix(s.y, p.argmax(1), 3)
-    expected = metrics.log_loss(s.y, p) if metric == "log_loss" else getattr(metrics, metric)(confusion)
+    confusion = confusion_matrix(s.y, p.argmax(1), 3)
+    expected = log_loss(s.y, p) if metric == "log_loss" else getattr(metrics, metric)(confusion)
     assert fusion.fit_score_ == pytest.approx(expected)
 
 
@@ -61,7 +63,46 @@ def test_the_metric_decides(simulate):
     assert worth("log_loss", s.y, losses[1]) > worth("log_loss", s.y, losses[0])
 
 
-@pytest.mark.parametrize("method", ["decision", "lines", "subsets", "grid"])
+def test_each_addition_is_the_best_by_macro_f1(simulate):
+    s = simulate(M=5, N=60, lacking=0.2)
+    fusion = GreedySelection(size=8, metric="macro_f1").fit(s.P, s.y, s.valid)
+    counts, problem = np.zeros(5), Problem(s.P, s.y, s.valid, "macro_f1", "share")
+    for member, reached in fusion.trace_:
+        tried = [problem.score(np.repeat((w / w.sum())[:, None], 3, axis=1)) for w in counts + np.eye(5)]
+        assert reached == pytest.approx(max(tried)) and tried[member] == pytest.approx(reached)
+        counts[member] += 1
+
+
+def test_lines_go_to_the_least_log_loss_of_a_mixture(simulate):
+    s = simulate(M=3, N=120)
+
+    def loss(weights):
+        return -worth("log_loss", s.y, fuse(s.P, np.repeat(np.array(weights)[:, None], 3, axis=1)))
+
+    grid = np.linspace(0, 1, 26)
+    best = min(loss((a, b, 1 - a - b)) for a in grid for b in grid if a + b <= 1)
+    reached = LineSearchFusion(restarts=0, directions=0, metric="log_loss").fit(s.P, s.y).fit_score_
+    assert reached <= best + 1e-4
+
+
+def test_no_coefficients_near_those_of_stacking_lose_less(simulate):
+    s, rng = simulate(M=3, N=80), np.random.default_rng(0)
+    fusion = Stacking(strengths=[10.0], restricted=True, metric="macro_f1").fit(s.P, s.y)
+    coefficients = np.array(fusion.log_pool_.coefficients)
+    own = np.diagonal(coefficients, axis1=1, axis2=2)
+
+    def penalised(found, biases):
+        p = LogPool.of(found[:, :, None] * np.eye(3), biases).fuse(s.P)
+        return 80 * log_loss(s.y, p) + 5 * (((found - 1 / 3) ** 2).sum() + (biases**2).sum())
+
+    least = penalised(own, np.array(fusion.log_pool_.biases))
+    for size in (1e-3, 1e-2, 0.1):
+        for _ in range(30):
+            near = np.maximum(own + size * rng.normal(size=own.shape), 0)
+            assert penalised(near, np.array(fusion.log_pool_.biases) + size * rng.normal(size=3)) >= least - 1e-4
+
+
+@pytest.mark.parametrize("method", ["decision", "subsets", "grid"])
 def test_methods_that_count_right_clips_say_so(simulate, method):
     s = simulate()
     for metric in ("macro_f1", "log_loss"):
