@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ensembles.cli.roads import LAYOUTS, ROADS, STILLS, Road
+from ensembles.cli.steps import run_command, show_title
 from ensembles.papers.published import NAMES, Paper, load_paper
 from features.errors import WrongUse
 from features.names import unknown_name
@@ -117,6 +118,9 @@ def _end(paper: Paper, road: Road, seconds: float) -> None:
         *(["The data were made up, at tiny sizes: no number here says anything."] * road.smoke),
     ]
     keep_notes(road.run, notes)
+    if not over_time:
+        show_title("The report")
+        run_command("report", road.run, "-o", road.out / "report.html", *road.test_words())
     tables = tables_beside(paper, road.run, seen)
     shown = console()
     shown.print(f"\n{paper.title}\n{paper.corpus}", style="bold", soft_wrap=True)

@@ -13,6 +13,7 @@ from ensembles.fitting.leaderboard import Leaderboard, leaderboard
 from ensembles.predictions.scan import without_collector
 from ensembles.predictions.sealed_scores import Look
 from ensembles.report import parts
+from ensembles.report.paper import paper_section
 from features.errors import EmofuseError
 from features.files import read_json, write_bytes
 from search.recipe.copies import changed_copy
@@ -45,6 +46,7 @@ def write_report(run: Path, out: Path, *, test: Look = False) -> Path:
         ensembles=[parts.ensemble_section(ensemble, leads=ensemble is lead) for ensemble in board.ensembles],
         leaderboard=parts.leaderboard_section(board),
         recall=parts.recall_section(board),
+        paper=paper_section(run, name, test),
         search=parts.search_section(_search_rows(run)),
         provenance={"note": f"Run folder {run.resolve().name}.", "recipe": recipe, "versions": facts},
         version=version("emofuse"),
