@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ensembles.cli.compare import compare, leaderboard
+from ensembles.cli.confusion import confusion
 from ensembles.cli.continuous import continuous
 from ensembles.cli.export import export, refit
 from ensembles.cli.options import (
@@ -41,6 +42,7 @@ ensemble_app.command()(export)
 ensemble_app.command()(continuous)
 ensemble_app.command()(compare)
 ensemble_app.command()(leaderboard)
+ensemble_app.command()(confusion)
 ensemble_app.command()(predictions)
 ensemble_app.command()(submissions)
 
