@@ -1,6 +1,7 @@
 """The commands `emofuse clips` and `emofuse features`."""
 
 import inspect
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
@@ -88,6 +89,47 @@ def merge_command(
     check_clips(merged)
     write_clips(merged, out)
     say(f"{out}: {_described(merged)}")
+
+
+@clips_app.command("check")
+def check_command(
+    clips: ClipsFile,
+    media: Annotated[bool, typer.Option("--media/--no-media", help="Look into every file.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+) -> None:
+    """Look for leaks between splits, alike labels, rare classes and broken files, before hours go into them.
+
+    It reads the first frame and two seconds of sound of each clip. The exit code is 1 where something has to be mended
+    before a search.
+
+    Example: emofuse clips check clips.parquet
+    """
+    from features.checking.check import balance_table, check
+    from features.extract import default_workers
+
+    table = read_clips(clips)
+    checked = check(table, default_workers(), media)
+    if as_json:
+        print(json.dumps(checked.as_data(), indent=2))
+    else:
+        told = console()
+        told.print(balance_table(table))
+        if media:
+            with_picture, with_sound = (
+                sum(getattr(p, k) for p in checked.probes.values()) for k in ("picture", "sound")
+            )
+            told.print(f"{with_picture} of {len(table)} clips have a picture, {with_sound} have sound.", soft_wrap=True)
+        for finding in checked.findings:
+            told.print(f"{finding.level}: {finding.text}", soft_wrap=True, markup=False)
+        told.print(_verdict(checked.errors, len(checked.findings) - checked.errors), soft_wrap=True)
+    if checked.errors:
+        raise typer.Exit(1)
+
+
+def _verdict(errors: int, warnings: int) -> str:
+    if errors:
+        return "Mend the errors before a search: it refuses leaks, and passes over clips that can't be read."
+    return "Nothing speaks against a search." if warnings else "Nothing was found."
 
 
 def _described(table: ClipTable) -> str:
