@@ -99,14 +99,9 @@ class SetSpec:
         return f"{self.name}:{tail}" if tail else self.name
 
 
-def why_no_bundle(spec: str) -> str | None:
-    """What keeps a bundle from computing the set on another machine; None where nothing does."""
-    name = spec.partition(":")[0]
-    if name not in set_names():
-        return f"the imported set {name!r}, which can't be computed from new media"
-    if _MODULES.get(name, "").startswith("features.encoders."):
-        return f"the encoder set {spec!r}, whose weights no bundle holds"
-    return None
+def reads_weights(name: str) -> bool:
+    """Whether the set of that name is one of the encoders, which read weights of the user's."""
+    return _MODULES.get(name, "").startswith("features.encoders.")
 
 
 def set_names() -> tuple[str, ...]:

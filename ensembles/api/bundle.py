@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Bundle", "load"]
 
 
-def load(folder: str | Path, *, device: str = "cpu") -> "Bundle":
+def load(folder: str | Path, *, device: str = "cpu", encoders: Mapping[str, str | Path] | None = None) -> "Bundle":
     """Load a bundle that `Ensemble.export` or `emofuse ensemble export` wrote; every file's digest is checked first.
 
     Parameters
@@ -23,6 +23,8 @@ def load(folder: str | Path, *, device: str = "cpu") -> "Bundle":
         The bundle.
     device : {"cpu", "cuda"}
         Where its models compute.
+    encoders : mapping of str to path, optional
+        Weights of encoders that the bundle names and doesn't hold, by its names for them.
 
     Returns
     -------
@@ -42,7 +44,8 @@ def load(folder: str | Path, *, device: str = "cpu") -> "Bundle":
     """
     from ensembles.bundle.predict import Predictor
 
-    return Bundle(Predictor(Path(folder), device))
+    places = {name: Path(place) for name, place in (encoders or {}).items()}
+    return Bundle(Predictor(Path(folder), device, places))
 
 
 class Bundle:

@@ -252,7 +252,9 @@ class Ensemble:
         with written_back(run):
             return Ensemble(refit_and_store(run, self.record, workers, test=test), run)
 
-    def export(self, folder: str | Path, *, anyway: bool = False, single: bool = False) -> Path:
+    def export(
+        self, folder: str | Path, *, anyway: bool = False, single: bool = False, with_encoders: bool = False
+    ) -> Path:
         """Write it as a bundle that `load` and `emofuse predict` read on any machine; `refit` it first.
 
         Parameters
@@ -263,6 +265,8 @@ class Ensemble:
             Export it also where the nested estimate is no better than its best single member's.
         single : bool
             Export that member alone.
+        with_encoders : bool
+            Put the weights of the encoders that it reads into the bundle; `load` asks for them otherwise.
 
         Returns
         -------
@@ -272,7 +276,7 @@ class Ensemble:
         Raises
         ------
         EmofuseError
-            Members are not refitted, or read imported arrays, which can't be computed from media.
+            Members are not refitted, or the weights of an encoder are not those that they were made with.
         WrongUse
             The folder holds something else, an ensemble of arrays, or one no better than its best single member.
 
@@ -291,7 +295,7 @@ class Ensemble:
         run = self._run("export")
         chosen = checked(self.record, place_name(run), anyway=anyway, single=single)
         refuse_imported(run, chosen)
-        return export_bundle(RunFolder.open(run), chosen, Path(folder))
+        return export_bundle(RunFolder.open(run), chosen, Path(folder), with_encoders=with_encoders)
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         from rich.text import Text

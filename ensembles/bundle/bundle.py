@@ -4,6 +4,7 @@ ensemble.json     members, classes, weights and scores of the ensemble
 bundle.json       schema version, members with their inputs, backbones, the feature recipe with versions
 members/NN-ENTRY/ one refitted model each: safetensors or skops, with its JSON config
 backbones/NAME/   the backbones whose layers a member reads
+weights/NAME/     weights of an encoder that a feature set reads, where the export was asked to take them along
 encoders/NAME/    models whose encodings a member of the stage fusion reads, unless they are members themselves
 MODEL_CARD.md     what it is, what it reached, what it is not for
 sha256.json       the digest of every other file
@@ -16,9 +17,11 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from ensembles.bundle.given import BundleImported
 from ensembles.bundle.parts import BundleBackbone, BundleMember
 from ensembles.bundle.plugged import BundlePlugin
 from ensembles.bundle.stranger import StrangersFile, StrangersFolder, opened_file, plain_files
+from ensembles.bundle.weights import BundleWeights
 from ensembles.fitting.ensemble import Ensemble, read_ensemble
 from features.errors import EmofuseError
 from features.files import read_json
@@ -30,6 +33,7 @@ _EXPORT = "export it again"
 # Parsed, JSON takes many times its size in memory.
 _LARGEST_JSON = 8 << 20
 
+_WeightsName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=100)]
 _Digest = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 
 
@@ -38,7 +42,8 @@ class Bundle:
     """A verified bundle.
 
     `selections` are, by input, the numbers that are kept of a backbone's layer. `feature_versions` tells for each
-    feature set the extractor version of the training data. `plugins` are those that must be in use here.
+    feature set the extractor version of the training data. `plugins` are those that must be in use here. `weights`
+    are those of encoders, by the name that specs know them by; `imported` are sets that can't be computed from media.
     """
 
     files: StrangersFolder
@@ -50,6 +55,8 @@ class Bundle:
     feature_versions: Mapping[str, int]
     versions: Mapping[str, str]
     plugins: tuple[BundlePlugin, ...]
+    weights: Mapping[str, BundleWeights]
+    imported: Mapping[str, BundleImported]
 
     @property
     def folder(self) -> Path:
@@ -68,6 +75,8 @@ class _Contents:
     encoders: dict[Word, BundleMember] = field(default_factory=dict)
     selections: dict[Word, tuple[Annotated[int, Field(ge=0)], ...]] = field(default_factory=dict)
     plugins: tuple[BundlePlugin, ...] = ()
+    weights: dict[_WeightsName, BundleWeights] = field(default_factory=dict)
+    imported: dict[Word, BundleImported] = field(default_factory=dict)
 
 
 def open_bundle(folder: Path) -> Bundle:
@@ -100,6 +109,8 @@ def open_bundle(folder: Path) -> Bundle:
         feature_versions=contents.feature_versions,
         versions=contents.versions,
         plugins=contents.plugins,
+        weights=contents.weights,
+        imported=contents.imported,
     )
     _check_members(bundle)
     return bundle

@@ -6,6 +6,7 @@ from typing import cast
 from ensembles.bundle.bundle import CONTENTS, Bundle
 from ensembles.bundle.parts import BundleMember
 from ensembles.bundle.plugged import check_plugins
+from ensembles.bundle.weights import Weights
 from features.errors import EmofuseError
 from features.schema import shown
 from features.sets import get_set, parse_spec
@@ -14,23 +15,26 @@ from models.io import Saved, load_saved
 from models.registry import get_family
 
 
-def load_models(bundle: Bundle, device: str) -> tuple[list[Model], dict[str, Model], dict[str, Backbone]]:
-    """The bundle's members in order, its encoders and its backbones by name.
+def load_models(
+    bundle: Bundle, device: str, weights: Weights
+) -> tuple[list[Model], dict[str, Model], dict[str, Backbone]]:
+    """The bundle's members in order, its encoders and its backbones by name; `weights` are what feature sets read.
 
     Errors: EmofuseError for a model that can't be loaded, that is another one than bundle.json says, or that reads what
     the bundle doesn't have; a feature set of another version than the training's.
     """
     check_plugins(bundle.plugins, bundle.folder)
     _check_extractors(bundle)
+    weights.check(list(bundle.feature_versions))
     # Bundles of the first release call a backbone's family by its entry, so it is not compared.
     backbones = {name: load_saved(bundle.files / one.folder, device) for name, one in bundle.backbones.items()}
     for name, backbone in bundle.backbones.items():
-        _check_backbone(bundle, name, backbone.images, backbones[name])
+        _check_backbone(bundle, name, backbone.images, backbones[name], weights)
     found: dict[str, Saved] = {}
     for member in (*bundle.members, *bundle.encoders.values()):
         if member.folder not in found:
             found[member.folder] = _load(bundle, member.folder, member.family, device)
-        _check_inputs(bundle, member, found[member.folder], backbones)
+        _check_inputs(bundle, member, found[member.folder], backbones, weights)
     wanted = bundle.ensemble.outputs
     kind = "dimensions" if bundle.ensemble.over_time else "classes"
     for member in bundle.members:
@@ -61,14 +65,16 @@ def _check_extractors(bundle: Bundle) -> None:
             )
 
 
-def _check_backbone(bundle: Bundle, name: str, images: str, saved: Saved) -> None:
+def _check_backbone(bundle: Bundle, name: str, images: str, saved: Saved, weights: Weights) -> None:
     if get_family(saved.description.family).stage != "backbone":
         raise _unfit(bundle, f"a backbone as {name}", f"a model of {saved.description.family}")
     (shape,) = saved.reads.values()
-    _check_shape(bundle, f"images for {name}", shape, images, _set_shape(bundle, images))
+    _check_shape(bundle, f"images for {name}", shape, images, _set_shape(bundle, images, weights))
 
 
-def _check_inputs(bundle: Bundle, member: BundleMember, saved: Saved, backbones: Mapping[str, Saved]) -> None:
+def _check_inputs(
+    bundle: Bundle, member: BundleMember, saved: Saved, backbones: Mapping[str, Saved], weights: Weights
+) -> None:
     if set(member.inputs) != set(saved.reads):
         raise _unfit(bundle, f"the inputs {', '.join(saved.reads)} of {member.entry}", shown(list(member.inputs)))
     for slot, spec in member.inputs.items():
@@ -77,7 +83,7 @@ def _check_inputs(bundle: Bundle, member: BundleMember, saved: Saved, backbones:
         name, dot, layer = spec.partition(".")
         given = _layer_shape(bundle, spec, layer, backbones[name]) if dot and name in backbones else None
         expected = saved.reads[slot]
-        _check_shape(bundle, f"{slot} of {member.entry}", expected, spec, given or _set_shape(bundle, spec))
+        _check_shape(bundle, f"{slot} of {member.entry}", expected, spec, given or _set_shape(bundle, spec, weights))
 
 
 def _check_shape(bundle: Bundle, what: str, shape: tuple[int, ...], spec: str, given: tuple[int, ...]) -> None:
@@ -97,12 +103,14 @@ def _layer_shape(bundle: Bundle, spec: str, layer: str, saved: Saved) -> tuple[i
     return (len(columns),)
 
 
-def _set_shape(bundle: Bundle, spec: str) -> tuple[int, ...]:
+def _set_shape(bundle: Bundle, spec: str, weights: Weights) -> tuple[int, ...]:
+    if spec in bundle.imported:
+        return tuple(bundle.imported[spec].shape)
     if spec not in bundle.feature_versions:
-        known = shown([*bundle.feature_versions, *bundle.encoders])
+        known = shown([*bundle.feature_versions, *bundle.encoders, *bundle.imported])
         raise _unfit(bundle, f"inputs among what the bundle computes ({known})", spec)
-    parsed = parse_spec(spec)
-    return tuple(get_set(parsed.name).shape(parsed.params))
+    located = weights.located(spec)
+    return tuple(get_set(located.name).shape(located.params))
 
 
 def _unfit(bundle: Bundle, expected: str, came: str) -> EmofuseError:

@@ -1,16 +1,20 @@
 """What a bundle is made of: models with what they read, down to feature sets."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import StringConstraints
 
+from ensembles.bundle.given import BundleImported
 from features.errors import EmofuseError
 from features.schema import Word
+from features.sets import SetSpec
 
 if TYPE_CHECKING:
+    from features.store.store import SetInfo
     from search.run.folder import RunFolder
 
 
@@ -37,35 +41,6 @@ class BundleBackbone:
     images: Word
 
 
-def sets_without_bundle(run: "RunFolder", trials: Mapping[str, str]) -> dict[str, str]:
-    """By entry, a set that it reads and no bundle can compute: itself, by a backbone's layer or what a fusion reads.
-
-    `trials` are a trial key of each entry. Such models can't be exported; the values say why in words.
-    """
-    from features.sets import why_no_bundle
-    from search.recipe.inputs import source, split_layer
-    from search.run.predictions import read_footer
-    from search.study.activations import read_source
-
-    def sets(entry: str, trial_key: str) -> Iterator[str]:
-        footer = read_footer(run.prediction(entry, trial_key))
-        for slot, text in footer.inputs.items():
-            spec = source(text)
-            if slot in footer.encoders:
-                yield from sets(spec, footer.encoders[slot])
-            elif split_layer(spec):
-                yield read_source(run, spec, footer.feature_keys[slot])[0].images
-            else:
-                yield spec
-
-    found: dict[str, str] = {}
-    for entry, trial_key in trials.items():
-        for spec in sets(entry, trial_key):
-            if why := why_no_bundle(spec):
-                found.setdefault(entry, why)
-    return found
-
-
 class Collector:
     """Gathers the models of a run, by trial key, with the backbones and encoders behind them.
 
@@ -81,6 +56,10 @@ class Collector:
         self.selections: dict[str, tuple[int, ...]] = {}
         self.feature_specs: set[str] = set()
         self.versions: Mapping[str, str] = {}
+        self.imported: dict[str, BundleImported] = {}
+        # By name: the set that reads the weights with their digest, and a spec with their place on this machine.
+        self.weights: dict[str, tuple[str, str]] = {}
+        self.weight_specs: dict[str, SetSpec] = {}
 
     def model(self, entry: str, trial_key: str) -> BundleMember:
         """The trial's model as a part of the bundle."""
@@ -100,8 +79,7 @@ class Collector:
             elif split_layer(spec):
                 inputs[slot] = self._layer(spec, footer.feature_keys[slot])
             else:
-                inputs[slot] = spec
-                self.feature_specs.add(spec)
+                inputs[slot] = self._set(spec, footer.feature_keys.get(slot, ""))
         return BundleMember(entry, footer.family, place, inputs)
 
     def _encoder(self, entry: str, trial_key: str) -> str:
@@ -120,13 +98,52 @@ class Collector:
             place = f"backbones/{name}"
             self.sources[place] = self._saved(backbone, found.backbone)
             family = read_description(self.sources[place]).family
-            self.backbones[name] = BundleBackbone(family, place, found.images)
-        self.feature_specs.add(found.images)
+            self.backbones[name] = BundleBackbone(family, place, self._set(found.images, ""))
         if not columns:
             return f"{name}.{found.layer}"
         cut = f"{name}.{found.layer}:selected={len(columns)}"
         self.selections[cut] = columns
         return cut
+
+    def _set(self, spec: str, key: str) -> str:
+        """A feature set as the bundle knows it, without places of this machine; `key` where the trial knew it."""
+        from features.encoders.weights import needs_weights
+        from features.sets import parse_spec, reads_weights, set_names
+
+        name = spec.partition(":")[0]
+        if name not in set_names():
+            info = self._stored(name, key)
+            self.imported[spec] = BundleImported(info.level, tuple(info.shape))
+            return spec
+        if reads_weights(name) and needs_weights(parsed := parse_spec(spec)):
+            spec = self._named(parsed, str(self._stored(name, key).params["model"]))
+        self.feature_specs.add(spec)
+        return spec
+
+    def _named(self, spec: SetSpec, digest: str) -> str:
+        """The spec with a name in place of its weights' path; the same weights have one name."""
+        from features.encoders.weights import at, model_name
+
+        base = re.sub(r"[^A-Za-z0-9_.-]", "_", model_name(spec)).lstrip(".-") or "weights"
+        taken = [base, *(f"{base}-{number}" for number in range(2, 1000))]
+        name = next(one for one in taken if self.weights.get(one, (spec.name, digest)) == (spec.name, digest))
+        self.weights[name] = (spec.name, digest)
+        self.weight_specs[name] = spec
+        return str(at(spec, name))
+
+    def _stored(self, name: str, key: str) -> "SetInfo":
+        """What the store says of the set that a trial read."""
+        from features.store.store import stored_sets
+        from features.store.stored_set import read_info
+
+        if key:
+            return read_info(self._run.store / name / key)
+        ids = [info for info in stored_sets(self._run.store) if info.name == name]
+        if not ids:
+            raise EmofuseError(
+                f"{self._run.store}: the set {name!r}, which a backbone's layers were computed of, is gone."
+            )
+        return ids[0]
 
     def _saved(self, entry: str, trial_key: str) -> Path:
         folder = self._run.model_folder(trial_key)

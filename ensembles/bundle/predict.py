@@ -1,6 +1,6 @@
 """Classify raw media files with a bundle: features, backbones, members, fusion."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from ensembles.bundle.bundle import Bundle, open_bundle
+from ensembles.bundle.given import GivenFeatures, refuse_media_alone
 from ensembles.bundle.parts import BundleMember
+from ensembles.bundle.weights import Weights
 from features.errors import ClipFailure, WrongUse
 from features.media_files import AUDIO, IMAGES, VIDEO, media_below
 from features.one_clip import extract_clip
-from features.sets import Media, get_set, parse_spec
+from features.sets import Media, get_set
 
 if TYPE_CHECKING:
+    from features.store.store import StoredSet
     from models.examples import Examples
     from models.family import ContinuousModel
 
@@ -37,14 +40,18 @@ class ClipPrediction:
 class Predictor:
     """A loaded bundle.
 
-    Errors: a tampered bundle, models that don't fit together, an extractor of another version than the training's.
+    `encoders` are places of encoders' weights by the bundle's names for them, where it doesn't hold them.
+
+    Errors: a tampered bundle, models that don't fit together, an extractor of another version than the training's,
+    weights of another digest.
     """
 
-    def __init__(self, folder: Path, device: str = "cpu"):
+    def __init__(self, folder: Path, device: str = "cpu", encoders: Mapping[str, Path] | None = None):
         from ensembles.bundle.loading import load_models
 
         self.bundle: Bundle = open_bundle(folder)
-        self._members, self._encoders, self._backbones = load_models(self.bundle, device)
+        self.weights = Weights(self.bundle.weights, self.bundle.files, encoders or {})
+        self._members, self._encoders, self._backbones = load_models(self.bundle, device, self.weights)
 
     def predict(self, path: Path) -> ClipPrediction:
         """Classify one media file, with a bundle of classes.
@@ -53,9 +60,32 @@ class Predictor:
 
         MachineFault where this machine can't compute what the members read.
         """
-        if self.bundle.ensemble.over_time is not None:
-            raise WrongUse(f"{self.bundle.folder} predicts continuous emotion, not classes: use `trace`.")
-        arrays = _ClipArrays(self, Media(path))
+        self._refuse_other(over_time=False)
+        refuse_media_alone(self.bundle.imported, self.bundle.folder)
+        return self._classified(_ClipArrays(self, Media(path)), str(path))
+
+    def predict_given(self, given: GivenFeatures) -> "Iterator[ClipPrediction | TracePrediction]":
+        """Predict the clips of a table in its order, called by their ids; `given` are the imported sets that are read.
+
+        What else the members read is computed from the clips' media; otherwise as `predict` or `trace`.
+        """
+        over_time = self.bundle.ensemble.over_time is not None
+        for clip in given.table.clips:
+            try:
+                media = given.table.media(clip)
+            except ClipFailure:
+                media = Media(Path(clip.clip_id))
+            arrays = _ClipArrays(self, media, clip.clip_id, given.sets)
+            yield self._traced(arrays, clip.clip_id) if over_time else self._classified(arrays, clip.clip_id)
+
+    def _refuse_other(self, over_time: bool) -> None:
+        if (self.bundle.ensemble.over_time is not None) == over_time:
+            return
+        if over_time:
+            raise WrongUse(f"{self.bundle.folder} tells classes apart, not continuous emotion: use `predict`.")
+        raise WrongUse(f"{self.bundle.folder} predicts continuous emotion, not classes: use `trace`.")
+
+    def _classified(self, arrays: "_ClipArrays", name: str) -> ClipPrediction:
         ensemble = self.bundle.ensemble
         M, C = len(self._members), len(ensemble.classes)
         P = np.full((M, 1, C), 1 / C, np.float32)
@@ -69,10 +99,10 @@ class Predictor:
                 P[m] = 1 / C
                 left_out[f"{m:02d}-{member.entry}"] = str(reason)
         if not valid.any():
-            return ClipPrediction(str(path), reason="; ".join(sorted(set(left_out.values()))))
+            return ClipPrediction(name, reason="; ".join(sorted(set(left_out.values()))))
         scores = ensemble.predict_proba(P, valid)[0]
         return ClipPrediction(
-            str(path),
+            name,
             label=ensemble.classes[int(scores.argmax())],
             probabilities={name: float(p) for name, p in zip(ensemble.classes, scores, strict=True)},
             left_out=left_out,
@@ -80,15 +110,19 @@ class Predictor:
 
     def trace(self, path: Path) -> "TracePrediction":
         """Predict one media file over time, with a bundle of continuous emotion; otherwise as `predict`."""
+        self._refuse_other(over_time=True)
+        refuse_media_alone(self.bundle.imported, self.bundle.folder)
+        return self._traced(_ClipArrays(self, Media(path)), str(path))
+
+    def _traced(self, arrays: "_ClipArrays", name: str) -> "TracePrediction":
         ensemble = self.bundle.ensemble
-        if ensemble.over_time is None:
-            raise WrongUse(f"{self.bundle.folder} tells classes apart, not continuous emotion: use `predict`.")
-        dimensions, arrays = ensemble.outputs, _ClipArrays(self, Media(path))
+        assert ensemble.over_time is not None
+        dimensions = ensemble.outputs
         nothing = np.zeros((0, len(dimensions)))
         try:
             time_s = arrays.moments(self.bundle.members, ensemble.over_time.step_s)
         except _LeftOut as reason:
-            return TracePrediction(str(path), dimensions, nothing[:, 0], nothing, reason=str(reason))
+            return TracePrediction(name, dimensions, nothing[:, 0], nothing, reason=str(reason))
         P = np.zeros((len(self._members), len(time_s), len(dimensions)))
         valid = np.zeros(P.shape, bool)
         left_out: dict[str, str] = {}
@@ -100,8 +134,8 @@ class Predictor:
                 left_out[f"{m:02d}-{member.entry}"] = str(reason)
         if not valid.any():
             reasons = "; ".join(sorted(set(left_out.values())))
-            return TracePrediction(str(path), dimensions, nothing[:, 0], nothing, reason=reasons)
-        return TracePrediction(str(path), dimensions, time_s, ensemble.predict_over_time(P, valid), left_out)
+            return TracePrediction(name, dimensions, nothing[:, 0], nothing, reason=reasons)
+        return TracePrediction(name, dimensions, time_s, ensemble.predict_over_time(P, valid), left_out)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,8 +166,15 @@ def _finite(values: np.ndarray, what: str) -> np.ndarray:
 class _ClipArrays:
     """The feature arrays of one clip, each computed once for all members that read it."""
 
-    def __init__(self, predictor: Predictor, media: Media):
+    def __init__(
+        self,
+        predictor: Predictor,
+        media: Media,
+        clip_id: str = "",
+        given: "Mapping[str, StoredSet] | None" = None,
+    ):
         self._predictor, self._media = predictor, media
+        self._clip_id, self._given = clip_id, given or {}
         self._known: dict[str, np.ndarray | _LeftOut] = {}
         self._moments: dict[str, np.ndarray] = {}
 
@@ -203,10 +244,18 @@ class _ClipArrays:
             images = self._array(bundle.backbones[backbone].images)
             values = self._predictor._backbones[backbone].activations(images, layer.partition(":")[0])
             return values[:, bundle.selections[spec]] if spec in bundle.selections else values
-        parsed = parse_spec(spec)
+        if spec in self._given:
+            return self._stored(self._given[spec], spec)
+        parsed = self._predictor.weights.located(spec)
         found = extract_clip(self._media, parsed)
         values, self._moments[spec] = found.values, found.time_s
         return values[0] if get_set(parsed.name).level_of(parsed.params) == "clip" else values
+
+    def _stored(self, stored: "StoredSet", spec: str) -> np.ndarray:
+        if not stored.has(self._clip_id):
+            raise _LeftOut(f"{stored.status(self._clip_id)}: {stored.reason(self._clip_id)}")
+        self._moments[spec] = stored.times(self._clip_id)
+        return stored[self._clip_id]
 
 
 def media_files(given: Sequence[Path]) -> list[Path]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from ensembles.fitting.ensemble import Ensemble, ensemble_path, write_ensemble
 from features.errors import EmofuseError
-from features.progress import say
 from features.terminal import command
 
 if TYPE_CHECKING:
@@ -55,11 +54,6 @@ def refit_and_store(run: Path, ensemble: Ensemble, workers: "Workers", *, test: 
     folder = RunFolder.open(run)
     if test:
         _refuse_unlabelled(run, ensemble, test)
-    for entry, why in inputs_without_bundle(folder, ensemble).items():
-        say(
-            f"{entry} reads {why}: the refits can be scored and their predictions written, but the ensemble can't be "
-            "exported"
-        )
     refitted = refit(folder, ensemble, workers)
     # Before anything is scored: what was trained can be exported, whatever the test clips lack.
     write_ensemble(refitted, ensemble_path(run, refitted.name))
@@ -87,13 +81,6 @@ def refuse_imported(run: Path, ensemble: Ensemble) -> None:
             f"Ensemble {ensemble.name!r}: {', '.join(dict.fromkeys(foreign))} {'were' if len(foreign) > 1 else 'was'} "
             f"imported from another tool; imported models can't be retrained or exported. {told}."
         )
-
-
-def inputs_without_bundle(run: "RunFolder", ensemble: Ensemble) -> dict[str, str]:
-    """By entry of its members, what it reads that keeps the ensemble from being exported, in words."""
-    from ensembles.bundle.parts import sets_without_bundle
-
-    return sets_without_bundle(run, {member.entry: next(iter(member.trials.values())) for member in ensemble.members})
 
 
 def _refuse_failed(results: "Sequence[TrialResult]") -> None:
@@ -131,16 +118,3 @@ def score_refits(run: Path, ensemble: Ensemble, look: "Look" = True) -> Ensemble
     from ensembles.predictions.sets import read_refits
 
     return score_on_test(ensemble, looked_at(read_refits(run, ensemble.refits).test, look), "test_refit")
-
-
-def refits_know_test(run: Path, ensemble: Ensemble) -> bool:
-    """Whether the refitted members predict any test clip, or test recording."""
-    if ensemble.over_time is not None:
-        from ensembles.continuous.trials import read_trials
-
-        keys = {key for _, key in ensemble.refits}
-        refits = [trial for trial in read_trials(run) if trial.footer.trial_key in keys]
-        return any(track.role == "test" for trial in refits for track in trial.tracks)
-    from ensembles.predictions.sets import read_refits
-
-    return bool(read_refits(run, ensemble.refits).test.ids)

@@ -16,6 +16,7 @@ from features.errors import EmofuseError
 
 # More than any bundle of ours has: bounds for how long a look at a folder takes.
 _MOST_FILES, _MOST_BYTES, _DEEPEST = 10_000, 16 << 30, 4
+_BLOCK = 1 << 22
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # Without NONBLOCK, opening a pipe that took a file's place would wait for its other end.
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -109,6 +110,17 @@ class StrangersFolder:
             data = file.read()
         self._refuse_changed(name, hashlib.sha256(data).hexdigest())
         return data
+
+    def copy(self, name: str, target: Path) -> None:
+        """Write a listed file's bytes to `target`; EmofuseError where it isn't listed or they are not its digest's."""
+        if name not in self.digests:
+            raise EmofuseError(f"{self.path}: the bundle lacks {_shown(name)}; copy or export it again.")
+        digest = hashlib.sha256()
+        with opened_file(self.path, name) as file, target.open("wb") as written:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                written.write(block)
+        self._refuse_changed(name, digest.hexdigest())
 
     def __truediv__(self, name: str) -> StrangersFile:
         return StrangersFile(self, name)

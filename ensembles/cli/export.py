@@ -26,11 +26,10 @@ def refit(
 
     Example: emofuse ensemble refit runs/first best --test
     """
-    from ensembles.bundle.refit import inputs_without_bundle, refit_and_store, refits_know_test
+    from ensembles.bundle.refit import refit_and_store
     from ensembles.fitting.advice import advice
     from ensembles.fitting.ensemble import open_ensemble, percent, reached
     from search.cluster.workers import Workers
-    from search.run.folder import RunFolder
 
     workers = Workers(address, cpus, in_process, allow_open=allow_open)
     refitted = refit_and_store(run, open_ensemble(run, name), workers, test=look(test, labels))
@@ -39,10 +38,7 @@ def refit(
         over_time = refitted.over_time is not None
         say(f"On the test {'recordings: ' + reached(score, 'ccc') if over_time else f'clips: {percent(score)} %'}")
     told = f"{len(refitted.members)} members refitted."
-    if not inputs_without_bundle(RunFolder.open(run), refitted):
-        told += f" Next: {command('ensemble', 'export', shown(run), name, '-o', 'bundle')}"
-    elif refits_know_test(run, refitted):
-        told += f" Next: {command('ensemble', 'predictions', shown(run), name, '--split', 'test', '-o', 'test.csv')}"
+    told += f" Next: {command('ensemble', 'export', shown(run), name, '-o', 'bundle')}"
     say(told)
     if todo := advice(refitted, shown(run)):
         say(f"{refitted.verdict} {todo}")
@@ -56,13 +52,18 @@ def export(
         bool, typer.Option("--anyway", help="Also where it is no better than its best single member.")
     ] = False,
     single: Annotated[bool, typer.Option("--single", help="Its best single member alone.")] = False,
+    with_encoders: Annotated[
+        bool, typer.Option("--with-encoders", help="Put the weights of the encoders that it reads into the bundle.")
+    ] = False,
 ) -> None:
     """Write a refitted ensemble as a bundle that `emofuse predict` reads, on any machine.
 
+    Weights of encoders are named by their digest, and asked for by `predict`, unless you say --with-encoders.
     An ensemble that is no better than its best single member is refused, unless you say --single or --anyway.
 
     Example: emofuse ensemble export runs/first best -o bundle
     """
+    from ensembles.bundle.bundle import open_bundle
     from ensembles.bundle.export import export_bundle
     from ensembles.bundle.refit import refuse_imported
     from ensembles.fitting.advice import checked
@@ -71,8 +72,11 @@ def export(
 
     chosen = checked(open_ensemble(run, name), shown(run), anyway=anyway, single=single)
     refuse_imported(run, chosen)
-    folder = export_bundle(RunFolder.open(run), chosen, out)
-    say(f"Written: {folder}. Next: {command('predict', folder)} CLIP...")
+    folder = export_bundle(RunFolder.open(run), chosen, out, with_encoders=with_encoders)
+    bundle = open_bundle(folder)
+    wanted = "".join(f" --encoder {name}=PLACE" for name, one in bundle.weights.items() if not one.files)
+    clips = "--clips CLIPS --features STORE" if bundle.imported else "CLIP..."
+    say(f"Written: {folder}. Next: {command('predict', folder)} {clips}{wanted}")
 
 
 __all__ = ["export", "refit"]

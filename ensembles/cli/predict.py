@@ -3,14 +3,15 @@
 import csv
 import json
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
+from features.clips import read_clips
 from features.errors import EmofuseError, Interrupted, WrongUse
 from features.progress import progress, say
 from features.terminal import Table, console
@@ -29,7 +30,7 @@ predict_app = typer.Typer(add_completion=False)
 @predict_app.command()
 def predict(
     bundle: Annotated[Path, typer.Argument(help="A folder that `emofuse ensemble export` wrote.")],
-    clips: Annotated[list[Path], typer.Argument(help="Media files, or folders of them.")],
+    media: Annotated[list[Path] | None, typer.Argument(help="Media files, or folders of them.")] = None,
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Write the predictions to this file, for AVEC's forms folder.")
     ] = None,
@@ -38,6 +39,15 @@ def predict(
         typer.Option(
             "--format", help="With -o: emotiw, avec2017, avec2019, csv, jsonl or parquet (default: by suffix)."
         ),
+    ] = None,
+    clips: Annotated[Path | None, typer.Option(help="A clip table in their place, whose clips are predicted.")] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(help="Imported sets that it reads: a feature store, or [NAME=]FILE of arrays; repeatable."),
+    ] = None,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PLACE", help="Weights of an encoder that the bundle doesn't hold; repeatable."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per clip on stdout.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -52,34 +62,58 @@ def predict(
     in place of a label; the exit code is then 1.
     """
     from ensembles.bundle.predict import Predictor, media_files
+    from ensembles.bundle.weights import given_places
     from ensembles.predictions.organisers import form_of
 
     if out is None and form is not None:
         raise WrongUse("--format says how -o FILE is written: give that too.")
+    if bool(media) == bool(clips) or (features and not clips):
+        raise WrongUse("Give either media files or --clips CLIPS; --features goes with --clips.")
     kind = form_of(form, out) if out is not None else None
-    paths = media_files(clips)
-    predictor = Predictor(bundle, device)
-    over_time = predictor.bundle.ensemble.over_time is not None
-    make: Callable[[Path], Result] = predictor.trace if over_time else predictor.predict
-    results: list[Result] = []
-    try:
-        with progress("recordings" if over_time else "clips", len(paths)) as counter:
-            for path in paths:
-                result = make(path)
-                results.append(result)
-                counter.advance(note=path.name)
-                if as_json:
-                    typer.echo(json.dumps(_as_data(result)))
-    except KeyboardInterrupt:
-        told = f"interrupted after {len(results)} of {len(paths)} clips; the same command begins again."
-        raise Interrupted(told) from None
-    finally:
-        if results and not as_json and out is None:
-            _print(results)
-    if out is not None and kind is not None:
-        _write(results, kind, out)
-    if any(result.reason for result in results):
-        raise typer.Exit(1)
+    paths = media_files(media or [])
+    predictor = Predictor(bundle, device, given_places(encoder or []))
+    told = _Told(as_json, out, kind, "recordings" if predictor.bundle.ensemble.over_time else "clips")
+    if clips:
+        from ensembles.bundle.given import given_features
+
+        table = read_clips(clips)
+        with given_features(predictor.bundle.imported, table, features or [], bundle) as given:
+            told.tell(predictor.predict_given(given), len(table))
+    elif predictor.bundle.ensemble.over_time:
+        told.tell(map(predictor.trace, paths), len(paths))
+    else:
+        told.tell(map(predictor.predict, paths), len(paths))
+
+
+@dataclass(frozen=True)
+class _Told:
+    """How the results are told: as JSON, in a file of some form, or as a table; `what` is counted."""
+
+    as_json: bool
+    out: Path | None
+    kind: "Form | None"
+    what: str
+
+    def tell(self, found: "Iterator[Result]", number: int) -> None:
+        """Each result as it is ready, then all; exit code 1 where one has none."""
+        results: list[Result] = []
+        try:
+            with progress(self.what, number) as counter:
+                for result in found:
+                    results.append(result)
+                    counter.advance(note=Path(result.path).name)
+                    if self.as_json:
+                        typer.echo(json.dumps(_as_data(result)))
+        except KeyboardInterrupt:
+            told = f"interrupted after {len(results)} of {number} clips; the same command begins again."
+            raise Interrupted(told) from None
+        finally:
+            if results and not self.as_json and self.out is None:
+                _print(results)
+        if self.out is not None and self.kind is not None:
+            _write(results, self.kind, self.out)
+        if any(result.reason for result in results):
+            raise typer.Exit(1)
 
 
 def _as_data(result: "Result") -> dict[str, Any]:

@@ -105,9 +105,13 @@ def digest(folder: Path | None) -> str:
     """sha256 (hex) of the weights and of what says how they are used, read once per process; None is a random model."""
     if folder is None:
         return RANDOM
+    return digest_of(weight_files(folder))
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The weights, and what says how they are used."""
     named = [folder / name for name in (_CONFIG, *_PREPROCESSOR)]
-    files = [path for path in (*named, *sorted(folder.glob("*.safetensors*"))) if path.is_file()]
-    return digest_of(files)
+    return [path for path in (*named, *sorted(folder.glob("*.safetensors*"))) if path.is_file()]
 
 
 def digest_of(files: list[Path]) -> str:

@@ -146,9 +146,14 @@ def graph_file(set_name: str, model: str) -> Path:
 
 def graph_digest(file: Path) -> str:
     """sha256 (hex) of the graph and of the weights that lie beside it in files whose names begin with its own."""
+    return digest_of(graph_files(file))
+
+
+def graph_files(file: Path) -> list[Path]:
+    """The graph and the files of weights beside it."""
     beside = [path for path in file.parent.glob(f"{_escaped(file.name)}[._]data*") if path.is_file()]
     stem = [path for path in file.parent.glob(f"{_escaped(file.stem)}.data") if path.is_file()]
-    return digest_of([file, *sorted({*beside, *stem})])
+    return [file, *sorted({*beside, *stem})]
 
 
 def _escaped(name: str) -> str:
