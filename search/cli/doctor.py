@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
+from search.cli.recipes import RecipeFile
+
 
 def doctor(
-    recipe: Annotated[Path, typer.Argument(help="The recipe (YAML) that is to be searched.")],
+    recipe: RecipeFile,
     clips: Annotated[Path | None, typer.Option(help="The clip table.")] = None,
     features: Annotated[Path | None, typer.Option(help="The feature store of these clips.")] = None,
     out: Annotated[

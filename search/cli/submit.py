@@ -1,16 +1,16 @@
 """`emofuse search submit`: a search as a job of a Ray cluster."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from features.workers.ray_access import AllowOpen
+from search.cli.recipes import RecipeFile
 
 
 def submit(
-    recipe: Annotated[Path, typer.Argument(help="The recipe, inside this checkout.")],
+    recipe: RecipeFile,
     address: Annotated[str, typer.Option(help="The cluster's job server: http://HEAD:8265.")],
     clips: Annotated[str, typer.Option(help="The clip table, where the nodes see it.")],
     features: Annotated[str, typer.Option(help="The feature store, where the nodes see it.")],
