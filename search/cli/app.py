@@ -33,12 +33,7 @@ search_app.command()(doctor)
 
 @search_app.command()
 def run(
-    recipe: Annotated[
-        Path,
-        typer.Argument(
-            parser=recipe_file, metavar="RECIPE", help="The recipe: a YAML file, or a name of emofuse recipes."
-        ),
-    ],
+    recipe: RecipeFile,
     clips: Annotated[Path | None, typer.Option(help="The clip table.")] = None,
     features: Annotated[Path | None, typer.Option(help="The feature store of these clips.")] = None,
     out: Annotated[
