@@ -127,3 +127,11 @@ def test_what_is_wrong_in_a_file_is_told(changes, told):
 def test_an_unknown_paper_is_told_with_the_nearest():
     with pytest.raises(WrongUse, match="Did you mean 'kahou2015'"):
         load_paper("kahou2016")
+
+
+def test_the_documentation_counts_its_deviations():
+    text = (RECIPES.parent / "docs" / "papers.md").read_text()
+    section = text[text.index("## Every known deviation") : text.index("## Feature-level fusion")]
+    rows = [line for line in section.splitlines() if line.startswith("| ") and not line.startswith("| where |")]
+    assert f"{len(rows)} statements of the papers" in section
+    assert section.count("\n### ") == len(NAMES) + 1
