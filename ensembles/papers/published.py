@@ -1,6 +1,5 @@
 """What the papers print, as data (`recipes/papers/*.yaml`): each number, and where this program's own comes from."""
 
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -9,10 +8,10 @@ from features.errors import WrongUse
 from features.names import unknown_name
 from features.schema import parse
 from models.space import Scalar
+from search.recipe.shipped import FOLDER
 from search.recipe.yaml_files import read_yaml
 
-# In a checkout and in an installed wheel alike, beside the packages.
-RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPES = FOLDER
 NAMES = ("kahou2015", "guo2019", "chao2016", "huang2018", "zheng")
 SPLITS = Literal["train", "val", "test"]
 
