@@ -67,6 +67,7 @@ ORDER = [
     "audio_map_lstm",
     "attention_lstm",
     "convlstm",
+    "convlstm3d",
 ]
 
 

@@ -48,6 +48,7 @@ SIZES = {
     "cnn_irnn": Size(384, 384, (20, 80), 20, 128),
     "conv3d": Size(2, 1, (1700, 1700), 2, 1),
     "convlstm": Size(2, 1, (1700, 1700), 2, 1),
+    "convlstm3d": Size(2, 1, (1700, 1700), 2, 1),
     "convnet100": Size(1024, 512, (1, 1), 6, 128),
     "embedding_head": Size(384, 384, (1, 1), 12, 128),
     "face_cnn": Size(2048, 1024, (1, 1), 6, 256),
@@ -76,12 +77,19 @@ _LEARNS: dict[str, dict[str, Any]] = {
 # Only the second step is timed: the first is what vgg16 and inception_v2 do.
 _TIMED: dict[str, dict[str, Any]] = {"vgg_lstm": {"single_epochs": 0}, "audio_map_lstm": {"single_epochs": 0}}
 _SHAPES = {1: (7,), 2: (48, 48), 3: (224, 224, 3)}
-_SIDES = {"convnet100": (100, 100), "audio_map_lstm": (34, 34), "conv3d": (112, 112), "convlstm": (112, 112)}
+_SIDES = {
+    "convnet100": (100, 100),
+    "audio_map_lstm": (34, 34),
+    "conv3d": (112, 112),
+    "convlstm": (112, 112),
+    "convlstm3d": (112, 112),
+}
 _SMALL = {
     "alexnet_face": (40, 40, 3),
     "audio_map_lstm": (34, 34),
     "conv3d": (16, 16),
     "convlstm": (16, 16),
+    "convlstm3d": (16, 16),
     "convnet100": (32, 32),
     "vgg16": (32, 32, 3),
     "vgg_lstm": (32, 32, 3),

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 
-FAMILIES = ("conv3d", "convlstm")
+FAMILIES = ("conv3d", "convlstm", "convlstm3d")
 SIDE = 112
 
 

@@ -20,6 +20,7 @@ pytestmark = [
     pytest.mark.skipif(GPU == "cuda" and not torch.cuda.is_available(), reason="there is no CUDA device"),
 ]
 LAYERS = {
+    "convlstm3d": (lambda: ConvLSTM(3, 4, 3), (9, 2, 9, 6, 5)),
     "convlstm": (lambda: ConvLSTM(3, 4), (9, 2, 3, 6, 5)),  # (T, B, C, height, width)
     "peephole": (lambda: PeepholeLSTM(5, 6), (2, 9, 5)),  # (B, T, F)
     "relu_rnn": (lambda: ReLURNN(5, 6), (2, 9, 5)),

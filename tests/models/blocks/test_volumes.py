@@ -6,11 +6,12 @@ import torch
 
 from models.blocks import volumes
 from models.blocks.volumes import KERNELS
-from models.families import conv3d, convlstm
+from models.families import conv3d, convlstm, convlstm3d
 from models.families.conv3d import Conv3D
 from models.families.convlstm import ConvLSTMNetwork
+from models.families.convlstm3d import ConvLSTM3DNetwork
 
-BOTH = pytest.mark.parametrize("network", [Conv3D, ConvLSTMNetwork])
+EACH = pytest.mark.parametrize("network", [Conv3D, ConvLSTMNetwork, ConvLSTM3DNetwork])
 POOLING = pytest.mark.parametrize("pooling", KERNELS)
 
 
@@ -41,18 +42,22 @@ def test_kernels_are_those_of_table_1():
     assert {kernel[1:] for row in KERNELS.values() for kernel in row} == {(2, 2)}
 
 
-@BOTH
+@EACH
 def test_layers_of_the_full_size(network):
     made = network((112, 112), 16, 256, 2, "original", 8, 0.5)
     count = lambda module: sum(p.numel() for p in module.parameters())  # noqa: E731
     assert [count(layer) for layer in made.convolutions] == [27 * 16 + 16, 27 * 16 * 32 + 32, 27 * 32 * 64 + 64]
-    fourth = 27 * 64 * 64 + 64 if network is Conv3D else 4 * 64 * (64 + 64) * 9 + 4 * 64
+    fourth = {
+        Conv3D: 27 * 64 * 64 + 64,
+        ConvLSTMNetwork: 4 * 64 * (64 + 64) * 9 + 4 * 64,
+        ConvLSTM3DNetwork: 4 * 64 * (64 + 64) * 27 + 4 * 64,
+    }[network]
     assert count(made.last if network is Conv3D else made.recurrent) == fourth
     assert count(made.dense) == 64 * 7 * 7 * 256 + 256, "112 is halved four times"
     assert count(made) == sum(count(layer) for layer in made.convolutions) + fourth + count(made.dense) + 256 * 2 + 2
 
 
-@BOTH
+@EACH
 @POOLING
 def test_one_prediction_for_each_window_of_the_input(network, pooling):
     made = make(network, pooling)
@@ -66,7 +71,7 @@ def test_one_prediction_for_each_window_of_the_input(network, pooling):
     assert len(scores.unique(dim=0)) == -(-len(scores) // made.rate)
 
 
-@BOTH
+@EACH
 @POOLING
 def test_pieces_change_neither_outputs_nor_gradients(network, pooling, monkeypatch):
     told = []
@@ -80,7 +85,7 @@ def test_pieces_change_neither_outputs_nor_gradients(network, pooling, monkeypat
         torch.testing.assert_close(pieces, whole, atol=1e-4, rtol=1e-3)
 
 
-@BOTH
+@EACH
 def test_dropout_is_the_same_when_a_piece_is_computed_again(network, monkeypatch):
     monkeypatch.setattr(volumes, "_PIECE", 8 * 2 * 16 * 16)
     made = make(network).train()
@@ -96,7 +101,7 @@ def test_dropout_is_the_same_when_a_piece_is_computed_again(network, monkeypatch
     assert (after - before) / 1e-2 == pytest.approx(gradient.norm().item(), rel=0.05)
 
 
-@BOTH
+@EACH
 @POOLING
 def test_padding_does_not_change_a_clips_scores(network, pooling):
     made = make(network, pooling)
@@ -128,5 +133,5 @@ def test_published_are_all_variants_with_their_windows():
         ("both", 4),
         ("both", 2),
     ]
-    assert conv3d.FAMILY.published == convlstm.FAMILY.published
+    assert conv3d.FAMILY.published == convlstm.FAMILY.published == convlstm3d.FAMILY.published
     assert conv3d.FAMILY.max_epochs == 100 and {point["dropout"] for point in conv3d.FAMILY.published} == {0.5}

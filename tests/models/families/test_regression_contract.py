@@ -19,6 +19,7 @@ SHAPES = {1: (7,), 2: (16, 16), 3: (16, 16, 3)}
 EASY = {
     "conv3d": {"filters": 8, "hidden": 64, "dropout": 0.0, "lr": 0.002},
     "convlstm": {"filters": 8, "hidden": 64, "dropout": 0.0, "lr": 0.002},
+    "convlstm3d": {"filters": 8, "hidden": 64, "dropout": 0.0, "lr": 0.001},
 }
 SAMPLED_CORNERS = 8
 
