@@ -9,6 +9,7 @@ import typer
 from features.workers.ray_access import AllowOpen
 from search.cli.doctor import doctor
 from search.cli.export import export
+from search.cli.recipes import RecipeFile
 from search.cli.relocate import relocate
 from search.cli.replay import replay
 from search.cli.retry import retry
