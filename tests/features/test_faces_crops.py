@@ -73,10 +73,12 @@ def test_a_still(tmp_path):
 
 def test_a_clip_without_a_face_is_told(tmp_path, monkeypatch):
     path = write_video(tmp_path / "none.mp4", [scene()] * 10)
+    monkeypatch.setattr(follow, "centerface_installed", lambda: True)
     with pytest.raises(ClipFailure, match=r"no_face: Viola-Jones found no lasting face in 4 looks at 10 frames$"):
         faces(Media(path))
     monkeypatch.setattr(follow, "cnn_installed", lambda: False)
-    with pytest.raises(ClipFailure, match=r"10 frames; a CNN detector comes with the extra `research`$"):
+    monkeypatch.setattr(follow, "centerface_installed", lambda: False)
+    with pytest.raises(ClipFailure, match=r"10 frames; CenterFace, which .* comes with the extra `faces`$"):
         faces(Media(path), "detector=auto")
 
 
@@ -84,6 +86,7 @@ def test_a_clip_without_a_face_is_told(tmp_path, monkeypatch):
 def test_the_key_tells_which_detector_auto_means(name, tmp_path, monkeypatch):
     table = ClipTable((Clip("a", "a.mp4", "train", "x", "g"),), tmp_path)
     auto, plain = parse_spec(f"{name}:detector=auto"), parse_spec(f"{name}:detector=viola_jones")
+    monkeypatch.setattr(follow, "centerface_installed", lambda: False)
     monkeypatch.setattr(follow, "cnn_installed", lambda: True)
     with_cnn = feature_key(auto, table)
     writer = set_writer(tmp_path, auto, table)

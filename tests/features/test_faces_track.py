@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from face_pictures import grey, pasted, scene
 
+from features.faces.centerface import CenterFace
 from features.faces.detect import Box, ViolaJones
 from features.faces.track import CNN_S, GAP_S, Tracker
 
@@ -11,23 +12,27 @@ RATE = 25
 class Script:
     """A detector that knows where the faces are: `faces(time_s)` gives boxes; counts the pictures it is shown."""
 
+    lost_s = ViolaJones.lost_s
+
     def __init__(self, faces):
-        self.faces, self.now, self.shown = faces, 0.0, []
+        self.faces, self.now, self.shown, self.asked, self.fine = faces, 0.0, [], [], []
 
     def __call__(self, gray, large=False):
         self.shown.append(self.now)
+        self.fine += [] if large else [self.now]
         return self.faces(self.now)
 
     def near(self, gray, box):
+        self.asked.append(self.now)
         close = [b for b in self.faces(self.now) if b.apart(box) < 0.7]
         return min(close, key=box.apart, default=None)
 
 
-def tracked(viola_jones, cnn=None, seconds=4.0, rate=RATE, picture=None):
-    tracker = Tracker(viola_jones, cnn, 40)
+def tracked(viola_jones, cnn=None, seconds=4.0, rate=RATE, picture=None, centerface=None):
+    tracker = Tracker(viola_jones, cnn, 40, centerface)
     empty = np.zeros((240, 320), np.uint8)
     for i in range(round(seconds * rate)):
-        for detector in (viola_jones, cnn):
+        for detector in (viola_jones, cnn, centerface):
             if detector is not None:
                 detector.now = i / rate
         tracker.step(i / rate, empty if picture is None else picture(i / rate))
@@ -149,6 +154,39 @@ def test_the_cnn_is_asked_ever_less_about_a_clip_without_a_face():
 def test_the_cnn_alone():
     cnn = Script(lambda t: [Box(160, 120, 60)])
     assert len(tracked(None, cnn, seconds=2).best().kept()) == 50
+
+
+def test_centerface_searches_and_sees_what_viola_jones_does_not():
+    turned = (1.0, 3.0)
+    centerface = Script(lambda t: [Box(160, 120, 60)])
+    viola_jones = Script(lambda t: [] if within(t, turned) else [Box(160, 120, 60)])
+    tracker = tracked(viola_jones, seconds=4, centerface=centerface)
+    assert not viola_jones.shown and len(centerface.shown) <= 5 and len(tracker.best().kept()) == 100
+    assert all(within(t, (0.9, 3.1)) for t in centerface.asked) and len(centerface.asked) >= 15
+    assert {box.side for box in tracker.best().boxes} == {60}
+
+
+def test_centerface_looks_around_small_faces_less_often():
+    faces = [Box(240, 160, 60), Box(60, 60, 30)]
+    centerface = Script(lambda t: faces)
+    tracked(Script(lambda t: []), seconds=2, centerface=centerface)
+    assert 20 <= len(centerface.asked) <= 26
+
+
+def test_centerface_is_asked_ever_less_about_a_clip_without_a_face():
+    centerface = Script(lambda t: [])
+    centerface.lost_s = CenterFace.lost_s
+    tracked(Script(lambda t: []), seconds=12, centerface=centerface)
+    assert 12 <= len(centerface.shown) <= 15
+    assert centerface.fine == pytest.approx([0, 1.8, 5.2, 11.6], abs=0.5)
+
+
+def test_a_cut_is_searched_for_small_faces_at_once():
+    shots = [grey(pasted(scene(seed=seed), 160, 120)) for seed in (1, 2)]
+    shots[1] = 255 - shots[1]
+    centerface = Script(lambda t: [])
+    tracked(Script(lambda t: []), picture=lambda t: shots[t >= 2.48], centerface=centerface)
+    assert any(t == pytest.approx(2.48, abs=0.01) for t in centerface.fine)
 
 
 def test_frames_that_are_not_wanted_leave_no_patch():
