@@ -1,11 +1,16 @@
 """What each fusion method is worth: fit score, nested estimate and held-out score, on real and simulated predictions.
 
-    python benchmarks/fusion_methods.py [--only SET ...] [--methods NAME ...] [--json FILE ...]
+    python benchmarks/fusion_methods.py [--metric log_loss] [--only SET ...] [--methods NAME ...] [--json FILE ...]
+    python benchmarks/fusion_methods.py --time 16x400 200x400
 
 Real predictions in long format are read from EMOFUSE_TEST_DATA, else from ../shared/data. Where they have labelled
 validation and test rows, weights are fitted on the former and scored on the latter; where they have one split, on a
 random half and the other, `--repeats` times. Simulations have 383 clips to fit on and 20,000 to score on. The nested
-estimate sees the fit rows alone; with candidates (+c) each of its folds selects them anew. Accuracy in percent.
+estimate sees the fit rows alone; with candidates (+c) each of its folds selects them anew. Weights are fitted for the
+metric that is told: the accuracy in percent, or the log-loss, which some methods refuse. How many of the nested
+estimates' 95 % intervals hold the held-out score is told at the end. `gate` is an experiment (`benchmarks/gate.py`).
+
+`--time` prints what the default takes with its nested estimate: seconds of processors and of the clock.
 
 Results go to the first file of `--json` as they come, and what any of the files holds is not measured again: several
 processes can share the sets, each with a file of its own, and a last call without sets (`--only`) prints all.
@@ -14,6 +19,7 @@ processes can share the sets, each with a file of its own, and a last call witho
 import argparse
 import json
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -22,11 +28,22 @@ from typing import NamedTuple
 
 import numpy as np
 
+# benchmarks/search.py, beside this file, would hide the package of that name.
+sys.path.append(sys.path.pop(0))
+
+from gate import ConfidenceGate
+
 from ensembles.evaluation.folds import group_folds
-from ensembles.fitting.selection import Selected, Selection
+from ensembles.evaluation.intervals import accuracy_interval
+from ensembles.evaluation.jackknife import intervals_of
+from ensembles.fitting.arrays import held_out_of_arrays
+from ensembles.fitting.fit import fit_on
+from ensembles.fitting.options import FitOptions
+from ensembles.fitting.selection import NO_SELECTION, Selected, Selection
 from ensembles.fusion import Fusion, make_fusion
 from ensembles.predictions.long_format import read_long
 from features.errors import EmofuseError
+from models.metrics import told, worth
 
 
 class Set(NamedTuple):
@@ -87,6 +104,8 @@ METHODS: Mapping[str, tuple[str, Mapping, int | None]] = {
     "stacking +s": ("stacking", {"shrunk": True}, None),
     "stacking, restricted": ("stacking", {"restricted": True}, None),
     "stacking, restricted +c": ("stacking", {"restricted": True}, 20),
+    "gate": ("gate", {}, None),
+    "gate +c": ("gate", {}, 20),
 }
 
 
@@ -99,12 +118,13 @@ def draws(label: str, M: int, N: int) -> int:
     return 10_000 if "+c" in label else 1_000
 
 
-def factory(label: str, M: int, N: int) -> Callable[[], Fusion]:
-    """Makes unfitted fusions of M members, for N clips."""
+def factory(label: str, M: int, N: int, metric: str) -> Callable[[], Fusion]:
+    """Makes unfitted fusions of M members, for N clips and the metric."""
     method, params, top = METHODS[label]
+    params = {**params, "metric": metric}
     if method == "decision":
         params = {**params, "draws": draws(label, M, N), "n_jobs": 1}
-    make = partial(make_fusion, method, params)
+    make = partial(ConfidenceGate, metric=metric) if method == "gate" else partial(make_fusion, method, params)
     if top is None:
         return make
     selection = Selection(per_entry=None, top=top)
@@ -165,16 +185,42 @@ def _clips(rng: np.random.Generator, kind: str, skill: np.ndarray, scale: np.nda
     return Set(P, y, np.ones((M, N), bool), np.arange(N).astype(str))
 
 
-def scores(make: Callable[[], Fusion], fit: Set, rest: Set) -> tuple[float, float, float]:
-    """Accuracy on the fit rows, by nested folds of them, and on the other rows."""
+def scores(make: Callable[[], Fusion], fit: Set, rest: Set, metric: str) -> tuple[float, ...]:
+    """The metric on the fit rows, by nested folds of them, and on the other rows; whether the nested interval holds it.
+
+    The last is NaN where there is no interval.
+    """
     fusion = make().fit(fit.P, fit.y, fit.valid, fit.groups.tolist())
-    right = np.zeros(len(fit.y), bool)
+    outside = np.empty((len(fit.y), fit.P.shape[2]))
     for inner, outer in group_folds(fit.y, fit.groups.tolist(), 5, 0):
         part, other = fit.clips(inner), fit.clips(outer)
         nested = make().fit(part.P, part.y, part.valid, part.groups.tolist())
-        right[outer] = nested.predict(other.P, other.valid) == other.y
-    held_out = (fusion.predict(rest.P, rest.valid) == rest.y).mean()
-    return 100 * fusion.fit_score_, 100 * right.mean(), 100 * held_out
+        outside[outer] = nested.predict_proba(other.P, other.valid)
+    scale = 100 if metric == "accuracy" else 1
+    held_out = told(metric, worth(metric, rest.y, fusion.predict_proba(rest.P, rest.valid)))
+    interval = intervals_of(fit.y, outside, fit.groups.tolist()).get(metric)
+    if metric == "accuracy":
+        interval = accuracy_interval((outside.argmax(axis=1) == fit.y).astype(float), fit.groups.tolist())
+    covers = float("nan") if interval is None else float(interval.low <= held_out <= interval.high)
+    values = (fusion.fit_score_, told(metric, worth(metric, fit.y, outside)), held_out)
+    return *(scale * value for value in values), covers
+
+
+def time_default(size: str) -> None:
+    """Print what the default takes on so many members and clips, MxN, with its nested estimate."""
+    M, N = map(int, size.split("x"))
+    rng = np.random.default_rng(0)
+    skill = rng.uniform(0, 1.2, (M, 1)) + rng.normal(0, 0.5, (M, 7))
+    made = _clips(rng, "uneven", skill, rng.uniform(0.5, 2, (M, 1, 1)), N)
+    held_out = held_out_of_arrays(made.P, made.y)
+    for what, selection in (
+        ("all as candidates", NO_SELECTION),
+        ("the best 20 as candidates", Selection(per_entry=None)),
+    ):
+        cpu_s, clock_s = time.process_time(), time.perf_counter()
+        fit_on(held_out, FitOptions("auto", selection=selection))
+        cpu_s, clock_s = time.process_time() - cpu_s, time.perf_counter() - clock_s
+        print(f"auto, {M} members x {N} clips, {what}: {cpu_s:.1f} s of processors, {clock_s:.1f} s on the clock")
 
 
 def main() -> None:
@@ -184,8 +230,15 @@ def main() -> None:
     help_ = "s: shrunk, b: bagged, t: temperatures, c: candidates (best 20, 12, 6; no duplicates, no dead weight)"
     parser.add_argument("--methods", nargs="*", default=list(METHODS), help=help_)
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--metric", choices=["accuracy", "log_loss"], default="accuracy", help="a file for each")
+    parser.add_argument("--time", nargs="+", metavar="MxN", help="only time the default on so many members and clips")
     parser.add_argument("--json", type=Path, nargs="*", default=[], help="keep results, to go on later")
     given = parser.parse_args()
+    for size in given.time or ():
+        time_default(size)
+    if given.time:
+        return
+    metric = given.metric
     kept = [json.loads(path.read_text()) if path.exists() else {} for path in given.json] or [{}]
     for name in given.only:
         pairs = list((real if name in REAL else simulated)(name, given.repeats))
@@ -196,47 +249,61 @@ def main() -> None:
                 continue
             started = time.perf_counter()
             try:
-                rows = [scores(factory(label, M, N), fit, rest) for fit, rest in pairs]
-            except EmofuseError:  # too many members for subsets or the grid
+                rows = np.array([scores(factory(label, M, N, metric), fit, rest, metric) for fit, rest in pairs])
+            except EmofuseError:  # too many members for subsets or the grid, or the method can't do the metric
                 continue
-            kept[0].setdefault(name, {})[label] = np.mean(rows, axis=0).tolist()
-            print(f"  {label}: {_cell(kept[0][name][label])} in {time.perf_counter() - started:.0f} s", flush=True)
+            means, covers = rows[:, :3].mean(axis=0).tolist(), rows[~np.isnan(rows[:, 3]), 3]
+            kept[0].setdefault(name, {})[label] = [*means, covers.sum(), len(covers)]
+            print(
+                f"  {label}: {_cell(kept[0][name][label], metric)} in {time.perf_counter() - started:.0f} s", flush=True
+            )
             if given.json:
                 given.json[0].write_text(json.dumps(kept[0]))
     results = {name: {k: v for one in kept for k, v in one.get(name, {}).items()} for name in (*REAL, *SIMULATED)}
     for names in (REAL, SIMULATED):
-        _table(results, [name for name in names if results[name]])
-    _summary({name: found for name, found in results.items() if found})
+        _table(results, [name for name in names if results[name]], metric)
+    _summary({name: found for name, found in results.items() if found}, metric)
+    _coverage(results)
 
 
-def _cell(values: list[float]) -> str:
-    return " / ".join(f"{value:.1f}" for value in values)
+def _cell(values: list[float], metric: str) -> str:
+    return " / ".join(f"{value:.{1 if metric == 'accuracy' else 2}f}" for value in values[:3])
 
 
-def _table(results: dict[str, dict[str, list[float]]], names: list[str]) -> None:
-    print(f"\nfit / nested / held out\n\n| method | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
+def _table(results: dict[str, dict[str, list[float]]], names: list[str], metric: str) -> None:
+    print(f"\n{metric}, fit / nested / held out\n\n| method | {' | '.join(names)} |\n|---|{'---|' * len(names)}")
     for label in METHODS:
-        cells = [_cell(results[name][label]) if label in results[name] else "-" for name in names]
-        print(f"| {label} | {' | '.join(cells)} |")
+        cells = [_cell(results[name][label], metric) if label in results[name] else "-" for name in names]
+        if set(cells) - {"-"}:
+            print(f"| {label} | {' | '.join(cells)} |")
 
 
-def _summary(results: dict[str, dict[str, list[float]]]) -> None:
-    print("\nHeld out minus the plain average: mean over sets (their number) and worst; what scores promise too much")
-    print("\n| method | real | simulated | worst | fit - held out | nested - held out |")
-    print("|---|---|---|---|---|---|")
+def _summary(results: dict[str, dict[str, list[float]]], metric: str) -> None:
+    print("\nHeld out, by how much better than the plain average: mean over sets (their number) and worst; what scores")
+    print("promise too much\n\n| method | real | simulated | worst | fit | nested |\n|---|---|---|---|---|---|")
+    digits, sign = (1, 1) if metric == "accuracy" else (3, -1)
     for label in METHODS:
         sets = [name for name in results if label in results[name] and "uniform" in results[name]]
-        gains = {name: results[name][label][2] - results[name]["uniform"][2] for name in sets}
+        gains = {name: sign * (results[name][label][2] - results[name]["uniform"][2]) for name in sets}
         over = [results[name][label] for name in sets]
         columns = [[gains[name] for name in sets if name in kind] for kind in (REAL, SIMULATED)]
-        cells = [_mean(column, count=True) for column in columns]
-        cells += [f"{min(gains.values()):+.1f}" if gains else "-"]
-        cells += [_mean([fit - other for fit, _, other in over]), _mean([nested - other for _, nested, other in over])]
-        print(f"| {label} | {' | '.join(cells)} |")
+        cells = [_mean(column, digits, count=True) for column in columns]
+        cells += [f"{min(gains.values()):+.{digits}f}" if gains else "-"]
+        cells += [_mean([sign * (one[k] - one[2]) for one in over], digits) for k in (0, 1)]
+        if sets:
+            print(f"| {label} | {' | '.join(cells)} |")
 
 
-def _mean(values: list[float], count: bool = False) -> str:
-    return (f"{np.mean(values):+.1f}" + (f" ({len(values)})" if count else "")) if values else "-"
+def _coverage(results: dict[str, dict[str, list[float]]]) -> None:
+    print()
+    for kind, names in (("real", REAL), ("simulated", SIMULATED)):
+        found = [values[3:] for name in names for values in results[name].values()]
+        held, of = (int(sum(counts)) for counts in zip(*found, strict=True)) if found else (0, 0)
+        print(f"nested 95 % intervals that hold the held-out score, {kind} sets: {held} of {of}")
+
+
+def _mean(values: list[float], digits: int, count: bool = False) -> str:
+    return (f"{np.mean(values):+.{digits}f}" + (f" ({len(values)})" if count else "")) if values else "-"
 
 
 if __name__ == "__main__":

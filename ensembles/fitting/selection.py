@@ -19,9 +19,10 @@ class Selection:
     """Rules that leave members out; None switches a rule off.
 
     `entries` names the entries that may take part. `majority` drops members no better than always naming the commonest
-    class, `duplicate` those whose probabilities correlate, and whose decisions agree, at least that much with a better
-    one's; then the best `per_entry` of each entry and the best `top` of all stay. `members` are exactly those that take
-    part: an entry's best configuration, or `ENTRY/CONFIG`. `only` are the names of those that may (see `restricted`).
+    class (by accuracy where the log-loss is minimised), `duplicate` those whose probabilities correlate, and whose
+    decisions agree, at least that much with a better one's; then the best `per_entry` of each entry and the best `top`
+    of all stay. `members` are exactly those that take part: an entry's best configuration, or `ENTRY/CONFIG`. `only`
+    are the names of those that may (see `restricted`).
     """
 
     entries: tuple[str, ...] | None = None
@@ -107,8 +108,9 @@ def candidates(problem: Problem, entries: Sequence[str], selection: Selection) -
         if name not in entries:
             raise unknown_name("entry", name, set(entries))
     totals = np.bincount(problem.y, minlength=problem.shape[2])
-    # Its classes' frequencies are what who knows nothing else says: the commonest class, and the best log-loss.
-    commonest = problem.worth(np.tile(totals / totals.sum(), (len(problem.y), 1)))
+    # A member that is too sure of itself has a high log-loss alone and may be of use in a sum, so its decisions count.
+    judged = replace(problem, metric="accuracy") if problem.metric == "log_loss" else problem
+    commonest = judged.worth(np.tile(totals / totals.sum(), (len(problem.y), 1)))
     ranking = [m for m in rank_members(problem) if selection.entries is None or entries[m] in selection.entries]
     if selection.only is not None:
         ranking = [m for m in ranking if names[m] in selection.only]
@@ -117,7 +119,7 @@ def candidates(problem: Problem, entries: Sequence[str], selection: Selection) -
     dropped = {m: "not among the chosen entries" for m in set(range(len(entries))) - set(ranking)}
     kept: list[int] = []
     for m in ranking:
-        reason = _reason(problem, entries, selection, kept, m, commonest)
+        reason = _reason(judged, entries, selection, kept, m, commonest)
         if reason is None:
             kept.append(m)
         else:

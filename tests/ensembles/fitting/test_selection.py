@@ -41,6 +41,14 @@ def test_near_duplicates_and_dead_weight_go(simulate):
     ]
 
 
+def test_a_member_that_is_too_sure_of_itself_is_no_dead_weight_by_its_log_loss(simulate):
+    s = simulate(M=3, N=300, skill=(1.5, 1.5))
+    s.P[1] = np.eye(3)[s.P[1].argmax(axis=1)]
+    s.P[2] = 1 / 3
+    problem = Problem(s.P, s.y, np.ones((3, 300), bool), "log_loss", "share")
+    assert candidates(problem, ["a", "b", "c"], Selection()).kept == (0, 1)
+
+
 def test_the_best_stays_when_none_is_any_good(simulate):
     s = simulate(M=2)
     s.P[:] = 1 / 3
