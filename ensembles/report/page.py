@@ -29,23 +29,27 @@ def write_report(run: Path, out: Path, *, test: Look = False) -> Path:
     Errors: a run without predictions.
     """
     import jinja2
+    import markupsafe
 
-    board = leaderboard(run, _partitions(run), test=test, details=parts.MOST_ROWS)
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    over_time, others = continuous_entries(run)
     here = files("ensembles.report")
-    template = environment.from_string((here / "page.html.j2").read_text(encoding="utf-8"))
-    lead = board.ensembles[0] if board.ensembles else None
+
+    def text(file: str) -> str:
+        return (here / file).read_text(encoding="utf-8")
+
+    board = leaderboard(run, _partitions(run), test=test, details=parts.MOST_ROWS) if others or not over_time else None
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, loader=jinja2.FunctionLoader(text)
+    )
     name, recipe, facts = _provenance(run)
-    page = template.render(
-        css=(here / "style.css").read_text(encoding="utf-8"),
+    continuous = _over_time(run, test, alone=board is None) if over_time else None
+    page = environment.get_template("page.html.j2").render(
+        css=markupsafe.Markup(text("style.css")),  # ours, and quotes mean something in it
         title=name,
-        subtitle=_subtitle(board),
-        tiles=parts.tiles(board),
-        verdict={"text": lead.verdict, "warn": "does not" in lead.verdict} if lead and lead.verdict else None,
-        dots=parts.dots(board),
-        ensembles=[parts.ensemble_section(ensemble, leads=ensemble is lead) for ensemble in board.ensembles],
-        leaderboard=parts.leaderboard_section(board),
-        recall=parts.recall_section(board),
+        subtitle=_subtitle(board) if board is not None else continuous["subtitle"] if continuous else "",
+        classes=board is not None,
+        over_time=continuous,
+        **(_of_classes(board) if board is not None else {}),
         paper=paper_section(run, name, test),
         search=parts.search_section(_search_rows(run)),
         provenance={"note": f"Run folder {run.resolve().name}.", "recipe": recipe, "versions": facts},
@@ -53,6 +57,26 @@ def write_report(run: Path, out: Path, *, test: Look = False) -> Path:
     )
     write_bytes(out, page.encode())
     return out
+
+
+def _of_classes(board: Leaderboard) -> dict[str, Any]:
+    lead = board.ensembles[0] if board.ensembles else None
+    return {
+        "tiles": parts.tiles(board),
+        "verdict": {"text": lead.verdict, "warn": "does not" in lead.verdict} if lead and lead.verdict else None,
+        "dots": parts.dots(board),
+        "ensembles": [parts.ensemble_section(ensemble, leads=ensemble is lead) for ensemble in board.ensembles],
+        "leaderboard": parts.leaderboard_section(board),
+        "recall": parts.recall_section(board),
+    }
+
+
+def _over_time(run: Path, test: Look, *, alone: bool) -> dict[str, Any]:
+    """The sections of continuous emotion; labels of clips that came later are not for these."""
+    from ensembles.fitting.store import seen_over_time
+    from ensembles.report.over_time import section
+
+    return section(run, seen_over_time(test) if alone else bool(test))
 
 
 def _subtitle(board: Leaderboard) -> str:
@@ -67,7 +91,7 @@ def _count(things: Sized, what: str) -> str:
 
 def _partitions(run: Path) -> tuple[str, ...] | None:
     """The partitions of the first ensemble, so that models and ensembles are scored on the same rows."""
-    found = readable_ensembles(run)
+    found = [ensemble for ensemble in readable_ensembles(run) if ensemble.over_time is None]
     return (found[0].partitions or None) if found else None
 
 
@@ -88,9 +112,10 @@ def _search_rows(run: Path) -> list[dict[str, Any]]:
         entry[trial.status] += 1
         if trial.status == "finished":
             entry["seconds"] += trial.wall_s
-            if trial.value is not None and trial.entry not in over_time:
-                entry["values"].append(trial.value)
-                entry["best"] = max(entry["values"])
+            if trial.value is not None:
+                # A CCC may lie below 0, where the picture begins.
+                entry["values"].append(max(trial.value, 0.0) if trial.entry in over_time else trial.value)
+                entry["best"] = trial.value if entry["best"] is None else max(entry["best"], trial.value)
     return [rows[entry] for entry in sorted(rows)]
 
 
