@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ensembles.cli.ablation import ablation
 from ensembles.cli.compare import compare, leaderboard
 from ensembles.cli.confusion import confusion
 from ensembles.cli.continuous import continuous
@@ -43,6 +44,7 @@ ensemble_app.command()(continuous)
 ensemble_app.command()(compare)
 ensemble_app.command()(leaderboard)
 ensemble_app.command()(confusion)
+ensemble_app.command()(ablation)
 ensemble_app.command()(predictions)
 ensemble_app.command()(submissions)
 

@@ -69,6 +69,8 @@ def _of_ensemble(run: Path, name: str, look: Look) -> Matrix:
     from ensembles.fitting.fit import score_on_test  # scikit-learn and Numba take longer than a matrix
 
     ensemble = open_ensemble(run, name)
+    if ensemble.over_time is not None:
+        raise WrongUse(f"Ensemble {name!r} is of continuous emotion, which has no confusion matrix.")
     hows: tuple[How, ...] = ("test_refit", "test") if look else ("nested",)
     if look:
         refitted = len(ensemble.refits) == len(ensemble.members)

@@ -31,7 +31,7 @@ class CccMeasures:
     def number(self, ours: Ours, column: Column) -> Number:
         """A dimension's CCC over all recordings of a split, or the hyperparameter at which it is highest."""
         if ours.entry is None:
-            raise NotMeasured("submissions of continuous emotion are not built")
+            raise NotMeasured("ensembles of continuous emotion are not compared with papers")
         if column.split == "test" and not self.test:
             raise NotMeasured("the test recordings were not looked at (--test)")
         found = [trial for trial in self._trials if agrees(trial.footer, ours)]
