@@ -11,7 +11,7 @@ import yaml
 import emofuse
 from ensembles.bundle.bundle import open_bundle
 from ensembles.fitting.ensemble import open_ensemble
-from features.errors import EmofuseError
+from features.errors import EmofuseError, WrongUse
 from search.run.continuous_predictions import read_continuous_predictions
 from search.run.layout import Layout
 
@@ -117,12 +117,30 @@ def test_a_row_is_printed_for_each_step(world, capsys, tmp_path):
     assert "--format says how -o FILE is written" in capsys.readouterr().err
 
 
+def test_a_printed_path_is_no_formula(world, capsys, tmp_path, monkeypatch):
+    media = next((world / "clips").rglob("*.mp4"))
+    (tmp_path / "=now().mp4").write_bytes(media.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert run("predict", world / "bundle", "=now().mp4") == 0
+    assert {row["recording"] for row in _rows(capsys.readouterr().out)} == {"'=now().mp4"}
+
+
 def test_python_reads_the_bundle(world):
     bundle = emofuse.load(world / "bundle")
     assert (bundle.dimensions, bundle.classes) == (("arousal", "valence"), ())
     assert "2 members" in repr(bundle) or "3 members" in repr(bundle)
     table = bundle.predict([next((world / "clips").rglob("*.mp4")), "gone.mp4"])
     assert list(table.columns) == ["arousal", "valence", "reason", "left_out"]
+    ensemble = emofuse.open_run(world / "run").ensemble("best")
+    assert (ensemble.dimensions, list(ensemble.weights)) == (bundle.dimensions, ["arousal", "valence"])
+    assert {"ccc", "ccc_arousal", "mse", "low"} <= set(ensemble.scores)
+    assert "Mean CCC" in ensemble._repr_html_() and "honest estimate" in repr(ensemble)
+    assert len(ensemble.predictions("test", refitted=True)) == len(ensemble.predictions("test"))
+    with pytest.raises(WrongUse, match="predicts arousal, valence over time: use predict_steps"):
+        ensemble.predict_proba(np.zeros((1, 1, 2)))
+    with pytest.raises(WrongUse, match="predicts recordings of validation or test"):
+        ensemble.predictions("train")
     assert table.loc["gone.mp4", "reason"].item().startswith("missing") and table["arousal"].isna().sum() == 1
 
 

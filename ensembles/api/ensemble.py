@@ -47,8 +47,13 @@ class Ensemble:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The C class names, in the order of all probabilities."""
+        """The C class names, in the order of all probabilities; none of continuous emotion."""
         return self.record.classes
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The D names of what is predicted over time, as arousal and valence; none of classes."""
+        return self.record.over_time.dimensions if self.record.over_time else ()
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -57,7 +62,7 @@ class Ensemble:
 
     @property
     def weights(self) -> "pd.DataFrame":
-        """The weights (M x C): a row per member, a column per class; columns sum to 1.
+        """The weights (M x C): a row per member, a column per class (or dimension); columns sum to 1.
 
         Examples
         --------
@@ -80,7 +85,8 @@ class Ensemble:
 
         The index is `who` and `measured_on`: fit (the rows that chose the weights: always too high), nested (the honest
         estimate: each clip by weights fitted without its group), test, test_refit. Columns are the metrics (shares
-        between 0 and 1), the accuracy's 95 % interval `low` and `high` (NaN with one group), `n_clips`, `n_groups`.
+        between 0 and 1), the accuracy's 95 % interval `low` and `high` (NaN with one group), `n_clips`, `n_groups`. Of
+        continuous emotion they are `ccc` (the mean), `ccc_<dimension>`, `mse`, and the interval of `ccc`.
 
         Examples
         --------
@@ -134,7 +140,7 @@ class Ensemble:
         Raises
         ------
         EmofuseError
-            Arrays of another shape, or rows that are no probabilities.
+            Arrays of another shape, rows that are no probabilities, or an ensemble of continuous emotion.
 
         Examples
         --------
@@ -146,6 +152,10 @@ class Ensemble:
         """
         from ensembles.fusion.base import check_probabilities
 
+        if self.record.over_time is not None:
+            raise WrongUse(
+                f"Ensemble {self.name!r} predicts {', '.join(self.dimensions)} over time: use predict_steps."
+            )
         P, valid = check_probabilities(P, valid)
         expected = self.record.weights.shape
         if (len(P), P.shape[2]) != expected:
@@ -154,6 +164,36 @@ class Ensemble:
                 f"{P.shape[2]}; the members are {', '.join(self.members)}."
             )
         return self.record.predict_proba(P, valid)
+
+    def predict_steps(self, P: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
+        """Fuse the members' predictions over time, of an ensemble of continuous emotion.
+
+        Parameters
+        ----------
+        P : ndarray (M, T, D)
+            Each member's predictions at T moments, in the order of `members` and `dimensions`.
+        valid : ndarray (M, T, D) of bool, optional
+            Which moments a member has. Default: all.
+
+        Returns
+        -------
+        ndarray (T, D)
+
+        Raises
+        ------
+        EmofuseError
+            Arrays of another shape, numbers that are not finite, or an ensemble of classes.
+
+        Examples
+        --------
+        >>> import emofuse as ef, numpy as np
+        >>> ensemble = ef.open_run("runs/first").ensemble("best")
+        >>> ensemble.predict_steps(np.zeros((1, 5, 2)))
+        Traceback (most recent call last):
+        ...
+        features.errors.EmofuseError: Ensemble 'best' tells classes apart; it predicts nothing over time.
+        """
+        return self.record.predict_over_time(P, np.ones(np.shape(P), bool) if valid is None else valid)
 
     def predictions(self, split: str = "validation", *, refitted: bool = False) -> "pd.DataFrame":
         """Fuse its members' stored predictions of the run's clips.
@@ -169,7 +209,8 @@ class Ensemble:
         -------
         pandas.DataFrame
             A row per clip, indexed by `clip_id`: `group_id`, `label` (held-out clips only: test clips are scored with
-            `Run.fit(test=True)` or `refit(test=True)`), `prediction`, and a probability `p_<class>` for each class.
+            `Run.fit(test=True)` or `refit(test=True)`), `prediction`, and a probability `p_<class>` for each class. Of
+            continuous emotion a row per moment, indexed by `clip_id` and `time_s`, with a column for each dimension.
 
         Raises
         ------
@@ -189,6 +230,11 @@ class Ensemble:
         from ensembles.fitting.fused import fused
         from ensembles.predictions.splits import split_named
 
+        if self.record.over_time is not None:
+            from ensembles.fitting.named import ensemble_traces
+
+            traces = ensemble_traces(self._run("predictions"), self.record, str(split_named(split)), refitted)
+            return traces.table().to_pandas().set_index(["clip_id", "time_s"])
         found = fused(self._run("predictions"), self.record, str(split_named(split)), refitted)
         columns = {
             "clip_id": found.ids,
@@ -301,10 +347,11 @@ class Ensemble:
         from rich.text import Text
 
         from ensembles.fitting.tables import choice_table, scores_table, weights_table
+        from ensembles.fitting.tables_over_time import scores_over_time
 
         if self.record.choice:
             yield choice_table(self.record)
-        yield scores_table(self.record)
+        yield scores_over_time(self.record) if self.record.over_time else scores_table(self.record)
         yield weights_table(self.record)
         yield Text(self.verdict)
 

@@ -1,6 +1,6 @@
 """A run as an object: its members, trials and predictions as tables, and the ensembles that are fitted on them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -202,6 +202,8 @@ class Run:
         top: int | None = 20,
         per_entry: int | None = 3,
         keep_all: bool = False,
+        where: Mapping[str, Any] | None = None,
+        task: str | None = None,
         partitions: Sequence[str] | None = None,
         split: str | None = None,
         metric: str | None = None,
@@ -217,7 +219,7 @@ class Run:
         ----------
         method : str
             auto, decision, greedy, subsets, grid, lines, stacking, uniform, votes or best; auto chooses the safest of
-            a few that is not clearly worse than the others.
+            a few that is not clearly worse than the others. Of continuous emotion auto, concordance, uniform or best.
         name : str, optional
             The ensemble's name in the run, by which `ensemble` finds it; one of that name is replaced. Default: the
             method.
@@ -227,6 +229,10 @@ class Run:
             At most so many members in all, and of one entry (None: no bound).
         keep_all : bool
             Keep every member, duplicates and weak ones too.
+        where : mapping, optional
+            Only members with these hyperparameters, as `{"window": 8}`.
+        task : {"classification", "regression"}, optional
+            Which members are fused in a run that has both kinds. Default: what the run's members learnt.
         partitions : sequence of str, optional
             Pool the trials of these partitions. Default: all.
         split : {"validation", "train"}, optional
@@ -241,19 +247,20 @@ class Run:
         test : bool
             Score the test clips too: a final look, not a way to choose.
         **params
-            Parameters of the method (`draws=2000`); of any method `bagged=10`, `shrunk=True`, `temperatures=True`.
+            Parameters of the method (`draws=2000`); of any method `bagged=10`, `shrunk=True`, `temperatures=True`; of
+            continuous emotion `recalibrate=True`.
 
         Returns
         -------
         Ensemble
-            With weights (members x classes) and scores.
+            With weights (members x classes, or dimensions) and scores.
 
         Raises
         ------
         EmofuseError
-            There are no predictions, they don't belong together, or the run is of continuous emotion.
+            There are no predictions, or they don't belong together.
         WrongUse
-            An unknown method, parameter, entry, partition or split.
+            An unknown method, parameter, entry, partition or split, or no member left.
 
         Examples
         --------
@@ -279,6 +286,8 @@ class Run:
             repeats=repeats,
             seed=seed,
             metric=metric_named(metric) if metric else None,
+            where=dict(where or {}),
+            task=task,
         )
         with written_back(self.path):
             return Ensemble(fit_and_store(self.path, options, test=test), self.path)

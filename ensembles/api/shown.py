@@ -3,10 +3,10 @@
 from html import escape
 
 from ensembles.api.tables import weights_frame
-from ensembles.fitting.ensemble import Ensemble, percent
+from ensembles.fitting.ensemble import Ensemble, ccc, percent
 from ensembles.fitting.tables import HOWS, who_names
 
-_HEAD = "<tr><th style='text-align:left'>Accuracy in % with 95 % intervals over groups</th>{}</tr>"
+_HEAD = "<tr><th style='text-align:left'>{} with 95 % intervals over groups</th>{}</tr>"
 
 
 def ensemble_html(ensemble: Ensemble) -> str:
@@ -14,13 +14,14 @@ def ensemble_html(ensemble: Ensemble) -> str:
     present = [how for how in HOWS if how in ensemble.scores["ensemble"]]
     head = "".join(f"<th>{escape(HOWS[how])}</th>" for how in present)
     rows = ""
+    text, measure = (ccc, "Mean CCC") if ensemble.over_time else (percent, "Accuracy in %")
     for who, label in who_names(ensemble).items():
         scores = ensemble.scores.get(who, {})
-        cells = "".join(f"<td>{percent(scores[how]) if how in scores else '-'}</td>" for how in present)
+        cells = "".join(f"<td>{text(scores[how]) if how in scores else '-'}</td>" for how in present)
         rows += f"<tr><td style='text-align:left'>{escape(label)}</td>{cells}</tr>"
     weights = weights_frame(ensemble).to_html(float_format="{:.2f}".format)
     title = f"Weights: {len(ensemble.members)} members of {ensemble.n_candidates}, method {escape(ensemble.method)}"
     return (
         f"<p><b>{escape(ensemble.name)}</b>: {escape(ensemble.verdict)}</p>"
-        f"<table>{_HEAD.format(head)}{rows}</table><p>{title}</p>{weights}"
+        f"<table>{_HEAD.format(measure, head)}{rows}</table><p>{title}</p>{weights}"
     )

@@ -18,7 +18,7 @@ from search.run.predictions import read_footer
 if TYPE_CHECKING:
     from ensembles.continuous.run import ContinuousRun
     from ensembles.evaluation.intervals import Interval
-    from ensembles.fitting.ensemble import Ensemble
+    from ensembles.fitting.ensemble import Ensemble, Measured
 
 
 def board_frame(board: Leaderboard, test: bool) -> pd.DataFrame:
@@ -98,9 +98,9 @@ def _hyperparameters(run: Layout, trial: Ended) -> Mapping[str, Any]:
 
 
 def weights_frame(ensemble: "Ensemble") -> pd.DataFrame:
-    """An ensemble's weights: a row per member, a column per class."""
+    """An ensemble's weights: a row per member, a column per class or dimension."""
     names = pd.Index([member.name for member in ensemble.members], name="member")
-    return pd.DataFrame(ensemble.weights, index=names, columns=list(ensemble.classes))
+    return pd.DataFrame(ensemble.weights, index=names, columns=list(ensemble.outputs))
 
 
 def scores_frame(ensemble: "Ensemble") -> pd.DataFrame:
@@ -112,8 +112,8 @@ def scores_frame(ensemble: "Ensemble") -> pd.DataFrame:
         {
             "who": who,
             "measured_on": how,
-            **{name: measured.metrics[name] for name in METRICS if name in measured.metrics},
-            **bounds(measured.interval),
+            **_metrics(ensemble, measured),
+            **bounds(measured.intervals.get("ccc") if ensemble.over_time else measured.interval),
             "n_clips": measured.n_clips,
             "n_groups": measured.n_groups,
         }
@@ -122,6 +122,12 @@ def scores_frame(ensemble: "Ensemble") -> pd.DataFrame:
         if (measured := ensemble.scores.get(who, {}).get(how)) is not None
     ]
     return pd.DataFrame(rows).set_index(["who", "measured_on"])
+
+
+def _metrics(ensemble: "Ensemble", measured: "Measured") -> Mapping[str, float]:
+    if ensemble.over_time is not None:
+        return measured.metrics
+    return {name: measured.metrics[name] for name in METRICS if name in measured.metrics}
 
 
 def choice_frame(ensemble: "Ensemble") -> pd.DataFrame:

@@ -128,11 +128,20 @@ def _print(results: "Sequence[Result]") -> None:
         _print_table([result for result in results if isinstance(result, ClipPrediction)])
         return
     rows = csv.writer(sys.stdout, lineterminator="\n")
-    rows.writerow(["recording", "time_s", *traces[0].dimensions])
+    rows.writerow(["recording", "time_s", *map(_no_formula, traces[0].dimensions)])
     for trace in traces:
+        name = _no_formula(trace.path)
         for time_s, values in zip(trace.time_s.tolist(), trace.values.tolist(), strict=True):
-            rows.writerow([trace.path, f"{time_s:.6g}", *(f"{value:.6f}" for value in values)])
+            rows.writerow([name, f"{time_s:.6g}", *(f"{value:.6f}" for value in values)])
     _tell(traces)
+
+
+def _no_formula(text: str) -> str:
+    import pyarrow as pa
+
+    from features.tables.spreadsheets import quoted
+
+    return str(quoted(pa.table({"text": [text]}))["text"][0])
 
 
 def _write(results: "Sequence[Result]", kind: "Form", out: Path) -> None:

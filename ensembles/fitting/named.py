@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ensembles.continuous.traces import file_traces, fused_traces, member_traces
-from ensembles.fitting.ensemble import ensemble_names, open_ensemble
+from ensembles.fitting.ensemble import Ensemble, ensemble_names, open_ensemble
 from ensembles.fitting.fused import places_of
 from ensembles.predictions.organisers import ClassPredictions, TracePredictions
 from ensembles.predictions.scan import pool, scan
@@ -42,8 +42,21 @@ def named_traces(run: Path, name: str, split: str, searched: bool = False) -> Tr
     ensemble = open_ensemble(run, name)
     refitted = ensemble.refitted and split == "test" and not searched
     say(f"{name}: by its members {'refitted on train and val' if refitted else 'as searched'}")
+    return ensemble_traces(run, ensemble, split, refitted)
+
+
+def ensemble_traces(run: Path, ensemble: Ensemble, split: str, refitted: bool = False) -> TracePredictions:
+    """What an ensemble of continuous emotion predicts on the recordings of `split` (val or test), by refits or not.
+
+    Errors: WrongUse for another split, or refits that don't exist.
+    """
+    if split not in _ROLES or (refitted and (split != "test" or not ensemble.refitted)):
+        raise WrongUse(
+            f"Ensemble {ensemble.name!r} predicts recordings of validation or test, and of test alone once it is "
+            f"refitted by its refits, not {split!r}{' by refits' if refitted else ''}."
+        )
     keys = [[str(member.refit)] if refitted else list(member.trials.values()) for member in ensemble.members]
-    return TracePredictions(ensemble.outputs, fused_traces(run, keys, role, ensemble.predict_over_time))
+    return TracePredictions(ensemble.outputs, fused_traces(run, keys, _ROLES[split], ensemble.predict_over_time))
 
 
 def _of_ensemble(run: Path, name: str, split: str, searched: bool) -> ClassPredictions:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ensembles.fitting.selection import NO_SELECTION, Selected, Selection, candidates
+from ensembles.fitting.selection import NO_SELECTION, Selected, Selection, candidates, restricted
 from ensembles.fusion import BestSingle, GreedySelection, UniformAverage
 from ensembles.fusion.base import Problem
 from features.errors import WrongUse
@@ -72,3 +72,17 @@ def test_selected_fusion_is_the_fusion_of_the_kept(simulate):
     single = Selected(UniformAverage(), list("aabbcc"), Selection(top=1)).fit(s.P, s.y, s.valid)
     best = BestSingle().fit(s.P, s.y, s.valid)
     assert (single.weights_ == best.weights_).all()
+
+
+def test_members_are_restricted_by_their_hyperparameters():
+    known = {"a/1": {"lr": 0.1, "deep": True}, "a/2": {"lr": 0.2, "deep": True}, "b/3": {"lr": 0.1}}
+    assert restricted(Selection(), {}, known) == Selection()
+    chosen = restricted(Selection(majority=False, duplicate=None), {"lr": 0.1}, known)
+    assert chosen.only == ("a/1", "b/3")
+    assert restricted(Selection(), {"lr": 0.1, "deep": True}, known).only == ("a/1",)
+    P = np.eye(2, dtype=np.float32)[np.arange(6) % 2] * 0.6 + 0.2
+    problem = Problem(np.stack([P, P, P]), np.arange(6) % 2, np.ones((3, 6), bool), "accuracy", "share")
+    found = candidates(problem, list(known), chosen)
+    assert found.kept == (0, 2) and found.dropped == {1: "not among the chosen entries"}
+    with pytest.raises(WrongUse, match=r"No member has lr=0\.3: lr is 0\.1, 0\.2"):
+        restricted(Selection(), {"lr": 0.3}, known)
