@@ -57,8 +57,8 @@ class RunFolder(Layout):
         """Start a run, or continue the one that lies there with a recipe that changes or extends its own.
 
         Before anything is written the tables and every partition of the recipe are checked. Refused are other clips or
-        stills, another seed, and another family or other inputs under an entry's old name. A damaged run.json is told,
-        and written anew if the trials that lie there fit.
+        stills, another seed, and another family or other inputs under an entry's old name, once a search has begun. A
+        damaged run.json is told, and written anew if the trials that lie there fit.
         """
         earlier = _earlier(path)
         if stills is None and earlier is not None:
@@ -80,7 +80,7 @@ class RunFolder(Layout):
             table.fingerprint,
             faces.fingerprint if faces is not None else None,
         )
-        if earlier is not None:
+        if earlier is not None and earlier.begun:
             _refuse_other_data(earlier, run)
             _refuse_other_meaning(earlier, run)
         else:

@@ -64,6 +64,11 @@ class Layout:
         """The trial's prediction file."""
         return prediction_path(self.path, entry, trial_key)
 
+    @property
+    def begun(self) -> bool:
+        """Whether a search got as far as its first trial; one that was refused before leaves nothing to keep."""
+        return self.journal.exists() or bool(prediction_files(self.path)) or any(self.path.glob("trials/*.json"))
+
     def finished(self) -> set[str]:
         """The keys of all trials that have a prediction file."""
         return {path.stem for path in prediction_files(self.path)}

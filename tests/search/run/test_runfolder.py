@@ -17,6 +17,7 @@ def stages(trials=2, **entry):
 def again(run, clips=None, **changes):
     """Prepare `run` again with another recipe."""
     recipe = read_recipe(recipe_file(run.path.parent, **changes))
+    run.journal.touch()  # its search has begun
     return RunFolder.prepare(run.path, recipe, clips or run.clips, run.store)
 
 
@@ -43,6 +44,13 @@ def test_another_seed_or_entry_is_refused(small_run):
         "x=vec:size=5; name the new one anew."
     )
     assert RunFolder.open(run.path) == run
+
+
+def test_a_search_that_was_refused_before_it_began_locks_nothing_out(small_run, tmp_path):
+    run = small_run()
+    other = corpus(tmp_path, "others")
+    changed = read_recipe(recipe_file(tmp_path, seed=4, stages=stages(inputs={"x": "vec:size=5"})))
+    assert RunFolder.prepare(run.path, changed, other, run.store).recipe.seed == 4
 
 
 def test_other_clips_are_refused(small_run):
