@@ -48,3 +48,30 @@ def write_recipe(folder: Path, plugins: list[str]) -> Path:
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump({**RECIPE, **({"plugins": plugins} if plugins else {})}), encoding="utf-8")
     return path
+
+
+GROUPS = {"families": "forest", "feature_sets": "loudness", "datasets": "halves", "fusions": "accurate"}
+_ATTRIBUTES = {"families": "FAMILY", "feature_sets": "SET", "datasets": "ADAPTER", "fusions": "FUSION"}
+
+
+def write_package(folder: Path, name: str = "my_emotions") -> Path:
+    """A package, ready for pip, that registers the page's code by entry points."""
+    write_plugins(folder / name)
+    (folder / name / "__init__.py").touch()
+    lines = ["[build-system]", 'requires = ["setuptools"]', 'build-backend = "setuptools.build_meta"', "[project]"]
+    lines += [f'name = "{name}"', 'version = "1.2"', "[tool.setuptools]", f'packages = ["{name}"]']
+    for group, module in GROUPS.items():
+        lines += [f'[project.entry-points."emofuse.{group}"]', f'{module} = "{name}.{module}:{_ATTRIBUTES[group]}"']
+    (folder / "pyproject.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+def install_by_hand(folder: Path, name: str, code: str, points: dict[str, str]) -> Path:
+    """A module `name` with entry points (group: `name = module:attribute`) as pip would lay it out in `folder`."""
+    (folder / f"{name}.py").write_text(code, encoding="utf-8")
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", encoding="utf-8")
+    text = "".join(f"[emofuse.{group}]\n{point}\n" for group, point in points.items())
+    (info / "entry_points.txt").write_text(text, encoding="utf-8")
+    return folder
