@@ -72,6 +72,11 @@ class WhitenedModel:
         self.model, self.how = model, how
         self._known = dict(known or {})
 
+    @property
+    def projections(self) -> Mapping[str, Projection]:
+        """What was learnt, by slot."""
+        return self._known
+
     def fit(
         self,
         train: Examples,

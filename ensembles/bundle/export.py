@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from search.run.folder import RunFolder
 
 
-def export_bundle(run: "RunFolder", ensemble: Ensemble, folder: Path, *, with_encoders: bool = False) -> Path:
+def export_bundle(
+    run: "RunFolder", ensemble: Ensemble, folder: Path, *, with_encoders: bool = False, onnx: Path | None = None
+) -> Path:
     """Write the refitted ensemble of a run to `folder`, whole or not at all, and only what can be loaded again.
 
-    Weights of encoders go into it `with_encoders`, and are otherwise named by their digest.
+    Weights of encoders go into it `with_encoders`, and are otherwise named by their digest. `onnx` is a folder for
+    graphs of its torch models and its fusion, with a runner (ensembles/bundle/onnx_export.py).
 
     Errors: members that were not refitted, or whose saved models can't be loaded; encoders whose weights are not those
     that the members' features were made with; a folder with other things in it.
@@ -66,7 +69,12 @@ def export_bundle(run: "RunFolder", ensemble: Ensemble, folder: Path, *, with_en
         write_json(temporary / CONTENTS, contents)
         write_bytes(temporary / "MODEL_CARD.md", model_card(ensemble, contents).encode())
         write_json(temporary / DIGESTS, _digests(temporary))
-        _load(temporary, folder, {name: Path(str(spec.params["model"])) for name, spec in found.weight_specs.items()})
+        places = {name: Path(str(spec.params["model"])) for name, spec in found.weight_specs.items()}
+        loaded = _load(temporary, folder, places)
+        if onnx is not None:
+            from ensembles.bundle.onnx_export import export_onnx
+
+            export_onnx(loaded, onnx)
     return folder
 
 
@@ -102,11 +110,11 @@ def _copy_weights(spec: SetSpec, one: BundleWeights, place: Path) -> None:
         shutil.copyfile(path, place / path.name)
 
 
-def _load(written: Path, folder: Path, encoders: Mapping[str, Path]) -> None:
+def _load(written: Path, folder: Path, encoders: Mapping[str, Path]) -> Predictor:
     """Load what was written, as whoever gets the bundle will."""
     held = (written / WEIGHTS).is_dir()
     try:
-        Predictor(written, encoders={} if held else encoders)
+        return Predictor(written, encoders={} if held else encoders)
     except EmofuseError as error:
         why = str(error).replace(str(written), str(folder))
         raise EmofuseError(f"{folder}: nothing was exported, since it could not be loaded: {why}") from None

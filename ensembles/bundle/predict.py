@@ -51,7 +51,7 @@ class Predictor:
 
         self.bundle: Bundle = open_bundle(folder)
         self.weights = Weights(self.bundle.weights, self.bundle.files, encoders or {})
-        self._members, self._encoders, self._backbones = load_models(self.bundle, device, self.weights)
+        self.members, self.encoders, self.backbones = load_models(self.bundle, device, self.weights)
 
     def predict(self, path: Path) -> ClipPrediction:
         """Classify one media file, with a bundle of classes.
@@ -87,11 +87,11 @@ class Predictor:
 
     def _classified(self, arrays: "_ClipArrays", name: str) -> ClipPrediction:
         ensemble = self.bundle.ensemble
-        M, C = len(self._members), len(ensemble.classes)
+        M, C = len(self.members), len(ensemble.classes)
         P = np.full((M, 1, C), 1 / C, np.float32)
         valid = np.zeros((M, 1), bool)
         left_out: dict[str, str] = {}
-        for m, (member, model) in enumerate(zip(self.bundle.members, self._members, strict=True)):
+        for m, (member, model) in enumerate(zip(self.bundle.members, self.members, strict=True)):
             try:
                 P[m] = _finite(model.predict(arrays.examples(member, ensemble.classes)), "its scores")
                 valid[m] = True
@@ -123,10 +123,10 @@ class Predictor:
             time_s = arrays.moments(self.bundle.members, ensemble.over_time.step_s)
         except _LeftOut as reason:
             return TracePrediction(name, dimensions, nothing[:, 0], nothing, reason=str(reason))
-        P = np.zeros((len(self._members), len(time_s), len(dimensions)))
+        P = np.zeros((len(self.members), len(time_s), len(dimensions)))
         valid = np.zeros(P.shape, bool)
         left_out: dict[str, str] = {}
-        for m, (member, model) in enumerate(zip(self.bundle.members, self._members, strict=True)):
+        for m, (member, model) in enumerate(zip(self.bundle.members, self.members, strict=True)):
             try:
                 (steps,) = cast("ContinuousModel", model).predict_steps(arrays.steps(member, dimensions, time_s))
                 P[m], valid[m] = _finite(steps, "its predictions"), True
@@ -238,11 +238,11 @@ class _ClipArrays:
         bundle = self._predictor.bundle
         if spec in bundle.encoders:
             examples = self.examples(bundle.encoders[spec], bundle.ensemble.classes)
-            return self._predictor._encoders[spec].encode(examples)[0]
+            return self._predictor.encoders[spec].encode(examples)[0]
         backbone, dot, layer = spec.partition(".")
         if dot and backbone in bundle.backbones:
             images = self._array(bundle.backbones[backbone].images)
-            values = self._predictor._backbones[backbone].activations(images, layer.partition(":")[0])
+            values = self._predictor.backbones[backbone].activations(images, layer.partition(":")[0])
             return values[:, bundle.selections[spec]] if spec in bundle.selections else values
         if spec in self._given:
             return self._stored(self._given[spec], spec)

@@ -1,11 +1,13 @@
 """The commands `emofuse ensemble refit` and `export`."""
 
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ensembles.cli.options import Labels, look
+from features.errors import WrongUse
 from features.progress import say
 from features.terminal import command
 from features.workers.ray_access import AllowOpen
@@ -47,7 +49,10 @@ def refit(
 def export(
     run: Annotated[Path, typer.Argument(parser=run_path, metavar="RUN", help="The run folder.")],
     name: Annotated[str, typer.Argument(help="A refitted ensemble's name.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="The bundle's folder.")],
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="The bundle's folder.")] = None,
+    onnx: Annotated[
+        Path | None, typer.Option(help="A folder for its networks and its fusion as ONNX graphs, with a runner.")
+    ] = None,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Also where it is no better than its best single member.")
     ] = False,
@@ -62,6 +67,8 @@ def export(
     An ensemble that is no better than its best single member is refused, unless you say --single or --anyway.
 
     Example: emofuse ensemble export runs/first best -o bundle
+
+    Example: emofuse ensemble export runs/first best --onnx graphs
     """
     from ensembles.bundle.bundle import open_bundle
     from ensembles.bundle.export import export_bundle
@@ -70,10 +77,18 @@ def export(
     from ensembles.fitting.ensemble import open_ensemble
     from search.run.folder import RunFolder
 
+    if out is None and onnx is None:
+        raise WrongUse("Say where to: -o BUNDLE, --onnx FOLDER, or both.")
     chosen = checked(open_ensemble(run, name), shown(run), anyway=anyway, single=single)
     refuse_imported(run, chosen)
-    folder = export_bundle(RunFolder.open(run), chosen, out, with_encoders=with_encoders)
-    bundle = open_bundle(folder)
+    with tempfile.TemporaryDirectory() as scratch:
+        place = out or Path(scratch) / "bundle"
+        folder = export_bundle(RunFolder.open(run), chosen, place, with_encoders=with_encoders, onnx=onnx)
+        bundle = open_bundle(folder)
+    if onnx is not None:
+        say(f"Written: {onnx}. It holds its own description and run.py, which needs numpy and onnxruntime.")
+    if out is None:
+        return
     wanted = "".join(f" --encoder {name}=PLACE" for name, one in bundle.weights.items() if not one.files)
     clips = "--clips CLIPS --features STORE" if bundle.imported else "CLIP..."
     say(f"Written: {folder}. Next: {command('predict', folder)} {clips}{wanted}")

@@ -11,7 +11,7 @@ With a depth of 3 the kernels are 3x3x3: W spans three steps of the input, of wh
 three states before the step.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch text uses
@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.grad import conv2d_input, conv2d_weight
+
+from models.blocks.exported import convolved_states
 
 State = tuple[Tensor, Tensor]
 # So many numbers of all gates together in one block of steps (4 MB as float32).
@@ -45,6 +47,9 @@ class ConvLSTM(nn.Module):
         if state is None:
             zero = x.new_zeros(x.shape[1], self.hidden, *x.shape[3:], dtype=torch.float32)
             state = zero.repeat(1, self.depth, 1, 1), zero
+        if torch.onnx.is_in_onnx_export():
+            bias = cast(Tensor, self.inputs.bias)
+            return convolved_states(x, *state, self.inputs.weight, bias, self.states.weight), state
         # In full precision: rounding errors of a long recurrence add up.
         with torch.autocast(x.device.type, enabled=False):
             weights = self.inputs.weight, self.inputs.bias, self.states.weight

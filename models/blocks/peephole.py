@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812  the name that every torch text uses
 from torch import Tensor, nn
 
+from models.blocks.exported import peephole_states
+
 
 class PeepholeLSTM(nn.Module):
     """One layer, from zero states: (B, T, F) -> h (B, T, H).
@@ -36,6 +38,8 @@ class PeepholeLSTM(nn.Module):
     def _states(self, x: Tensor) -> Tensor:
         # One product for the inputs of all steps: the loop does only what needs the step before.
         steps = F.linear(x.transpose(0, 1), self.weight_x, self.bias)  # (T, B, 4H)
+        if torch.onnx.is_in_onnx_export():
+            return peephole_states(steps, self.weight_h, self.peepholes)
         weight_h = self.weight_h.t()
         w_ci, w_cf, w_co = self.peepholes
         h = c = x.new_zeros(len(x), len(w_ci))  # (B, H)

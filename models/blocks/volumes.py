@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812  the name that every torch text us
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from models.training.regression import StepNetwork
+from models.training.regression import StepNetwork, up
 
 _Layer = TypeVar("_Layer", nn.Conv3d, nn.Linear)
 
@@ -67,6 +67,8 @@ class VolumeNetwork(StepNetwork):
     def states(self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
         frames, length = inputs["faces"], lengths["faces"]
         total = frames.shape[1]
+        if torch.onnx.is_in_onnx_export():  # as one piece, since a graph has no pieces for clips of other lengths
+            return self._piece(frames, length, None, 0, None)[0][:, : up(total, self.window)]
         first_numbers = len(frames) * self.filters * frames[0, 0].numel()
         unit = self.window * self.rate  # frames that one output stands for
         piece = max(1, _PIECE // first_numbers // self.rate) * unit
@@ -86,18 +88,21 @@ class VolumeNetwork(StepNetwork):
             parts.append(part)
         return torch.cat(parts, 1)[:, : -(-total // self.window)]  # (B, T', hidden)
 
-    def _piece(self, frames: Tensor, left: Tensor, state: Any, start: int, end: int) -> tuple[Tensor, Any]:
-        """Outputs `start` to `end` of `frames` (B, T, H, W), of which the clips have `left` (B,) until they end."""
+    def _piece(self, frames: Tensor, left: Tensor, state: Any, start: int, end: int | None) -> tuple[Tensor, Any]:
+        """Outputs `start` to `end` of `frames` (B, T, H, W), of which the clips have `left` (B,) until they end.
+
+        Without an `end`, all from `start` on.
+        """
         x = self._averaged(self.scalers["faces"](frames), left)[:, None]  # (B, 1, T, H, W)
-        left = -(-left // self.window)
+        left = up(left, self.window)
         for convolution, kernel in zip(self.convolutions, self.kernels, strict=False):
             x = convolution(x)
             # Past a clip's end there is nothing, at any layer: else its outputs would depend on how it is padded.
             x = x.masked_fill(_outside(left, x)[:, None, :, None, None], 0)
             x = F.relu(F.max_pool3d(x, kernel, ceil_mode=True))
-            left = -(-left // kernel[0])
+            left = up(left, kernel[0])
         time = self.kernels[3][0]
-        x, state = self.fourth(x, state, _outside(left, x), slice(start * time, end * time))
+        x, state = self.fourth(x, state, _outside(left, x), slice(start * time, None if end is None else end * time))
         x = F.relu(self.dense(self.dropout(x.movedim(2, 1).flatten(2))))  # (B, T, C, ...) -> (B, T, hidden)
         return self.dropout(x).repeat_interleave(self.rate, 1), state
 
@@ -107,7 +112,7 @@ class VolumeNetwork(StepNetwork):
         x = x * inside[:, :, None, None]
         if self.window == 1:
             return x
-        missing = -x.shape[1] % self.window
+        missing = up(x.shape[1], self.window) * self.window - x.shape[1]
         count = F.pad(inside, (0, missing)).unflatten(1, (-1, self.window)).sum(2).clamp(min=1)
         sums = F.pad(x, (0, 0, 0, 0, 0, missing)).unflatten(1, (-1, self.window)).sum(2)
         return sums / count[:, :, None, None]

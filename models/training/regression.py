@@ -1,7 +1,7 @@
 """Continuous emotion as the aim of a training: a label for each step, squared error or concordance as the loss."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +15,14 @@ from models.training.network import ClipNetwork, mean_step
 Loss = Literal["mse", "ccc"]
 # Labels and predictions that hardly vary must not make the loss's quotient jump.
 _FLOOR = 1e-8
+
+
+_Count = TypeVar("_Count", int, Tensor)
+
+
+def up(count: _Count, size: int) -> _Count:
+    """`count` (not negative) divided by `size`, rounded up; of no negative number, which ONNX rounds toward 0."""
+    return (count + size - 1) // size
 
 
 class StepNetwork(ClipNetwork):
@@ -37,7 +45,7 @@ class StepNetwork(ClipNetwork):
     def encode(self, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
         """The clip vectors (B, H): the mean over time, so that logits are the mean of the steps' logits."""
         length = next(iter(lengths.values()))
-        return mean_step(self.states(inputs, lengths), -(-length // self.window))
+        return mean_step(self.states(inputs, lengths), up(length, self.window))
 
 
 class Regression:

@@ -303,13 +303,13 @@ def test_an_svms_temperature_is_a_finite_number_above_0(bundle, value):
 def test_a_member_whose_scores_are_not_finite_is_left_out(exported, features):
     predictor = Predictor(exported[2])
     whole = predictor.predict(Path("clip.mp4"))
-    model = predictor._members[1]
+    model = predictor.members[1]
     model.predict = lambda examples: np.full((1, 2), np.nan, np.float32)
     result = predictor.predict(Path("clip.mp4"))
     assert result.left_out == {"01-pooling": "not_finite: its scores hold NaN or infinity"}
     assert result.label and result.probabilities != whole.probabilities
     assert sum(result.probabilities.values()) == pytest.approx(1)
-    for each in predictor._members:
+    for each in predictor.members:
         each.predict = model.predict
     nobody = predictor.predict(Path("clip.mp4"))
     assert (nobody.label, nobody.probabilities) == (None, {})
@@ -325,9 +325,9 @@ def test_features_encodings_and_activations_that_are_not_finite_are_told(exporte
         "03-fused": "not_finite: the values of functionals hold NaN or infinity",
     }
     features.clear()
-    (backbone,) = predictor._backbones.values()
+    (backbone,) = predictor.backbones.values()
     backbone.activations = lambda images, layer: np.full((3, 2), np.nan, np.float32)
-    predictor._encoders[f"svm-{key('svm')[:8]}"].encode = lambda examples: np.full((1, 7), np.nan, np.float32)
+    predictor.encoders[f"svm-{key('svm')[:8]}"].encode = lambda examples: np.full((1, 7), np.nan, np.float32)
     left_out = predictor.predict(Path("clip.mp4")).left_out
     assert left_out["02-faces"] == f"not_finite: the values of {_cnn()}.probabilities hold NaN or infinity"
     assert left_out["03-fused"].startswith("not_finite: the values of svm-")
