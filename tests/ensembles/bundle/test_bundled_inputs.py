@@ -184,3 +184,18 @@ def test_a_bundle_with_weights_works_in_a_new_process_without_a_network(bundles,
         shutil.move(tmp_path / "tiny", bundles / "tiny")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == sum(map(len, SPEAKERS.values())) * 2
+
+
+def test_the_command_writes_graphs_without_a_bundle_too(bundles, tmp_path, capsys):
+    pytest.importorskip("onnx")
+    words = ["ensemble", "export", str(bundles / "weights"), "e", "--anyway"]
+    assert main(words) == 2
+    assert "Say where to: -o BUNDLE, --onnx FOLDER, or both." in capsys.readouterr().err
+    assert main([*words, "--onnx", str(tmp_path / "graphs")]) == 0
+    written = {path.name for path in (tmp_path / "graphs").iterdir()}
+    assert written == {"manifest.json", "run.py", "fusion.onnx", "member-00.onnx", "member-01.onnx"}
+    assert str(bundles) not in (tmp_path / "graphs" / "manifest.json").read_text()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.txt").touch()
+    assert main([*words, "--onnx", str(tmp_path / "mine")]) == 2
+    assert "exists and holds no ONNX export" in capsys.readouterr().err
