@@ -1,5 +1,7 @@
 """The command itself: overview, unknown names, exit codes."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import emofuse
@@ -60,6 +62,8 @@ def test_an_interrupted_prediction_shows_what_it_has(tmp_path, monkeypatch, caps
     from ensembles.bundle import predict
 
     class Interrupted:
+        bundle = SimpleNamespace(ensemble=SimpleNamespace(over_time=None))
+
         def __init__(self, *_):
             self.clips = iter([predict.ClipPrediction("[b].wav", "a", {"a": 0.75, "b": 0.25})])
 
