@@ -8,7 +8,10 @@
 each clip and in all. `is10` counts the wall clock of the program's own pool of processes, started and warm, the two
 sizes taking turns; on a busy machine only the CPU time that the files took tells something: two idle cores can be at
 most twice the ratio of these times faster. `memory` writes minutes of 48 kHz stereo and prints how much the process
-grows at most while it reads them, beside the size of the result.
+grows at most while it reads them, beside the size of the result. `encoders` takes generated clips of 1 to 3 seconds
+through a speech encoder in the program's pool of processes, warm, 16 clips at once, and through a plain loop of
+transformers' own calls, one clip at a time on all cores: the wall clock of both, the CPU time of our processes, and
+what batches alone bring (one process, one thread, batches beside clip by clip).
 """
 
 import argparse
@@ -145,28 +148,40 @@ def memory(minutes: float, sets: Sequence[str]) -> None:
             )
 
 
+def encoders(model: Path | None, turns: int) -> None:
+    """Compare on a checkpoint, or on a random one of base size."""
+    import encoder_loop
+
+    with tempfile.TemporaryDirectory() as folder:
+        model = model or encoder_loop.base_checkpoint(Path(folder) / "model")
+        encoder_loop.encoders(model, encoder_loop.sounds(Path(folder)), turns)
+
+
 def main() -> None:
     """Run one of the comparisons."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("faces", "is10", "memory"))
+    parser.add_argument("what", choices=("faces", "is10", "memory", "encoders"))
     parser.add_argument("paths", type=Path, nargs="*", metavar="FILE")
     parser.add_argument("--spec", default="faces", help="the set of faces, such as faces:detector=viola_jones")
     parser.add_argument("--least-side", type=int, default=1280, help="pixels of a clip's longer side")
-    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--turns", type=int, help="default: 3, of encoders 1")
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--sets", nargs="*", default=(), help="sets of sound for `memory`, such as short_term")
     given = parser.parse_args()
     if given.what == "memory":
         memory(given.minutes, given.sets)
         return
+    if given.what == "encoders":
+        encoders(given.paths[0] if given.paths else None, given.turns or 1)
+        return
     files = files_in(given.paths)
     if given.what == "faces":
         faces(files, parse_spec(given.spec), given.least_side)
     elif files:
-        is10(files, given.turns)
+        is10(files, given.turns or 3)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            is10(noise(Path(folder)), given.turns)
+            is10(noise(Path(folder)), given.turns or 3)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,96 @@
+"""A speech encoder in the program's processes beside a plain loop of transformers' calls; see extraction.py."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from features.extract import default_workers
+from features.sets import Media, get_set, parse_spec
+from features.workers.clip_processes import run_all
+
+CLIPS, AT_ONCE, RATE, SHORTEST_S, LONGEST_S = 32, 16, 16_000, 1.0, 3.0
+# For what batches bring by themselves.
+FEW = 8
+
+
+def base_checkpoint(folder: Path) -> Path:
+    """A random wav2vec 2.0 of base size (95 million weights), in its official layout."""
+    import torch
+    from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
+
+    torch.manual_seed(0)
+    Wav2Vec2Model(Wav2Vec2Config()).save_pretrained(folder)
+    Wav2Vec2FeatureExtractor(return_attention_mask=False).save_pretrained(folder)
+    return folder
+
+
+def sounds(folder: Path) -> list[Path]:
+    """Files of noise whose lengths are drawn evenly."""
+    rng = np.random.default_rng(0)
+    files = []
+    for n, seconds in enumerate(rng.uniform(SHORTEST_S, LONGEST_S, CLIPS)):
+        files.append(folder / f"{n:03d}.wav")
+        soundfile.write(files[-1], rng.normal(size=round(RATE * seconds)).astype(np.float32) / 8, RATE)
+    return files
+
+
+def plain(model: Path, files: Sequence[Path]) -> tuple[float, float]:
+    """Seconds and CPU seconds of the loop that anyone would write."""
+    import torch
+    from transformers import AutoFeatureExtractor, AutoModel
+
+    reader, net = AutoFeatureExtractor.from_pretrained(model), AutoModel.from_pretrained(model).eval()
+
+    def vector(file: Path) -> np.ndarray:
+        signal, rate = soundfile.read(file, dtype="float32")
+        with torch.inference_mode():
+            return net(**reader(signal, sampling_rate=rate, return_tensors="pt")).last_hidden_state[0].mean(0).numpy()
+
+    vector(files[0])
+    started, cpu_s = time.perf_counter(), time.process_time()
+    for file in files:
+        vector(file)
+    return time.perf_counter() - started, time.process_time() - cpu_s
+
+
+def batch(model: Path, files: Sequence[Path]) -> float:
+    """Take files through the set `speech` at once; the CPU seconds that it took."""
+    started = time.process_time()
+    params = parse_spec(f"speech:model={model},pool=mean").params
+    many = get_set("speech").extract_many
+    assert many is not None
+    found = list(many([Media(file) for file in files], params))
+    assert len(found) == len(files)
+    return time.process_time() - started
+
+
+def pool_s(model: Path, files: Sequence[Path], workers: int, at_once: int) -> tuple[float, float]:
+    """Seconds and CPU seconds of all files in warm processes, `at_once` files for each task."""
+    batches = [tuple(files[at : at + at_once]) for at in range(0, len(files), at_once)]
+    warm = [tuple(files[:1])] * (2 * workers)
+    started, cpu_s = 0.0, 0.0
+    for done, (_, spent) in enumerate(run_all(partial(batch, model), [*warm, *batches], workers), start=1):
+        if done == len(warm):
+            started = time.perf_counter()
+        elif done > len(warm):
+            cpu_s += spent
+    return time.perf_counter() - started, cpu_s
+
+
+def encoders(model: Path, files: Sequence[Path], turns: int) -> None:
+    """Print clips per second of both, and their ratio, turn by turn."""
+    workers = default_workers()
+    for _ in range(turns):
+        loop_s, loop_cpu_s = plain(model, files)
+        ours_s, cpu_s = pool_s(model, files, workers, AT_ONCE)
+        print(
+            f"plain loop {len(files) / loop_s:.2f} clips/s ({loop_cpu_s:.1f} s of CPU)   "
+            f"ours, {workers} processes {len(files) / ours_s:.2f} clips/s ({cpu_s:.1f} s of CPU in {ours_s:.1f} s)   "
+            f"ratio {loop_s / ours_s:.2f}"
+        )
+    (_, alone_s), (_, together_s) = (pool_s(model, files[:FEW], 1, at_once) for at_once in (1, FEW))
+    print(f"{FEW} clips on one thread: {alone_s:.1f} s of CPU clip by clip, {together_s:.1f} s in batches")
