@@ -11,6 +11,7 @@ from ensembles.cli.ablation import ablation
 from ensembles.cli.compare import compare, leaderboard
 from ensembles.cli.confusion import confusion
 from ensembles.cli.continuous import continuous
+from ensembles.cli.curves import curves
 from ensembles.cli.export import export, refit
 from ensembles.cli.options import (
     METHODS_HELP,
@@ -45,6 +46,7 @@ ensemble_app.command()(compare)
 ensemble_app.command()(leaderboard)
 ensemble_app.command()(confusion)
 ensemble_app.command()(ablation)
+ensemble_app.command()(curves)
 ensemble_app.command()(predictions)
 ensemble_app.command()(submissions)
 

@@ -1,9 +1,11 @@
 """Pictures of a run as papers have them, as SVG or PNG."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ensembles.fitting.curves import Curve
 from ensembles.fitting.matrices import Matrix
 from features.errors import WrongUse
 from features.files import replacing
@@ -36,5 +38,28 @@ def draw_matrix(matrix: Matrix, path: Path) -> None:
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     axes.set_title(f"{matrix.name}\n{matrix.rows}, row percent", fontsize=9, parse_math=False)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.lower()[1:])
+
+
+def draw_curves(curves: Sequence[Curve], path: Path) -> None:
+    """Write learning curves side by side: accuracy on the clips of the fit and on held-out ones over the epochs."""
+    check_picture(path)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2 * len(curves), 3.4), layout="constrained")
+    panels = figure.subplots(1, len(curves), sharey=True, squeeze=False)[0]
+    for axes, curve in zip(panels, curves, strict=True):
+        for values, label, colour in ((curve.fitted, "train", "tab:blue"), (curve.held_out, "held out", "tab:orange")):
+            known = [
+                (epoch, 100 * value) for epoch, value in zip(curve.epochs, values, strict=True) if value is not None
+            ]
+            if known:
+                axes.plot(*zip(*known, strict=True), label=label, color=colour, marker="." if len(known) == 1 else None)
+        axes.axvline(curve.best_epoch, color="grey", linewidth=0.8, linestyle="--", label="kept")
+        axes.set_title(f"{curve.name}\n{curve.partition}", fontsize=9, parse_math=False)
+        axes.set_xlabel("epoch")
+        axes.legend(fontsize=8)
+    panels[0].set_ylabel("accuracy, %")
     with replacing(path) as temporary:
         figure.savefig(temporary, format=path.suffix.lower()[1:])

@@ -17,6 +17,10 @@ class Goal(Protocol):
         """The loss of the fit clips `clips` (B,), given their outputs as float32."""
         ...
 
+    def right(self, outputs: Tensor, clips: Tensor) -> Tensor | None:
+        """How many of the fit clips `clips` (B,) the outputs name right; None where there are no classes."""
+        ...
+
     def measure(self, network: Any) -> dict[str, float] | None:
         """Metrics on the held-out clips; None when an output is not finite."""
         ...

@@ -148,7 +148,7 @@ class _Run:
     def one_epoch(self, keep_last: bool) -> dict[str, float]:
         """Train over all fit clips once, measure, keep the weights if they are the best; return the epoch's metrics."""
         self.epoch += 1
-        loss, lr = self._steps()
+        loss, lr, fitted = self._steps()
         metrics: dict[str, float] = {}
         if self.measured:
             found = self.goal.measure(self.network)
@@ -162,15 +162,20 @@ class _Run:
             self.best_epoch, self.best_metrics = self.epoch, metrics
             weights = self.network.state_dict()
             self.best = weights if keep_last else {name: value.clone() for name, value in weights.items()}
-        metrics = {"loss": loss, "lr": lr, **metrics}
+        metrics = {"loss": loss, "lr": lr, **fitted, **metrics}
         self.curve.append({"epoch": self.epoch, **metrics})
         return metrics
 
-    def _steps(self) -> tuple[float, float]:
-        """One optimiser step per batch; the mean loss and the last learning rate."""
+    def _steps(self) -> tuple[float, float, dict[str, float]]:
+        """One optimiser step per batch; the mean loss, the last learning rate, and the accuracy as `fit_accuracy`.
+
+        The latter is that of each batch before its step, with dropout and augmentation: training accuracy as it is
+        usually drawn.
+        """
         network, settings = self.network.train(), self.settings
         parameters = [p for group in self.optimiser.param_groups for p in group["params"]]
-        total = torch.zeros((), device=self.device)
+        total, hits = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
+        right: Tensor | None = None
         lr = settings.lr
         for clips in epoch_batches(self.fit, settings.batch_size, self.order):
             lr = settings.lr_at(self.epoch, self.iteration)
@@ -193,8 +198,11 @@ class _Run:
             self.scaler.step(self.optimiser)
             self.scaler.update()
             total += loss.detach() * len(clips)
+            right = self.goal.right(outputs.detach(), clips)
+            hits += 0 if right is None else right
             self.iteration += 1
-        return float(total) / len(self.fit), lr
+        fitted = {} if right is None else {"fit_accuracy": float(hits) / len(self.fit)}
+        return float(total) / len(self.fit), lr, fitted
 
     def _finite_weights(self) -> bool:
         return bool(torch.nn.utils.get_total_norm(self.network.parameters()).isfinite())
@@ -246,6 +254,10 @@ class Classification:
     def loss(self, outputs: Tensor, clips: Tensor) -> Tensor:
         """The cross-entropy of the fit clips `clips` (B,)."""
         return F.cross_entropy(outputs, self._y[clips.to(self._y.device)], self._weight)
+
+    def right(self, outputs: Tensor, clips: Tensor) -> Tensor | None:
+        """How many of the fit clips `clips` (B,) have their class on top."""
+        return (outputs.argmax(dim=1) == self._y[clips.to(self._y.device)]).sum()
 
     def measure(self, network: ClipNetwork) -> dict[str, float] | None:
         """Metrics on the held-out clips; None when a score is not finite."""

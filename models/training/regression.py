@@ -73,6 +73,10 @@ class Regression:
         predicted = torch.cat([rows[: len(y)] for rows, y in zip(outputs, own, strict=True)])
         return masked_loss(predicted, torch.cat(own), self._loss)
 
+    def right(self, outputs: Tensor, clips: Tensor) -> Tensor | None:
+        """There are no classes."""
+        return None
+
     def measure(self, network: StepNetwork) -> dict[str, float] | None:
         """CCC on the held-out clips, concatenated; None when a prediction is not finite."""
         if self._held_out is None:

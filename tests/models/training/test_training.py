@@ -115,6 +115,13 @@ def test_max_epochs_caps_the_settings_and_never_lifts_them(monkeypatch):
     assert trained(replace(FAST, max_epochs=4), max_epochs=9)[0].epochs == 4
 
 
+def test_the_curve_tells_the_accuracy_on_the_clips_of_the_fit():
+    net, own = network(dropout=0.0), rows(clips())
+    still = train(net, own, None, replace(FAST, lr=0.0), epochs=2).curve
+    right = training.score(net, own).argmax(axis=1) == own.labels().numpy()
+    assert [row["fit_accuracy"] for row in still] == [pytest.approx(right.mean())] * 2, "nothing was learnt"
+
+
 def test_a_refit_takes_exactly_its_epochs_and_keeps_the_last():
     told = []
     net, after = network(), []
@@ -125,7 +132,7 @@ def test_a_refit_takes_exactly_its_epochs_and_keeps_the_last():
 
     result = train(net, rows(clips()), None, replace(FAST, max_epochs=3, patience=1), epochs=7, report=report)
     assert (result.epochs, result.best_epoch, dict(result.metrics)) == (7, 7, {})
-    assert told == [(epoch, {"loss", "lr"}) for epoch in range(1, 8)]
+    assert told == [(epoch, {"loss", "lr", "fit_accuracy"}) for epoch in range(1, 8)]
     assert same(weights(net), after[-1]) and not same(after[-1], after[-2])
 
 
