@@ -4,16 +4,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import GetCoreSchemaHandler, GetPydanticSchema
-from pydantic_core import CoreSchema, core_schema
 
 from ensembles.evaluation.intervals import Comparison, Interval
 from ensembles.evaluation.metrics import Scores
 from ensembles.fitting.older import upgraded
 from ensembles.fitting.over_time import OverTime, gain_text
+from ensembles.fitting.weights import Weights, are_weights, fits
 from ensembles.fusion.option import Option
 from ensembles.fusion.pooling import LogPool, Missing, combine
 from features.errors import EmofuseError, WrongUse
@@ -25,7 +24,6 @@ from features.tables.readable import Readable
 from models.metrics import Metric
 
 SCHEMA_VERSION = 2
-_ROUNDING = 1e-6  # of a class's weights in sum
 
 # uniform_average: of the members that the fit gave weight (in a nested fold: that fold's fit); candidates_average: of
 # all that its selection let take part.
@@ -34,20 +32,6 @@ Who = Literal["ensemble", "best_single", "uniform_average", "candidates_average"
 # test and test_refit: untouched rows, by the members as searched and as refitted.
 # train: the rows that the members were fitted on, which is what papers call training accuracy.
 How = Literal["train", "fit", "nested", "test", "test_refit"]
-
-
-def _rows_as_array(_: Any, schema_of: GetCoreSchemaHandler) -> CoreSchema:
-    rows = schema_of.generate_schema(tuple[tuple[float, ...], ...])
-    return core_schema.no_info_after_validator_function(_array, rows)
-
-
-def _array(rows: tuple[tuple[float, ...], ...]) -> np.ndarray:
-    alike = len({len(row) for row in rows}) == 1
-    return np.array(rows, dtype=np.float64) if alike else np.zeros((0, 0))
-
-
-# In the file: nested lists. What has no shape is an empty array.
-Weights = Annotated[np.ndarray, GetPydanticSchema(_rows_as_array)]
 
 
 @dataclass(frozen=True)
@@ -279,7 +263,7 @@ def read_ensemble(path: Readable) -> Ensemble:
             f"{path}: expected one or more members and two or more different classes, but got {len(ensemble.members)} "
             f"members and the classes {shown(ensemble.classes)}; fit it again."
         )
-    if not _are_weights(ensemble.weights, *expected):
+    if not are_weights(ensemble.weights, *expected):
         raise EmofuseError(
             f"{path}: expected finite, non-negative weights of shape {expected} (members, classes or dimensions) that "
             f"sum to 1 for each class or dimension, but got {shown(data['weights'])}; fit it again."
@@ -291,34 +275,13 @@ def read_ensemble(path: Readable) -> Ensemble:
             f"{path}: expected {expected[0]} temperatures above 0, one per member, but got "
             f"{shown(ensemble.temperatures)}; fit it again."
         )
-    if ensemble.log_pool is not None and not _fits(ensemble.log_pool, *expected):
+    if ensemble.log_pool is not None and not fits(ensemble.log_pool, *expected):
         M, C = expected
         raise EmofuseError(
             f"{path}: expected a log_pool of finite coefficients of shape {(M, C, C)} (members, classes, classes) "
             "and a bias per class; fit it again."
         )
     return ensemble
-
-
-def _are_weights(weights: np.ndarray, M: int, C: int) -> bool:
-    # NaN is neither 0 or more, nor does it sum to anything.
-    return (
-        weights.shape == (M, C)
-        and bool((weights >= 0).all())
-        and bool((np.abs(weights.sum(axis=0) - 1) <= _ROUNDING).all())
-    )
-
-
-def _fits(pool: LogPool, M: int, C: int) -> bool:
-    try:
-        coefficients, biases = np.array(pool.coefficients), np.array(pool.biases)
-    except ValueError:  # rows of different length
-        return False
-    return (
-        coefficients.shape == (M, C, C)
-        and biases.shape == (C,)
-        and bool(np.isfinite(coefficients).all() and np.isfinite(biases).all())
-    )
 
 
 def ensemble_path(run: Path, name: str) -> Path:
