@@ -199,3 +199,39 @@ def test_the_command_writes_graphs_without_a_bundle_too(bundles, tmp_path, capsy
     (tmp_path / "mine" / "a.txt").touch()
     assert main([*words, "--onnx", str(tmp_path / "mine")]) == 2
     assert "exists and holds no ONNX export" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_real_speech_through_an_encoder_to_a_bundle_in_a_new_process(real_data, tmp_path):
+    sys.path.insert(0, str(ROOT / "tests" / "features" / "encoders"))
+    from tiny_checkpoints import save
+
+    from features.datasets import read_dataset
+
+    save("wavlm", tmp_path / "tiny")
+    actors = {"modality": "audio", "train": "1", "val": "13", "test": "14"}
+    found = read_dataset("ravdess", real_data / "ravdess_audio", **actors)
+    some = tuple(clip for n, clip in enumerate(found.clips) if n % 2 == 0)
+    table, store, run = (str(tmp_path / name) for name in ("clips.parquet", "store", "run"))
+    write_clips(hash_media(ClipTable(some, found.root)), tmp_path / "clips.parquet")
+    spec = f"speech:model={tmp_path}/tiny,pool=mean"
+    entries = {"speech": {**HEAD, "family": "embedding_head", "inputs": {"embedding": spec}}}
+    recipe = {"name": "real", "stages": [{"stage": "clips", "entries": entries}]}
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    given = ["--clips", table, "--features", store, "-o", run, "--in-process"]
+    for command in (
+        ["features", "extract", table, "-s", spec, "-o", store, "--workers=0"],
+        ["search", "run", str(tmp_path / "recipe.yaml"), *given],
+        ["ensemble", "fit", run, "--name", "e", "--method", "uniform"],
+        ["ensemble", "refit", run, "e", "--in-process"],
+        ["ensemble", "export", run, "e", "-o", str(tmp_path / "bundle"), "--with-encoders", "--anyway"],
+    ):
+        assert main(command) == 0
+    shutil.rmtree(tmp_path / "tiny")
+    clips = sorted((real_data / "ravdess_audio" / "Actor_14").glob("*.flac"))[:3]
+    command = [sys.executable, "-m", "emofuse", "predict", str(tmp_path / "bundle"), *map(str, clips), "--json"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 3
