@@ -14,9 +14,11 @@ import numpy as np
 from features.clips import ClipTable
 from features.errors import EmofuseError, WrongUse
 from features.faces.align import EYES
+from features.faces.centerface import CenterFace, Face, centerface_installed
+from features.faces.detect import cnn_installed
 from features.faces.landmarks import LOWER, SMALLER, points_of
 from features.faces.similarity import similarity_between
-from features.progress import progress
+from features.progress import progress, say
 from features.sets import SetSpec
 from features.store.stored_set import StoredSet
 
@@ -63,10 +65,15 @@ def _sampled(stored: StoredSet, table: ClipTable, images: int) -> Iterator[np.nd
             before += stored.length(clip_id)
 
 
-def five_points(crop: np.ndarray) -> np.ndarray:
-    """Eyes, nose and corners of the mouth (5, 2) of the face in a crop (H, W) or (H, W, 3), in shares of its sides."""
+def five_points(crop: np.ndarray) -> np.ndarray | None:
+    """Eyes, nose and corners of the mouth (5, 2) of the face in a crop (H, W) or (H, W, 3), in shares of its sides.
+
+    By dlib's landmarks; where dlib isn't installed by CenterFace, which may find none.
+    """
     how = cv2.INTER_AREA if len(crop) > _SEEN_PX else cv2.INTER_CUBIC
     picture = cv2.resize(crop, (_SEEN_PX, _SEEN_PX), interpolation=how)
+    if not cnn_installed() and centerface_installed():
+        return _by_centerface(picture)
     centre, side = np.array([0.5, 0.5 + LOWER]), 1.0
     for _ in range(_LOOKS):
         points = points_of(picture, centre * _SEEN_PX, SMALLER * side * _SEEN_PX) / _SEEN_PX
@@ -78,9 +85,21 @@ def five_points(crop: np.ndarray) -> np.ndarray:
     return five
 
 
+def _by_centerface(picture: np.ndarray) -> np.ndarray | None:
+    """The points of the largest face of a picture of `_SEEN_PX` a side, which tight crops need a border for."""
+    gray = picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    border = _SEEN_PX // 4
+    wider = cv2.copyMakeBorder(gray, border, border, border, border, cv2.BORDER_REPLICATE)
+    face = next(iter(CenterFace()(wider)), None)
+    return (face.points - border) / _SEEN_PX if isinstance(face, Face) else None
+
+
 def mean_shape(crops: Iterable[np.ndarray]) -> np.ndarray:
     """The mean of the five points (5, 2) over crops (H, W) or (H, W, 3), in shares of their sides."""
-    shapes = [five_points(crop) for crop in crops]
+    found = [five_points(crop) for crop in crops]
+    shapes = [shape for shape in found if shape is not None]
     if not shapes:
         raise EmofuseError("There is no face to register: the training clips of the set hold none.")
+    if len(shapes) < len(found):
+        say(f"warning: CenterFace finds no face in {len(found) - len(shapes)} of {len(found)} crops; they are left out")
     return np.mean(shapes, axis=0)

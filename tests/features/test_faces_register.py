@@ -2,12 +2,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from face_pictures import grey, scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.clips import Clip, ClipTable
 from features.errors import EmofuseError, WrongUse
 from features.faces import crops, register
+from features.faces.centerface import centerface_installed
 from features.faces.register import five_points, mean_shape, registered_spec
 from features.faces.similarity import Similarity, cut, parse_similarity, similarity_between
 from features.sets import FeatureArray, Media, parse_spec
@@ -113,6 +115,20 @@ def test_registration_prints_the_spec(tmp_path, monkeypatch):
     assert (crop[13:35, 13:35] == 255).all() and not crop[14:34, 9:11].any() and not crop[14:34, 38:39].any()
     with pytest.raises(WrongUse, match="can't be registered: expected an extracted set `faces` without register="):
         registered_spec(moved, table, loose, other, 10)
+
+
+@pytest.mark.skipif(not centerface_installed(), reason="needs the extra faces")
+def test_without_dlib_centerface_gives_the_points(monkeypatch, capsys):
+    monkeypatch.setattr(register, "cnn_installed", lambda: False)
+    crops = [grey(scene(120 + 4 * i, 110, 0.9, height=240, width=240)) for i in range(3)]
+    tight = [crop[20:220, 20:220] for crop in crops]
+    found = similarity_between(mean_shape(tight), mean_shape(crops))
+    assert found.scale == pytest.approx(200 / 240, abs=0.03)
+    assert (found.x, found.y) == pytest.approx((20 / 240, 20 / 240), abs=0.03)
+    assert five_points(np.dstack([crops[0]] * 3)).shape == (5, 2)
+    assert not capsys.readouterr().err
+    np.testing.assert_array_equal(mean_shape([*crops, grey(scene(height=240, width=240))]), mean_shape(crops))
+    assert "CenterFace finds no face in 1 of 4 crops; they are left out" in capsys.readouterr().err
 
 
 @pytest.mark.real_data
