@@ -93,3 +93,23 @@ def test_wrong_use(clips, tmp_path):
     with pytest.raises(EmofuseError, match="no such folder, expected a feature store"):
         run(features_app, "ls", tmp_path / "none")
     assert run(features_app, "extract", clips, "-o", tmp_path).exit_code == 2
+
+
+def test_a_folder_is_read_and_merged_with_another(tmp_path):
+    for label in ("happy", "calm"):
+        for n in range(6):
+            (tmp_path / "mine" / label).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "mine" / label / f"{n}_x.wav").write_text(f"{label}{n}")
+    groups = ("--groups", r"(?P<group>\d)_")
+    for seed, name in enumerate(("a", "b")):
+        made = run(clips_app, "folder", tmp_path / "mine", "-o", tmp_path / f"{name}.parquet", *groups, "--seed", seed)
+        assert "12 clips (8 train, 2 val, 2 test), 6 groups, 2 classes: calm, happy" in made.output
+    tables = [tmp_path / "a.parquet", tmp_path / "b.parquet"]
+    (tmp_path / "labels.yaml").write_text("all: {calm: neutral}")
+    options = ("-o", tmp_path / "c.parquet", "--labels", tmp_path / "labels.yaml", "--name", "a", "--name", "b")
+    assert (
+        "24 clips (16 train, 4 val, 4 test), 12 groups, 2 classes: happy, neutral"
+        in run(clips_app, "merge", *tables, *options).output
+    )
+    merged = read_clips(tmp_path / "c.parquet")
+    assert merged.by_id("b/calm/3_x").group_id == "b/3" and merged.media(merged.by_id("b/calm/3_x")).path.is_file()
