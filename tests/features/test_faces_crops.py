@@ -7,6 +7,7 @@ from media_files import tone, write_video
 from features.clips import Clip, ClipTable
 from features.errors import ClipFailure, EmofuseError, WrongUse
 from features.faces import follow
+from features.faces.centerface import centerface_installed
 from features.faces.crops import SET
 from features.sets import Media, parse_spec
 from features.store.store import feature_key, open_set, set_writer
@@ -132,7 +133,9 @@ def test_real_clips_give_crops_or_a_reason(real_data):
         except ClipFailure as failure:
             counts[path.stem] = failure.status
     assert len(counts) == 25
-    assert {name for name, count in counts.items() if count == "no_face"} == {"no_face", "vgaf_Test_1"}
+    # The faces of vgaf_Test_1 are 40 pixels of 1280.
+    small = set() if centerface_installed() else {"vgaf_Test_1"}
+    assert {name for name, count in counts.items() if count == "no_face"} == {"no_face", *small}
     # The face leaves after 72 frames; one shot of three shows the singer; the talkers are seen in every frame.
     assert counts["face_noface"] == 72 and counts["short_hamilton_clip"] == pytest.approx(129, abs=5)
     assert counts["bbaf2n"] == 75 and counts["01-01-01-01-01-01-01"] == 98 and counts["WolfgangLanger_Pexels"] > 450
