@@ -161,3 +161,11 @@ def test_what_the_server_refuses_is_a_sentence():
         obeying("http://h"),
     ):
         raise RuntimeError("status code 500:\nNo available agent.")
+
+
+def test_plugins_travel_with_the_tree_alone(tmp_path):
+    (tmp_path / "tree" / "mine").mkdir(parents=True)
+    own, other = tmp_path / "tree" / "mine" / "forest.py", tmp_path / "forest.py"
+    assert job_of.inside(tmp_path / "tree", [own]) == ["mine/forest.py"]
+    with pytest.raises(WrongUse, match=r"forest.py: expected a plug-in inside .*tree, which is what travels"):
+        job_of.inside(tmp_path / "tree", [other])
