@@ -75,3 +75,17 @@ def install_by_hand(folder: Path, name: str, code: str, points: dict[str, str]) 
     text = "".join(f"[emofuse.{group}]\n{point}\n" for group, point in points.items())
     (info / "entry_points.txt").write_text(text, encoding="utf-8")
     return folder
+
+
+def road(root: Path, recipe: Path) -> list[list[str]]:
+    """The commands from clips to a prediction with what `write_package` brings; the last one prints `angry`."""
+    given = ["--clips", "clips.parquet", "--features", "store"]
+    return [
+        ["clips", "halves", str(root), "-o", "clips.parquet"],
+        ["features", "extract", "clips.parquet", "-s", "loudness:parts=2", "-o", "store", "--workers", "1"],
+        ["search", "run", str(recipe), *given, "-o", "run", "--cpus", "1"],
+        ["ensemble", "fit", "run", "--name", "e", "--method", "accurate"],
+        ["ensemble", "refit", "run", "e", "--cpus", "1"],
+        ["ensemble", "export", "run", "e", "-o", "bundle", "--anyway"],
+        ["predict", "bundle", str(root / "angry" / "zoe-0.wav")],
+    ]

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from plugged import blocks, install_by_hand, write_clips, write_package, write_recipe
+from plugged import blocks, install_by_hand, road, write_clips, write_package, write_recipe
 
 from ensembles.cli.command import main
 from ensembles.fusion.methods import make_fusion
@@ -70,16 +70,7 @@ def test_a_package_beside_emofuse_goes_all_the_way_on_ray(tmp_path):
     subprocess.run([*pip, "--target", str(site), str(package)], check=True, timeout=200)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(site))), VARIABLE: ""}
     root, recipe = write_clips(tmp_path / "clips"), write_recipe(tmp_path, [])
-    given = ["--clips", "clips.parquet", "--features", "store"]
-    for words in (
-        ["clips", "halves", str(root), "-o", "clips.parquet"],
-        ["features", "extract", "clips.parquet", "-s", "loudness:parts=2", "-o", "store", "--workers", "1"],
-        ["search", "run", str(recipe), *given, "-o", "run", "--cpus", "1"],
-        ["ensemble", "fit", "run", "--name", "e", "--method", "accurate"],
-        ["ensemble", "refit", "run", "e", "--cpus", "1"],
-        ["ensemble", "export", "run", "e", "-o", "bundle", "--anyway"],
-        ["predict", "bundle", str(root / "angry" / "zoe-0.wav")],
-    ):
+    for words in road(root, recipe):
         command = [sys.executable, "-m", "emofuse", *words]
         done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, (words, done.stderr)

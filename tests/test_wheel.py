@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from plugged import road, write_clips, write_package, write_recipe
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,6 +60,21 @@ def test_does_the_whole_job_outside_the_checkout(installed, tmp_path):
     assert "nested" in json.loads(told)["scores"]["ensemble"]
     code = "import emofuse as ef; print(ef.open_run('demo/run').ensemble('again').method)"
     assert _run(installed / "python", "-c", code, cwd=tmp_path).strip() == "auto"
+
+
+@pytest.mark.slow
+def test_a_second_package_brings_a_family_a_feature_set_and_a_data_set(installed, tmp_path):
+    package = write_package(tmp_path / "source")
+    _run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", package, cwd=tmp_path)
+    pip = [installed / "python", "-m", "pip", "install", "-q", "--no-deps", "--no-index"]
+    _run(*pip, next(tmp_path.glob("*.whl")), cwd=tmp_path)
+    root, recipe = write_clips(tmp_path / "clips"), write_recipe(tmp_path, [])
+    try:
+        for words in road(root, recipe):
+            told = _run(installed / "emofuse", *words, cwd=tmp_path)
+        assert "angry" in told
+    finally:
+        _run(installed / "python", "-m", "pip", "uninstall", "-q", "-y", "my_emotions", cwd=tmp_path)
 
 
 @pytest.mark.slow

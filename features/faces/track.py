@@ -2,8 +2,8 @@
 
 Looking costs more than decoding, so that it is done sparingly: every `LOOK_S` Viola-Jones looks around each followed
 face; the whole picture is searched when no face is followed, less often the longer there is none, and else every
-`SEARCH_S` for a larger one. CenterFace, where it is, searches in the place of Viola-Jones, and looks around a followed
-face where Viola-Jones finds nothing. dlib's CNN searches in that place when no face is followed: at first every
+`SEARCH_S` for a larger one. CenterFace, where it is, searches before Viola-Jones, and looks around a followed face
+where Viola-Jones finds nothing. dlib's CNN searches in that place when no face is followed: at first every
 `CNN_S`, then half as often after each picture in which it finds nothing (a clip of a minute without a face costs seven
 such pictures).
 
@@ -157,6 +157,8 @@ class Tracker:
             self._searched_s = time_s
             fine = not seen and time_s >= self._next_fine_s - _SLACK_S
             found = self._search(gray, large=not fine)
+            if not found and self._viola_jones and self._centerface:
+                found = self._viola_jones(gray, large=True)
             if fine and self._centerface:
                 self._fine_wait_s = FINE_S if found else 2 * self._fine_wait_s
                 self._next_fine_s = time_s + self._fine_wait_s

@@ -25,6 +25,8 @@ MAX_DEATHS = 3
 MAX_DEATHS_OF_A_TRIAL = 3
 # Without a sign of life for so long the process hangs; a slow machine takes long to start Ray.
 _SILENT_S, _START_S, _CLOSE_S = 120.0, 180.0, 20.0
+# Where the four packages lie; a `search.py` of a script's own folder must not come before them.
+_HOME = str(Path(__file__).resolve().parents[2])
 _CODE = (
     "import sys; from multiprocessing.connection import Connection; connection = Connection(int(sys.argv[1])); "
     "sys.path[:] = connection.recv(); from search.cluster.ray_process import main; main(connection)"
@@ -104,7 +106,7 @@ class RayDriver:
         )
         theirs.close()
         self._connection = ours
-        self._send(sys.path)
+        self._send([_HOME, *sys.path])
         self._send(self._start)
         what, arguments = self._receive(_START_S)
         assert what == "ready", what

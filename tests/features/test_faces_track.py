@@ -166,6 +166,13 @@ def test_centerface_searches_and_sees_what_viola_jones_does_not():
     assert {box.side for box in tracker.best().boxes} == {60}
 
 
+def test_viola_jones_searches_where_centerface_finds_nothing():
+    viola_jones, centerface = Script(lambda t: [Box(160, 120, 60)]), Script(lambda t: [])
+    centerface.lost_s = CenterFace.lost_s
+    assert len(tracked(viola_jones, seconds=4, centerface=centerface).best().kept()) == 100
+    assert len(viola_jones.shown) == len(centerface.shown) <= 5
+
+
 def test_centerface_looks_around_small_faces_less_often():
     faces = [Box(240, 160, 60), Box(60, 60, 30)]
     centerface = Script(lambda t: faces)

@@ -1,6 +1,6 @@
 """A real network through the set `onnx`: Google's speech embedding (Lin and others 2020), as openwakeword ships it."""
 
-import sys
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +11,12 @@ from features.encoders import onnx_graph
 from features.sets import Media, parse_spec
 
 pytest.importorskip("onnx", reason="the extra `test` is not installed")
-sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
-from speech_embedding import SAMPLES, joined, models
+PATH = Path(__file__).parents[3] / "benchmarks" / "speech_embedding.py"
+spec = importlib.util.spec_from_file_location("speech_embedding_benchmark", PATH)
+benchmark = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(benchmark)
 
-FOLDER = models()
+FOLDER = benchmark.models()
 pytestmark = pytest.mark.skipif(FOLDER is None, reason="needs openwakeword 0.4.0, whose wheel holds the networks")
 
 
@@ -30,11 +32,11 @@ def directly(signal: np.ndarray) -> np.ndarray:
 
 
 def test_a_speech_network_gives_what_it_gives_by_itself(tmp_path, speech):
-    params = parse_spec(f"onnx:model={joined(FOLDER, tmp_path / 'speech.onnx')},of=speech").params
+    params = parse_spec(f"onnx:model={benchmark.joined(FOLDER, tmp_path / 'speech.onnx')},of=speech").params
     media = Media(speech(2.0))
     found = onnx_graph.extract(media, params)
     assert found.values.shape == (3, 96) and onnx_graph.SET.shape(params) == (96,)
-    signal = np.pad(read_speech(media, 16000), (0, 3 * SAMPLES - 32000))
-    for row, part in zip(found.values, signal.reshape(3, SAMPLES), strict=True):
+    signal = np.pad(read_speech(media, 16000), (0, 3 * benchmark.SAMPLES - 32000))
+    for row, part in zip(found.values, signal.reshape(3, benchmark.SAMPLES), strict=True):
         np.testing.assert_allclose(row, directly(part.astype(np.float32)), atol=1e-3)
     assert np.abs(found.values[0] - found.values[1]).max() > 0.1

@@ -96,6 +96,15 @@ def test_trials_that_ran_when_ray_died_go_on_in_the_next(play, capsys):
     assert "Ray on this machine died: its raylet ended; starting it again (1 of 3)" in capsys.readouterr().err
 
 
+def test_a_module_of_the_scripts_folder_is_not_in_the_way(play, monkeypatch, tmp_path):
+    (tmp_path / "search.py").write_text("raise RuntimeError('not ours')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = Source()
+    with play("ready()\nwork()") as driver:
+        driver.train(source, driver.start())
+    assert len(source.ended) == 2
+
+
 def test_deaths_without_a_trial_that_ended_between_are_bounded(play, capsys, monkeypatch):
     monkeypatch.setattr(ray_driver, "MAX_DEATHS", 1)
     with play("os._exit(81)") as driver:
