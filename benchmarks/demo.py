@@ -14,9 +14,6 @@ import tempfile
 import time
 from pathlib import Path
 
-# benchmarks/search.py, beside this file, would hide the package of that name.
-sys.path.remove(str(Path(__file__).resolve().parent))
-
 from ensembles.cli.demo import NAME
 from ensembles.fitting.ensemble import open_ensemble
 from ensembles.predictions.sets import read_refits

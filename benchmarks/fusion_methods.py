@@ -19,7 +19,6 @@ processes can share the sets, each with a file of its own, and a last call witho
 import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -27,10 +26,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-
-# benchmarks/search.py, beside this file, would hide the package of that name.
-sys.path.append(sys.path.pop(0))
-
 from gate import ConfidenceGate
 
 from ensembles.evaluation.folds import group_folds

@@ -24,9 +24,6 @@ from pathlib import Path
 
 import numpy as np
 
-# benchmarks/search.py, beside this file, would hide the package of that name.
-sys.path.remove(str(Path(__file__).resolve().parent))
-
 import search.run.predictions
 from features.files import write_bytes
 from search.run.predictions import Footer, Predictions, prediction_path, write_predictions

@@ -164,3 +164,8 @@ def test_no_pickle_in_the_packages():
 def test_no_two_test_modules_share_a_name():
     names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
     assert {name for name in names if names.count(name) > 1} == set()
+
+
+def test_no_script_stands_in_the_way_of_a_package():
+    # A script's folder comes first where it looks for modules.
+    assert not {path.stem for path in (ROOT / "benchmarks").iterdir()} & {*ORDER, "emofuse"}

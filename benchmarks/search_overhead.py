@@ -1,6 +1,6 @@
 """What a search costs beside training: trials per second, the driver's memory, the gap between trials, a status.
 
-    python benchmarks/search.py [throughput gap status] [--trials N] [--many N]
+    python benchmarks/search_overhead.py [throughput gap status] [--trials N] [--many N]
 
 `throughput`: trivial trials through the whole path (Optuna, Parquet, journal, status), and bare Tune with reused actors
 that reports one number, in turn on two CPUs; the driver's memory; whether the last thousand go as fast as the first.
