@@ -59,7 +59,8 @@ def scores_table(ensemble: Ensemble) -> Table:
 
 def metric_table(ensemble: Ensemble) -> Table:
     """The scores in the metric that was maximised."""
-    table = Table(title=f"{ensemble.metric}, which was maximised, with 95 % intervals over groups")
+    aim = "minimised" if ensemble.metric == "log_loss" else "maximised"
+    table = Table(title=f"{ensemble.metric}, which was {aim}, with 95 % intervals over groups")
     table.add_column("", overflow="fold")
     hows = [how for how in HOWS if how in ensemble.scores["ensemble"]]
     for how in hows:
