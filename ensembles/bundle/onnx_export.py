@@ -53,7 +53,7 @@ def _write(predictor: Predictor, folder: Path) -> None:
         encodings[name] = _described(encoder, found, folder, f"encoder-{number:02d}.onnx")
     encodings = {name: one for name, one in encodings.items() if one["graph"]}
     members = [
-        _described(member, _member_graph(member, model), folder, f"member-{number:02d}.onnx")
+        _described(member, _member_graph(number, member, model), folder, f"member-{number:02d}.onnx")
         for number, (member, model) in enumerate(zip(bundle.members, predictor.members, strict=True))
     ]
     write_bytes(folder / "fusion.onnx", fusion_graph(ensemble))
@@ -68,10 +68,11 @@ def _write(predictor: Predictor, folder: Path) -> None:
     shutil.copyfile(str(onnx_runner.__file__), folder / RUNNER)
 
 
-def _member_graph(member: BundleMember, model: Model) -> ClipGraph | str:
+def _member_graph(number: int, member: BundleMember, model: Model) -> ClipGraph | str:
     found = clip_graph(model)
     if isinstance(found, str):
-        say(f"{member.entry} ({member.family}) is not among the graphs: {found}; the runner fuses the others")
+        named = f"member {number:02d}, {member.entry} ({member.family}),"
+        say(f"{named} is not among the graphs: {found}; the runner fuses the others")
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ensembles.cli.options import Labels, Run, Test, look
-from features.progress import say
+from features.progress import progress, say
 from features.terminal import Table, console
 
 
@@ -21,12 +21,16 @@ def ablation(
 
     Example: emofuse ensemble ablation runs/kahou2015 s1 --csv subsets.csv
     """
-    from ensembles.fitting.ablation import ablate, ablation_table
+    from ensembles.fitting.ablation import ablate, ablation_table, subsets
     from ensembles.fitting.ensemble import How, open_ensemble, percent
     from ensembles.predictions.long_format import write_long
 
     ensemble = open_ensemble(run, name)
-    found = list(ablate(run, ensemble, look(test, labels)))
+    found = []
+    with progress("search subsets", len(subsets(ensemble))) as counter:
+        for one in ablate(run, ensemble, look(test, labels)):
+            found.append(one)
+            counter.advance()
     if csv is not None:
         write_long(csv, ablation_table(found))
     shown = console()

@@ -1,5 +1,6 @@
 """Every subset of an ensemble's members with weights of its own (Kahou 2015, section 5.2)."""
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -34,14 +35,17 @@ def subsets(ensemble: Ensemble) -> list[tuple[EnsembleMember, ...]]:
 
 
 def ablate(run: Path, ensemble: Ensemble, look: Look = False) -> Iterator[Ensemble]:
-    """Fit the ensemble's method with its parameters on every subset; each is named after its entries.
+    """Fit the ensemble's method with its parameters on every subset; each is named after its members.
+
+    A member is called by its entry, by entry and configuration where several of the ensemble are of that entry.
 
     Each has its fitted score, its nested estimate and, as `look` says, that on the test clips. Nothing is written.
     """
+    of_entry = Counter(member.entry for member in ensemble.members)
     for members in subsets(ensemble):
         options = FitOptions(
             ensemble.method,
-            name="+".join(member.entry for member in members),
+            name="+".join(m.entry if of_entry[m.entry] == 1 else f"{m.entry}-{m.config_key[:6]}" for m in members),
             params=ensemble.params,
             selection=make_selection(members=[member.name for member in members]),
             partitions=ensemble.partitions,

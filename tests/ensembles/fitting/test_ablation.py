@@ -46,6 +46,14 @@ def test_all_subsets_by_the_ensembles_own_method(run, tmp_path, capsys):
     assert all(row["nested_low"] <= row["nested"] <= row["nested_high"] and row["test"] is not None for row in rows)
 
 
+def test_members_of_one_entry_are_told_apart(run):
+    whole = open_ensemble(run, "all")
+    # Under the name of another entry, as if both were its configurations.
+    one, two = (member for member in whole.members if member.entry != "three")
+    names = [found.name for found in ablate(run, replace(whole, members=(one, two, one)))]
+    assert names[:2] == [f"one-{one.config_key[:6]}", "two"]
+
+
 def test_many_members_are_refused(run):
     whole = open_ensemble(run, "all")
     with pytest.raises(WrongUse, match=r"has 9 members, so 511 subsets: .* at most 8 members; fit one of fewer"):
