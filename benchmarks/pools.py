@@ -178,12 +178,11 @@ def afew(folder: Path) -> dict[str, Any]:
     import_arrays(read_clips(clips), "convnet", file, "frame", folder / "store", step_s=0.04)
     frames, short = {"frames": "convnet"}, {"max_epochs": 40, "published": False}
     return {
-        "mean_svm": {"family": "pooled_svm", "trials": 24, "inputs": frames, "fixed": {"pool": "mean"}},
-        "max_svm": {"family": "pooled_svm", "trials": 24, "inputs": frames, "fixed": {"pool": "max"}},
-        "cnn_pool_svm": {"trials": 28, "inputs": frames},
+        "mean_svm": {"family": "pooled_svm", "trials": 32, "inputs": frames, "fixed": {"pool": "mean"}},
+        "max_svm": {"family": "pooled_svm", "trials": 32, "inputs": frames, "fixed": {"pool": "max"}},
+        "cnn_pool_svm": {"trials": 36, "inputs": frames},
         "pooling": {"family": "temporal_pooling", "trials": 36, "inputs": frames, **short},
-        "lstm": {"family": "lstm_encoder", "trials": 28, "inputs": frames, "space": _SHORT, **short},
-        "attention": {"family": "attention_lstm", "trials": 12, "inputs": frames, **short, "max_epochs": 25},
+        "lstm": {"family": "lstm_encoder", "trials": 24, "inputs": frames, "space": _SHORT, **short},
     }
 
 

@@ -12,7 +12,10 @@ import typer
 from search.run.remote import remote_of, run_path
 
 if TYPE_CHECKING:
+    from search.watch.fused import FusedCurve
     from search.watch.status import Status
+
+    Look = tuple[Status, FusedCurve | None]
 
 
 def status(
@@ -26,13 +29,14 @@ def status(
     Example:  emofuse search status run --watch
     """
     from search.run.layout import Layout
+    from search.watch.fused import fused_over_time
     from search.watch.status import read_status
-    from search.watch.status_view import full_text
 
-    def read() -> "Status":
-        return read_status(Layout(run.resolve()))
+    def read() -> "Look":
+        layout = Layout(run.resolve())
+        return read_status(layout), fused_over_time(layout)
 
-    def read_again() -> "Status":
+    def read_again() -> "Look":
         if remote := remote_of(run):
             remote.pull()
             remote.forget_stale()
@@ -41,29 +45,37 @@ def status(
     if watch:
         _watch(read, read_again, every, as_json)
         return
-    found = read()
-    print(json.dumps(found.as_data(), indent=2) if as_json else full_text(found))
+    print(_shown(read(), as_json, indent=2))
 
 
-def _watch(read: "Callable[[], Status]", again: "Callable[[], Status]", every: float, as_json: bool) -> None:
+def _shown(look: "Look", as_json: bool, indent: int | None = None) -> str:
+    from search.watch.status_view import full_text
+
+    status, curve = look
+    if as_json:
+        return json.dumps({**status.as_data(), "fused": curve and curve.as_data()}, indent=indent)
+    return full_text(status, curve)
+
+
+def _watch(read: "Callable[[], Look]", again: "Callable[[], Look]", every: float, as_json: bool) -> None:
     from rich.live import Live
     from rich.text import Text
 
     from features.terminal import console
-    from search.watch.status_view import full_text
 
     found = read()
     if as_json or not sys.stdout.isatty():
         while True:
-            print(json.dumps(found.as_data()) if as_json else f"{time.strftime('%H:%M:%S')}\n{full_text(found)}\n")
+            text = _shown(found, as_json)
+            print(text if as_json else f"{time.strftime('%H:%M:%S')}\n{text}\n")
             sys.stdout.flush()
-            if not found.left:
+            if not found[0].left:
                 return
             time.sleep(every)
             found = again()
     # Its own screen would take the last picture away at the end.
-    with Live(Text(full_text(found)), console=console(), auto_refresh=False, transient=False) as live:
-        while found.left:
+    with Live(Text(_shown(found, False)), console=console(), auto_refresh=False, transient=False) as live:
+        while found[0].left:
             time.sleep(every)
             found = again()
-            live.update(Text(full_text(found)), refresh=True)
+            live.update(Text(_shown(found, False)), refresh=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from models.metrics import DEFAULT_METRICS, in_words, search_value, told
 from search.run.remote import shown
 from search.trial.heartbeats import Heartbeat
+from search.watch.fused import FusedCurve
 from search.watch.gpus import GpuUse
 from search.watch.status import Status
 
@@ -28,8 +29,8 @@ def table(status: Status) -> str:
     return "\n".join(_aligned(rows, 3))
 
 
-def full_text(status: Status) -> str:
-    """The table, what runs now, the GPUs, and how long it will take."""
+def full_text(status: Status, curve: FusedCurve | None = None) -> str:
+    """The table, what runs now, the GPUs, the fused score over time, and how long it will take."""
     blocks = [table(status)]
     if status.now:
         blocks.append("\n".join(_now(status.now)))
@@ -42,9 +43,28 @@ def full_text(status: Status) -> str:
     if status.damaged:
         more = len(status.damaged) - _SHOWN_DAMAGED
         blocks.append("\n".join([*status.damaged[:_SHOWN_DAMAGED], *([f"... and {more} more"] if more > 0 else [])]))
+    if curve is not None:
+        blocks.append(fused_text(curve))
     blocks += [text for text in (_earlier(status), _asha(status)) if text]
     blocks.append("\n".join(_ending(status)))
     return "\n\n".join(blocks)
+
+
+def fused_text(curve: FusedCurve) -> str:
+    """The fused score in ten steps beside the best single configuration, and since when nothing has brought more."""
+    points, count = curve.points, len(curve.points)
+    steps = sorted({round(count * tenth / 10) for tenth in range(1, 11)} - {0})
+    alone = [max(point.own for point in points[:step]) for step in steps]
+    fused = [points[step - 1].fused for step in steps]
+    rows = [
+        ("configurations", *map(str, steps)),
+        ("best alone", *(_number(curve.told(value)) for value in alone)),
+        ("fused, nested", *(_number(curve.told(value)) for value in fused)),
+    ]
+    best = count - curve.without_gain
+    highest = f"Highest fused {in_words(curve.metric)}: {curve.told(points[best - 1].fused):.3f}, after {best}"
+    since = f"; the {curve.without_gain} since brought no more" if curve.without_gain else ""
+    return "\n".join([*_aligned(rows, 1), f"{highest} configuration{'s' if best != 1 else ''}{since}."])
 
 
 def _earlier(status: Status) -> str:
