@@ -19,9 +19,9 @@ from search.run.ended import set_damaged_aside
 from search.run.folder import RunFolder
 from search.run.lease import exclusive
 from search.run.remote import remote_of
+from search.sampling.journal import open_journal
 from search.study.activations import ensure_entry_activations
 from search.study.encoders import train_encoders
-from search.study.journal import open_journal
 from search.study.plan import entry_spec
 from search.study.retries import failed_outcomes, queue_retries
 from search.study.stage_jobs import StageJobs

@@ -23,7 +23,7 @@ def retry(
     """
     from search.run.folder import RunFolder
     from search.run.lease import exclusive
-    from search.study.journal import open_journal
+    from search.sampling.journal import open_journal
     from search.study.retries import failed_outcomes, queue_retries
     from search.trial.watchdog import clear_hung
 

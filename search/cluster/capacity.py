@@ -95,6 +95,11 @@ class Capacity:
         """How many trials with this request run at the same time where nothing else does."""
         return sum(node.slots(self.trimmed(request)) for node in self.nodes)
 
+    def slots(self, request: Resources) -> int:
+        """How many trials with this request a search runs at the same time."""
+        found = self.at_once(request)
+        return found if self.max_concurrent is None else min(found, self.max_concurrent)
+
     def unmet(self, request: Resources) -> str:
         """What is asked for and what there is, for a request that no node fits."""
         asked = self.trimmed(request)

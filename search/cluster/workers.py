@@ -74,9 +74,10 @@ class Workers:
                 self._driver = RayDriver(jobs.run.path, self._address, self._cpus, self._allow_open)
                 self._capacity = self._driver.start()
             self._capacity.refuse_unmet(jobs.requests)
-            jobs.limit_to(replace(self._capacity, asked=tuple(jobs.requests.values())))
+            capacity = replace(self._capacity, max_concurrent=self._max_concurrent)
+            jobs.limit_to(replace(capacity, asked=tuple(jobs.requests.values())))
             with interrupts.deferred():
-                self._driver.train(jobs, replace(self._capacity, max_concurrent=self._max_concurrent))
+                self._driver.train(jobs, capacity)
 
 
 def _attempt(run: RunFolder, job: Job) -> TrialResult:

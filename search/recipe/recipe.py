@@ -181,7 +181,7 @@ class Entry(_Data):
         return tuple(points[: self.trials])
 
     @property
-    def budget(self) -> int:
+    def configurations(self) -> int:
         """How many configurations it gets: its `trials`, or all points of a small space."""
         return int(min(self.trials, count_points(self.effective_space())))
 
@@ -241,8 +241,10 @@ def _refuse_strange_numbers(value: Any, loc: tuple[int | str, ...] = ()) -> None
 class Recipe(_Data):
     """A whole search as data. Keys that begin with `x-` may hold what the rest refers to (`&name`, `<<: *name`).
 
-    `metric` is what the search maximises, and a fusion of its trials unless told otherwise. `keep` is the number of
-    best trials per entry and partition whose models are kept; `disk_budget_gb` bounds the run's folder.
+    `metric` is what the search maximises, and a fusion of its trials unless told otherwise. `lag` is how many
+    configurations of an entry TPE asks for ahead of their results (None: chosen from the machines when a run starts).
+    `keep` is the number of best trials per entry and partition whose models are kept; `disk_budget_gb` bounds the run's
+    folder.
     `plugins` are Python files with families, feature sets or fusion methods of the user's own; their paths start at the
     recipe's folder, and their code runs when the user hands the recipe to a search.
     """
@@ -254,6 +256,7 @@ class Recipe(_Data):
     )
     metric: WishedMetric | None = None
     sampler: Literal["auto", "random", "tpe"] = "auto"
+    lag: Annotated[int, Field(strict=True, ge=0)] | None = None
     asha: Asha | None = DEFAULT_ASHA
     allow_shared_groups: bool = False
     keep: Annotated[int, Field(strict=True, ge=0)] = 0

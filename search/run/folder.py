@@ -1,6 +1,7 @@
 """A run: its folder, the recipe it follows, and the data it belongs to."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from search.run.seen import refuse_seen
 __all__ = ["Layout", "Outcome", "RunFolder"]
 
 SCHEMA_VERSION = 1
+# That of runs whose release kept none.
+EARLIER_LAG = 8
 
 
 @dataclass(frozen=True)
@@ -39,11 +42,15 @@ class _Stored:
     stills: Path | None
     clips_fingerprint: str
     stills_fingerprint: str | None
+    lags: dict[str, int] | None = None
 
 
 @dataclass(frozen=True)
 class RunFolder(Layout):
-    """A run: its folder and what run.json says of it. Paths are absolute; `stills` is None without a backbone stage."""
+    """A run: its folder and what run.json says of it. Paths are absolute; `stills` is None without a backbone stage.
+
+    `lags` are the lags of TPE (search.sampling.lag) by entry, chosen when trials of the entry were first asked for.
+    """
 
     recipe: Recipe
     clips: Path
@@ -51,6 +58,7 @@ class RunFolder(Layout):
     stills: Path | None
     clips_fingerprint: str
     stills_fingerprint: str | None
+    lags: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def prepare(cls, path: Path, recipe: Recipe, clips: Path, store: Path, stills: Path | None = None) -> "RunFolder":
@@ -79,6 +87,7 @@ class RunFolder(Layout):
             stills.resolve() if stills else None,
             table.fingerprint,
             faces.fingerprint if faces is not None else None,
+            earlier.lags if earlier is not None else {},
         )
         if earlier is not None and earlier.begun:
             _refuse_other_data(earlier, run)
@@ -101,14 +110,18 @@ class RunFolder(Layout):
             "continue it with the release that wrote it, or start one in another folder",
         )
         stored = parse(_Stored, data, file, REMEDY, DamagedFile)
+        recipe = recipe_of_data(stored.recipe, f"{file}: recipe")
         return cls(
             path=path.resolve(),
-            recipe=recipe_of_data(stored.recipe, f"{file}: recipe"),
+            recipe=recipe,
             clips=stored.clips,
             store=stored.store,
             stills=stored.stills,
             clips_fingerprint=stored.clips_fingerprint,
             stills_fingerprint=stored.stills_fingerprint,
+            lags=stored.lags
+            if stored.lags is not None
+            else {entry.name: EARLIER_LAG for _, entry in recipe.all_entries()},
         )
 
     def relocate(self, clips: Path | None = None, store: Path | None = None, stills: Path | None = None) -> "RunFolder":
@@ -130,6 +143,17 @@ class RunFolder(Layout):
             moved.table(stage)
         moved._write()
         return moved
+
+    def lag(self, entry: str) -> int:
+        """The entry's lag: the recipe's, else the one that was chosen, if one was."""
+        return self.recipe.lag if self.recipe.lag is not None else self.lags.get(entry, EARLIER_LAG)
+
+    def with_lags(self, lags: Mapping[str, int]) -> "RunFolder":
+        """The run with lags for entries that had none, written down."""
+        settled = replace(self, lags={**lags, **self.lags})
+        if settled.lags != self.lags:
+            settled._write()
+        return settled
 
     def refuse_moved(self) -> None:
         """EmofuseError, with the command that mends it, where clips, features or stills lie elsewhere by now."""
@@ -168,7 +192,7 @@ class RunFolder(Layout):
                 stage,
                 entry.name,
                 entry.family,
-                entry.budget,
+                entry.configurations,
                 self.recipe.partition_names(stage),
                 entry.continuous,
                 study_key(entry, self.recipe),
@@ -189,6 +213,7 @@ class RunFolder(Layout):
             "stills_fingerprint": self.stills_fingerprint,
             "plan": [asdict(planned) for planned in self.plan()],
             "asha_by_default": self.recipe.asha == DEFAULT_ASHA,
+            "lags": dict(self.lags),
         }
         text = yaml.safe_dump(self.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
         digest = write_copy(self.path, text)

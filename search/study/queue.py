@@ -7,7 +7,7 @@ from typing import Any
 from search.cluster.jobs import Job
 from search.run.ending import Ending
 from search.run.spec import TrialSpec
-from search.study.studies import EntryStudy
+from search.sampling.studies import EntryStudy
 
 
 class Queue:

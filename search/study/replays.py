@@ -23,7 +23,7 @@ from search.run.predictions import (
     write_predictions,
 )
 from search.run.spec import TrialSpec
-from search.study.journal import open_journal
+from search.sampling.journal import open_journal
 from search.study.plan import entry_spec, stored_spec
 from search.study.retries import MIN_KEY, entry_study
 from search.trial.trial import train_into

@@ -12,7 +12,7 @@ from models.metrics import DEFAULT_METRICS
 from search.recipe.recipe import Entry
 from search.run.failures import KINDS
 from search.run.folder import Outcome, RunFolder
-from search.study.studies import EntryStudy
+from search.sampling.studies import EntryStudy
 
 # A shorter beginning of a key is too likely to be another trial's.
 MIN_KEY = 6
@@ -25,10 +25,11 @@ def entry_study(run: RunFolder, entry: Entry, journal: JournalStorage) -> EntryS
         journal,
         entry.name,
         entry.effective_space(),
-        budget=entry.budget,
+        budget=entry.configurations,
         seed=run.recipe.seed,
-        published=entry.published_points(),
+        first=entry.published_points(),
         sampler=run.recipe.sampler,
+        lag=run.lag(entry.name),
         identity=entry.record().version if metric in DEFAULT_METRICS else [entry.record().version, metric],
     )
 

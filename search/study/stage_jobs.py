@@ -1,7 +1,7 @@
 """The trials of one stage of a search: handed out, recorded, reported."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from optuna.storages import JournalStorage
@@ -11,6 +11,7 @@ from features.progress import say
 from models.family import Resources
 from models.metrics import in_words, told
 from models.space import Scalar
+from search.cluster.capacity import Capacity
 from search.cluster.interrupts import Interrupts
 from search.cluster.jobs import Job
 from search.recipe.recipe import Asha, Stage
@@ -20,6 +21,7 @@ from search.run.folder import RunFolder
 from search.run.keeping import Keeper
 from search.run.remote import remote_of
 from search.run.spec import TrialSpec
+from search.sampling.lag import at_once, lag_for
 from search.study.account import Account
 from search.study.plan import entry_spec
 from search.study.queue import Queue
@@ -38,10 +40,10 @@ class StageJobs(RunSource):
         self._partitions = run.recipe.partition_names(stage.stage)
         self._outcomes = {outcome.trial_key: outcome for outcome in run.outcomes()}
         self._keeper = Keeper(run)
-        self._total = sum(entry.budget for entry in stage.entries.values()) * len(self._partitions)
+        self._total = sum(entry.configurations for entry in stage.entries.values()) * len(self._partitions)
         self._ended = 0
         self._best: dict[tuple[str, str], float] = {}
-        studies = {name: entry_study(run, entry, journal) for name, entry in stage.entries.items()}
+        self._studies = studies = {name: entry_study(run, entry, journal) for name, entry in stage.entries.items()}
         self._account = Account(run, stage, self._specs)
         for name, study in studies.items():
             self._account.note(name, study.points)
@@ -75,8 +77,15 @@ class StageJobs(RunSource):
         later = stages[stages.index(self.stage) :]
         return {name: entry.request() for stage in later for name, entry in stage.entries.items()}
 
+    def limit_to(self, capacity: Capacity) -> None:
+        """From now on ask for no more than these machines have; TPE runs as far ahead as they need."""
+        super().limit_to(capacity)
+        self._settle_lags(lambda request: capacity.slots(request))
+
     def next(self) -> Job | None:
         """The next trial, or None when there is none now."""
+        if self._capacity is None:
+            self._settle_lags(lambda request: 1)  # in process
         job = self._queue.next()
         if job is None:
             return None
@@ -87,6 +96,21 @@ class StageJobs(RunSource):
             self.give_up(error)
             return None
         return self._requested(replace(job, spec=spec))
+
+    def _settle_lags(self, slots: Callable[[Resources], int]) -> None:
+        """Choose the lags of entries that have none, and write them down: a resume on other machines keeps them."""
+        entries = {name: entry for name, entry in self.stage.entries.items() if name not in self.run.lags}
+        if not entries or self.run.recipe.lag is not None or self.run.recipe.sampler == "random":
+            return
+        total = sum(entry.configurations for entry in self.stage.entries.values())
+        self.run = self.run.with_lags(
+            {
+                name: lag_for(at_once(slots(entry.request()), len(self._partitions), entry.configurations, total))
+                for name, entry in entries.items()
+            }
+        )
+        for name in entries:
+            self._studies[name].lag = self.run.lag(name)
 
     def peek(self) -> Job | None:
         """The trial that `next` would hand out, or None when there is none now."""

@@ -389,3 +389,22 @@ def test_damaged_predictions_are_told_and_trained_again(data, tmp_path, capsys):
         f"{path}: expected a prediction file, but its bytes are not those that were written; it is now "
         f".{path.name}.damaged, and its trial is trained again."
     ]
+
+
+def test_the_lag_is_chosen_once_and_stands_in_run_json(data, tmp_path):
+    out, recipe = tmp_path / "run", _recipe(tmp_path, {"pool": {"trials": 1}})
+
+    def lags():
+        return json.loads((out / "run.json").read_text())["lags"]
+
+    _search(data, recipe, out)
+    assert lags() == {"pool": 2}
+    changed = {**json.loads((out / "run.json").read_text()), "lags": {"pool": 5}}
+    changed.pop("content_sha256")
+    (out / "run.json").write_text(json.dumps(changed))
+    _search(data, _recipe(tmp_path, {"pool": {"trials": 2}}), out)
+    assert lags() == {"pool": 5}
+    changed.pop("lags")  # as earlier releases wrote it
+    (out / "run.json").write_text(json.dumps(changed))
+    _search(data, _recipe(tmp_path, {"pool": {"trials": 2}, "pool_mean": {"trials": 1}}), out)
+    assert lags() == {"pool": 8, "pool_mean": 2}

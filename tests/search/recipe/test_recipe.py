@@ -148,7 +148,7 @@ def test_a_missing_file_is_told(tmp_path):
     [
         (
             {"sead": 1},
-            "Unknown key 'sead': known are allow_shared_groups, asha, disk_budget_gb, keep, metric, name, "
+            "Unknown key 'sead': known are allow_shared_groups, asha, disk_budget_gb, keep, lag, metric, name, "
             "partitions, plugins, sampler, seed, stages, submissions. Did you mean 'seed'?",
         ),
         ({"seed": "one"}, "seed: expected a valid integer, but got 'one'."),

@@ -37,7 +37,7 @@ from search.run.layout import Layout
 from search.run.planned import read_plan
 from search.run.predictions import prediction_files, read_footer, read_predictions
 from search.runner import run_search
-from search.study.journal import open_journal
+from search.sampling.journal import open_journal
 from search.study.plan import entry_spec, refit_spec
 from search.trial.batch import note, with_noted_batch
 from search.trial.heartbeats import Heartbeat, read_running

@@ -128,7 +128,7 @@ def test_put_back_is_handed_out_first():
 
 def test_budget_of_a_small_space():
     entry = Entry(name="s", family="audio_lstm", trials=7, fixed={})
-    assert entry.budget == 7
+    assert entry.configurations == 7
     everything = {name: value for name, value in entry.record().published[0].items()}
-    assert entry.model_copy(update={"fixed": everything}).budget == 1
+    assert entry.model_copy(update={"fixed": everything}).configurations == 1
     assert count_points({}) == 1

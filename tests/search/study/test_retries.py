@@ -12,7 +12,7 @@ from features.errors import Diverged, WrongUse
 from search.cluster.workers import Workers
 from search.run.predictions import prediction_files
 from search.runner import run_search
-from search.study.journal import open_journal
+from search.sampling.journal import open_journal
 from search.study.retries import failed_outcomes
 
 

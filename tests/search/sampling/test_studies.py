@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from models.space import Choice, Float, Int, count_points
 from search.run.ending import Ending
-from search.study.journal import open_journal
-from search.study.studies import LAG, EntryStudy, suggest
+from search.sampling.drawing import START, Drawer
+from search.sampling.journal import open_journal
+from search.sampling.studies import EntryStudy
 
 SPACE = {"lr": Float(1e-4, 1e-1, log=True), "hidden": Int(8, 64), "kernel": Choice(("linear", "rbf"))}
 PUBLISHED = ({"lr": 1e-2, "hidden": 32, "kernel": "rbf"}, {"lr": 1e-3, "hidden": 16, "kernel": "linear"})
@@ -23,7 +24,7 @@ def _study(folder, budget=24, sampler="tpe", seed=1, **other):
         SPACE,
         budget=budget,
         seed=seed,
-        published=PUBLISHED,
+        first=PUBLISHED,
         sampler=sampler,
         **other,
     )
@@ -64,18 +65,19 @@ def test_points_do_not_depend_on_what_finishes_first(tmp_path_factory, order, at
 
 
 def test_tpe_learns_from_results_and_waits_for_them(tmp_path):
-    study = _study(tmp_path, budget=60)
-    for _ in range(LAG + 1):
+    study = _study(tmp_path, budget=60, lag=3)
+    for _ in range(START + 3):  # drawn at random, whatever is known
         assert study.ask() is not None
     assert study.ask() is None and not study.exhausted
-    study.tell(0, Ending("finished", 0.5, 1))
-    assert study.ask() is not None
+    for number in range(START):
+        study.tell(number, Ending("finished", 0.5, 1))
+    assert study.ask() is not None and study.ask() is None
     points = _run(_study(tmp_path, budget=60))
     assert sum(point["kernel"] == "rbf" for point in points[-20:]) > 14
 
 
 def test_other_seeds_and_entries_draw_other_points():
-    drawn = [suggest(SPACE, [], {}, seed=seed, entry=entry, tpe=False) for seed in (0, 1) for entry in ("a", "b")]
+    drawn = [Drawer(SPACE, seed=s, entry=entry, tpe=False).draw([], {}, 0) for s in (0, 1) for entry in ("a", "b")]
     assert len({tuple(point.items()) for point in drawn}) == 4
 
 
