@@ -61,8 +61,12 @@ class FusedHistory:
         if not self._joined:
             self._take_over(finished)
         for name in sorted(finished, key=lambda name: (_at_s(finished[name]), name)):
-            if name not in self._joined and name not in self._refused:
-                self._join(name, finished[name])
+            if not self.has(name):
+                self.join(name, finished[name])
+
+    def has(self, name: Name) -> bool:
+        """Whether a configuration joined, or was refused."""
+        return name in self._joined or name in self._refused
 
     def gains(self) -> dict[Name, float]:
         """What each configuration (entry, key) that joined adds to the ensemble of the others (`Fused.gains`)."""
@@ -83,7 +87,8 @@ class FusedHistory:
         if scores:
             self._add(scores)
 
-    def _join(self, name: Name, trials: Sequence[Ended]) -> None:
+    def join(self, name: Name, trials: Sequence[Ended]) -> None:
+        """Let one configuration join, which finished last."""
         scores = self._read(name, trials)
         if scores is None:
             return

@@ -41,6 +41,7 @@ def check_recipe(recipe: Recipe, source: str, imported: frozenset[str] = frozens
         if stage.stage == "clips":
             clip_entries |= set(stage.entries)
     _check_metric(recipe, source)
+    _check_goal(recipe, source)
     fusible = {entry.name for stage_name, entry in recipe.all_entries() if stage_name != "backbone"}
     check_submissions(recipe.submissions, source, fusible, recipe.partition_names("clips"))
 
@@ -71,6 +72,20 @@ def _check_entry(
         inputs.check_set_spec(entry.clip_faces, family.inputs[0], imported)
     _check_inputs(stage, entry, backbones, clip_entries, imported)
     _check_hyperparameters(entry, family)
+
+
+def _check_goal(recipe: Recipe, source: str) -> None:
+    """Refuse what looks at the fused score where there is none."""
+    asked = ["goal: ensemble"] * (recipe.goal == "ensemble") + ["stop_when"] * (recipe.stop_when is not None)
+    members = [entry for stage, entry in recipe.all_entries() if stage != "backbone"]
+    if asked and (wrong := next((entry.name for entry in members if entry.continuous), None)):
+        raise WrongUse(
+            f"{source}: {asked[0]}: an ensemble of classes is looked at, but entry {wrong!r} learns labels over time."
+        )
+    if asked and not members:
+        raise WrongUse(
+            f"{source}: {asked[0]}: an ensemble has models of clips as members, but there are backbones only."
+        )
 
 
 def _check_metric(recipe: Recipe, source: str) -> None:

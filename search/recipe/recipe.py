@@ -86,6 +86,15 @@ def _metric(value: Any) -> Any:
     raise PydanticCustomError("emofuse_metric", "{text}", {"text": text})
 
 
+class StopWhen(_Data):
+    """When a run ends before its trials are spent.
+
+    `no_gain`: so many configurations have finished since the fused score (search.goal) was higher than ever before.
+    """
+
+    no_gain: Annotated[int, Field(strict=True, ge=2)]
+
+
 WishedMetric = Annotated[SearchMetric, BeforeValidator(_metric)]
 
 
@@ -241,10 +250,11 @@ def _refuse_strange_numbers(value: Any, loc: tuple[int | str, ...] = ()) -> None
 class Recipe(_Data):
     """A whole search as data. Keys that begin with `x-` may hold what the rest refers to (`&name`, `<<: *name`).
 
-    `metric` is what the search maximises, and a fusion of its trials unless told otherwise. `lag` is how many
-    configurations of an entry TPE asks for ahead of their results (None: chosen from the machines when a run starts).
-    `keep` is the number of best trials per entry and partition whose models are kept; `disk_budget_gb` bounds the run's
-    folder.
+    `metric` is what the search maximises, and a fusion of its trials unless told otherwise. `goal` says of what: of the
+    best single configurations, or of the ensemble of all, for which the trials of a stage flow between its entries
+    (search.study.turns). `lag` is how many configurations of an entry TPE asks for ahead of their results (None: chosen
+    from the machines when a run starts). `keep` is the number of best trials per entry and partition whose models are
+    kept; `disk_budget_gb` bounds the run's folder.
     `plugins` are Python files with families, feature sets or fusion methods of the user's own; their paths start at the
     recipe's folder, and their code runs when the user hands the recipe to a search.
     """
@@ -257,6 +267,8 @@ class Recipe(_Data):
     metric: WishedMetric | None = None
     sampler: Literal["auto", "random", "tpe"] = "auto"
     lag: Annotated[int, Field(strict=True, ge=0)] | None = None
+    goal: Literal["best", "ensemble"] = "best"
+    stop_when: StopWhen | None = None
     asha: Asha | None = DEFAULT_ASHA
     allow_shared_groups: bool = False
     keep: Annotated[int, Field(strict=True, ge=0)] = 0

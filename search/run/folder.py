@@ -198,6 +198,7 @@ class RunFolder(Layout):
                 study_key(entry, self.recipe),
                 self.recipe.asha.rungs(entry.max_epochs or entry.record().max_epochs or 1) if self.recipe.asha else (),
                 self.recipe.metric_of(entry),
+                self.recipe.goal == "ensemble" and stage != "backbone",
             )
             for stage, entry in self.recipe.all_entries()
         )

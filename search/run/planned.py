@@ -28,7 +28,8 @@ class Planned:
 
     `study` tells its search space from earlier ones (empty: a release wrote it that kept no account); `rungs` are the
     epochs after which ASHA may stop a trial. `metric` is what its search maximises (None: an earlier release wrote it,
-    and it is the default of the task).
+    and it is the default of the task). Where it `flows`, the configurations of its stage go to the entries for which
+    the ensemble gains most, and it may get more or less than its own.
     """
 
     stage: str
@@ -40,6 +41,7 @@ class Planned:
     study: str = ""
     rungs: Sequence[int] = ()
     metric: SearchMetric | None = None
+    flows: bool = False
 
     @property
     def searched(self) -> SearchMetric:
@@ -79,6 +81,11 @@ def read_metric(run: Path) -> Metric:
     return "accuracy" if name == "ccc" else metric_named(name)
 
 
+def read_no_gain(run: Path) -> int | None:
+    """How many configurations without a gain end the run (`stop_when`); None: it goes on to the end."""
+    return (_read(run).recipe.get("stop_when") or {}).get("no_gain")
+
+
 def _read(run: Path) -> _Plan:
     return read_as(_Plan, run / "run.json", WHAT, REMEDY, MISSING)
 
@@ -115,4 +122,4 @@ def asked_now(asked: Asked, planned: Planned) -> set[str] | None:
     if planned.entry not in asked or not planned.study:
         return None
     present = asked[planned.entry].get(planned.study, {})
-    return {key for number, key in present.items() if number < planned.configurations}
+    return {key for number, key in present.items() if planned.flows or number < planned.configurations}

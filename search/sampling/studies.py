@@ -6,7 +6,8 @@ first, and a lost journal costs nothing but its history. Under TPE this holds as
 trials are depends on timing, and a stopped trial's result is another one than a finished trial's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import optuna
@@ -21,6 +22,8 @@ from search.sampling.priors import Prior
 
 # The attribute of a trial in the journal that is another try at the configuration of this number.
 _RETRY_OF = "retry_of"
+
+Worths = Callable[[], Mapping[int, float] | None]
 
 
 class EntryStudy:
@@ -76,8 +79,17 @@ class EntryStudy:
         """All configurations of the budget were asked for."""
         return self._asked >= self._budget
 
-    def ask(self) -> tuple[int, Point] | None:
-        """The next configuration's number and point; None when the budget is spent, or while TPE waits for results."""
+    @property
+    def replaying(self) -> bool:
+        """What comes next was drawn by an earlier run."""
+        return not self.exhausted and self._asked < len(self._points)
+
+    def ask(self, worths: Worths | None = None) -> tuple[int, Point] | None:
+        """The next configuration's number and point; None when the budget is spent, or while TPE waits for results.
+
+        `worths` are asked when a point is drawn: what the finished configurations are worth, by number, where that is
+        not their own value (None: it is).
+        """
         number = self._asked
         if self.exhausted:
             return None
@@ -86,12 +98,18 @@ class EntryStudy:
             if point is None:
                 if self._tpe and number >= START + self.lag and self._settled < number - self.lag:
                     return None
-                point = self._drawer.draw(self._points, self._endings, self.lag)
+                point = self._drawer.draw(self._points, self._valued(worths), self.lag)
             self._points.append(point)
             self._latest.append(self._trials)
             self._add(point)
         self._asked += 1
         return number, self._points[number]
+
+    def _valued(self, worths: Worths | None) -> Mapping[int, Ending]:
+        values = worths() if worths is not None and self._tpe else None
+        if values is None:
+            return self._endings
+        return {n: replace(end, value=values[n]) if n in values else end for n, end in self._endings.items()}
 
     def _add(self, point: Point, attributes: Mapping[str, Any] | None = None) -> None:
         # As one record: each hyperparameter that `Study.ask` draws is a line of its own.

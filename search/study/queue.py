@@ -1,17 +1,19 @@
-"""Which trial comes next: the entries of a stage take turns, and a configuration's partitions follow one another."""
+"""Which trial comes next: entries have turns (search.study.turns), a configuration's partitions follow one another."""
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from search.cluster.jobs import Job
 from search.run.ending import Ending
 from search.run.spec import TrialSpec
 from search.sampling.studies import EntryStudy
+from search.study.turns import Turns
 
 
 class Queue:
-    """The trials of one stage.
+    """The trials of one stage; `turns` say which of the studies is asked.
 
     `specs(entry, point)` are a configuration's trials, one for each partition. `known(spec)` tells how a trial of an
     earlier run ended, or None; such a trial is never handed out, unless it was stopped early while its configuration is
@@ -23,12 +25,13 @@ class Queue:
     def __init__(
         self,
         studies: Sequence[EntryStudy],
+        turns: Turns,
         specs: Callable[[str, Mapping[str, Any]], Sequence[TrialSpec]],
         known: Callable[[TrialSpec], Ending | None],
         skipped: Callable[[Job, Ending], None],
         reopened: Callable[[Job], None],
     ):
-        self._turns = deque(studies)
+        self._turns = turns
         self._studies = {study.entry: study for study in studies}
         self._specs, self._known, self._skipped, self._reopened = specs, known, skipped, reopened
         self._ready: deque[Job] = deque()
@@ -38,7 +41,7 @@ class Queue:
     @property
     def exhausted(self) -> bool:
         """Every trial was handed out, or needs none."""
-        return not self._ready and all(study.exhausted for study in self._turns)
+        return not self._ready and (self._turns.over or all(study.exhausted for study in self._studies.values()))
 
     def next(self) -> Job | None:
         """The next trial; None when there is none, or (unless `exhausted`) when a study waits for results first."""
@@ -68,8 +71,9 @@ class Queue:
                 self._skipped(other, skip)
         known = [ending for ending in endings.values() if ending is not None]
         if len(known) == len(endings):
-            self._jobs.pop(job.configuration)
-            self._studies[job.spec.entry].tell(job.number, _whole(known))
+            jobs, whole = self._jobs.pop(job.configuration), _whole(known)
+            self._studies[job.spec.entry].tell(job.number, whole)
+            self._turns.ended(jobs, whole)
 
     def pruned(self, job: Job) -> bool:
         """Whether this trial's configuration was stopped early on another partition."""
@@ -93,11 +97,12 @@ class Queue:
                 self._ready.append(job)
 
     def _ask(self) -> bool:
-        for _ in range(len(self._turns)):
-            study = self._turns[0]
-            self._turns.rotate(-1)
-            asked = study.ask()
+        if self._turns.over:
+            return False
+        for study in self._turns.order():
+            asked = study.ask(partial(self._turns.worths, study.entry))
             if asked is not None:
+                self._turns.took(study.entry)
                 self._admit(study.entry, *asked)
                 return True
         return False

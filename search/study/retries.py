@@ -9,6 +9,7 @@ from optuna.storages import JournalStorage
 from features.errors import WrongUse
 from features.names import unknown_name
 from models.metrics import DEFAULT_METRICS
+from models.space import count_points
 from search.recipe.recipe import Entry
 from search.run.failures import KINDS
 from search.run.folder import Outcome, RunFolder
@@ -25,13 +26,22 @@ def entry_study(run: RunFolder, entry: Entry, journal: JournalStorage) -> EntryS
         journal,
         entry.name,
         entry.effective_space(),
-        budget=entry.configurations,
+        budget=_budget(run, entry),
         seed=run.recipe.seed,
         first=entry.published_points(),
         sampler=run.recipe.sampler,
         lag=run.lag(entry.name),
         identity=entry.record().version if metric in DEFAULT_METRICS else [entry.record().version, metric],
     )
+
+
+def _budget(run: RunFolder, entry: Entry) -> int:
+    """How many configurations the entry may get: its own, or where they flow between entries, all of its stage."""
+    stage = next(stage for stage in run.recipe.stages if entry.name in stage.entries)
+    if run.recipe.goal == "best" or stage.stage == "backbone":
+        return entry.configurations
+    total = sum(other.configurations for other in stage.entries.values())
+    return int(min(total, count_points(entry.effective_space())))
 
 
 def failed_outcomes(run: RunFolder, names: Sequence[str] = (), kinds: Sequence[str] = ()) -> list[Outcome]:

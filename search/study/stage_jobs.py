@@ -27,6 +27,7 @@ from search.study.plan import entry_spec
 from search.study.queue import Queue
 from search.study.retries import entry_study
 from search.study.source import RunSource
+from search.study.turns import turns_of
 from search.trial.trial import finished_result
 
 
@@ -49,6 +50,7 @@ class StageJobs(RunSource):
             self._account.note(name, study.points)
         self._queue = Queue(
             list(studies.values()),
+            turns_of(run, stage, list(studies.values())),
             self._trials,
             self._known,
             self._record,

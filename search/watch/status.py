@@ -10,9 +10,10 @@ from typing import Any
 from features.errors import EmofuseError
 from features.terminal import command
 from models.metrics import told
+from search.goal.history import read_points, without_gain
 from search.run.ended import Ended, read_ended_and_damaged
 from search.run.layout import Layout, Outcome
-from search.run.planned import Asked, Planned, asked_now, read_asked, read_plan
+from search.run.planned import Asked, Planned, asked_now, read_asked, read_no_gain, read_plan
 from search.trial.heartbeats import Heartbeat, SearchBeat, is_running, read_running, read_search
 from search.watch.gpus import GpuUse, gpu_use
 from search.watch.pace import Pace, measure
@@ -54,7 +55,8 @@ class Status:
     needed, None: nothing is finished that could be fused. `now` are the trials that are trained at this moment, `pace`
     how fast the search goes (None: it doesn't), `failures` the records of those that failed, `mixed` whether some clips
     have labels over time, `damaged` what is wrong with files whose trials therefore count as not ended, one sentence
-    each, `asha_by_default` whether ASHA may stop trials though the recipe says nothing of it.
+    each, `asha_by_default` whether ASHA may stop trials though the recipe says nothing of it. `open` are trials that no
+    entry got yet (`goal: ensemble`); `enough`: `stop_when` ended the run, and no more trials than were asked for count.
     """
 
     run: Path
@@ -69,6 +71,8 @@ class Status:
     damaged: tuple[str, ...] = ()
     fusible: tuple[str, ...] | None = ()
     asha_by_default: bool = False
+    open: int = 0
+    enough: bool = False
 
     def following(self, run: str) -> str:
         """What to do with the predictions of the run that is called `run`, a sentence with a command that works."""
@@ -87,7 +91,7 @@ class Status:
     @property
     def left(self) -> int:
         """How many trials have not ended."""
-        return sum(entry.left for entry in self.entries)
+        return sum(entry.left for entry in self.entries) + self.open
 
     def as_data(self) -> dict[str, Any]:
         """JSON-ready data."""
@@ -102,12 +106,14 @@ class Status:
             "failures": [asdict(outcome) for outcome in self.failures],
             "damaged": list(self.damaged),
             "asha_by_default": self.asha_by_default,
+            "open": self.open,
+            "enough": self.enough,
         }
 
     def check(self) -> None:
         """EmofuseError when an entry has no finished trial and none is left to train."""
         for entry in self.entries:
-            if not entry.finished and not entry.left:
+            if entry.trials and not entry.finished and not entry.left:
                 raise EmofuseError(
                     f"{self.run}: none of the {entry.trials} trials of entry {entry.entry!r} finished; the first one: "
                     f"{entry.reason or 'stopped early'} (see {self.run / 'trials'})."
@@ -127,8 +133,13 @@ def read_status(run: Layout) -> Status:
         by_entry[trial.entry].append(trial)
     running = Counter(beat.entry for beat in beats)
     present = {planned.entry: _present(planned, by_entry[planned.entry], asked) for planned in plan}
+    no_gain = read_no_gain(run.path)
+    enough = no_gain is not None and without_gain(read_points(run.path)) >= no_gain
+    trials = {planned.entry: _trials(planned, asked, enough) for planned in plan}
     entries = tuple(
-        _entry_status(planned, by_entry[planned.entry], present[planned.entry], running[planned.entry])
+        _entry_status(
+            planned, by_entry[planned.entry], present[planned.entry], running[planned.entry], trials[planned.entry]
+        )
         for planned in plan
     )
     active = is_running(run.path, search)
@@ -155,6 +166,8 @@ def read_status(run: Layout) -> Status:
         damaged,
         _fusible([trial for trial in ended if not over_time or trial.entry in over_time]),
         asha_by_default,
+        0 if enough else _open(plan, trials),
+        enough,
     )
 
 
@@ -178,7 +191,24 @@ def _present(planned: Planned, ended: Sequence[Ended], asked: Asked) -> list[End
     return [t for t in ended if t.partition in planned.partitions and (keys is None or t.config_key in keys)]
 
 
-def _entry_status(planned: Planned, everything: Sequence[Ended], ended: Sequence[Ended], running: int) -> EntryStatus:
+def _trials(planned: Planned, asked: Asked, enough: bool) -> int:
+    """How many trials the entry shall have: where its stage flows, or had enough, those that were asked for."""
+    keys = asked_now(asked, planned)
+    if planned.flows:
+        return len(keys or ()) * len(planned.partitions)
+    return planned.trials if keys is None or not enough else len(keys) * len(planned.partitions)
+
+
+def _open(plan: Sequence[Planned], trials: Mapping[str, int]) -> int:
+    """How many trials of stages that flow were given to no entry yet."""
+    stages = {planned.stage for planned in plan if planned.flows}
+    flowing = [[planned for planned in plan if planned.stage == stage] for stage in stages]
+    return sum(max(0, sum(p.trials - trials[p.entry] for p in entries)) for entries in flowing)
+
+
+def _entry_status(
+    planned: Planned, everything: Sequence[Ended], ended: Sequence[Ended], running: int, trials: int
+) -> EntryStatus:
     # Refits (partition `full`) lie in the same folder.
     searched = [trial for trial in everything if trial.partition != "full"]
     counts = Counter(trial.status for trial in ended)
@@ -187,12 +217,12 @@ def _entry_status(planned: Planned, everything: Sequence[Ended], ended: Sequence
         stage=planned.stage,
         entry=planned.entry,
         family=planned.family,
-        trials=planned.trials,
+        trials=trials,
         finished=counts["finished"],
         running=running,
         pruned=counts["pruned"],
         failed=counts["failed"],
-        left=max(0, planned.trials - len(ended)),
+        left=max(0, trials - len(ended)),
         best=None if best[1] is None else told(planned.searched, best[1]),
         best_config=best[0],
         reason=next((trial.reason for trial in ended if trial.status == "failed"), None),

@@ -45,7 +45,7 @@ def full_text(status: Status, curve: FusedCurve | None = None) -> str:
         blocks.append("\n".join([*status.damaged[:_SHOWN_DAMAGED], *([f"... and {more} more"] if more > 0 else [])]))
     if curve is not None:
         blocks.append(fused_text(curve))
-    blocks += [text for text in (_earlier(status), _asha(status)) if text]
+    blocks += [text for text in (_flow(status), _earlier(status), _asha(status)) if text]
     blocks.append("\n".join(_ending(status)))
     return "\n\n".join(blocks)
 
@@ -65,6 +65,15 @@ def fused_text(curve: FusedCurve) -> str:
     highest = f"Highest fused {in_words(curve.metric)}: {curve.told(points[best - 1].fused):.3f}, after {best}"
     since = f"; the {curve.without_gain} since brought no more" if curve.without_gain else ""
     return "\n".join([*_aligned(rows, 1), f"{highest} configuration{'s' if best != 1 else ''}{since}."])
+
+
+def _flow(status: Status) -> str:
+    """What no entry got: because it flows to where the ensemble gains most, or because that gains no more."""
+    if status.enough:
+        return "stop_when: the last configurations brought the ensemble no more, so no others are started."
+    if not status.open:
+        return ""
+    return f"{status.open} trials go to the entries for which the ensemble gains most, as they come (goal: ensemble)."
 
 
 def _earlier(status: Status) -> str:

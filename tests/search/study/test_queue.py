@@ -6,6 +6,7 @@ from models.space import count_points
 from search.recipe.recipe import Entry
 from search.run.ending import Ending
 from search.study.queue import Queue
+from search.study.turns import EqualTurns
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,9 @@ class Study:
     def exhausted(self):
         return self.asked >= self.budget
 
-    def ask(self):
+    replaying = False
+
+    def ask(self, worths=None):
         if self.exhausted:
             return None
         self.asked += 1
@@ -42,6 +45,7 @@ def _queue(budgets, known=None):
     studies = [Study(entry, n) for entry, n in budgets.items()]
     queue = Queue(
         studies,
+        EqualTurns(studies),
         lambda entry, point: [Spec(entry, point["x"], partition) for partition in ("train", "swap")],
         lambda spec: (known or {}).get(spec.trial_key),
         lambda job, ending: skipped.append((job.key, ending)),
