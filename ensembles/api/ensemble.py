@@ -104,14 +104,14 @@ class Ensemble:
         """What the method `auto` chose among, from very safe to flexible; empty of other methods.
 
         The index is the fusion's name. `value` is the metric that it reached on clips of inner folds that had no part
-        in its fit, `low` and `high` its 95 % interval, `behind` by how much it is worse than the best, `error` the
-        standard error of that, `setting` what it was tuned to, `chosen` whether it is this ensemble's.
+        in its fit, `low` and `high` its 95 % interval, `gain` by how much it is better than the plain average,
+        `error` the standard error of that, `setting` what it was tuned to, `chosen` whether it is this ensemble's.
 
         Examples
         --------
         >>> import emofuse as ef
         >>> ef.open_run("runs/first").ensemble("best").choice.columns.tolist()
-        ['metric', 'value', 'low', 'high', 'behind', 'error', 'setting', 'chosen']
+        ['metric', 'value', 'low', 'high', 'gain', 'error', 'setting', 'chosen']
         """
         from ensembles.api.tables import choice_frame
 

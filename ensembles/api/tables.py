@@ -132,14 +132,14 @@ def _metrics(ensemble: "Ensemble", measured: "Measured") -> Mapping[str, float]:
 
 def choice_frame(ensemble: "Ensemble") -> pd.DataFrame:
     """What `auto` chose among, indexed by the fusion's name."""
-    columns = ["fusion", "metric", "value", "low", "high", "behind", "error", "setting", "chosen"]
+    columns = ["fusion", "metric", "value", "low", "high", "gain", "error", "setting", "chosen"]
     rows = [
         [
             one.name,
             one.metric,
             one.value,
             *bounds(one.interval).values(),
-            one.behind,
+            one.gain,
             one.error,
             one.setting,
             one.chosen,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from ensembles.evaluation.metrics import recalls
 from ensembles.fitting.ensemble import Ensemble, How, Who, percent, reached
 from ensembles.fitting.leaderboard import Leaderboard
-from ensembles.fusion.option import MENU
+from ensembles.fusion.option import MENU, PLAIN
 from features.terminal import Table
 
 
@@ -73,20 +73,26 @@ def metric_table(ensemble: Ensemble) -> Table:
 
 
 def choice_table(ensemble: Ensemble) -> Table:
-    """What `auto` chose among: what each fusion reached on inner folds, and how far it is behind the best there."""
+    """What `auto` chose among: what each fusion reached on inner folds, and its gain over the plain average."""
     metric = ensemble.choice[0].metric
     percents = metric != "log_loss"
     title = "What auto chose among, from safe to flexible"
     table = Table(title=title)
-    for column in ("fusion", f"{metric}{' in %' if percents else ''}, inner folds", "behind the best", "set to", ""):
+    for column in (
+        "fusion",
+        f"{metric}{' in %' if percents else ''}, inner folds",
+        "gain over the average",
+        "set to",
+        "",
+    ):
         table.add_column(column, justify="left" if column in ("fusion", "set to", "") else "right")
     scale, digits = (100, 1) if percents else (1, 3)
     for option in ensemble.choice:
         bounds = option.interval
         between = f" [{scale * bounds.low:.{digits}f}, {scale * bounds.high:.{digits}f}]" if bounds else ""
-        behind = f"{scale * option.behind:.{digits}f} ± {scale * option.error:.{digits}f}" if option.error else "-"
+        gain = f"{scale * option.gain:+.{digits}f} ± {scale * option.error:.{digits}f}" if option.name != PLAIN else "-"
         reached = f"{scale * option.value:.{digits}f}{between}"
-        table.add_row(MENU[option.name], reached, behind, option.setting, "chosen" if option.chosen else "")
+        table.add_row(MENU[option.name], reached, gain, option.setting, "chosen" if option.chosen else "")
     return table
 
 

@@ -8,7 +8,7 @@ from ensembles.evaluation.folds import inner_folds
 from ensembles.evaluation.jackknife import Tally, spread
 from ensembles.fusion.base import Fusion, Metric, Missing, Problem
 from ensembles.fusion.menu import Variant, variants
-from ensembles.fusion.option import MENU, STEPS, Option
+from ensembles.fusion.option import PLAIN, Option, demanded
 from ensembles.fusion.pooling import combine
 from features.errors import WrongUse
 from models.metrics import told, worth
@@ -17,11 +17,12 @@ from models.metrics import told, worth
 class AutoFusion(Fusion):
     """Choose among a few fusions by inner folds, and fit the chosen one on all clips.
 
-    The menu has three steps: the plain average, shared votes (near copies have one vote) and the best single member
-    are safe; greedy selection, bagged, and the same shrunk, fit little; restricted stacking and decision fusion,
-    shrunk, fit much. Each is fitted on all inner folds but one and scored on that one; folds are by group. The safest
-    step with a fusion within one standard error of the best is taken (Breiman 1984), and of that step the best; the
-    standard error is that of the difference to the best over groups.
+    The menu goes from safe to flexible: the plain average, shared votes (near copies have one vote), the best single
+    member; greedy selection, bagged, and the same shrunk; restricted stacking and decision fusion, shrunk. Each is
+    fitted on all inner folds but one and scored on that one; folds are by group. The plain average is what is taken
+    unless another is better by more than one standard error (the rule of Breiman 1984), which is that of the difference
+    over groups; where few clips make the error large, by more than that (`ensembles.fusion.option.demanded`). Of the
+    others the one is taken that is furthest above what is demanded of it.
 
     Parameters
     ----------
@@ -92,23 +93,21 @@ def _choose(
 ) -> tuple[str, tuple[Option, ...]]:
     """The name of the fusion to take, and what each reached."""
     if not found:  # a single member, or a single clip
-        return next(iter(MENU)), ()
+        return PLAIN, ()
     metric = problem.metric
     tallies = {name: Tally(problem.y, p, groups) for name, p in found.items()}
     worths = {name: told(metric, tally.value(metric)) for name, tally in tallies.items()}
-    best = max(worths, key=lambda name: worths[name])
     without = {name: tally.without_each(metric) for name, tally in tallies.items()}
-    errors = {name: spread(without[name] - without[best]) for name in found}
-    near = [name for name in found if worths[best] - worths[name] <= errors[name]]
-    step = next(step for step in STEPS if not step.isdisjoint(near))
-    chosen = max((name for name in found if name in step), key=lambda name: worths[name])
+    gains = {name: value - worths[PLAIN] for name, value in worths.items()}
+    errors = {name: spread(without[name] - without[PLAIN]) for name in found}
+    chosen = max(found, key=lambda name: gains[name] - demanded(metric, errors[name]))
     options = [
         Option(
             name,
             metric,
             tallies[name].value(metric),
             tallies[name].interval(metric),
-            worths[best] - worths[name],
+            gains[name],
             errors[name],
             settings[name],
             name == chosen,

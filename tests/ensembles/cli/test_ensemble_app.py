@@ -139,7 +139,7 @@ def test_without_a_method_the_default_of_the_evidence_is_fitted(emofuse, write_r
     shown = emofuse("fit", run, "--all", "--param", "draws=5")
     for text in (
         "What auto chose among",
-        "behind the best",
+        "gain over the average",
         *MENU.values(),
         "chosen",
         "plain average of all candidates",

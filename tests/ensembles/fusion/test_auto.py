@@ -11,9 +11,10 @@ from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import NO_SELECTION
 from ensembles.fusion import AutoFusion, BestSingle, SharedVotes, UniformAverage, make_fusion
 from ensembles.fusion.base import Problem
-from ensembles.fusion.option import MENU
+from ensembles.fusion.option import MENU, demanded
 from ensembles.fusion.votes import equal_votes
 from features.errors import WrongUse
+from features.files import read_json, write_json
 
 
 def member(rng, y, skill, C=7):
@@ -92,9 +93,10 @@ def test_auto_reaches_the_strong_member_among_near_copies(seed):
     )
     assert reached >= single - 0.01 and reached > average + 0.15
     assert tuple(option.name for option in auto.choice_) == tuple(MENU)
-    best = max(auto.choice_, key=lambda option: option.value)
+    plain = auto.choice_[0]
     (chosen,) = (option for option in auto.choice_ if option.chosen)
-    assert best.behind == 0 and chosen.behind == pytest.approx(best.value - chosen.value)
+    assert plain.gain == plain.error == 0 and chosen.gain == pytest.approx(chosen.value - plain.value)
+    assert chosen.gain > demanded("accuracy", chosen.error)
     assert all(option.interval.low < option.value < option.interval.high for option in auto.choice_)
 
 
@@ -104,6 +106,21 @@ def test_of_members_that_are_all_alike_the_plain_average_is_taken_or_little_else
     assert auto.fit_score_ > 0.5
     average = UniformAverage().fit(s.P, s.y)
     assert (auto.predict(new.P) == new.y).mean() >= (average.predict(new.P) == new.y).mean() - 0.01
+
+
+def test_of_few_clips_a_gain_must_be_more_than_one_standard_error():
+    assert demanded("accuracy", 0.0) == 0
+    assert demanded("accuracy", 0.02) == pytest.approx(0.02)
+    assert demanded("accuracy", 0.09) == pytest.approx(0.27)
+    assert demanded("log_loss", 0.09) == pytest.approx(0.09)
+
+
+def test_of_thirty_clips_and_equal_members_nothing_but_the_plain_average_is_taken():
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        y = rng.integers(0, 7, 30)
+        auto = AutoFusion(draws=20).fit(scores([member(rng, y, 1.0) for _ in range(8)]), y)
+        assert [option.name for option in auto.choice_ if option.chosen] == ["uniform"]
 
 
 def test_the_choice_is_made_anew_in_each_nested_fold_and_stored(tmp_path, monkeypatch):
@@ -122,4 +139,10 @@ def test_the_choice_is_made_anew_in_each_nested_fold_and_stored(tmp_path, monkey
     write_ensemble(e, tmp_path / "ensemble.json")
     back = read_ensemble(tmp_path / "ensemble.json")
     assert back.choice == e.choice and back.chosen_method == e.chosen_method
+    old = read_json(tmp_path / "ensemble.json", "an ensemble")
+    for row in old["choice"]:
+        row["behind"] = 0.5 - row.pop("gain")
+    write_json(tmp_path / "ensemble.json", old)
+    gains = [option.gain for option in read_ensemble(tmp_path / "ensemble.json").choice]
+    assert gains == pytest.approx([option.gain for option in e.choice])
     assert e.chosen_method == "auto: " + next(option.name for option in e.choice if option.chosen)
