@@ -92,6 +92,19 @@ def leaderboard(
     are scored too.
     """
     predictions = read_run(run, partitions, split)
+    return board_of(run, predictions, test=test, intervals=intervals, details=details, metric=metric)
+
+
+def board_of(
+    run: Path,
+    predictions: RunPredictions,
+    *,
+    test: Look = False,
+    intervals: int | None = 0,
+    details: int | None = 0,
+    metric: Metric | None = None,
+) -> Leaderboard:
+    """`leaderboard` of predictions that were read already."""
     tests = looked_at(predictions.test, test)
     held_out = predictions.held_out
     places = {member.name: m for m, member in enumerate(held_out.members)}

@@ -1,14 +1,15 @@
 """The report on a run of continuous emotion: traces, CCC of each recording, CCC over window length, the leaderboard."""
 
-import re
-
 import numpy as np
 import pytest
 from tracks import DIMENSIONS, small_run, write
 
 import emofuse
+from ensembles.continuous.run import read_continuous_run
 from ensembles.fitting.fit_over_time import nested_over_time
-from ensembles.report.over_time import section
+from ensembles.report.blocks import Chart, Table, Text, Tiles
+from ensembles.report.gather import gather
+from ensembles.report.sections import over_time
 from models.concordance import concordance
 
 
@@ -20,78 +21,83 @@ def run(tmp_path):
     return tmp_path / "run"
 
 
-def points(text):
-    return np.array([pair.split(",") for pair in text.split()], float)
+def sections(run):
+    return {section.key: section for section in over_time.sections(gather(run))}
+
+
+def charts(section):
+    return [block for block in section.blocks if isinstance(block, Chart)]
+
+
+def line(chart, what):
+    rows = [row for row in chart.spec["data"]["values"] if row["what"] == what]
+    return np.array([row["t"] for row in rows]), np.array([row["v"] for row in rows])
 
 
 def test_traces_are_the_labels_and_the_nested_predictions(run):
     ensemble = emofuse.open_run(run).fit("uniform", name="best", folds=3).record
-    shown = section(run)
-    assert len(shown["traces"]["pictures"]) == 6 and "ensemble best predicts" in shown["traces"]["note"]
-    from ensembles.continuous.run import read_continuous_run
-
+    shown = sections(run)
+    assert len(charts(shown["traces"])) == 6 * len(DIMENSIONS) and "ensemble best predicts" in shown["traces"].says
     found = read_continuous_run(run)
     fused, own = nested_over_time(found, ensemble), found.recordings.recording == "r2"
-    (picture,) = [picture for picture in shown["traces"]["pictures"] if picture["name"] == "r2"]
-    for d, panel in enumerate(picture["panels"]):
+    for d, name in enumerate(DIMENSIONS):
         gold, values = found.recordings.Y[own, d], fused[own, d]
-        assert panel["dimension"] == DIMENSIONS[d] and panel["score"] == f"CCC {concordance(gold, values):.3f}"
-        drawn = [points(panel["gold"]), points(panel["fused"])]
-        assert [len(line) for line in drawn] == [39, 39] and (np.diff(drawn[0][:, 0]) > 0).all()
-        heights = np.concatenate([line[:, 1] for line in drawn])
-        expected = np.concatenate([gold, values])
-        scale = (heights.max() - heights.min()) / (expected.max() - expected.min())
-        np.testing.assert_allclose(heights, heights.min() + (expected.max() - expected) * scale, atol=0.11)
-    row = next(row for row in shown["recordings"]["rows"] if row[0] == "r2")
-    assert row[:3] == ["r2", "g2", "39"] and row[3] == f"{concordance(found.recordings.Y[own, 0], fused[own, 0]):.3f}"
+        (chart,) = [chart for chart in charts(shown["traces"]) if chart.key == f"trace-r2-{name}"]
+        assert chart.spec["title"]["text"] == f"{name}, CCC {concordance(gold, values):.3f}"
+        assert chart.spec["params"][0]["bind"] == "scales", "it can be zoomed"
+        for what, expected in (("labels", gold), ("predictions", values)):
+            time_s, drawn = line(chart, what)
+            assert len(drawn) == 39 and (np.diff(time_s) > 0).all()
+            np.testing.assert_allclose(drawn, expected, atol=1e-4)
+    rows = shown["recordings"].blocks[0].rows
+    (row,) = [row for row in rows if row.cells[0].text == "r2"]
+    told = [cell.text for cell in row.cells]
+    assert told[:3] == ["r2", "g2", "39"]
+    assert told[3] == f"{concordance(found.recordings.Y[own, 0], fused[own, 0]):.3f}"
 
 
 def test_a_long_recording_is_drawn_by_few_points():
-    from ensembles.report.over_time import _panel
-
     time_s = np.arange(20_000) / 10
-    panel = _panel("arousal", time_s, np.sin(time_s), np.zeros(20_000))
-    assert len(points(panel["gold"])) == 500 and panel["ticks"][-1]["text"] == "2000 s"
-    flat = _panel("arousal", time_s[:1], np.zeros(1), np.zeros(1))
-    assert np.isfinite(points(flat["gold"])).all()
+    drawn, _ = line(over_time.trace("r", "arousal", time_s, np.sin(time_s), np.zeros(20_000)), "labels")
+    assert len(drawn) == over_time.MOST_POINTS and drawn[-1] == 1999.9
 
 
 def test_windows_are_drawn_where_an_entry_tried_several(run):
-    plots = section(run)["windows"]
-    assert [plot["dimension"] for plot in plots] == list(DIMENSIONS)
-    (line,) = plots[0]["lines"]
-    assert line["entry"] == "a" and [tick["text"] for tick in plots[0]["x"]] == ["0.4 s", "0.8 s"]
-    from ensembles.continuous.run import read_continuous_run
-
+    (beside,) = sections(run)["windows"].blocks
     by_window = {
         m.footer.hyperparameters["window"]: m for m in read_continuous_run(run).members if m.footer.entry == "a"
     }
-    told = [dot["text"] for dot in line["dots"]]
-    assert told == [f"a, {w / 10} s: {by_window[w].metrics['ccc_arousal']:.3f}" for w in (4, 8)]
+    for name, (chart,) in zip(DIMENSIONS, beside.columns, strict=True):
+        rows = [(row["entry"], row["window"], row["ccc"]) for row in chart.spec["data"]["values"]]
+        assert rows == [("a", w / 10, round(by_window[w].metrics[f"ccc_{name}"], 3)) for w in (4, 8)]
 
 
 def test_without_an_ensemble_the_best_model_is_drawn(run):
-    shown = section(run)
+    shown = sections(run)
     best = emofuse.open_run(run).leaderboard().index[0]
-    assert f"what {best} predicts" in shown["traces"]["note"] and shown["weights"] == []
-    assert [tile["main"] for tile in shown["tiles"]] == [True]
+    assert f"what {best} predicts" in shown["traces"].says and "over-time-weights" not in shown
+    (tiles,) = [block for block in shown["continuous"].blocks if isinstance(block, Tiles)]
+    assert [tile.main for tile in tiles.tiles] == [True]
 
 
 def test_the_page_holds_all_of_it(run, tmp_path, capsys):
     emofuse.open_run(run).fit("concordance", name="best", folds=3, test=True)
-    assert emofuse.main(["report", str(run), "-o", str(tmp_path / "r.html"), "--test"]) == 0
+    shown = {section.key: section for section in over_time.sections(gather(run, True))}
+    (table,) = [block for block in shown["over-time"].blocks if isinstance(block, Table)]
+    first = table.rows[0].cells
+    assert first[0].text == "ensemble best" and first[1].text.count("[") == 1
+    assert "test mean" in [column.name for column in table.columns]
+    assert any(isinstance(block, Text) and block.tone in ("warn", "good") for block in shown["continuous"].blocks)
+    assert emofuse.main(["report", str(run), "-o", str(tmp_path / "r.html"), "--test", "--static"]) == 0
     page = (tmp_path / "r.html").read_text()
-    assert page.count('<svg class="trace"') == 12 and "dimension</h3>" in page
-    assert re.search(r"ensemble best</td><td class=\"num\">0\.\d{3} \[0\.\d{3}, 0\.\d{3}\]", page)
     for heading in (
         "Labels and predictions over time",
         "CCC of each recording",
         "CCC over window length",
         "The search",
     ):
-        assert f"<h2>{heading}</h2>" in page
-    assert "Recall of each class" not in page and "<script" not in page and "http" not in page
-    assert '"Segoe UI"' in page, "the style sheet is not escaped"
+        assert f">{heading}</h2>" in page
+    assert page.count('data-chart="trace-') == 12 and "Recall of each class" not in page
     labels = tmp_path / "labels.csv"
     labels.write_text("clip_id,label\nr9,x\n")
     assert emofuse.main(["report", str(run), "-o", str(tmp_path / "r.html"), "--test", "--labels", str(labels)]) == 2

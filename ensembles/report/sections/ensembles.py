@@ -1,0 +1,183 @@
+"""Each ensemble: weights by model and class, what it chose among, what each member adds, and its subsets."""
+
+from itertools import combinations
+
+import numpy as np
+
+from ensembles.evaluation.intervals import Interval, accuracy_intervals, compare_right
+from ensembles.fitting.ensemble import Ensemble, with_interval
+from ensembles.fusion.option import MENU
+from ensembles.predictions.sets import HeldOut
+from ensembles.report import charts
+from ensembles.report.blocks import Block, Cell, Chart, Column, Details, Heading, Row, Section, Table, Text
+from ensembles.report.gather import Page
+from ensembles.report.sections.heats import heat
+
+MOST_ENSEMBLES = 30
+MOST_WEIGHTS = 100  # models in a picture of weights
+_MOST_SUBSET_MEMBERS = 10
+_SUBSETS_OF_EACH_SIZE = 6
+
+
+def section(page: Page) -> Section | None:
+    """All ensembles of classes."""
+    if page.board is None or not page.board.ensembles:
+        return None
+    lead, *others = page.board.ensembles
+    blocks: list[Block] = [*_parts(page, lead)]
+    rest = others[: MOST_ENSEMBLES - 1]
+    blocks += [Details(f"Ensemble {other.name}", _parts(page, other), f"e-{other.name}") for other in rest]
+    says = (
+        "How much each model counts for each class, what is lost without it, and what fewer models would reach, on "
+        "held-out clips."
+    )
+    return Section("ensemble", f"Ensemble {lead.name}", says, blocks)
+
+
+def _parts(page: Page, ensemble: Ensemble) -> list[Block]:
+    count = f"{len(ensemble.members)} of {ensemble.n_candidates} models"
+    note = f"Method {ensemble.chosen_method}, {count}, fitted on {', '.join(ensemble.partitions)}."
+    if ensemble is not page.lead and ensemble.verdict:
+        note += f" {ensemble.verdict}"
+    if len(ensemble.members) > MOST_WEIGHTS:
+        note += f" The picture shows the {MOST_WEIGHTS} of most weight, ensemble.json all."
+    blocks: list[Block] = [Text(note), weights(page, ensemble)]
+    if ensemble.choice:
+        blocks.append(_choice(ensemble))
+    if page.predictions is not None:
+        from ensembles.fitting.fit import find_places
+
+        held_out = page.predictions.held_out
+        places, absent = find_places(ensemble, held_out.members)
+        if not absent and set(ensemble.partitions) == set(page.predictions.partitions):
+            blocks += _additions(page, ensemble, held_out.of_members(places))
+            if 2 <= len(places) <= _MOST_SUBSET_MEMBERS:
+                blocks.append(_subsets(page, ensemble, held_out.of_members(places)))
+    return blocks
+
+
+def weights(page: Page, ensemble: Ensemble) -> Block:
+    """The weights as shades, model x class."""
+    shown = np.sort(np.argsort(-ensemble.weights.sum(axis=1), kind="stable")[:MOST_WEIGHTS])
+    names = [page.called(ensemble.members[m].name) for m in shown]
+    values = ensemble.weights[shown]
+    return heat(
+        "Weights, model by class",
+        "model",
+        names,
+        ensemble.classes,
+        values,
+        values / max(ensemble.weights.max(), 1e-9),
+        "{:.2f}",
+    )
+
+
+def _choice(ensemble: Ensemble) -> Table:
+    metric = ensemble.choice[0].metric
+    scale, digits = (100, 1) if metric != "log_loss" else (1, 3)
+    rows = []
+    for option in ensemble.choice:
+        bounds = option.interval
+        between = f" [{scale * bounds.low:.{digits}f}, {scale * bounds.high:.{digits}f}]" if bounds else ""
+        behind = f"{scale * option.behind:.{digits}f} ± {scale * option.error:.{digits}f}" if option.error else "-"
+        texts = [MENU[option.name], f"{scale * option.value:.{digits}f}{between}", behind, option.setting]
+        cells = [Cell(text) for text in texts]
+        rows.append(Row([*cells, Cell("chosen" if option.chosen else "")], strong=option.chosen))
+    named = metric.replace("_", " ")
+    columns = [
+        Column("fusion"),
+        Column(f"{named}, inner folds", True),
+        Column("behind the best", True),
+        Column("set to"),
+        Column("choice"),
+    ]
+    return Table(f"choice-{ensemble.name}", "What auto chose among, from safe to flexible", columns, rows)
+
+
+def _additions(page: Page, ensemble: Ensemble, own: HeldOut) -> list[Block]:
+    """Each member left out in turn, its weight going to the others."""
+    if len(own.members) < 2 or len(own.members) > MOST_WEIGHTS:
+        return []
+    whole = ensemble.predict_proba(own.P, own.valid).argmax(axis=1) == own.y
+    rows, marks = [], []
+    for m, member in enumerate(own.members):
+        without = own.valid.copy()
+        without[m] = False
+        rest = ensemble.predict_proba(own.P, without).argmax(axis=1) == own.y
+        gain = compare_right(whole, rest, own.groups)
+        bounds = gain.interval or Interval(gain.difference, gain.difference)
+        name = page.called(member.name)
+        told = f"{100 * gain.difference:+.1f} [{100 * bounds.low:+.1f}, {100 * bounds.high:+.1f}]"
+        counts = [str(gain.only_first), str(gain.only_second)]
+        rows.append(
+            (
+                gain.difference,
+                Row([Cell(name, title=member.name), Cell(told, sort=gain.difference), *map(Cell, counts)]),
+            )
+        )
+        marks.append(
+            {
+                "name": name,
+                "gain": 100 * gain.difference,
+                "low": 100 * bounds.low,
+                "high": 100 * bounds.high,
+                "told": told,
+            }
+        )
+    rows.sort(key=lambda pair: -pair[0])
+    columns = [
+        Column("model"),
+        Column("adds, points", True),
+        Column("right only with it", True),
+        Column("right only without it", True),
+    ]
+    caption = (
+        "What each member adds: accuracy on held-out clips with it minus without it, its weight going to the others"
+    )
+    spec = charts.chart(
+        marks,
+        height={"step": 20},
+        encoding={"y": charts.x("name", "", "nominal", sort="-x", axis={"title": None})},
+        layer=[
+            {
+                "mark": {"type": "rule", "strokeWidth": 2, "color": charts.SOFT},
+                "encoding": {"x": charts.x("low", "points added"), "x2": {"field": "high"}},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 70, "color": charts.PALETTE[0], "opacity": 1},
+                "encoding": {
+                    "x": charts.x("gain", "points added"),
+                    "tooltip": charts.tip(("name", "model"), ("told", "adds, points")),
+                },
+            },
+        ],
+    )
+    alt = f"What each of {len(marks)} members adds to ensemble {ensemble.name}, with 95 % intervals; the table below "
+    alt += "has the numbers."
+    return [
+        Heading("What each member adds"),
+        Chart(f"adds-{ensemble.name}", spec, alt),
+        Table(f"adds-{ensemble.name}", caption, columns, [row for _, row in rows]),
+    ]
+
+
+def _subsets(page: Page, ensemble: Ensemble, own: HeldOut) -> Details:
+    """The plain average of subsets: the best of each size."""
+    M = len(own.members)
+    P = np.where(own.valid[:, :, None], own.P, 1 / own.P.shape[2]).astype(np.float64)
+    found = []
+    for size in range(1, M + 1):
+        right = {chosen: P[list(chosen)].sum(axis=0).argmax(axis=1) == own.y for chosen in combinations(range(M), size)}
+        best = sorted(right, key=lambda chosen: -right[chosen].sum())[:_SUBSETS_OF_EACH_SIZE]
+        found += [(chosen, right[chosen]) for chosen in best]
+    bounds = accuracy_intervals(np.array([right for _, right in found], float), own.groups)
+    rows = []
+    for (chosen, right), interval in zip(found, bounds, strict=True):
+        names = ", ".join(page.called(own.members[m].name) for m in chosen)
+        value = float(right.mean())
+        rows.append(Row([Cell(names), Cell(str(len(chosen))), Cell(with_interval(value, interval), sort=value)]))
+    columns = [Column("members", wide=True), Column("size", True), Column("held-out accuracy, %", True)]
+    caption = f"The plain average of the {_SUBSETS_OF_EACH_SIZE} best subsets of each size, chosen by these clips"
+    note = "`emofuse ensemble ablation` searches weights for every subset, with a nested estimate of each."
+    table = Table(f"subsets-{ensemble.name}", caption, columns, rows)
+    return Details(f"Subsets of its {M} members", [Text(note), table])

@@ -1,0 +1,141 @@
+"""The search over time: every trial that ended, the best so far, and what ASHA stopped."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ensembles.report import charts
+from ensembles.report.blocks import Block, Cell, Chart, Column, Row, Section, Table
+from ensembles.report.gather import Page
+from models.metrics import in_words, told
+from search.run.ended import Ended
+
+_MOST_TRIALS = 1_500  # points in the picture
+_WORDS = {"finished": "finished", "pruned": "stopped by ASHA", "failed": "failed"}
+
+
+def section(page: Page) -> Section | None:
+    """History and counts by entry; refits are no part of the search."""
+    trials = [t for t in page.ended if not (t.status == "finished" and t.partition == "full")]
+    if not trials:
+        return None
+    blocks: list[Block] = []
+    trials = _dated(page, trials)
+    valued = [t for t in trials if t.value is not None and t.at_s]
+    if valued:
+        blocks.append(_picture(page, valued))
+    blocks.append(_table(page, trials))
+    says = (
+        "Every trial when it ended and what it reached, with the best so far as a line; crosses were stopped by ASHA."
+    )
+    if len(valued) > _MOST_TRIALS:
+        says += (
+            f" Of {len(valued):,} trials {_MOST_TRIALS:,} are drawn, evenly over time, and all that were a best so far."
+        )
+    return Section("history", "The search", says, blocks)
+
+
+def _dated(page: Page, trials: Sequence[Ended]) -> list[Ended]:
+    """The trials with the time at which they say they ended: that of their file changes when a run is copied."""
+    members = page.predictions.held_out.members if page.predictions else ()
+    said = {f.trial_key: f.started_s + f.wall_s for m in members for f in m.trials.values() if f.started_s}
+    return [t._replace(at_s=said.get(t.trial_key, t.at_s)) for t in trials]
+
+
+def _metrics(page: Page) -> Mapping[str, str]:
+    return {planned.entry: planned.searched for planned in page.plan}
+
+
+def _picture(page: Page, trials: Sequence[Ended]) -> Chart:
+    metrics, start_s = _metrics(page), min(t.at_s - t.wall_s for t in trials)
+    trials = sorted(trials, key=lambda t: t.at_s)
+    values = [float(told(metrics.get(t.entry, "accuracy"), t.value)) for t in trials if t.value is not None]
+    percent = {metrics.get(t.entry, "accuracy") for t in trials} <= {
+        "accuracy",
+        "unweighted_accuracy",
+        "macro_f1",
+        "macro_average_precision",
+    }
+    scale = 100 if percent else 1
+    hours = trials[-1].at_s - start_s > 3 * 3600
+    unit = 3600 if hours else 60
+    rows: list[dict[str, Any]] = []
+    best: dict[str, float] = {}
+    records = []
+    for t, value in zip(trials, values, strict=True):
+        sign = -1 if metrics.get(t.entry) == "log_loss" else 1
+        record = t.status == "finished" and sign * value > sign * best.get(t.entry, -sign * np.inf)
+        best[t.entry] = value if record else best.get(t.entry, np.nan)
+        records.append(record)
+        when = round((t.at_s - start_s) / unit, 3)
+        rows.append(
+            {"t": when, "v": round(scale * value, 2), "entry": t.entry, "how": _WORDS[t.status], "part": t.partition}
+        )
+        if record:
+            rows[-1]["best"] = rows[-1]["v"]
+    drawn = set(np.linspace(0, len(rows) - 1, min(len(rows), _MOST_TRIALS)).astype(int).tolist())
+    shown = [row for n, row in enumerate(rows) if n in drawn or records[n]]
+    shown += [
+        {"t": rows[-1]["t"], "entry": entry, "best": round(scale * value, 2)}
+        for entry, value in best.items()
+        if value == value
+    ]
+    words = {in_words(m) for m in metrics.values()} or {"accuracy"}
+    name = (words.pop() if len(words) == 1 else "value") + (", %" if percent else "")
+    x = charts.x("t", f"{'hours' if hours else 'minutes'} since the first trial began")
+    spec = charts.chart(
+        shown,
+        height=320,
+        layer=[
+            {
+                "transform": [{"filter": "isValid(datum.v)"}],
+                "mark": {"type": "point", "filled": True, "size": 45},
+                "params": [*charts.pick("entry"), *charts.ZOOM],
+                "encoding": {
+                    "x": x,
+                    "y": charts.x("v", f"held-out {name}", scale={"zero": False}),
+                    "color": charts.coloured("entry"),
+                    "shape": charts.coloured(
+                        "how",
+                        None,
+                        scale={"domain": list(_WORDS.values()), "range": ["circle", "cross", "triangle-down"]},
+                    ),
+                    "opacity": charts.FADED,
+                    "tooltip": charts.tip(("entry", "entry"), ("part", "partition"), ("v", name), ("how", "end")),
+                },
+            },
+            {
+                "transform": [{"filter": "isValid(datum.best)"}],
+                "mark": {"type": "line", "interpolate": "step-after", "strokeWidth": 2},
+                "encoding": {
+                    "x": x,
+                    "y": charts.x("best", f"held-out {name}"),
+                    "color": charts.coloured("entry"),
+                    "opacity": charts.FADED,
+                },
+            },
+        ],
+    )
+    alt = (
+        f"Held-out {name} of {len(trials):,} trials of {len(best)} entries over time, with the best so far; the table "
+    )
+    alt += "below counts them."
+    return Chart("history", spec, alt)
+
+
+def _table(page: Page, trials: Sequence[Ended]) -> Table:
+    metrics = _metrics(page)
+    rows = []
+    for entry in sorted({t.entry for t in trials}):
+        own = [t for t in trials if t.entry == entry]
+        values = sorted(t.value for t in own if t.status == "finished" and t.value is not None)
+        metric = metrics.get(entry, "accuracy")
+        counts = [sum(t.status == status for t in own) for status in _WORDS]
+        told_values = [told(metric, v) for v in (values[-1], values[len(values) // 2], values[0])] if values else []
+        cells = [Cell(entry), Cell(in_words(metric)), *(Cell(f"{n:,}") for n in counts)]
+        cells += [Cell(f"{value:.3f}") for value in told_values] or [Cell("-")] * 3
+        rows.append(Row([*cells, Cell(f"{sum(t.wall_s for t in own) / 60:.1f}")]))
+    columns = [Column("entry"), Column("metric", choices=True), *(Column(word, True) for word in _WORDS.values())]
+    columns += [Column(name, True) for name in ("best", "median", "worst", "minutes")]
+    return Table("history", "Trials of each entry, and the held-out metric of those that finished", columns, rows)
