@@ -13,6 +13,7 @@ from ensembles.report.blocks import Beside, Block, Chart, Chooser, Details, Sect
 # Nothing is fetched from anywhere; the browser itself refuses it.
 _POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _EMPTY = re.compile(r"<g[^>]*></g>|\n\s*")
+_ID, _REFERENCE = re.compile(r'\bid="([^"]+)"'), re.compile(r"url\(#([^)]+)\)")
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 
@@ -68,9 +69,17 @@ def _drawn(chart: Chart) -> Any:
     # The text of the picture stands beside it: readers of screens needn't go through its hundreds of marks.
     svg = re.sub(r'\s(role|aria-[a-z]+)="[^"]*"', "", svg)
     svg = svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+    # vl-convert counts on from picture to picture, so a page would depend on those that were made before it.
+    ids = {found: f"{chart.key}-{n}" for n, found in enumerate(dict.fromkeys(_ID.findall(svg)))}
+    svg = _ID.sub(lambda found: f'id="{_plain(ids[found[1]])}"', svg)
+    svg = _REFERENCE.sub(lambda found: f"url(#{_plain(ids.get(found[1], found[1]))})", svg)
     while (shorter := _EMPTY.sub("", svg)) != svg:
         svg = shorter
     return _safe(svg)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w-]", "-", name)
 
 
 @cache

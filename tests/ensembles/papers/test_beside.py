@@ -161,12 +161,12 @@ def test_notes_are_kept_for_the_report(run):
 
 
 def test_the_report_of_a_papers_recipe_shows_its_tables(run, tmp_path, monkeypatch):
-    monkeypatch.setattr("ensembles.report.paper.paper_of", lambda recipe: {"small": PAPER}.get(recipe))
+    monkeypatch.setattr("ensembles.report.sections.paper.paper_of", lambda recipe: {"small": PAPER}.get(recipe))
     keep_notes(run, ["No weights."])
     assert emofuse.main(["report", str(run), "-o", str(tmp_path / "r.html")]) == 0
     page = (tmp_path / "r.html").read_text()
     own = cells(tables_beside(PAPER, run))["alone", "validation"]
-    assert "A small paper. The paper&#39;s corpus: nothing." in page
+    assert "A small paper: its tables" in page and "The paper&#39;s corpus: nothing." in page
     assert f"{own.ours:.1f} [{own.low:.1f}, {own.high:.1f}] {own.ours - 40:+.1f}" in page
     assert "<li>No weights.</li>" in page and "Table 1 (baseline): the organisers&#39; own system." in page
 
