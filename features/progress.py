@@ -28,8 +28,8 @@ def say_once(text: str) -> None:
 class Counter:
     """Counts finished pieces of work; `advance` after each."""
 
-    def __init__(self, what: str, total: int, bar: Progress | None, every_s: float):
-        self.what, self.total, self.done, self.every_s = what, total, 0, every_s
+    def __init__(self, what: str, total: int, bar: Progress | None, every_s: float, estimate: bool = False):
+        self.what, self.total, self.done, self.every_s, self._estimate = what, total, 0, every_s, estimate
         self._bar, self._started, self._said = bar, time.monotonic(), time.monotonic()
         self._task = bar.add_task(what, total=total, note="") if bar else None
 
@@ -42,15 +42,33 @@ class Counter:
         now = time.monotonic()
         if now - self._said >= self.every_s or self.done >= self.total:
             self._said = now
+            took_s = now - self._started
             note = f", {note}" if note else ""
-            say(f"{self.what}: {self.done} of {self.total} after {now - self._started:.0f} s{note}")
+            if self._estimate and self.done < self.total:
+                note = f", about {duration(took_s / self.done * (self.total - self.done))} left{note}"
+            say(f"{self.what}: {self.done} of {self.total} after {took_s:.0f} s{note}")
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 20 s`, `5 h 12 min`, `2 d 3 h`."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
 @contextmanager
-def progress(what: str, total: int, every_s: float = 10.0) -> Iterator[Counter]:
-    """A counter for `total` pieces of work: a rich bar on a terminal, else a line every `every_s` seconds."""
+def progress(what: str, total: int, every_s: float = 10.0, estimate: bool = False) -> Iterator[Counter]:
+    """A counter for `total` pieces of work: a rich bar on a terminal, else a line every `every_s` seconds.
+
+    With `estimate` such a line tells how long the rest takes, as the bar does anyway.
+    """
     if not sys.stderr.isatty():
-        yield Counter(what, total, None, every_s)
+        yield Counter(what, total, None, every_s, estimate)
         return
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -1,7 +1,5 @@
 """The command itself: overview, unknown names, exit codes."""
 
-from types import SimpleNamespace
-
 import pytest
 
 import emofuse
@@ -55,30 +53,6 @@ def test_a_missing_file_is_one_sentence(words, capsys, tmp_path, monkeypatch):
 def test_every_command_has_help(name, capsys):
     assert emofuse.main([name, "--help"]) == 0
     assert "Usage: emofuse" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("as_json", [True, False])
-def test_an_interrupted_prediction_shows_what_it_has(tmp_path, monkeypatch, capsys, as_json):
-    from ensembles.bundle import predict
-
-    class Interrupted:
-        bundle = SimpleNamespace(ensemble=SimpleNamespace(over_time=None))
-
-        def __init__(self, *_):
-            self.clips = iter([predict.ClipPrediction("[b].wav", "a", {"a": 0.75, "b": 0.25})])
-
-        def predict(self, path):
-            for clip in self.clips:
-                return clip
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(predict, "Predictor", Interrupted)
-    (tmp_path / "a.wav").write_bytes(b"")
-    (tmp_path / "b.wav").write_bytes(b"")
-    assert emofuse.main(["predict", "bundle", str(tmp_path), *(["--json"] if as_json else [])]) == 130
-    told = capsys.readouterr()
-    assert "[b].wav" in told.out and "0.75" in told.out
-    assert told.err.strip().endswith("emofuse: interrupted after 1 of 2 clips; the same command begins again.")
 
 
 def test_any_interrupted_command_says_so(tmp_path, monkeypatch, capsys):

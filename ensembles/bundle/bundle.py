@@ -24,7 +24,7 @@ from ensembles.bundle.stranger import StrangersFile, StrangersFolder, opened_fil
 from ensembles.bundle.weights import BundleWeights
 from ensembles.fitting.ensemble import Ensemble, read_ensemble
 from features.errors import EmofuseError
-from features.files import read_json
+from features.files import content_key, read_json
 from features.schema import Word, check_version, parse, shown
 
 SCHEMA_VERSION = 1
@@ -62,6 +62,16 @@ class Bundle:
     def folder(self) -> Path:
         """Where it lies."""
         return self.files.path
+
+    @property
+    def digest(self) -> str:
+        """sha256 (hex) of all its files' digests: bundles of one digest predict the same."""
+        return content_key(dict(self.files.digests))
+
+    @property
+    def member_names(self) -> tuple[str, ...]:
+        """What predictions call its members: `00-audio_svm`."""
+        return tuple(f"{m:02d}-{member.entry}" for m, member in enumerate(self.members))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class ClipPrediction:
     """One clip's result: `label` with `probabilities` by class, or `reason` why there is none.
 
     `left_out` tells for each member that could not score the clip why, or that its scores were not finite; the others
-    share its weight.
+    share its weight. `members` are the probabilities of each that could.
     """
 
     path: str
@@ -35,6 +35,7 @@ class ClipPrediction:
     probabilities: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     reason: str | None = None
+    members: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 class Predictor:
@@ -49,6 +50,7 @@ class Predictor:
     def __init__(self, folder: Path, device: str = "cpu", encoders: Mapping[str, Path] | None = None):
         from ensembles.bundle.loading import load_models
 
+        refuse_absent(device)
         self.bundle: Bundle = open_bundle(folder)
         self.weights = Weights(self.bundle.weights, self.bundle.files, encoders or {})
         self.members, self.encoders, self.backbones = load_models(self.bundle, device, self.weights)
@@ -60,9 +62,13 @@ class Predictor:
 
         MachineFault where this machine can't compute what the members read.
         """
+        return self.predict_media(Media(path), str(path))
+
+    def predict_media(self, media: Media, name: str) -> ClipPrediction:
+        """`predict`, for a file or a part of it, called `name` in the result."""
         self._refuse_other(over_time=False)
         refuse_media_alone(self.bundle.imported, self.bundle.folder)
-        return self._classified(_ClipArrays(self, Media(path)), str(path))
+        return self._classified(_ClipArrays(self, media), name)
 
     def predict_given(self, given: GivenFeatures) -> "Iterator[ClipPrediction | TracePrediction]":
         """Predict the clips of a table in its order, called by their ids; `given` are the imported sets that are read.
@@ -97,22 +103,31 @@ class Predictor:
                 valid[m] = True
             except _LeftOut as reason:
                 P[m] = 1 / C
-                left_out[f"{m:02d}-{member.entry}"] = str(reason)
+                left_out[self.bundle.member_names[m]] = str(reason)
         if not valid.any():
             return ClipPrediction(name, reason="; ".join(sorted(set(left_out.values()))))
         scores = ensemble.predict_proba(P, valid)[0]
         return ClipPrediction(
             name,
             label=ensemble.classes[int(scores.argmax())],
-            probabilities={name: float(p) for name, p in zip(ensemble.classes, scores, strict=True)},
+            probabilities=_by_class(ensemble.classes, scores),
             left_out=left_out,
+            members={
+                member: _by_class(ensemble.classes, P[m, 0])
+                for m, member in enumerate(self.bundle.member_names)
+                if valid[m, 0]
+            },
         )
 
     def trace(self, path: Path) -> "TracePrediction":
         """Predict one media file over time, with a bundle of continuous emotion; otherwise as `predict`."""
+        return self.trace_media(Media(path), str(path))
+
+    def trace_media(self, media: Media, name: str) -> "TracePrediction":
+        """`trace`, for a file or a part of it, called `name` in the result."""
         self._refuse_other(over_time=True)
         refuse_media_alone(self.bundle.imported, self.bundle.folder)
-        return self._traced(_ClipArrays(self, Media(path)), str(path))
+        return self._traced(_ClipArrays(self, media), name)
 
     def _traced(self, arrays: "_ClipArrays", name: str) -> "TracePrediction":
         ensemble = self.bundle.ensemble
@@ -131,7 +146,7 @@ class Predictor:
                 (steps,) = cast("ContinuousModel", model).predict_steps(arrays.steps(member, dimensions, time_s))
                 P[m], valid[m] = _finite(steps, "its predictions"), True
             except _LeftOut as reason:
-                left_out[f"{m:02d}-{member.entry}"] = str(reason)
+                left_out[self.bundle.member_names[m]] = str(reason)
         if not valid.any():
             reasons = "; ".join(sorted(set(left_out.values())))
             return TracePrediction(name, dimensions, nothing[:, 0], nothing, reason=reasons)
@@ -155,6 +170,22 @@ class TracePrediction:
 
 class _LeftOut(Exception):
     """Why a member can't score the clip."""
+
+
+def _by_class(classes: Sequence[str], scores: np.ndarray) -> dict[str, float]:
+    return {name: float(p) for name, p in zip(classes, scores, strict=True)}
+
+
+def refuse_absent(device: str) -> None:
+    """WrongUse for a device that this machine doesn't have, or that is none."""
+    from torch import cuda
+
+    kind, _, number = device.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+        raise WrongUse(f"--device {device}: expected cpu or cuda.")
+    if kind == "cuda" and int(number or 0) >= cuda.device_count():
+        have = f"{cuda.device_count()} of them" if cuda.device_count() else "none"
+        raise WrongUse(f"--device {device}: expected a CUDA device, but torch finds {have} here; use --device cpu.")
 
 
 def _finite(values: np.ndarray, what: str) -> np.ndarray:

@@ -5,12 +5,24 @@ reading takes one away from such a cell. So every text comes back as it was, tho
 that no spreadsheet would run is never touched.
 """
 
+import re
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 # In RE2's syntax, as Arrow's functions take it.
 _RUN = r"^('*[=+\-@\t\r\n])"
 _KEPT = r"^'('*[=+\-@\t\r\n])"
+
+
+def quoted_text(text: str) -> str:
+    """One text as a CSV should hold it."""
+    return re.sub(_RUN, r"'\1", text)
+
+
+def unquoted_text(text: str) -> str:
+    """The text that `quoted_text` was given."""
+    return re.sub(_KEPT, r"\1", text)
 
 
 def quoted(table: pa.Table) -> pa.Table:

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from features.progress import duration
 from models.metrics import DEFAULT_METRICS, in_words, search_value, told
 from search.run.remote import shown
 from search.trial.heartbeats import Heartbeat
@@ -183,15 +184,3 @@ def _ending(status: Status) -> Iterable[str]:
     if status.search is not None:
         cluster = f"; Ray's dashboard: {status.search.dashboard}" if status.search.dashboard else ""
         yield f"The driver is process {status.search.pid} on {status.search.host}{cluster}."
-
-
-def duration(seconds: float) -> str:
-    """`42 s`, `3 min 20 s`, `5 h 12 min`, `2 d 3 h`."""
-    whole = max(0, round(seconds))
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    if whole < 86400:
-        return f"{whole // 3600} h {whole % 3600 // 60} min"
-    return f"{whole // 86400} d {whole % 86400 // 3600} h"

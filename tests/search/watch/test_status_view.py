@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from features.progress import duration
 from search.trial.heartbeats import Heartbeat, SearchBeat
 from search.trial.usage import Usage
 from search.watch.gpus import gpu_use
 from search.watch.pace import Pace
 from search.watch.status import EntryStatus, Status
-from search.watch.status_view import duration, full_text
+from search.watch.status_view import full_text
 
 ENTRY = EntryStatus("clips", "lstm", "audio_lstm", 10, 4, 2, 1, 0, 5, 0.6125, "c", None)
 GPU = Usage(2000.0, "3 (H200)", "uuid", 1500.0, 9000.0, 140_000.0, 0.25)
