@@ -115,7 +115,7 @@ class RowFile:
             # Whether the last recording's steps are all there can't be seen.
             last = rows[-1]["clip_id"]
             rows = [row for row in rows if row["clip_id"] != last]
-        return [row for row in rows if not self._columns.failed(row)]
+        return [self._columns.labelled(row) for row in rows if not self._columns.failed(row)]
 
 
 def _text(rows: Sequence[Row], columns: Columns, as_csv: bool, *, head: bool) -> str:

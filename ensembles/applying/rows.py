@@ -10,7 +10,7 @@ from ensembles.bundle.predict import ClipPrediction, TracePrediction
 
 Row = dict[str, Any]
 Result = ClipPrediction | TracePrediction
-_TEXTS = frozenset({"clip_id", "path", "label", "left_out", "reason", "bundle"})
+_TEXTS = frozenset({"clip_id", "path", "label", "left_out", "unlike", "reason", "bundle"})
 _DIGITS = 6
 _DIGEST = 12  # characters of the bundle's digest
 
@@ -19,20 +19,22 @@ _DIGEST = 12  # characters of the bundle's digest
 class Columns:
     """The columns of a file of predictions, in order, for the results of one bundle.
 
-    Of classes a row for each clip, of continuous emotion one for each step. `details` adds each member's probabilities.
+    Of classes a row for each clip, of continuous emotion one for each step; with `members` there are the probabilities
+    of each. With `abstain` a clip that is unlike the training clips has no label.
     """
 
     classes: tuple[str, ...]
     dimensions: tuple[str, ...]
     members: tuple[str, ...]
     bundle: str
+    abstain: bool = False
 
     @classmethod
-    def of(cls, bundle: Bundle, details: bool = False) -> "Columns":
+    def of(cls, bundle: Bundle, details: bool = False, abstain: bool = False) -> "Columns":
         """The columns for a bundle."""
         dimensions = bundle.ensemble.outputs if bundle.ensemble.over_time else ()
         members = bundle.member_names if details and not dimensions else ()
-        return cls(bundle.ensemble.classes, dimensions, members, bundle.digest[:_DIGEST])
+        return cls(bundle.ensemble.classes, dimensions, members, bundle.digest[:_DIGEST], abstain)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -51,7 +53,7 @@ class Columns:
                 *(f"p_{name}@{member}" for member in self.members for name in self.classes),
             )
         )
-        return (*own, "left_out", "reason", "bundle")
+        return (*own, "distance", "unlike", "left_out", "reason", "bundle")
 
     @staticmethod
     def is_text(name: str) -> bool:
@@ -63,6 +65,8 @@ class Columns:
         first: Row = dict.fromkeys(self.names)
         first |= {"clip_id": clip.name, "path": clip.path, "reason": result.reason, "bundle": self.bundle}
         first["left_out"] = "; ".join(f"{member}: {why}" for member, why in result.left_out.items()) or None
+        first["unlike"] = ", ".join(f"{spec} {times:.1f} x" for spec, times in result.unlike.items()) or None
+        first["distance"] = None if result.distance is None else round(result.distance, 3)
         if isinstance(result, TracePrediction):
             if result.reason is not None:
                 return [first]
@@ -71,13 +75,21 @@ class Columns:
                 {**first, "time_s": round(at, _DIGITS), **dict(zip(self.dimensions, _rounded(values), strict=True))}
                 for at, values in numbers
             ]
-        first |= {"start_s": clip.media.start_s, "end_s": clip.media.end_s, "label": result.label}
+        first |= {"start_s": clip.media.start_s, "end_s": clip.media.end_s}
         first |= self._scores(result.probabilities, "")
         for member in self.members:
             first |= self._scores(result.members.get(member, {}), f"@{member}")
         if result.probabilities:
             first["probability"] = round(max(result.probabilities.values()), _DIGITS)
-        return [first]
+        return [self.labelled(first)]
+
+    def labelled(self, row: Row) -> Row:
+        """The row with the class that its probabilities tell, or none where it abstains."""
+        if self.dimensions or row["probability"] is None:
+            return row
+        silent = self.abstain and row["unlike"] is not None
+        best = max(self.classes, key=lambda name: row[f"p_{name}"])
+        return {**row, "label": None if silent else best}
 
     def _scores(self, scores: Mapping[str, float], whose: str) -> Row:
         return {f"p_{name}{whose}": round(p, _DIGITS) for name, p in scores.items()}

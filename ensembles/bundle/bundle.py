@@ -5,6 +5,7 @@ bundle.json       schema version, members with their inputs, backbones, the feat
 members/NN-ENTRY/ one refitted model each: safetensors or skops, with its JSON config
 backbones/NAME/   the backbones whose layers a member reads
 weights/NAME/     weights of an encoder that a feature set reads, where the export was asked to take them along
+seen.safetensors  the distribution of the training clips' features (ensembles/bundle/seen.py); older bundles have none
 encoders/NAME/    models whose encodings a member of the stage fusion reads, unless they are members themselves
 MODEL_CARD.md     what it is, what it reached, what it is not for
 sha256.json       the digest of every other file
@@ -20,15 +21,17 @@ from pydantic import Field, StringConstraints
 from ensembles.bundle.given import BundleImported
 from ensembles.bundle.parts import BundleBackbone, BundleMember
 from ensembles.bundle.plugged import BundlePlugin
+from ensembles.bundle.seen import BundleSeen, Seen, from_arrays
 from ensembles.bundle.stranger import StrangersFile, StrangersFolder, opened_file, plain_files
 from ensembles.bundle.weights import BundleWeights
 from ensembles.fitting.ensemble import Ensemble, read_ensemble
 from features.errors import EmofuseError
 from features.files import content_key, read_json
 from features.schema import Word, check_version, parse, shown
+from models.weights import read_arrays
 
 SCHEMA_VERSION = 1
-DIGESTS, CONTENTS = "sha256.json", "bundle.json"
+DIGESTS, CONTENTS, SEEN = "sha256.json", "bundle.json", "seen.safetensors"
 _EXPORT = "export it again"
 # Parsed, JSON takes many times its size in memory.
 _LARGEST_JSON = 8 << 20
@@ -44,6 +47,7 @@ class Bundle:
     `selections` are, by input, the numbers that are kept of a backbone's layer. `feature_versions` tells for each
     feature set the extractor version of the training data. `plugins` are those that must be in use here. `weights`
     are those of encoders, by the name that specs know them by; `imported` are sets that can't be computed from media.
+    `seen` are the training clips' distributions, by feature set.
     """
 
     files: StrangersFolder
@@ -57,6 +61,7 @@ class Bundle:
     plugins: tuple[BundlePlugin, ...]
     weights: Mapping[str, BundleWeights]
     imported: Mapping[str, BundleImported]
+    seen: Mapping[str, Seen]
 
     @property
     def folder(self) -> Path:
@@ -87,6 +92,7 @@ class _Contents:
     plugins: tuple[BundlePlugin, ...] = ()
     weights: dict[_WeightsName, BundleWeights] = field(default_factory=dict)
     imported: dict[Word, BundleImported] = field(default_factory=dict)
+    seen: dict[Word, BundleSeen] = field(default_factory=dict)
 
 
 def open_bundle(folder: Path) -> Bundle:
@@ -109,6 +115,7 @@ def open_bundle(folder: Path) -> Bundle:
     data = read_json(files / CONTENTS, "a bundle's contents")
     check_version(data, SCHEMA_VERSION, folder / CONTENTS, "bundle", "use the release that wrote it or export it again")
     contents = parse(_Contents, data, folder / CONTENTS, _EXPORT)
+    arrays = read_arrays(files / SEEN, "the distribution of a bundle's training clips") if contents.seen else {}
     bundle = Bundle(
         files=files,
         ensemble=read_ensemble(files / "ensemble.json"),
@@ -121,6 +128,7 @@ def open_bundle(folder: Path) -> Bundle:
         plugins=contents.plugins,
         weights=contents.weights,
         imported=contents.imported,
+        seen=from_arrays(contents.seen, arrays, str(folder / SEEN)),
     )
     _check_members(bundle)
     return bundle

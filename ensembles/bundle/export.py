@@ -6,11 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ensembles.bundle.bundle import CONTENTS, DIGESTS, SCHEMA_VERSION
+from safetensors.numpy import save
+
+from ensembles.bundle.bundle import CONTENTS, DIGESTS, SCHEMA_VERSION, SEEN
 from ensembles.bundle.model_card import model_card
 from ensembles.bundle.parts import Collector
 from ensembles.bundle.plugged import plugged
 from ensembles.bundle.predict import Predictor
+from ensembles.bundle.seen import SEEN_FIELDS, as_arrays
+from ensembles.bundle.seen_of_run import seen_of_run
 from ensembles.bundle.stranger import opened_file, plain_files
 from ensembles.bundle.weights import WEIGHTS, BundleWeights
 from ensembles.fitting.ensemble import Ensemble, write_ensemble
@@ -60,6 +64,8 @@ def export_bundle(
     weights = {name: _weights(found, name, with_encoders) for name in found.weights}
     contents["weights"] = {name: asdict(one) for name, one in weights.items()}
     contents["imported"] = {name: asdict(one) for name, one in found.imported.items()}
+    seen = seen_of_run(run, found.stored_as)
+    contents["seen"] = {name: {field: getattr(one, field) for field in SEEN_FIELDS} for name, one in seen.items()}
     with replacing_folder(folder) as temporary:
         for place, saved in found.sources.items():
             _copy(saved, temporary / place)
@@ -67,6 +73,8 @@ def export_bundle(
             _copy_weights(found.weight_specs[name], one, temporary / WEIGHTS / name)
         write_ensemble(ensemble, temporary / "ensemble.json")
         write_json(temporary / CONTENTS, contents)
+        if seen:
+            write_bytes(temporary / SEEN, save(as_arrays(seen)))
         write_bytes(temporary / "MODEL_CARD.md", model_card(ensemble, contents).encode())
         write_json(temporary / DIGESTS, _digests(temporary))
         places = {name: Path(str(spec.params["model"])) for name, spec in found.weight_specs.items()}

@@ -55,6 +55,8 @@ class Collector:
         self.encoders: dict[str, BundleMember] = {}
         self.selections: dict[str, tuple[int, ...]] = {}
         self.feature_specs: set[str] = set()
+        # How the run's store calls a set, by the bundle's name for it.
+        self.stored_as: dict[str, str] = {}
         self.versions: Mapping[str, str] = {}
         self.imported: dict[str, BundleImported] = {}
         # By name: the set that reads the weights with their digest, and a spec with their place on this machine.
@@ -110,14 +112,16 @@ class Collector:
         from features.encoders.weights import needs_weights
         from features.sets import parse_spec, reads_weights, set_names
 
-        name = spec.partition(":")[0]
+        name, stored_as = spec.partition(":")[0], spec
         if name not in set_names():
             info = self._stored(name, key)
+            self.stored_as[spec] = spec
             self.imported[spec] = BundleImported(info.level, tuple(info.shape))
             return spec
         if reads_weights(name) and needs_weights(parsed := parse_spec(spec)):
             spec = self._named(parsed, str(self._stored(name, key).params["model"]))
         self.feature_specs.add(spec)
+        self.stored_as[spec] = stored_as
         return spec
 
     def _named(self, spec: SetSpec, digest: str) -> str:

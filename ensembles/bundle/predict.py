@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 
@@ -11,9 +11,10 @@ from ensembles.bundle.bundle import Bundle, open_bundle
 from ensembles.bundle.given import GivenFeatures, refuse_media_alone
 from ensembles.bundle.parts import BundleMember
 from ensembles.bundle.weights import Weights
-from features.errors import ClipFailure, WrongUse
+from features.errors import ClipFailure, EmofuseError, WrongUse
 from features.media_files import AUDIO, IMAGES, VIDEO, media_below
 from features.one_clip import extract_clip
+from features.schema import shown
 from features.sets import Media, get_set
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class ClipPrediction:
     """One clip's result: `label` with `probabilities` by class, or `reason` why there is none.
 
     `left_out` tells for each member that could not score the clip why, or that its scores were not finite; the others
-    share its weight. `members` are the probabilities of each that could.
+    share its weight. `members` are the probabilities of each that could. `distance` is how far the clip lies from the
+    training clips, in times the limit (None: the bundle doesn't know them), `unlike` the sets in which it is beyond it.
     """
 
     path: str
@@ -36,6 +38,8 @@ class ClipPrediction:
     left_out: dict[str, str] = field(default_factory=dict)
     reason: str | None = None
     members: dict[str, dict[str, float]] = field(default_factory=dict)
+    distance: float | None = None
+    unlike: dict[str, float] = field(default_factory=dict)
 
 
 class Predictor:
@@ -117,6 +121,7 @@ class Predictor:
                 for m, member in enumerate(self.bundle.member_names)
                 if valid[m, 0]
             },
+            **arrays.away(),
         )
 
     def trace(self, path: Path) -> "TracePrediction":
@@ -150,14 +155,15 @@ class Predictor:
         if not valid.any():
             reasons = "; ".join(sorted(set(left_out.values())))
             return TracePrediction(name, dimensions, nothing[:, 0], nothing, reason=reasons)
-        return TracePrediction(name, dimensions, time_s, ensemble.predict_over_time(P, valid), left_out)
+        values = ensemble.predict_over_time(P, valid)
+        return TracePrediction(name, dimensions, time_s, values, left_out, **arrays.away())
 
 
 @dataclass(frozen=True, eq=False)
 class TracePrediction:
     """One recording's result: `values` (T, D) of `dimensions` at `time_s` (T,) seconds, or `reason` why there is none.
 
-    `left_out` is as in `ClipPrediction`.
+    `left_out`, `distance` and `unlike` are as in `ClipPrediction`.
     """
 
     path: str
@@ -166,6 +172,13 @@ class TracePrediction:
     values: np.ndarray
     left_out: dict[str, str] = field(default_factory=dict)
     reason: str | None = None
+    distance: float | None = None
+    unlike: dict[str, float] = field(default_factory=dict)
+
+
+class _Away(TypedDict):
+    distance: float | None
+    unlike: dict[str, float]
 
 
 class _LeftOut(Exception):
@@ -249,6 +262,19 @@ class _ClipArrays:
 
         inputs = {slot: [self._array(spec)] for slot, spec in member.inputs.items()}
         return Examples(ids=(str(self._media.path),), inputs=inputs, classes=classes)
+
+    def away(self) -> "_Away":
+        """How far the features that were read lie from those of the training clips."""
+        bundle, found = self._predictor.bundle, {}
+        for spec, seen in bundle.seen.items():
+            values = self._known.get(spec)
+            if isinstance(values, np.ndarray):
+                try:
+                    found[spec] = seen.times_limit(values)
+                except EmofuseError as error:
+                    raise EmofuseError(f"{bundle.folder}: seen.safetensors, {shown(spec)}: {error}.") from None
+        unlike = {spec: times for spec, times in found.items() if times > 1}
+        return {"distance": max(found.values(), default=None), "unlike": unlike}
 
     def _array(self, spec: str) -> np.ndarray:
         if spec not in self._known:

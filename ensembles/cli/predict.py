@@ -53,6 +53,9 @@ def predict(
         float | None, typer.Option(help="Seconds between two windows (default: one after another).")
     ] = None,
     details: Annotated[bool, typer.Option("--details", help="Also what each member says.")] = False,
+    abstain: Annotated[
+        bool, typer.Option("--abstain", help="No label for clips that are unlike those that the bundle learned from.")
+    ] = False,
     workers: Annotated[int | None, typer.Option(min=0, help="Processes; 0 = in this one, default: every core.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object per clip on stdout.")] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -60,8 +63,9 @@ def predict(
     """Classify media files with an exported bundle, or tell arousal and valence over time.
 
     With -o the rows are written as they are ready, and the same command goes on after Ctrl-C or a kill (of Parquet they
-    lie in FILE.part.jsonl meanwhile). Of continuous emotion there is a row for each step of each recording. A clip that
-    can't be scored gets its reason in place of a label; the exit code is then 1.
+    lie in FILE.part.jsonl meanwhile). A clip that is unlike those that the bundle learned from is told. Of continuous
+    emotion there is a row for each step of each recording. A clip that can't be scored gets its reason in place of a
+    label; the exit code is then 1.
 
     Example: emofuse predict demo/bundle demo/new
 
@@ -90,7 +94,7 @@ def predict(
     given, places = [str(word) for word in media or []], given_places(encoder or [])
     wanted = asked(given, sys.stdin) if given else asked_of_table(read_clips(clips or Path()))
     opened = open_bundle(bundle)
-    columns = Columns.of(opened, details)
+    columns = Columns.of(opened, details, abstain)
     if window is not None:
         if columns.dimensions or features:
             what = "a bundle that tells values over time anyway" if columns.dimensions else "--features"

@@ -44,6 +44,7 @@ class Told:
             self._into_rows(predict, RowFile(self.out, cast(RowForm, self.form), self.columns))
         else:
             self._at_the_end(predict)
+        self._say_unlike()
         if any(result.reason for _, result in self.found):
             raise typer.Exit(1)
 
@@ -88,7 +89,9 @@ class Told:
             for clip, result in self._work(list(self.asked), predict):
                 waiting[clip.key] = result
                 while self.as_json and order and order[-1] in waiting:
-                    print(json.dumps(_as_data(waiting.pop(order.pop()), self.details)), flush=True)
+                    print(
+                        json.dumps(_as_data(waiting.pop(order.pop()), self.details, self.columns.abstain)), flush=True
+                    )
         except KeyboardInterrupt:
             again = "the same command begins again, with -o FILE.csv it goes on."
             told = f"interrupted after {len(self.found)} of {len(self.asked)} {self._what}; {again}"
@@ -106,11 +109,20 @@ class Told:
 
     def _say_failed(self) -> None:
         """Say which clips could not be scored, or not by all members."""
-        remarks = [(c.name, r.reason or _remark(r.left_out)) for c, r in self._ordered() if r.reason or r.left_out]
+        remarks = [(c.name, r.reason or _remark(r)) for c, r in self._ordered() if r.reason or r.left_out or r.unlike]
         for name, remark in remarks[:_TOLD]:
             say(f"{name}: {remark}")
         if len(remarks) > _TOLD:
             say(f"... and {len(remarks) - _TOLD} more with such a remark")
+
+    def _say_unlike(self) -> None:
+        unlike = sum(bool(result.unlike) for _, result in self.found)
+        if unlike:
+            many = f"{unlike} of {len(self.found)} {self._what} {'are' if unlike > 1 else 'is'}"
+            what = "they have no label" if self.columns.abstain else "mistrust what it says (--abstain leaves it out)"
+            if self.columns.dimensions:
+                what = "mistrust what it says"
+            say(f"{many} unlike the {self._what} that this bundle learned from: {what}.")
 
     def _print(self) -> None:
         found = self._ordered()
@@ -133,7 +145,11 @@ class Told:
             if result.reason:
                 table.add_row(names[clip.name], *when, "-", "", "", result.reason)
                 continue
-            table.add_row(names[clip.name], *when, *_best(result.probabilities), _remark(result.left_out))
+            label, probability, others = _best(result.probabilities)
+            if result.unlike and self.columns.abstain:
+                others, label = f"{label} {probability}, {others}", "-"
+                probability = ""
+            table.add_row(names[clip.name], *when, label, probability, others, _remark(result))
             for member, probabilities in result.members.items() if self.details else ():
                 table.add_row(f"  {member}", *([""] * len(when)), *_best(probabilities), "")
         console(wide=_WIDE).print(table)
@@ -148,11 +164,11 @@ def _best(probabilities: dict[str, float]) -> tuple[str, str, str]:
     return first[0], f"{first[1]:.2f}", ", ".join(f"{label} {p:.2f}" for label, p in others[:2])
 
 
-def _as_data(result: Result, details: bool) -> dict[str, Any]:
+def _as_data(result: Result, details: bool, abstain: bool) -> dict[str, Any]:
     data = {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in asdict(result).items()}
     if not details:
         data.pop("members", None)
-    return data
+    return data | ({"label": None} if abstain and result.unlike else {})
 
 
 def _print_traces(traces: Sequence[TracePrediction], columns: Columns) -> None:
@@ -184,8 +200,12 @@ def _write(found: Sequence[Found], form: Form, out: Path) -> None:
     say(f"{len(scored)} of {len(found)} files scored: {out}")
 
 
-def _remark(left_out: dict[str, str]) -> str:
-    if not left_out:
-        return ""
-    reasons = sorted({reason.split(":")[0] for reason in left_out.values()})
-    return f"without {len(left_out)} members ({', '.join(reasons)})"
+def _remark(result: Result) -> str:
+    told = []
+    if result.unlike:
+        sets = ", ".join(f"{spec.partition(':')[0]} {times:.1f} x" for spec, times in result.unlike.items())
+        told.append(f"unlike the clips it learned from ({sets})")
+    if result.left_out:
+        reasons = sorted({reason.split(":")[0] for reason in result.left_out.values()})
+        told.append(f"without {len(result.left_out)} members ({', '.join(reasons)})")
+    return "; ".join(told)

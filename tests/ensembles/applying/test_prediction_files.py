@@ -120,3 +120,16 @@ def test_details_are_columns_of_each_member():
     found = ClipPrediction("c", "a", {"a": 0.6, "b": 0.4}, members={"00-svm": {"a": 0.9, "b": 0.1}})
     (row,) = columns.rows(clip("c"), found)
     assert (row["p_a@00-svm"], row["p_b@01-cnn"], row["probability"]) == (0.9, None, 0.6)
+
+
+def test_an_unlike_clip_has_no_label_where_the_bundle_abstains(tmp_path):
+    found = ClipPrediction("1.wav", "a", {"a": 0.6, "=b": 0.4}, distance=3.21987, unlike={"faces:fps=12": 3.21987})
+    (row,) = COLUMNS.rows(clip("1.wav"), found)
+    assert (row["label"], row["distance"], row["unlike"]) == ("a", 3.22, "faces:fps=12 3.2 x")
+    file = RowFile(tmp_path / "p.csv", "csv", COLUMNS)
+    file.begin(set())
+    file.add([row])
+    file.finish([])
+    silent = Columns(("a", "=b"), (), (), "0123456789ab", abstain=True)
+    assert RowFile(tmp_path / "p.csv", "csv", silent).rows[0]["label"] is None
+    assert silent.rows(clip("1.wav"), found)[0]["label"] is None

@@ -9,6 +9,7 @@ from spoiling import key
 
 from ensembles.bundle.export import export_bundle
 from ensembles.fitting.ensemble import Ensemble, EnsembleMember
+from features.errors import EmofuseError
 from features.files import write_json
 from features.sets import FeatureArray, get_set
 from features.store.stored_set import SetInfo
@@ -68,11 +69,18 @@ def _cnn(layout):
     write_json(stored / "set.json", info.as_json())
 
 
+class _Run(Layout):
+    """A run whose training clips are gone."""
+
+    def table(self, stage):
+        raise EmofuseError("clips.parquet is gone")
+
+
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory):
     """(run, ensemble, bundle): what the tests copy."""
     torch.set_num_threads(1)
-    layout = Layout(tmp_path_factory.mktemp("run"))
+    layout = _Run(tmp_path_factory.mktemp("run"))
     _cnn(layout)
     for entry, (family, inputs, changed) in MEMBERS.items():
         _save(layout, entry, family, inputs, changed)
