@@ -6,7 +6,7 @@ import numpy as np
 
 from ensembles.evaluation.intervals import Interval, accuracy_intervals, compare_right
 from ensembles.fitting.ensemble import Ensemble, with_interval
-from ensembles.fusion.option import MENU
+from ensembles.fusion.option import MENU, PLAIN
 from ensembles.predictions.sets import HeldOut
 from ensembles.report import charts
 from ensembles.report.blocks import Block, Cell, Chart, Column, Details, Heading, Row, Section, Table, Text
@@ -79,15 +79,15 @@ def _choice(ensemble: Ensemble) -> Table:
     for option in ensemble.choice:
         bounds = option.interval
         between = f" [{scale * bounds.low:.{digits}f}, {scale * bounds.high:.{digits}f}]" if bounds else ""
-        behind = f"{scale * option.behind:.{digits}f} ± {scale * option.error:.{digits}f}" if option.error else "-"
-        texts = [MENU[option.name], f"{scale * option.value:.{digits}f}{between}", behind, option.setting]
+        gain = f"{scale * option.gain:+.{digits}f} ± {scale * option.error:.{digits}f}" if option.name != PLAIN else "-"
+        texts = [MENU[option.name], f"{scale * option.value:.{digits}f}{between}", gain, option.setting]
         cells = [Cell(text) for text in texts]
         rows.append(Row([*cells, Cell("chosen" if option.chosen else "")], strong=option.chosen))
     named = metric.replace("_", " ")
     columns = [
         Column("fusion"),
         Column(f"{named}, inner folds", True),
-        Column("behind the best", True),
+        Column("gain over the average", True),
         Column("set to"),
         Column("choice"),
     ]
