@@ -49,7 +49,7 @@ def test_a_missing_file_is_one_sentence(words, capsys, tmp_path, monkeypatch):
     assert not any(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["demo", "clips", "features", "search", "ensemble", "predict", "report"])
+@pytest.mark.parametrize("name", ["demo", "clips", "features", "search", "ensemble", "predict", "evaluate", "report"])
 def test_every_command_has_help(name, capsys):
     assert emofuse.main([name, "--help"]) == 0
     assert "Usage: emofuse" in capsys.readouterr().out

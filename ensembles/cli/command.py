@@ -26,6 +26,7 @@ APPS = {
     "search": ("search.cli.app", "search_app", "Run and watch searches over architecture families."),
     "ensemble": ("ensembles.cli.app", "ensemble_app", "Fit, compare, refit and export ensembles."),
     "predict": ("ensembles.cli.predict", "predict_app", "Classify media files with an exported bundle."),
+    "evaluate": ("ensembles.cli.evaluate", "evaluate_app", "Measure an exported bundle on labelled clips."),
     "report": ("ensembles.cli.report", "report_app", "Write a run's report as one HTML file."),
 }
 

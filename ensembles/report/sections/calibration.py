@@ -17,10 +17,14 @@ def section(page: Page) -> Section | None:
     if who is None or page.predictions is None:
         return None
     name, shown = who
-    y = page.predictions.held_out.y
+    return believed(name, shown, page.predictions.held_out.y, "held-out")
+
+
+def believed(name: str, shown: np.ndarray, y: np.ndarray, where: str) -> Section:
+    """Reliability and risk over coverage of the probabilities `shown` (N, C) of clips with the classes `y` (N,)."""
     bins, error = reliability(shown, y), expected_error(shown, y)
     says = f"Whether {name} is right as often as it is sure: its expected calibration error is {100 * error:.1f} points"
-    says += f" on {len(y)} held-out clips; and what accuracy is left if the least certain clips go to a person."
+    says += f" on {len(y)} {where} clips; and what accuracy is left if the least certain clips go to a person."
     blocks: list[Block] = [_reliability(name, bins), _bins(bins), _coverage(name, kept_accuracy(shown, y))]
     blocks.append(_passed(kept_accuracy(shown, y), shown))
     return Section("calibration", "How far it can be believed", says, blocks)

@@ -6,11 +6,11 @@ from collections import defaultdict
 from ensembles.report.blocks import Beside, Block, Cell, Column, Heading, Row, Section, Table, Text, Tile, Tiles
 from ensembles.report.gather import Page
 from ensembles.report.sections.members import curve
+from features.progress import duration
 from models.metrics import DEFAULT_METRICS, in_words, search_value, told
 from search.run.ended import Ended
 from search.trial.heartbeats import Heartbeat
 from search.watch.status import Status
-from search.watch.status_view import duration
 
 _MOST_RUNNING = 24  # with a curve
 _LATEST = 12
