@@ -23,6 +23,7 @@ from search.sampling.journal import open_journal
 from search.study.activations import ensure_entry_activations
 from search.study.encoders import train_encoders
 from search.study.plan import entry_spec
+from search.study.refits import train_more_seeds
 from search.study.retries import failed_outcomes, queue_retries
 from search.study.stage_jobs import StageJobs
 from search.trial.heartbeats import searching
@@ -77,6 +78,7 @@ def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
                 if remote:
                     remote.pull("predictions", "models", "encodings")
             workers.train(StageJobs(run, stage, journal, interrupts), interrupts)
+            train_more_seeds(run, stage, workers, interrupts)
             if remote:
                 remote.pull("predictions", "trials", "models")
     return read_status(run)

@@ -16,6 +16,7 @@ from search.recipe.copies import is_copy
 from search.recipe.inputs import canonical_spec, source, split_layer
 from search.recipe.reading import with_plugins
 from search.recipe.recipe import Entry, Folds, Recipe, Stage, StageName, recipe_of_data
+from search.recipe.seeds import BestSeeds
 from search.recipe.yaml_files import read_yaml
 from search.runner import run_search
 from search.watch.status import Status
@@ -61,7 +62,8 @@ def smoke_recipe(recipe: Recipe, *, own_data: bool = False) -> Recipe:
         )
         for stage in recipe.stages
     )
-    return recipe.model_copy(update={"partitions": tuple(dict.fromkeys(partitions)), "asha": None, "stages": stages})
+    small = {"partitions": tuple(dict.fromkeys(partitions)), "asha": None, "stages": stages}
+    return recipe.model_copy(update={**small, "seeds": _few(recipe.seeds)})
 
 
 def _small(stage: StageName, entry: Entry, own_data: bool) -> Entry:
@@ -72,6 +74,7 @@ def _small(stage: StageName, entry: Entry, own_data: bool) -> Entry:
         "max_epochs": min(EPOCHS, entry.max_epochs or family.max_epochs),
         "fixed": fixed,
         "space": {name: change for name, change in entry.space.items() if name not in fixed},
+        "seeds": _few(entry.seeds),
     }
     if own_data:
         few = entry.model_copy(update=small | {"trials": entry.trials})
@@ -86,6 +89,13 @@ def _small(stage: StageName, entry: Entry, own_data: bool) -> Entry:
         for slot, spec in given.items()
     }
     return entry.model_copy(update={**small, "inputs": inputs, "weights": None})
+
+
+def _few(seeds: int | BestSeeds | None) -> int | BestSeeds | None:
+    """Two seeds show as much as many."""
+    if isinstance(seeds, BestSeeds):
+        return BestSeeds(best=min(2, seeds.best))
+    return None if seeds is None else min(2, seeds)
 
 
 def _tried(stage: StageName, spec: str, default: str) -> str:

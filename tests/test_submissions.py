@@ -52,8 +52,8 @@ def test_the_recipe_names_the_seven_of_the_paper(monkeypatch):
     for name, partition, network in (
         ("s1", "train", "fusion_mlp"),
         ("s2", "train", "fusion_stable"),
-        ("s4", "swap", "fusion_mlp"),
-        ("s5", "swap", "fusion_stable"),
+        ("s4", "swap", "fusion_mlp_swap"),
+        ("s5", "swap", "fusion_stable_swap"),
     ):
         assert (found[name].partition, list(found[name].members)) == (partition, [*SHARED, network])
     assert (found["s3"].refit_of, found["s6"].refit_of) == ("s2", "s4")

@@ -13,6 +13,7 @@ from ensembles.cli.confusion import confusion
 from ensembles.cli.continuous import continuous
 from ensembles.cli.curves import curves
 from ensembles.cli.export import export, refit
+from ensembles.cli.figures import filters, traces, windows
 from ensembles.cli.options import (
     METHODS_HELP,
     METRICS_HELP,
@@ -47,6 +48,9 @@ ensemble_app.command()(leaderboard)
 ensemble_app.command()(confusion)
 ensemble_app.command()(ablation)
 ensemble_app.command()(curves)
+ensemble_app.command()(filters)
+ensemble_app.command()(windows)
+ensemble_app.command()(traces)
 ensemble_app.command()(predictions)
 ensemble_app.command()(submissions)
 

@@ -150,7 +150,7 @@ def leaderboard(
     from ensembles.fitting.ensemble import ensemble_json, with_interval
     from ensembles.fitting.leaderboard import board_table
     from ensembles.fitting.leaderboard import leaderboard as make
-    from ensembles.fitting.tables import classes_table, ensembles_table, pct
+    from ensembles.fitting.tables import classes_table, ensembles_table, pct, seeds_table
     from ensembles.predictions.long_format import write_long
     from ensembles.predictions.splits import scores_test, split_to_fit
     from models.metrics import metric_named
@@ -207,6 +207,8 @@ def leaderboard(
     shown.print(table)
     if len(board.members) > (top or len(board.members)):
         shown.print(f"... and {len(board.members) - top} more: --top 0 lists all.")
+    if (repeated := seeds_table(board, top)) is not None:
+        shown.print(repeated)
     if board.ensembles:
         shown.print(ensembles_table(board.ensembles))
     if recall:
@@ -220,12 +222,20 @@ def _over_time(
 ) -> dict[str, Any]:
     """Members and ensembles of continuous emotion: as data, as tables (unless `top` is None), as a file if wanted."""
     from ensembles.fitting.ensemble import ensemble_json, readable_ensembles
-    from ensembles.fitting.tables_over_time import board_over_time, by_worth, ensembles_over_time, members_table
+    from ensembles.fitting.tables_over_time import (
+        board_over_time,
+        by_worth,
+        ensembles_over_time,
+        members_table,
+        seeds_over_time,
+    )
     from ensembles.predictions.long_format import write_long
 
     fused = [e for e in by_worth(readable_ensembles(run)) if not methods or e.method in methods]
     if top is not None:
         console().print(members_table(found, top, test))
+        if (repeated := seeds_over_time(found, top)) is not None:
+            console().print(repeated)
         if fused:
             console().print(ensembles_over_time(fused))
     if csv is not None:

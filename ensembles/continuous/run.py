@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from ensembles.continuous.recordings import Recordings, gather
 from ensembles.continuous.sealed import SealedRecordings
 from ensembles.continuous.trials import REFIT, continuous_entries, known_moments, member_name, read_trials
+from ensembles.evaluation.spread import Spread, spreads
 from features.errors import EmofuseError, WrongUse
 from models.concordance import continuous_metrics
 from search.run.continuous_predictions import ContinuousPredictions, Track
@@ -31,7 +32,9 @@ class ContinuousMember:
     """One configuration: its trials on the pooled partitions, and the CCC over all their held-out recordings.
 
     `metrics` has `ccc` (the mean over dimensions) and `ccc_<dimension>`, of the recordings pooled; `test` the same of
-    the test recordings, empty unless asked for. `coverage` is the share of recordings that it could score.
+    the test recordings, empty unless asked for. `coverage` is the share of recordings that it could score. `over_seeds`
+    and `test_over_seeds` are mean and spread of the metrics where it was trained with several seeds; the rest is of the
+    first.
     """
 
     name: str
@@ -40,6 +43,13 @@ class ContinuousMember:
     metrics: Mapping[str, float]
     test: Mapping[str, float]
     coverage: float
+    over_seeds: Mapping[str, Spread] = field(default_factory=dict)
+    test_over_seeds: Mapping[str, Spread] = field(default_factory=dict)
+
+    @property
+    def worth(self) -> float:
+        """The mean CCC, of several seeds their mean."""
+        return self.over_seeds["ccc"].mean if self.over_seeds else self.metrics.get("ccc", -1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +77,8 @@ class ContinuousRun:
                 "test": dict(m.test),
                 "coverage": m.coverage,
                 "hyperparameters": dict(m.footer.hyperparameters),
+                "over_seeds": {name: asdict(spread) for name, spread in m.over_seeds.items()},
+                "test_over_seeds": {name: asdict(spread) for name, spread in m.test_over_seeds.items()},
             }
             for m in self.members
         ]
@@ -90,8 +102,11 @@ def read_continuous_run(
         if name not in known:
             raise WrongUse(f"{run}: no trial was made on partition {name!r}; there are {', '.join(known)}.")
     grouped: dict[str, dict[str, ContinuousPredictions]] = defaultdict(dict)
+    further: dict[str, dict[int, dict[str, ContinuousPredictions]]] = defaultdict(lambda: defaultdict(dict))
     for trial in trials:
-        grouped[member_name(trial)][trial.footer.partition] = trial
+        name = member_name(trial)
+        by_partition = further[name][trial.footer.repeat] if trial.footer.repeat else grouped[name]
+        by_partition[trial.footer.partition] = trial
     whole = {name: [own[p] for p in wanted] for name, own in sorted(grouped.items()) if set(own) >= set(wanted)}
     if not whole:
         raise EmofuseError(f"{run}: no member has a trial on every one of the partitions {', '.join(wanted)}.")
@@ -100,12 +115,16 @@ def read_continuous_run(
         for name, own in grouped.items()
         if name not in whole
     }
-    members = [_member(name, own, test, split) for name, own in whole.items()]
+
+    def other_seeds(name: str) -> list[list[ContinuousPredictions]]:
+        return [[its[p] for p in wanted] for its in further[name].values() if set(its) >= set(wanted)]
+
+    members = [_member(name, own, other_seeds(name), test, split) for name, own in whole.items()]
     dimensions = trials[0].footer.dimensions
     return ContinuousRun(
         dimensions,
         wanted,
-        tuple(sorted(members, key=lambda member: (-member.metrics.get("ccc", -1.0), member.name))),
+        tuple(sorted(members, key=lambda member: (-member.worth, member.name))),
         recordings_of(whole, dimensions, "held_out", split),
         left_out,
         whole,
@@ -128,7 +147,14 @@ def sealed_recordings(
     return SealedRecordings(recordings_of(trials, dimensions, "test", None))
 
 
-def _member(name: str, trials: Sequence[ContinuousPredictions], test: bool, split: str | None) -> ContinuousMember:
+def _member(
+    name: str,
+    trials: Sequence[ContinuousPredictions],
+    further: Sequence[Sequence[ContinuousPredictions]],
+    test: bool,
+    split: str | None,
+) -> ContinuousMember:
+    """A member of these trials; `further` are those with other seeds."""
     footer = trials[0].footer
     held_out = [track for trial in trials for track in _of(trial, "held_out", split)]
     return ContinuousMember(
@@ -138,6 +164,8 @@ def _member(name: str, trials: Sequence[ContinuousPredictions], test: bool, spli
         metrics=_metrics(trials, "held_out", split),
         test=_metrics(trials, "test", None) if test else {},
         coverage=float(np.mean([track.valid for track in held_out])) if held_out else 0.0,
+        over_seeds=spreads([_metrics(own, "held_out", split) for own in (trials, *further)]),
+        test_over_seeds=spreads([_metrics(own, "test", None) for own in (trials, *further)]) if test else {},
     )
 
 

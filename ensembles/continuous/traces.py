@@ -20,8 +20,8 @@ def member_traces(run: Path, name: str, role: str, searched: bool = False) -> Tr
     """The predictions of a member: `ENTRY/CONFIG` or, with one configuration, `ENTRY`.
 
     `role` is `test` or `held_out`. A refitted member predicts test recordings by its refit, unless its trials as
-    `searched` are wanted; of several trials it is their mean. Refitted several times it is called `ENTRY/TRIAL`, after
-    a refit. Recordings that it could not read are left out.
+    `searched` are wanted; of several trials it is their mean, of several seeds the first. Refitted several times it is
+    called `ENTRY/TRIAL`, after a refit. Recordings that it could not read are left out.
     """
     trials = _named(run, name, role, searched)
     return TracePredictions(trials[0].footer.dimensions, _means(run, trials, role))
@@ -52,7 +52,8 @@ def file_traces(run: Path, path: Path, role: str, searched: bool = False) -> Tra
 def _named(run: Path, name: str, role: str, searched: bool) -> list[ContinuousPredictions]:
     members: dict[str, list[ContinuousPredictions]] = defaultdict(list)
     for trial in read_trials(run):
-        members[member_name(trial)].append(trial)
+        if not trial.footer.repeat:
+            members[member_name(trial)].append(trial)
     entry, slash, key = name.partition("/")
     by_refit = [t for own in members.values() for t in own if _is_refit(t) and t.footer.trial_key.startswith(key)]
     by_refit = [t for t in by_refit if t.footer.entry == entry] if slash and key else []

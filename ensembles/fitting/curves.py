@@ -30,7 +30,7 @@ def curves_of(run: Path, names: Sequence[str], partition: str | None = None) -> 
     Errors: an unknown name; a trial without epochs, as those of support vector machines.
     """
     footers = [footer for path in prediction_files(run) if not (footer := read_footer(path)).dimensions]
-    footers = [footer for footer in footers if footer.partition != "full"]
+    footers = [footer for footer in footers if footer.partition != "full" and not footer.repeat]
     found = []
     for name in names:
         own = [footer for footer in footers if name == footer.entry or _name(footer).startswith(name)]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ import pyarrow as pa
 from ensembles.evaluation.intervals import Interval, accuracy_intervals
 from ensembles.evaluation.metrics import recalls as class_recalls
 from ensembles.evaluation.metrics import score, summaries
+from ensembles.evaluation.spread import Spread
 from ensembles.fitting.ensemble import Ensemble, readable_ensembles
+from ensembles.fitting.seeds import seeds_of
 from ensembles.predictions.scan import without_collector
 from ensembles.predictions.sealed_scores import Look, TestLabels, looked_at
 from ensembles.predictions.sets import RunPredictions, TestScores, read_refits, read_run
@@ -21,7 +23,7 @@ from features.progress import say_once
 from models.metrics import Metric, told
 from search.run.planned import read_metric
 
-_NESTED = ("interval", "test_interval", "recalls", "test_recalls")
+_NESTED = ("interval", "test_interval", "recalls", "test_recalls", "over_seeds", "test_over_seeds")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class MemberRow:
     sum over its trials, `coverage` the share of held-out clips that it could score. `interval` and `test_interval` are
     intervals over groups, None where none was asked for or there is one group only. `fit_accuracy` is on the clips that
     it was fitted on, `recalls` and `test_recalls` are by class; they too are None where they weren't asked for.
+    `over_seeds` and `test_over_seeds` are mean and spread of the metrics over trainings with several seeds; the other
+    columns are of the first.
     """
 
     name: str
@@ -54,10 +58,12 @@ class MemberRow:
     test_macro_average_precision: float | None = None
     test_recalls: Mapping[str, float | None] | None = None
     macro_f1: float = 0.0
+    over_seeds: Mapping[str, Spread] = field(default_factory=dict)
+    test_over_seeds: Mapping[str, Spread] = field(default_factory=dict)
 
     def reached(self, metric: Metric) -> float:
-        """The pooled held-out metric."""
-        return float(getattr(self, metric))
+        """The pooled held-out metric, of several seeds its mean."""
+        return self.over_seeds[metric].mean if metric in self.over_seeds else float(getattr(self, metric))
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,7 @@ def board_of(
     accuracies = reached["accuracy"]
     on_test: list[float] | None = tests.accuracies().tolist() if test else None
     covered = held_out.valid.mean(axis=1).tolist()
+    over_seeds, test_seeds = seeds_of(predictions, test)
     rows = [
         MemberRow(
             name=member.name,
@@ -129,6 +136,8 @@ def board_of(
             wall_s=sum(footer.wall_s for footer in member.trials.values()),
             macro_average_precision=reached["macro_average_precision"][m],
             macro_f1=reached["macro_f1"][m],
+            over_seeds=over_seeds.get(member.name, {}),
+            test_over_seeds=test_seeds.get(member.name, {}),
         )
         for m, member in enumerate(held_out.members)
     ]
@@ -163,6 +172,13 @@ def board_table(board: Leaderboard) -> pa.Table:
         plain = {name: value for name, value in asdict(row).items() if name not in _NESTED}
         bounds = (("", row.interval), ("test_", row.test_interval))
         plain |= {f"{where}{side}": getattr(of, side) for where, of in bounds if of for side in ("low", "high")}
+        repeated = (("", row.over_seeds), ("test_", row.test_over_seeds))
+        plain |= {
+            f"{where}{name}_{what}": getattr(spread, what if what != "seeds" else "n")
+            for where, of in repeated
+            for name, spread in of.items()
+            for what in ("seeds", "mean", "sd")
+        }
         by_class = (("recall", row.recalls), ("test_recall", row.test_recalls))
         plain |= {f"{what}_{name}": value for what, of in by_class for name, value in (of or {}).items()}
         rows.append({"kind": "member", **plain})

@@ -75,7 +75,7 @@ def _of_ensemble(run: Path, name: str, split: str, searched: bool) -> ClassPredi
 
 
 def _of_member(run: Path, name: str, split: str, searched: bool) -> ClassPredictions:
-    trials = [trial for trial in scan(run) if trial.footer.partition != "stills"]
+    trials = [trial for trial in scan(run) if trial.footer.partition != "stills" and not trial.footer.repeat]
     entry, slash, key = name.partition("/")
     mine = [trial for trial in trials if trial.footer.entry == entry]
     searches = [t for t in mine if t.footer.partition not in NOT_POOLED and t.footer.config_key.startswith(key)]

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 from ensembles.evaluation.metrics import recalls
+from ensembles.evaluation.spread import Spread
 from ensembles.fitting.ensemble import Ensemble, How, Who, percent, reached
 from ensembles.fitting.leaderboard import Leaderboard
 from ensembles.fusion.option import MENU, PLAIN
 from features.terminal import Table
+from models.metrics import in_words
 
 
 def weights_table(ensemble: Ensemble) -> Table:
@@ -131,6 +133,28 @@ def classes_table(board: Leaderboard, top: int) -> Table:
             means = [maybe(measured.metrics.get(name)) for name in names]
             table.add_row(ensemble.name, HOWS[how], *means, *map(maybe, recalls(measured.confusion)))
     return table
+
+
+def seeds_table(board: Leaderboard, top: int) -> Table | None:
+    """Mean and spread of the members that were trained with several seeds; None where none was."""
+    rows = [row for row in board.members[: top or None] if row.over_seeds]
+    if not rows:
+        return None
+    names = list(dict.fromkeys(("accuracy", "unweighted_accuracy", board.metric)))
+    table = Table(title="Over several seeds: mean ± standard deviation (an ensemble takes the first seed's models)")
+    table.add_column("member", overflow="fold")
+    table.add_column("seeds", justify="right")
+    for name in (*names, *(["test accuracy"] if any(row.test_over_seeds for row in rows) else [])):
+        table.add_column(in_words(name), justify="right")
+    for row in rows:
+        cells = [_spread(row.over_seeds[name], name) for name in names]
+        cells += [_spread(row.test_over_seeds["accuracy"], "accuracy")] if row.test_over_seeds else []
+        table.add_row(row.name, str(row.over_seeds["accuracy"].n), *cells)
+    return table
+
+
+def _spread(spread: Spread, metric: str) -> str:
+    return spread.told() if metric == "log_loss" else spread.told(100, 1)
 
 
 def maybe(value: float | None) -> str:

@@ -30,6 +30,24 @@ def members_table(found: ContinuousRun, top: int, test: bool) -> Table:
     return table
 
 
+def seeds_over_time(found: ContinuousRun, top: int) -> Table | None:
+    """Mean and spread of the members that were trained with several seeds; None where none was."""
+    rows = [member for member in found.members[: top or None] if member.over_seeds]
+    if not rows:
+        return None
+    table = Table(title="CCC over several seeds: mean ± standard deviation (an ensemble takes the first seed's models)")
+    table.add_column("member", overflow="fold")
+    test = any(member.test_over_seeds for member in rows)
+    for column in ("seeds", "mean", *found.dimensions, *(["test mean", *found.dimensions] if test else [])):
+        table.add_column(column, justify="right")
+    for member in rows:
+        names = ("ccc", *(f"ccc_{name}" for name in found.dimensions))
+        cells = [member.over_seeds[name].told() for name in names]
+        cells += [member.test_over_seeds[name].told() for name in names] if member.test_over_seeds else []
+        table.add_row(member.name, str(member.over_seeds["ccc"].n), *cells)
+    return table
+
+
 def scores_over_time(ensemble: Ensemble) -> Table:
     """The ensemble beside its best single members and the plain average, by dimension."""
     measured = ensemble.scores["ensemble"]
@@ -94,6 +112,10 @@ def board_over_time(found: ContinuousRun, ensembles: Sequence[Ensemble]) -> pa.T
         told = {"entry": member.footer.entry, "family": member.footer.family}
         told |= {"hyperparameters": short(member.footer.hyperparameters)}
         scored = {**member.metrics, "coverage": member.coverage, **test}
+        for where, spreads in (("", member.over_seeds), ("test_", member.test_over_seeds)):
+            for name, spread in spreads.items():
+                scored |= {f"{where}{name}_{what}": getattr(spread, what) for what in ("mean", "sd")}
+                told["seeds"] = str(spread.n)
         rows.append({"kind": "member", "name": member.name, **told, **scored})
     for ensemble in ensembles:
         row: dict[str, Any] = {"kind": "ensemble", "name": ensemble.name}

@@ -19,7 +19,10 @@ _DASH = "-"
 
 @dataclass(frozen=True)
 class Cell:
-    """A number of the paper (None: it prints none) and ours in the same unit, or `why` there is no such."""
+    """A number of the paper (None: it prints none) and ours in the same unit, or `why` there is no such.
+
+    Ours may be a mean over `seeds`, with the standard deviation `sd`.
+    """
 
     row: str
     column: str
@@ -30,6 +33,8 @@ class Cell:
     n_clips: int | None = None
     n_groups: int | None = None
     why: str = ""
+    seeds: int = 1
+    sd: float | None = None
 
     @property
     def difference(self) -> float | None:
@@ -79,7 +84,9 @@ def _beside(paper: Paper, table: PaperTable, measures: Measures) -> Beside:
                 continue
             scale = 100.0 if paper.unit == "percent" and column.best is None else 1.0
             low, high = _bounds(own.interval, scale)
-            cells.append(Cell(row.name, column.name, stated, scale * own.value, low, high, own.n_clips, own.n_groups))
+            sd = None if own.sd is None else scale * own.sd
+            found = (scale * own.value, low, high, own.n_clips, own.n_groups)
+            cells.append(Cell(row.name, column.name, stated, *found, seeds=own.seeds, sd=sd))
         rows.append(tuple(cells))
     columns = tuple(column.name for column in table.columns)
     return Beside(table.name, table.title, columns, tuple(rows), False, 1 if paper.unit == "percent" else 3)
@@ -130,7 +137,8 @@ def texts(cell: Cell, digits: int, confusion: bool = False) -> tuple[str, str]:
     if confusion:
         return stated, own
     bounds = "" if cell.low is None else f" [{cell.low:.{digits}f}, {cell.high:.{digits}f}]"
-    return stated, f"{own}{bounds} {cell.difference:+.{digits}f}"
+    spread = "" if cell.sd is None else f" ± {cell.sd:.{digits}f}"
+    return stated, f"{own}{spread}{bounds} {cell.difference:+.{digits}f}"
 
 
 def printed(beside: Beside) -> Table:
@@ -186,6 +194,8 @@ def beside_table(paper: Paper, tables: Sequence[Beside]) -> pa.Table:
             "difference": cell.difference,
             "low": cell.low,
             "high": cell.high,
+            "seeds": cell.seeds if cell.ours is not None else None,
+            "sd": cell.sd,
             "clips": cell.n_clips,
             "groups": cell.n_groups,
             "why_not": cell.why,
@@ -194,7 +204,7 @@ def beside_table(paper: Paper, tables: Sequence[Beside]) -> pa.Table:
         for row in table.rows
         for cell in row
     ]
-    numbers = ("stated", "ours", "difference", "low", "high")
+    numbers = ("stated", "ours", "difference", "low", "high", "sd")
     kinds = {**dict.fromkeys(rows[0], pa.string()), **dict.fromkeys(numbers, pa.float64())}
-    kinds |= {"clips": pa.int64(), "groups": pa.int64()}
+    kinds |= {"seeds": pa.int64(), "clips": pa.int64(), "groups": pa.int64()}
     return pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in kinds.items()})

@@ -23,12 +23,17 @@ class NotMeasured(Exception):
 
 @dataclass(frozen=True)
 class Number:
-    """A number of ours: a share, a CCC or a hyperparameter, with its 95 % interval over groups where it has one."""
+    """A number of ours: a share, a CCC or a hyperparameter, with its 95 % interval over groups where it has one.
+
+    Trained with several seeds it is their mean, with the standard deviation `sd`.
+    """
 
     value: float
     interval: Interval | None
     n_clips: int
     n_groups: int
+    seeds: int = 1
+    sd: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +71,22 @@ def no_trial(ours: Ours) -> NotMeasured:
     return NotMeasured(f"no trial of {ours.entry} finished on {ours.partition}{f' with {known}' if known else ''}")
 
 
+def over_seeds(own: Sequence[Number]) -> Number:
+    """The mean of one number over seeds and its spread; of one seed the number itself.
+
+    Its interval is the mean of theirs, since each is of the same clips.
+    """
+    if len(own) == 1:
+        return own[0]
+    bounds = [number.interval for number in own if number.interval is not None]
+    interval = None
+    if len(bounds) == len(own):
+        interval = Interval(float(np.mean([b.low for b in bounds])), float(np.mean([b.high for b in bounds])))
+    values = [number.value for number in own]
+    first, sd = own[0], float(np.std(values, ddof=1))
+    return Number(float(np.mean(values)), interval, first.n_clips, first.n_groups, len(own), sd)
+
+
 @dataclass(eq=False)
 class ClassMeasures:
     """The numbers of a run that tells classes apart; test clips are looked at as `look` says."""
@@ -78,21 +99,34 @@ class ClassMeasures:
         self._trials = [trial for trial in scan(self.run) if trial.footer.partition != "stills"]
 
     def number(self, ours: Ours, column: Column) -> Number:
-        """A metric on a split."""
+        """A metric on a split; of a configuration that has several seeds their mean."""
+        trials, ensemble = self._of(ours)
+        if ensemble is not None:
+            return self._number(trials, ensemble, column)
+        own = [self._number([trial], None, column) for trial in self._seeds(trials[0])]
+        return over_seeds(own)
+
+    def _seeds(self, first: Trial) -> list[Trial]:
+        """The trainings of a trial's configuration on its partition, the first seed first."""
+        name = (first.footer.config_key, first.footer.partition)
+        own = [trial for trial in self._trials if (trial.footer.config_key, trial.footer.partition) == name]
+        return sorted((t for t in own if t.footer.entry == first.footer.entry), key=lambda t: t.footer.repeat)
+
+    def _number(self, trials: list[Trial], ensemble: Ensemble | None, column: Column) -> Number:
         if column.split == "test":
-            test, P = self._test(ours)
+            test, P = self._test(trials, ensemble)
             scores, intervals, groups = test.score(P), test.metric_intervals(P), test.n_groups
         else:
-            y, P, own_groups = self._open(ours, column.split)
+            y, P, own_groups = self._open(trials, ensemble, column.split)
             scores, intervals, groups = score(y, P), intervals_of(y, P, own_groups), len(set(own_groups))
         return Number(scores.metrics[column.metric], intervals.get(column.metric), scores.n, groups)
 
     def confusion(self, ours: Ours, on: str) -> Confusion:
         """Row shares; intervals of the cells where labels are open, which those of test clips are not."""
         if on == "test":
-            test, P = self._test(ours)
+            test, P = self._test(*self._of(ours))
             return _confusion(test.classes, test.score(P), {})
-        y, P, groups = self._open(ours, on)
+        y, P, groups = self._open(*self._of(ours), on)
         predicted, classes = P.argmax(axis=1), self._classes
         intervals = {}
         for c in range(len(classes)):
@@ -113,8 +147,7 @@ class ClassMeasures:
             found = [trial for trial in self._trials if agrees(trial.footer, ours)]
             if not found:
                 raise no_trial(ours)
-            best = max(found, key=lambda t: (t.held_out_accuracy or 0.0, -t.footer.metrics.get("log_loss", 0.0)))
-            return [best], None
+            return [self._best(found)], None
         name = str(ours.submission)
         if name not in ensemble_names(self.run):
             raise NotMeasured(f"the run has no ensemble {name}; `emofuse ensemble submissions` builds it")
@@ -127,9 +160,22 @@ class ClassMeasures:
             raise NotMeasured(f"the predictions of {absent[0]}, a member of {name}, are gone")
         return [known[key] for key in keys], ensemble
 
-    def _open(self, ours: Ours, split: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    def _best(self, found: Sequence[Trial]) -> Trial:
+        """The first seed of the best configuration on its held-out clips, by the mean of all its seeds."""
+        by_config: dict[str, list[Trial]] = {}
+        for trial in sorted(found, key=lambda trial: trial.footer.repeat):
+            by_config.setdefault(trial.footer.config_key, []).append(trial)
+
+        def worth(own: Sequence[Trial]) -> tuple[float, float]:
+            accuracy = sum(trial.held_out_accuracy or 0.0 for trial in own) / len(own)
+            return accuracy, -sum(trial.footer.metrics.get("log_loss", 0.0) for trial in own) / len(own)
+
+        return max(by_config.values(), key=worth)[0]
+
+    def _open(
+        self, trials: list[Trial], ensemble: Ensemble | None, split: str
+    ) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Labels (N,), probabilities (N, C) and groups of a split that isn't test."""
-        trials, ensemble = self._of(ours)
         pooled = pool([[trial] for trial in trials], "held_out", split)
         if not pooled.ids:
             pooled = pool([[trial] for trial in trials], "fit", split)
@@ -139,10 +185,9 @@ class ClassMeasures:
         y = np.array([self._classes.index(str(pooled.labels[n])) for n in rows])
         return y, _fused(pooled, ensemble)[rows], [pooled.groups[n] for n in rows]
 
-    def _test(self, ours: Ours) -> tuple[TestScores, np.ndarray]:
+    def _test(self, trials: list[Trial], ensemble: Ensemble | None) -> tuple[TestScores, np.ndarray]:
         if not self.look:
             raise NotMeasured("the test clips were not looked at (--test)")
-        trials, ensemble = self._of(ours)
         members = tuple(Member(t.footer.entry, t.footer.config_key, {t.footer.partition: t.footer}) for t in trials)
         pooled = pool([[trial] for trial in trials], "test")
         test = TestScores(members, self._classes, pooled)

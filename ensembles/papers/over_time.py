@@ -1,5 +1,6 @@
 """What a run that learnt continuous emotion reached where a paper states a number: a CCC on a split."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from ensembles.continuous.concordance import concordance, concordance_interval
 from ensembles.continuous.run import continuous_entries
-from ensembles.papers.measured import Confusion, NotMeasured, Number, agrees, no_trial
+from ensembles.papers.measured import Confusion, NotMeasured, Number, agrees, no_trial, over_seeds
 from ensembles.papers.published import Column, Ours
 from search.run.continuous_predictions import ContinuousPredictions, Track, read_continuous_predictions
 from search.run.predictions import prediction_files
@@ -37,17 +38,27 @@ class CccMeasures:
         found = [trial for trial in self._trials if agrees(trial.footer, ours)]
         if not found:
             raise no_trial(ours)
+        by_config: dict[str, list[ContinuousPredictions]] = {}
+        for trial in found:
+            by_config.setdefault(trial.footer.config_key, []).append(trial)
         if column.best is not None:
-            best = max(found, key=lambda trial: _ccc(trial, column).value)
-            one = _ccc(best, column)
-            return Number(
-                column.scale * float(best.footer.hyperparameters[column.best]), None, one.n_clips, one.n_groups
-            )
-        return _ccc(max(found, key=lambda trial: trial.footer.metrics.get("ccc", -1.0)), column)
+            best = max(by_config.values(), key=lambda own: _mean_ccc(own, column).value)
+            one, value = _mean_ccc(best, column), float(best[0].footer.hyperparameters[column.best])
+            return Number(column.scale * value, None, one.n_clips, one.n_groups)
+        return _mean_ccc(max(by_config.values(), key=_worth), column)
 
     def confusion(self, ours: Ours, on: str) -> Confusion:
         """There are no classes."""
         raise NotMeasured("continuous emotion has no classes")
+
+
+def _worth(seeds: Sequence[ContinuousPredictions]) -> float:
+    return sum(trial.footer.metrics.get("ccc", -1.0) for trial in seeds) / len(seeds)
+
+
+def _mean_ccc(seeds: Sequence[ContinuousPredictions], column: Column) -> Number:
+    """The CCC of one configuration, of several seeds their mean."""
+    return over_seeds([_ccc(trial, column) for trial in seeds])
 
 
 def _ccc(trial: ContinuousPredictions, column: Column) -> Number:

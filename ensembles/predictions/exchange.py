@@ -172,12 +172,12 @@ def dump_long(run: Path, file: Path, partitions: Sequence[str] | None = None, ra
 
 
 def long_table(run: Path, partitions: Sequence[str] | None = None) -> tuple[pa.Table, Dumped]:
-    """A run's members as a long table: held-out rows as split validation, test rows as test.
+    """A run's members (of several seeds the first) as a long table: held-out rows as validation, test rows as test.
 
     Rows that members were fitted on are there as train for clips that are not held out. Clips that a member could not
     score have NaN. `partitions` says which trials are pooled (None: all).
     """
-    trials = [trial for trial in scan(run) if trial.footer.partition not in NOT_POOLED]
+    trials = [t for t in scan(run) if t.footer.partition not in NOT_POOLED and not t.footer.repeat]
     wanted = tuple(sorted({trial.footer.partition for trial in trials})) if partitions is None else tuple(partitions)
     chosen, left_out = members_of(trials, wanted)
     if not chosen:

@@ -6,7 +6,7 @@ only scores come out.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,8 @@ class HeldOut:
 class RunPredictions:
     """A run's members with their held-out and test scores; `left_out` maps the names of others to the reason.
 
-    `fitted(places)` are the scores of the members at these places on the clips that they were fitted on.
+    `fitted(places)` are the scores of the members at these places on the clips that they were fitted on. A member is
+    its configuration trained with the first seed; `repeats` are the same of the trainings with further seeds, one each.
     """
 
     partitions: tuple[str, ...]
@@ -63,6 +64,7 @@ class RunPredictions:
     test: TestScores
     left_out: Mapping[str, str]
     fitted: Callable[[Sequence[int]], Pooled]
+    repeats: tuple["RunPredictions", ...] = ()
 
 
 @without_collector()
@@ -90,6 +92,17 @@ def read_run(run: Path, partitions: Sequence[str] | None = None, split: str | No
     for name in wanted:
         if name not in by_partition:
             raise WrongUse(f"{run}: no trial was made on partition {name!r}; there are {_counts(by_partition)}.")
+    firsts = [trial for trial in trials if not trial.footer.repeat]
+    first = _predictions(run, firsts, wanted, split, by_partition)
+    further = [[t for t in trials if t.footer.repeat == n] for n in sorted({t.footer.repeat for t in trials}) if n]
+    whole = [own for own in further if members_of(own, wanted)[0]]
+    return replace(first, repeats=tuple(_predictions(run, own, wanted, split, by_partition) for own in whole))
+
+
+def _predictions(
+    run: Path, trials: Sequence[Trial], wanted: tuple[str, ...], split: str | None, by_partition: Mapping[str, int]
+) -> RunPredictions:
+    """The members that trials of one seed are."""
     chosen, left_out = members_of(trials, wanted)
     if not chosen:
         raise EmofuseError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +10,9 @@ from ensembles.fitting.curves import Curve
 from ensembles.fitting.matrices import Matrix
 from features.errors import WrongUse
 from features.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _KINDS = (".png", ".svg")
 _DARK = 55  # percent from which text on a cell is white
@@ -43,8 +47,15 @@ def draw_matrix(matrix: Matrix, path: Path) -> None:
 
 
 def draw_curves(curves: Sequence[Curve], path: Path) -> None:
-    """Write learning curves side by side: accuracy on the clips of the fit and on held-out ones over the epochs."""
+    """Write learning curves side by side."""
     check_picture(path)
+    figure = curves_figure(curves)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format=path.suffix.lower()[1:])
+
+
+def curves_figure(curves: Sequence[Curve]) -> "Figure":
+    """Learning curves side by side: accuracy on the clips of the fit and on held-out ones over the epochs."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2 * len(curves), 3.4), layout="constrained")
@@ -61,5 +72,4 @@ def draw_curves(curves: Sequence[Curve], path: Path) -> None:
         axes.set_xlabel("epoch")
         axes.legend(fontsize=8)
     panels[0].set_ylabel("accuracy, %")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format=path.suffix.lower()[1:])
+    return figure

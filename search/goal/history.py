@@ -119,10 +119,13 @@ class FusedHistory:
 
 
 def finished_configurations(ended: Iterable[Ended], partitions: Mapping[str, Sequence[str]]) -> Finished:
-    """The configurations that are finished on all `partitions` of their entry, with their trials in that order."""
+    """The configurations that are finished on all `partitions` of their entry, with their trials in that order.
+
+    Of several seeds it is the first, whose models an ensemble takes.
+    """
     found: dict[Name, dict[str, Ended]] = defaultdict(dict)
     for trial in ended:
-        if trial.status == "finished" and trial.partition in partitions.get(trial.entry, ()):
+        if trial.status == "finished" and trial.partition in partitions.get(trial.entry, ()) and not trial.repeat:
             found[trial.entry, trial.config_key][trial.partition] = trial
     return {
         name: [trials[partition] for partition in partitions[name[0]]]

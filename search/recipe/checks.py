@@ -42,6 +42,7 @@ def check_recipe(recipe: Recipe, source: str, imported: frozenset[str] = frozens
             clip_entries |= set(stage.entries)
     _check_metric(recipe, source)
     _check_goal(recipe, source)
+    _check_choices(recipe, source)
     fusible = {entry.name for stage_name, entry in recipe.all_entries() if stage_name != "backbone"}
     check_submissions(recipe.submissions, source, fusible, recipe.partition_names("clips"))
 
@@ -93,6 +94,18 @@ def _check_metric(recipe: Recipe, source: str) -> None:
     tasks = {entry.continuous for stage, entry in recipe.all_entries()}
     if recipe.metric is not None and (recipe.metric == "ccc") not in tasks:
         raise WrongUse(f"{source}: metric: {_other_task(recipe.metric)}")
+
+
+def _check_choices(recipe: Recipe, source: str) -> None:
+    """Refuse a `choose_on` that is none of the partitions, and seeds of backbones, which are trained once."""
+    for stage, entry in recipe.all_entries():
+        place = f"{source}: entry {entry.name!r}"
+        if stage == "backbone" and (entry.seeds is not None or entry.choose_on is not None):
+            word = "choose_on" if entry.choose_on is not None else "seeds"
+            raise WrongUse(f"{place}: {word}: a backbone is trained once, on stills; leave it out.")
+        known = recipe.partition_names(stage)
+        if entry.choose_on is not None and entry.choose_on not in known:
+            raise WrongUse(f"{place}: choose_on: {unknown_name('partition', entry.choose_on, known)}")
 
 
 def _other_task(metric: str) -> str:

@@ -61,7 +61,9 @@ def disk_need(recipe: Recipe, store: Path, clips: ClipTable, stills: ClipTable |
     backbones: dict[str, Entry] = {}
     for stage, entry in recipe.all_entries():
         table = stills if stage == "backbone" and stills is not None else clips
-        trials = entry.configurations * len(recipe.partition_names(stage))
+        partitions = len(recipe.partition_names(stage))
+        trials = entry.configurations * partitions * recipe.seeds_of(stage, entry)
+        trials += (recipe.best_seeds_of(stage, entry) - recipe.seeds_of(stage, entry)) * partitions
         predictions += trials * (len(table) * 4 * (len(table.classes) + 1) / 2**20 + _PER_TRIAL_MB)
         for spec in map(source, entry.input_specs().values()):
             layer = split_layer(spec)

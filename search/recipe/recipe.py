@@ -17,6 +17,7 @@ from models.family import Family, Resources, Task
 from models.metrics import SearchMetric
 from models.space import Float, Int, Parameter, Scalar, Space, count_points
 from search.recipe import inputs, overrides
+from search.recipe.seeds import BestSeeds, Seeds
 from search.recipe.submissions import Submission
 
 StageName = Literal["backbone", "clips", "fusion"]
@@ -115,7 +116,8 @@ class Entry(_Data):
     `clip_faces` is the set of the clips' faces that a backbone's layers are computed of, where that isn't its input.
     `weights_from` is an entry of an earlier backbone stage, whose best trial's parameters take a file's place. `task`
     is what the family learns, by default what it did in its paper. `metric` is what its search maximises, by default
-    the recipe's (`Recipe.metric_of`).
+    the recipe's (`Recipe.metric_of`). `choose_on` is the partition by whose results alone configurations are compared
+    (None: the mean over all). `seeds` takes the place of the recipe's.
     """
 
     _unlisted = frozenset({"name"})
@@ -133,6 +135,8 @@ class Entry(_Data):
     clip_faces: str | None = None
     task: Task | None = None
     metric: WishedMetric | None = None
+    choose_on: str | None = None
+    seeds: Seeds | None = None
     resources: ResourcesOverride = ResourcesOverride()
 
     def record(self) -> Family:
@@ -256,7 +260,8 @@ class Recipe(_Data):
     from the machines when a run starts). `keep` is the number of best trials per entry and partition whose models are
     kept; `disk_budget_gb` bounds the run's folder.
     `plugins` are Python files with families, feature sets or fusion methods of the user's own; their paths start at the
-    recipe's folder, and their code runs when the user hands the recipe to a search.
+    recipe's folder, and their code runs when the user hands the recipe to a search. `seeds` says with how many seeds
+    configurations are trained; backbones are trained once.
     """
 
     name: str
@@ -265,6 +270,7 @@ class Recipe(_Data):
         default=("train",), min_length=1
     )
     metric: WishedMetric | None = None
+    seeds: Seeds = 1
     sampler: Literal["auto", "random", "tpe"] = "auto"
     lag: Annotated[int, Field(strict=True, ge=0)] | None = None
     goal: Literal["best", "ensemble"] = "best"
@@ -306,6 +312,16 @@ class Recipe(_Data):
             if entry.name == name:
                 return stage, entry
         raise unknown_name("entry", name, [entry.name for _, entry in self.all_entries()])
+
+    def seeds_of(self, stage: StageName, entry: Entry) -> int:
+        """With how many seeds every configuration of an entry is trained."""
+        seeds = self.seeds if entry.seeds is None else entry.seeds
+        return 1 if stage == "backbone" or isinstance(seeds, BestSeeds) else seeds
+
+    def best_seeds_of(self, stage: StageName, entry: Entry) -> int:
+        """With how many seeds the best configuration of an entry is trained once its search is over."""
+        seeds = self.seeds if entry.seeds is None else entry.seeds
+        return seeds.best if stage != "backbone" and isinstance(seeds, BestSeeds) else self.seeds_of(stage, entry)
 
     def metric_of(self, entry: Entry) -> SearchMetric:
         """What the search of an entry maximises: its own `metric`, the recipe's where that is of the entry's task, else

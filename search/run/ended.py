@@ -27,7 +27,7 @@ _FEW = 100  # so many outdated lines are never worth a new file
 
 class Ended(NamedTuple):
     """One trial that ended. `value` is what its search maximises (of the log-loss, its negative), `at_s`
-    when it ended (seconds since 1970)."""
+    when it ended (seconds since 1970), `repeat` which of the seeds of its configuration it is."""
 
     trial_key: str
     config_key: str
@@ -39,6 +39,7 @@ class Ended(NamedTuple):
     wall_s: float
     reason: str
     at_s: float = 0.0
+    repeat: int = 0
 
 
 class _Stamp(NamedTuple):
@@ -160,6 +161,7 @@ def _read(run: Path, name: str, stamp: _Stamp) -> Ended | None:
             outcome.wall_s,
             outcome.reason,
             at_s,
+            outcome.repeat,
         )
     footer = read_footer(path)
     return Ended(
@@ -173,6 +175,7 @@ def _read(run: Path, name: str, stamp: _Stamp) -> Ended | None:
         footer.wall_s,
         "",
         at_s,
+        footer.repeat,
     )
 
 

@@ -42,4 +42,5 @@ def ended_outcome(spec: TrialSpec, ending: Ending) -> Outcome:
         ending.kind,
         batch_size=spec.used_batch,
         wall_s=ending.wall_s,
+        repeat=spec.repeat,
     )

@@ -199,6 +199,9 @@ class RunFolder(Layout):
                 self.recipe.asha.rungs(entry.max_epochs or entry.record().max_epochs or 1) if self.recipe.asha else (),
                 self.recipe.metric_of(entry),
                 self.recipe.goal == "ensemble" and stage != "backbone",
+                self.recipe.seeds_of(stage, entry),
+                self.recipe.best_seeds_of(stage, entry),
+                entry.choose_on,
             )
             for stage, entry in self.recipe.all_entries()
         )
@@ -225,7 +228,10 @@ def study_key(entry: Entry, recipe: Recipe) -> str:
     """What makes results of an entry comparable: the same key continues a study, another one starts a new one."""
     metric, code = recipe.metric_of(entry), family_sha256(entry.family)
     told = [entry.name, space_as_data(entry.effective_space()), recipe.seed, entry.record().version]
-    return content_key([*told, *([code] if code else []), *([metric] if metric not in DEFAULT_METRICS else [])])
+    chosen = [{"choose_on": entry.choose_on}] if entry.choose_on else []
+    return content_key(
+        [*told, *([code] if code else []), *([metric] if metric not in DEFAULT_METRICS else []), *chosen]
+    )
 
 
 def _earlier(path: Path) -> RunFolder | None:

@@ -37,6 +37,7 @@ class Outcome:
     traceback: str | None = None
     batch_size: int | None = None
     wall_s: float = 0.0
+    repeat: int = 0
 
 
 def read_outcome(path: Path) -> Outcome:

@@ -53,6 +53,7 @@ class Footer:
     `dimensions` are what a trial of continuous emotion scores, in place of `classes`, and `annotations` the fingerprint
     of what it learnt (search.run.continuous_predictions).
     `metric` is what the search maximised; None: the default of the task, also in files of earlier releases.
+    `repeat` numbers the trainings of the configuration with other seeds, 0 the first.
     """
 
     trial_key: str
@@ -90,6 +91,7 @@ class Footer:
     annotations: str = ""
     plugin_sha256: str = ""
     metric: SearchMetric | None = None
+    repeat: int = 0
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -27,6 +27,9 @@ class TrialSpec:
 
     `annotations` is the fingerprint of the continuous labels that the trial learns; empty: it tells classes apart.
     `metric` is what its search maximises; the default of the task is no part of the keys.
+
+    `repeat` numbers the trainings of one configuration with other seeds; of the first, 0, keys and seed are as if there
+    were no others.
     """
 
     run: str
@@ -61,9 +64,11 @@ class TrialSpec:
     annotations: str = ""
     plugin_sha256: str = ""
     metric: SearchMetric = "accuracy"
+    repeat: int = 0
 
     def __str__(self) -> str:
-        return f"{self.entry} {self.trial_key[:8]} {self.partition}"
+        seed = f" seed {self.repeat + 1}" if self.repeat else ""
+        return f"{self.entry} {self.trial_key[:8]} {self.partition}{seed}"
 
     @property
     def used_batch(self) -> int | None:
@@ -104,6 +109,7 @@ class TrialSpec:
                 "partition": self.partition,
                 "epochs": self.epochs,
                 **({"encoders": encoder_keys} if (encoder_keys := self.encoder_keys) else {}),
+                **({"repeat": self.repeat} if self.repeat else {}),
             }
         )
 
@@ -118,12 +124,13 @@ class TrialSpec:
 
     @property
     def seed(self) -> int:
-        """The seed of the training (31 bits), made from `config_key`, which the recipe's seed is part of."""
-        return int(self.config_key[:8], 16) >> 1
+        """The training's seed (31 bits), made from `config_key`, which the recipe's is part of, and `repeat`."""
+        key = content_key([self.config_key, self.repeat]) if self.repeat else self.config_key
+        return int(key[:8], 16) >> 1
 
-    def at(self, hyperparameters: Mapping[str, Any], partition: str) -> "TrialSpec":
+    def at(self, hyperparameters: Mapping[str, Any], partition: str, repeat: int = 0) -> "TrialSpec":
         """The entry's trial at these (complete) hyperparameters on this partition."""
-        return replace(self, hyperparameters=dict(hyperparameters), partition=partition)
+        return replace(self, hyperparameters=dict(hyperparameters), partition=partition, repeat=repeat)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready data."""

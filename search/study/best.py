@@ -53,17 +53,24 @@ def _file(place: str) -> Path:
     return run.model_folder(best.trial_key) / WEIGHTS_FILE
 
 
-def best_trials(base: TrialSpec, partitions: Sequence[str]) -> dict[str, Footer]:
+def best_trials(base: TrialSpec, partitions: Sequence[str], choose_on: str | None = None) -> dict[str, Footer]:
     """By partition, the trials of the configuration whose mean is best by the entry's metric; ties: lower log loss.
 
     `base` is its entry's spec: what was trained on other features, for another metric or by another version, is passed
-    over.
+    over. Where a configuration was trained with several seeds, all of them are compared and the first ones returned.
+    With `choose_on` the results of that partition alone are compared.
     """
     by_config: dict[str, dict[str, Footer]] = {}
+    compared: dict[str, list[Footer]] = {}
     for path in sorted((Path(base.run) / "predictions" / f"family={base.entry}").glob("[!.]*.parquet")):
         footer = read_footer(path)
-        if footer.partition in partitions and base.at(footer.hyperparameters, footer.partition).trial_key == path.stem:
+        spec = base.at(footer.hyperparameters, footer.partition, footer.repeat)
+        if footer.partition not in partitions or spec.trial_key != path.stem:
+            continue
+        if not footer.repeat:
             by_config.setdefault(footer.config_key, {})[footer.partition] = footer
+        if choose_on in (None, footer.partition):
+            compared.setdefault(footer.config_key, []).append(footer)
     whole = [found for found in by_config.values() if len(found) == len(partitions)]
     if not whole:
         raise EmofuseError(
@@ -72,8 +79,10 @@ def best_trials(base: TrialSpec, partitions: Sequence[str]) -> dict[str, Footer]
         )
 
     def rank(trials: Mapping[str, Footer]) -> tuple[float, float, str]:
-        worth = sum(search_value(f.metrics, base.metric) or 0.0 for f in trials.values())
-        loss = sum(f.metrics.get("log_loss", f.metrics.get("mse", 0.0)) for f in trials.values())
-        return -worth, loss, next(iter(trials.values())).config_key
+        key = next(iter(trials.values())).config_key
+        own = compared[key]
+        worth = sum(search_value(f.metrics, base.metric) or 0.0 for f in own) / len(own)
+        loss = sum(f.metrics.get("log_loss", f.metrics.get("mse", 0.0)) for f in own) / len(own)
+        return -worth, loss, key
 
     return min(whole, key=rank)

@@ -92,12 +92,15 @@ def _weights(run: RunFolder, entry: Entry) -> tuple[str, str]:
 
 
 def members(run: RunFolder, entry: Entry) -> dict[str, tuple[TrialSpec, dict[str, Footer]]]:
-    """For each slot of a fusion's `entry`: its member's spec, and the trials of its best configuration by partition."""
+    """For each slot of a fusion's `entry`: its member's spec, and the trials of its best configuration by partition.
+
+    A fusion that is chosen on one partition takes the members that are best there.
+    """
     found = {}
     for slot, text in entry.input_specs().items():
         stage, member = run.recipe.entry(source(text))
         base = entry_spec(run, stage, member)
-        found[slot] = base, best_trials(base, run.recipe.partition_names("fusion"))
+        found[slot] = base, best_trials(base, run.recipe.partition_names("fusion"), entry.choose_on)
     return found
 
 
@@ -167,6 +170,7 @@ def stored_spec(run: RunFolder, footer: Footer, purpose: str) -> TrialSpec:
         annotations=footer.annotations,
         plugin_sha256=footer.plugin_sha256,
         metric=footer.searched,
+        repeat=footer.repeat,
     )
 
 

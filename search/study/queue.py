@@ -20,6 +20,9 @@ class Queue:
     finished on another partition (`reopened(job)` hears of it): an ensemble takes a configuration as a whole. So
     `skipped(job, ending)` hears of trials that are not worth a start, because ASHA stopped their configuration on
     another partition.
+
+    `choose_on` names, by entry, the partition by which alone its configurations are compared: what happens on others
+    doesn't touch the trials there.
     """
 
     def __init__(
@@ -30,12 +33,15 @@ class Queue:
         known: Callable[[TrialSpec], Ending | None],
         skipped: Callable[[Job, Ending], None],
         reopened: Callable[[Job], None],
+        choose_on: Mapping[str, str | None] | None = None,
     ):
         self._turns = turns
         self._studies = {study.entry: study for study in studies}
         self._specs, self._known, self._skipped, self._reopened = specs, known, skipped, reopened
         self._ready: deque[Job] = deque()
-        self._endings: dict[tuple[str, int], dict[str, Ending | None]] = {}
+        self._choose_on = choose_on or {}
+        # By partition and key: with several seeds there are several trials on one partition.
+        self._endings: dict[tuple[str, int], dict[tuple[str, str], Ending | None]] = {}
         self._jobs: dict[tuple[str, int], list[Job]] = {}  # of configurations that have not ended
 
     @property
@@ -60,18 +66,22 @@ class Queue:
     def end(self, job: Job, ending: Ending) -> None:
         """Tell how a trial ended; the study hears of its configuration once all partitions have."""
         endings = self._endings[job.configuration]
-        endings[job.spec.partition] = ending
+        endings[_place(job)] = ending
         if self.finished(job):
             self._reopen(job.configuration)
         elif ending.status == "pruned":
             for other in [waiting for waiting in self._ready if waiting.configuration == job.configuration]:
+                if not self._touches(job.spec.partition, other):
+                    continue
                 self._ready.remove(other)
                 skip = Ending("pruned", reason=f"not started: stopped early on partition {job.spec.partition}")
-                endings[other.spec.partition] = skip
+                endings[_place(other)] = skip
                 self._skipped(other, skip)
-        known = [ending for ending in endings.values() if ending is not None]
+        known = {place: ending for place, ending in endings.items() if ending is not None}
         if len(known) == len(endings):
-            jobs, whole = self._jobs.pop(job.configuration), _whole(known)
+            jobs = self._jobs.pop(job.configuration)
+            chosen = self._choose_on.get(job.spec.entry)
+            whole = _whole([ending for (partition, _), ending in known.items() if chosen in (None, partition)])
             self._studies[job.spec.entry].tell(job.number, whole)
             self._turns.ended(jobs, whole)
 
@@ -84,15 +94,23 @@ class Queue:
         return self._ended_as(job, "finished")
 
     def _ended_as(self, job: Job, status: str) -> bool:
-        return any(ending and ending.status == status for ending in self._endings[job.configuration].values())
+        return any(
+            ending and ending.status == status and self._touches(partition, job)
+            for (partition, _), ending in self._endings[job.configuration].items()
+        )
+
+    def _touches(self, partition: str, job: Job) -> bool:
+        """Whether what happens on `partition` may decide on this job."""
+        chosen = self._choose_on.get(job.spec.entry)
+        return chosen is None or partition == chosen or job.spec.partition != chosen
 
     def _reopen(self, configuration: tuple[str, int]) -> None:
         """Hand out again what was stopped early of a configuration that is finished on another partition."""
         endings = self._endings[configuration]
         for job in self._jobs[configuration]:
-            ending = endings[job.spec.partition]
-            if ending is not None and ending.status == "pruned":
-                endings[job.spec.partition] = None
+            ending = endings[_place(job)]
+            if ending is not None and ending.status == "pruned" and self.finished(job):
+                endings[_place(job)] = None
                 self._reopened(job)
                 self._ready.append(job)
 
@@ -110,12 +128,16 @@ class Queue:
     def _admit(self, entry: str, number: int, point: Mapping[str, Any]) -> None:
         jobs = [Job(number, spec) for spec in self._specs(entry, point)]
         self._jobs[entry, number] = jobs
-        self._endings[entry, number] = {job.spec.partition: None for job in jobs}
+        self._endings[entry, number] = {_place(job): None for job in jobs}
         ended = [(job, ending) for job in jobs if (ending := self._known(job.spec)) is not None]
         over = {job.key for job, _ in ended}
         self._ready.extend(job for job in jobs if job.key not in over)
         for job, ending in sorted(ended, key=lambda item: item[1].status != "finished"):
             self.end(job, ending)
+
+
+def _place(job: Job) -> tuple[str, str]:
+    return job.spec.partition, job.key
 
 
 def _whole(endings: Sequence[Ending]) -> Ending:

@@ -1,17 +1,21 @@
-"""Single trials that stand outside a search: the refits of an ensemble's members, a fusion's encoders again."""
+"""Single trials that stand outside a search: refits of members, a fusion's encoders again, the best with more seeds."""
 
 from collections import deque
 from collections.abc import Sequence
 
+from features.errors import EmofuseError
 from features.progress import say
 from models.family import Resources
 from search.cluster.interrupts import Interrupts
 from search.cluster.jobs import Job
 from search.cluster.workers import Workers
+from search.recipe.recipe import Stage
 from search.run.ending import Ending
 from search.run.folder import RunFolder
 from search.run.remote import remote_of
 from search.run.spec import TrialSpec
+from search.study.best import best_trials
+from search.study.plan import entry_spec
 from search.study.source import RunSource
 from search.trial.trial import TrialResult, finished_result
 from search.trial.watchdog import clear_hung
@@ -92,6 +96,25 @@ def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: Workers) -
                 remote.pull("predictions", "models", "encodings")
             reasons = refits.reasons
     return [_result(spec, reasons) for spec in specs]
+
+
+def train_more_seeds(run: RunFolder, stage: Stage, workers: Workers, interrupts: Interrupts) -> None:
+    """Train the best configuration of each entry with the further seeds that it asks for, unless that is done."""
+    todo: list[TrialSpec] = []
+    for entry in stage.entries.values():
+        every, best = run.recipe.seeds_of(stage.stage, entry), run.recipe.best_seeds_of(stage.stage, entry)
+        if best <= every or interrupts.stopping:
+            continue
+        base = entry_spec(run, stage.stage, entry)
+        try:
+            trials = best_trials(base, run.recipe.partition_names(stage.stage), entry.choose_on)
+        except EmofuseError:
+            continue  # none is finished, which `search run` tells
+        specs = (base.at(f.hyperparameters, p, n) for n in range(every, best) for p, f in trials.items())
+        todo += [s for s in specs if finished_result(s) is None and run.outcome(s.trial_key) is None]
+    if todo:
+        say(f"further seeds of the best configuration of {', '.join(dict.fromkeys(s.entry for s in todo))}")
+        workers.train(Refits(run, todo, interrupts), interrupts)
 
 
 def _result(spec: TrialSpec, reasons: dict[str, str]) -> TrialResult:

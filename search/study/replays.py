@@ -108,7 +108,8 @@ def find_trial(run: RunFolder, key: str) -> tuple[TrialSpec, Footer | None]:
     ended = [outcome for outcome in run.outcomes() if outcome.trial_key.startswith(key)]
     if ended:
         outcome = _only(ended, key, [outcome.trial_key for outcome in ended])
-        return entry_spec(run, *run.recipe.entry(outcome.entry)).at(outcome.hyperparameters, outcome.partition), None
+        base = entry_spec(run, *run.recipe.entry(outcome.entry))
+        return base.at(outcome.hyperparameters, outcome.partition, outcome.repeat), None
     asked = [spec for spec in _asked(run) if spec.trial_key.startswith(key)]
     if not asked:
         raise WrongUse(f"{run.path}: expected the key of one of its trials (or its beginning), but got {key!r}.")
@@ -132,7 +133,8 @@ def _asked(run: RunFolder) -> Iterator[TrialSpec]:
                 continue
             for point in entry_study(run, entry, journal).points:
                 for partition in run.recipe.partition_names(stage):
-                    yield base.at(entry.complete(point), partition)
+                    for repeat in range(run.recipe.best_seeds_of(stage, entry)):
+                        yield base.at(entry.complete(point), partition, repeat)
 
 
 def _compared(spec: TrialSpec, stored: Predictions | None, again: Predictions) -> Replay:

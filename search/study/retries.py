@@ -22,6 +22,8 @@ MIN_KEY = 6
 def entry_study(run: RunFolder, entry: Entry, journal: JournalStorage) -> EntryStudy:
     """The entry's study."""
     metric = run.recipe.metric_of(entry)
+    # What makes values incomparable beside the space; of the usual kind as earlier releases wrote it.
+    told = [*([metric] if metric not in DEFAULT_METRICS else []), *([entry.choose_on] if entry.choose_on else [])]
     return EntryStudy(
         journal,
         entry.name,
@@ -31,7 +33,7 @@ def entry_study(run: RunFolder, entry: Entry, journal: JournalStorage) -> EntryS
         first=entry.published_points(),
         sampler=run.recipe.sampler,
         lag=run.lag(entry.name),
-        identity=entry.record().version if metric in DEFAULT_METRICS else [entry.record().version, metric],
+        identity=[entry.record().version, *told] if told else entry.record().version,
     )
 
 

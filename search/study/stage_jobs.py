@@ -41,7 +41,9 @@ class StageJobs(RunSource):
         self._partitions = run.recipe.partition_names(stage.stage)
         self._outcomes = {outcome.trial_key: outcome for outcome in run.outcomes()}
         self._keeper = Keeper(run)
-        self._total = sum(entry.configurations for entry in stage.entries.values()) * len(self._partitions)
+        self._seeds = {name: run.recipe.seeds_of(stage.stage, entry) for name, entry in stage.entries.items()}
+        configurations = sum(e.configurations * self._seeds[name] for name, e in stage.entries.items())
+        self._total = configurations * len(self._partitions)
         self._ended = 0
         self._best: dict[tuple[str, str], float] = {}
         self._studies = studies = {name: entry_study(run, entry, journal) for name, entry in stage.entries.items()}
@@ -55,6 +57,7 @@ class StageJobs(RunSource):
             self._known,
             self._record,
             self._reopen,
+            {name: entry.choose_on for name, entry in stage.entries.items()},
         )
 
     @property
@@ -142,7 +145,8 @@ class StageJobs(RunSource):
     def _trials(self, entry: str, point: Mapping[str, Scalar]) -> list[TrialSpec]:
         self._account.next(entry, point)
         hyperparameters = self.stage.entries[entry].complete(point)
-        return [self._specs[entry].at(hyperparameters, partition) for partition in self._partitions]
+        base, seeds = self._specs[entry], self._seeds[entry]
+        return [base.at(hyperparameters, partition, n) for n in range(seeds) for partition in self._partitions]
 
     def _known(self, spec: TrialSpec) -> Ending | None:
         done = finished_result(spec)
@@ -182,6 +186,7 @@ class StageJobs(RunSource):
                 ending.epochs,
                 ending.wall_s,
                 ending.reason,
+                repeat=job.spec.repeat,
             ),
         )
         self._ended += 1

@@ -179,6 +179,7 @@ class Watched:
         trials = [
             Ended(j.key, spec.config_key, spec.entry, j.spec.partition, "finished", 0.0, 0, 0.0, "", now_s)
             for j in jobs
+            if not j.spec.repeat
         ]
         self._history.join((spec.entry, spec.config_key), trials)
         self._gains = None

@@ -208,6 +208,7 @@ def _footer(spec: TrialSpec, data: TrialData, fitted: FitResult, device: str) ->
         annotations=spec.annotations,
         plugin_sha256=spec.plugin_sha256,
         metric=spec.metric if spec.metric not in DEFAULT_METRICS else None,
+        repeat=spec.repeat,
     )
 
 

@@ -212,7 +212,8 @@ def _entry_status(
     # Refits (partition `full`) lie in the same folder.
     searched = [trial for trial in everything if trial.partition != "full"]
     counts = Counter(trial.status for trial in ended)
-    best = max(means(ended, planned.partitions).items(), key=lambda item: item[1], default=(None, None))
+    compared = (planned.choose_on,) if planned.choose_on else planned.partitions
+    best = max(means(ended, compared).items(), key=lambda item: item[1], default=(None, None))
     return EntryStatus(
         stage=planned.stage,
         entry=planned.entry,
@@ -233,9 +234,10 @@ def _entry_status(
 
 
 def means(ended: Sequence[Ended], partitions: Sequence[str]) -> Mapping[str, float]:
-    """The mean value of each configuration, by its key, that is finished on all partitions."""
-    values: dict[str, dict[str, float]] = defaultdict(dict)
+    """The mean value, over partitions and seeds, of each configuration that is finished on all of them, by its key."""
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for trial in ended:
-        if trial.status == "finished" and trial.value is not None:
-            values[trial.config_key][trial.partition] = trial.value
-    return {key: sum(v.values()) / len(v) for key, v in values.items() if set(v) >= set(partitions)}
+        if trial.status == "finished" and trial.value is not None and trial.partition in partitions:
+            values[trial.config_key][trial.partition].append(trial.value)
+    whole = {key: its for key, its in values.items() if set(its) >= set(partitions)}
+    return {key: sum(sum(v) / len(v) for v in its.values()) / len(its) for key, its in whole.items()}

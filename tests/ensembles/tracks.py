@@ -19,13 +19,13 @@ def track(n, role, noise, rng, valid=True):
     return Track(f"r{n}", f"g{n}", "train", role, valid, np.arange(len(y)) / 10, labels, p)
 
 
-def write(run, entry, partition, held_out, noise, annotations="x", seed=0, window=8, test=True):
+def write(run, entry, partition, held_out, noise, annotations="x", seed=0, window=8, test=True, repeat=0):
     """A trial: member `b` could not score recording 5; `test` tells whether the test recording is labelled."""
     rng = np.random.default_rng(seed)
-    key = f"{entry}{partition}{seed}{window}".replace("-", "").ljust(64, "0")
+    key = f"{entry}{partition}{seed}{window}{repeat or ''}".replace("-", "").ljust(64, "0")
     footer = Footer(
         key,
-        f"config{entry}{window}".ljust(64, "0"),
+        f"{'config' if window == 8 else f'w{window}'}{entry}{window}".ljust(64, "0"),
         "conv3d",
         entry,
         {"lr": 0.01, "window": window, "pooling": "temporal_pooling"},
@@ -37,6 +37,7 @@ def write(run, entry, partition, held_out, noise, annotations="x", seed=0, windo
         {"ccc": 0.5},
         dimensions=DIMENSIONS,
         annotations=annotations,
+        repeat=repeat,
     )
     tracks = [track(n, "held_out" if n in held_out else "fit", noise, rng, n != 5 or entry == "a") for n in range(6)]
     last = track(9, "test", noise, rng)
