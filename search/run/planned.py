@@ -29,8 +29,8 @@ class Planned:
     `study` tells its search space from earlier ones (empty: a release wrote it that kept no account); `rungs` are the
     epochs after which ASHA may stop a trial. `metric` is what its search maximises (None: an earlier release wrote it,
     and it is the default of the task). Where it `flows`, the configurations of its stage go to the entries for which
-    the ensemble gains most, and it may get more or less than its own. Every configuration is trained with `seeds` seeds,
-    the best one with `best_seeds`; they are compared by the partition `choose_on` alone, if there is one.
+    the ensemble gains most, and it may get more or less than its own. Every configuration is trained with `seeds`
+    seeds, the best one with `best_seeds`; they are compared by the partition `choose_on` alone, if there is one.
     """
 
     stage: str

@@ -160,7 +160,7 @@ def test_what_happens_elsewhere_does_not_touch_the_partition_that_is_chosen_on(s
     class Study:
         entry, exhausted, asked, replaying = "centroid", False, 0, False
 
-        def ask(self):
+        def ask(self, worths=None):
             self.asked += 1
             self.exhausted = True
             return (0, {}) if self.asked == 1 else None
@@ -172,7 +172,9 @@ def test_what_happens_elsewhere_does_not_touch_the_partition_that_is_chosen_on(s
         return [replace(spec, partition=p) for p in ("swap", "train")]
 
     studies = [Study()]
-    queue = Queue(studies, EqualTurns(studies), specs, lambda _: None, lambda *_: None, lambda _: None, {"centroid": "train"})
+    queue = Queue(
+        studies, EqualTurns(studies), specs, lambda _: None, lambda *_: None, lambda _: None, {"centroid": "train"}
+    )
     swap, train = queue.next(), queue.peek()
     queue.end(swap, Ending("pruned", 0.1, 3))
     assert queue.next() == train and not queue.pruned(train)
