@@ -26,6 +26,7 @@ from ensembles.report.sections import (
     paper,
     partitions,
     reproduce,
+    seeds,
 )
 from features.files import write_bytes
 
@@ -54,6 +55,7 @@ def all_sections(page: Page) -> list[Section]:
         part.section(page)
         for part in (
             leaderboard,
+            seeds,
             ensembles,
             confusions,
             agreement,

@@ -15,6 +15,7 @@ from ensembles.fitting.tables_over_time import by_worth
 from ensembles.report import charts
 from ensembles.report.blocks import Beside, Block, Cell, Chart, Column, Heading, Row, Section, Table, Text, Tile, Tiles
 from ensembles.report.gather import Page
+from ensembles.report.sections import seeds
 from ensembles.report.sections.heats import heat
 from models.concordance import concordance
 
@@ -56,7 +57,7 @@ def sections(page: Page) -> list[Section]:
     test = seen_over_time(page.look) if page.board is None else bool(page.look)
     shown, ensembles = predicted(page.run, test)
     found = [headline(shown, ensembles), _leaderboard(shown.found, ensembles, test), traces(shown), recordings(shown)]
-    found += [*windows(shown.found), *([_weights(ensembles)] if ensembles else [])]
+    found += [*seeds.over_time(shown.found), *windows(shown.found), *([_weights(ensembles)] if ensembles else [])]
     return found
 
 
@@ -241,7 +242,9 @@ def window_rows(
             best: dict[float, float] = {}
             for member in own:
                 window = float(member.footer.hyperparameters["window"]) * step_s
-                best[window] = max(best.get(window, -1.0), member.metrics[f"ccc_{dimension}"])
+                spread = member.over_seeds.get(f"ccc_{dimension}")
+                value = member.metrics[f"ccc_{dimension}"] if spread is None else spread.mean
+                best[window] = max(best.get(window, -1.0), value)
             rows += [
                 {"entry": entry, "dimension": dimension, "window": round(window, 4), "ccc": round(value, 3)}
                 for window, value in sorted(best.items())

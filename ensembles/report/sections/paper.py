@@ -1,11 +1,14 @@
 """The paper whose system the run is: its tables beside what was reached."""
 
+import base64
+
 from ensembles.papers.beside import Beside as Compared
 from ensembles.papers.beside import reasons, tables_beside, texts
 from ensembles.papers.kept import kept_notes
 from ensembles.papers.published import paper_of
-from ensembles.report.blocks import Block, Cell, Column, Heading, Listing, Row, Section, Table, Text
+from ensembles.report.blocks import Block, Cell, Column, Heading, Image, Listing, Row, Section, Table, Text
 from ensembles.report.gather import Page
+from ensembles.report.paper_figures import PaperFigure, paper_figures
 
 
 def section(page: Page) -> Section | None:
@@ -16,12 +19,21 @@ def section(page: Page) -> Section | None:
     tables = tables_beside(paper, page.run, page.look)
     blocks: list[Block] = [Text(f"The paper's corpus: {paper.corpus}.")]
     blocks += [_table(table, n) for n, table in enumerate(tables) if table.columns]
+    if not page.fast:
+        figures = paper_figures(page.run, page.title, bool(page.look))
+        blocks += [block for figure in figures for block in _figure(figure)]
     notes = [*(kept_notes(page.run) or list(paper.notes)), *reasons(tables)]
     if notes:
         blocks += [Heading("Not as in the paper, or not to be had here"), Listing(notes)]
     return Section(
         "paper", "Beside the paper", f"{paper.title}: its tables, each number beside what this run reached.", blocks
     )
+
+
+def _figure(figure: PaperFigure) -> list[Block]:
+    # As a picture and not as an element of the page: an SVG's ids then are its own.
+    uri = f"data:image/svg+xml;base64,{base64.b64encode(figure.svg.encode()).decode()}"
+    return [Heading(figure.title), Text(figure.note), Image(uri, figure.note)]
 
 
 def _table(table: Compared, number: int) -> Table:

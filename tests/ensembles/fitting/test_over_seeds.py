@@ -15,6 +15,7 @@ from ensembles.papers.beside import beside_table, tables_beside, texts
 from ensembles.papers.published import Paper
 from ensembles.predictions.exchange import long_table
 from ensembles.predictions.sets import read_run
+from ensembles.report.page import write_report
 
 N = 12
 LABELS = ["a", "b"] * (N // 2)
@@ -109,3 +110,8 @@ def test_continuous_emotion_has_them_too(tmp_path):
     assert found.recordings.P.shape == before.recordings.P.shape
     shown = CliRunner().invoke(ensemble_app, ["leaderboard", str(run), "--test"]).output
     assert "CCC over several seeds" in shown and new.over_seeds["ccc"].told() in shown
+
+
+def test_the_report_has_a_table_of_them(run, tmp_path):
+    page = write_report(run, tmp_path / "r.html", test=True).read_text()
+    assert "Over several seeds" in page and "75.0 ± 8.3" in page
