@@ -109,6 +109,24 @@ def test_predict_agrees_with_the_stored_test_predictions(world):
         np.testing.assert_allclose([now[c] for c in ensemble.classes], stored[path.stem], atol=1e-4)
 
 
+def test_members_are_chosen_under_a_limit_of_time_and_their_time_is_told(world, capfd):
+    from ensembles.fitting.cost import costs_of
+    from ensembles.fitting.ensemble import open_ensemble
+
+    costs = costs_of(world / "run", open_ensemble(world / "run", "best"))
+    assert all(0 < (cost.seconds or 0) < 5 and cost.device == "cpu" for cost in costs) and len(costs) > 1
+    fit = ["ensemble", "fit", world / "run", "--all", "--method", "uniform", "--name", "quick", "--latency-ms"]
+    assert run(*fit, "0.000001") == 2
+    assert "No member takes 1e-06 ms per clip or less; the fastest, " in capfd.readouterr().err
+    assert run("ensemble", "leaderboard", world / "run", "--json") == 0
+    limit_s = 3 * min(member["predict_s"] for member in json.loads(capfd.readouterr().out)["members"])
+    assert run(*fit, 1000 * limit_s) == 0
+    quick = costs_of(world / "run", open_ensemble(world / "run", "quick"))
+    assert sum(cost.seconds for cost in quick) <= limit_s
+    assert run("ensemble", "refit", world / "run", "quick", "--in-process") == 0
+    assert "From features to scores a clip takes " in capfd.readouterr().err
+
+
 def test_a_fusion_takes_its_members_into_the_bundle(world):
     from ensembles.bundle.predict import Predictor
 

@@ -202,6 +202,7 @@ class Run:
         top: int | None = 20,
         per_entry: int | None = 3,
         keep_all: bool = False,
+        latency_ms: float | None = None,
         where: Mapping[str, Any] | None = None,
         task: str | None = None,
         partitions: Sequence[str] | None = None,
@@ -229,6 +230,8 @@ class Run:
             At most so many members in all, and of one entry (None: no bound).
         keep_all : bool
             Keep every member, duplicates and weak ones too.
+        latency_ms : float, optional
+            Only members whose models together take no more milliseconds per clip, the best first.
         where : mapping, optional
             Only members with these hyperparameters, as `{"window": 8}`.
         task : {"classification", "regression"}, optional
@@ -279,7 +282,7 @@ class Run:
             method,
             name=name,
             params=params,
-            selection=make_selection(entries, top, per_entry, keep_all),
+            selection=make_selection(entries, top, per_entry, keep_all, latency_ms=latency_ms),
             partitions=partitions,
             fit_split=split_to_fit(split),
             folds=folds,

@@ -76,6 +76,10 @@ def fit(
     where: Annotated[
         list[str] | None, typer.Option(help="Only members with this hyperparameter, as window=8 (repeatable).")
     ] = None,
+    latency_ms: Annotated[
+        float | None,
+        typer.Option(min=0, help="Only members whose models together take no more ms per clip (the best first)."),
+    ] = None,
     keep_all: Annotated[bool, typer.Option("--all", help="Keep every member, duplicates and weak ones too.")] = False,
     folds: Annotated[int, typer.Option(min=2, help="Folds of the nested estimate.")] = 5,
     repeats: Annotated[int, typer.Option(min=1, help="How often it is repeated with new folds.")] = 1,
@@ -112,7 +116,7 @@ def fit(
         method,
         name=name,
         params=_params(param or []),
-        selection=make_selection(entry, top, per_entry, keep_all, member),
+        selection=make_selection(entry, top, per_entry, keep_all, member, latency_ms),
         partitions=partition,
         fit_split=split_to_fit(fit_split),
         folds=folds,

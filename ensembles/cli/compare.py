@@ -147,6 +147,7 @@ def leaderboard(
     Example: emofuse ensemble leaderboard runs/demo
     """
     from ensembles.continuous.run import continuous_entries, read_continuous_run
+    from ensembles.fitting.cost import in_ms
     from ensembles.fitting.ensemble import ensemble_json, with_interval
     from ensembles.fitting.leaderboard import board_table
     from ensembles.fitting.leaderboard import leaderboard as make
@@ -192,7 +193,16 @@ def leaderboard(
     table = Table(title=title)
     for column in ("member", "hyperparameters"):
         table.add_column(column, overflow="fold")
-    columns = ["accuracy", "mean over partitions", "unweighted", "log-loss", "scored", "epochs", "seconds"]
+    columns = [
+        "accuracy",
+        "mean over partitions",
+        "unweighted",
+        "log-loss",
+        "scored",
+        "epochs",
+        "seconds",
+        "ms per clip",
+    ]
     extra = board.metric not in ("accuracy", "unweighted_accuracy", "log_loss")
     columns = [*columns[:3], *([board.metric] if extra else []), *columns[3:]]
     for column in [*columns, "test accuracy"] if test else columns:
@@ -201,6 +211,7 @@ def leaderboard(
         cells = [with_interval(row.accuracy, row.interval), pct(row.mean_accuracy), pct(row.unweighted_accuracy)]
         cells += [pct(row.reached(board.metric))] if extra else []
         cells += [f"{row.log_loss:.3f}", pct(row.coverage), f"{row.epochs:.0f}", f"{row.wall_s:.1f}"]
+        cells.append(in_ms(row.predict_s))
         if test:
             cells.append(with_interval(row.test_accuracy or 0, row.test_interval))
         table.add_row(row.name, row.hyperparameters, *cells)

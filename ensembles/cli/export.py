@@ -30,6 +30,7 @@ def refit(
     """
     from ensembles.bundle.refit import refit_and_store
     from ensembles.fitting.advice import advice
+    from ensembles.fitting.cost import costs_of, told_costs
     from ensembles.fitting.ensemble import open_ensemble, percent, reached
     from search.cluster.workers import Workers
 
@@ -39,7 +40,7 @@ def refit(
         score = refitted.scores["ensemble"]["test_refit"]
         over_time = refitted.over_time is not None
         say(f"On the test {'recordings: ' + reached(score, 'ccc') if over_time else f'clips: {percent(score)} %'}")
-    told = f"{len(refitted.members)} members refitted."
+    told = " ".join(filter(None, [f"{len(refitted.members)} members refitted.", told_costs(costs_of(run, refitted))]))
     told += f" Next: {command('ensemble', 'export', shown(run), name, '-o', 'bundle')}"
     say(told)
     if todo := advice(refitted, shown(run)):

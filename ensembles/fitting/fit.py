@@ -20,6 +20,7 @@ from ensembles.fitting.estimate import (
     summarise,
     weighted,
 )
+from ensembles.fitting.latency import bounded
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import Selected, Selection, restricted
 from ensembles.fusion import AutoFusion, BestSingle, DecisionFusion, Fusion, UniformAverage, make_fusion
@@ -43,7 +44,7 @@ def fit_ensemble(run: Path, options: FitOptions, *, test: Look = False) -> Ensem
     predictions = read_run(run, options.partitions, options.fit_split)
     tests = looked_at(predictions.test, test)
     known = {member.name: member.footer.hyperparameters for member in predictions.held_out.members}
-    chosen = restricted(options.selection, options.where, known)
+    chosen = bounded(restricted(options.selection, options.where, known), predictions.held_out.members)
     ensemble = fit_on(predictions.held_out, replace(options, partitions=predictions.partitions, selection=chosen))
     ensemble = score_on_train(ensemble, predictions)
     return score_on_test(ensemble, tests) if test else ensemble

@@ -41,6 +41,8 @@ def fit_over_time(run: Path, options: FitOptions, *, test: bool = False) -> Ense
         raise WrongUse("The estimate of continuous emotion is made once: leave --repeats out.")
     tests = sealed_recordings(found.trials, found.dimensions) if test else None
     known = {member.name: member.footer.hyperparameters for member in found.members}
+    if options.selection.latency_ms is not None:
+        raise WrongUse("--latency-ms chooses among members that tell classes apart; of continuous emotion it can't.")
     chosen = restricted(options.selection, options.where, known)
     ensemble = fit_recordings(found, replace(options, partitions=found.partitions, selection=chosen))
     return score_over_time(ensemble, tests) if tests is not None else ensemble

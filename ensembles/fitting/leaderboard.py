@@ -13,6 +13,7 @@ from ensembles.evaluation.intervals import Interval, accuracy_intervals
 from ensembles.evaluation.metrics import recalls as class_recalls
 from ensembles.evaluation.metrics import score, summaries
 from ensembles.evaluation.spread import Spread
+from ensembles.fitting.cost import seconds_per_clip
 from ensembles.fitting.ensemble import Ensemble, readable_ensembles
 from ensembles.fitting.seeds import seeds_of
 from ensembles.predictions.scan import without_collector
@@ -35,6 +36,7 @@ class MemberRow:
     it was fitted on, `recalls` and `test_recalls` are by class; they too are None where they weren't asked for.
     `over_seeds` and `test_over_seeds` are mean and spread of the metrics over trainings with several seeds; the other
     columns are of the first.
+    `predict_s` are its models' seconds per clip (`ensembles.fitting.cost`), None where they weren't measured.
     """
 
     name: str
@@ -60,6 +62,7 @@ class MemberRow:
     macro_f1: float = 0.0
     over_seeds: Mapping[str, Spread] = field(default_factory=dict)
     test_over_seeds: Mapping[str, Spread] = field(default_factory=dict)
+    predict_s: float | None = None
 
     def reached(self, metric: Metric) -> float:
         """The pooled held-out metric, of several seeds its mean."""
@@ -138,6 +141,7 @@ def board_of(
             macro_f1=reached["macro_f1"][m],
             over_seeds=over_seeds.get(member.name, {}),
             test_over_seeds=test_seeds.get(member.name, {}),
+            predict_s=seconds_per_clip(member),
         )
         for m, member in enumerate(held_out.members)
     ]

@@ -22,7 +22,8 @@ class Selection:
     class (by accuracy where the log-loss is minimised), `duplicate` those whose probabilities correlate, and whose
     decisions agree, at least that much with a better one's; then the best `per_entry` of each entry and the best `top`
     of all stay. `members` are exactly those that take part: an entry's best configuration, or `ENTRY/CONFIG`. `only`
-    are the names of those that may (see `restricted`).
+    are the names of those that may (see `restricted`). `latency_ms` bounds what all of them together take for a clip:
+    from the best on, who would go beyond it stays out; `cost_s` are the seconds per clip of each, by name.
     """
 
     entries: tuple[str, ...] | None = None
@@ -32,6 +33,8 @@ class Selection:
     top: int | None = 20
     members: tuple[str, ...] | None = None
     only: tuple[str, ...] | None = None
+    latency_ms: float | None = None
+    cost_s: Mapping[str, float] | None = None
 
 
 NO_SELECTION = Selection(majority=False, duplicate=None, per_entry=None, top=None)
@@ -43,17 +46,20 @@ def make_selection(
     per_entry: int | None = 3,
     keep_all: bool = False,
     members: Sequence[str] | None = None,
+    latency_ms: float | None = None,
 ) -> Selection:
     """The rules for these bounds (0 or None: no bound); with `keep_all` no rule but `entries` leaves a member out.
 
     With `members` exactly these take part, and no other rule holds.
     """
+    if members and latency_ms is not None:
+        raise WrongUse("Named members take part whatever they take: leave out --member or --latency-ms.")
     if members:
         return _exactly(members)
     chosen = tuple(entries) if entries else None
     if keep_all:
-        return replace(NO_SELECTION, entries=chosen)
-    return Selection(entries=chosen, top=top or None, per_entry=per_entry or None)
+        return replace(NO_SELECTION, entries=chosen, latency_ms=latency_ms)
+    return Selection(entries=chosen, top=top or None, per_entry=per_entry or None, latency_ms=latency_ms)
 
 
 def _exactly(members: Sequence[str]) -> Selection:
@@ -119,11 +125,15 @@ def candidates(problem: Problem, entries: Sequence[str], selection: Selection) -
     dropped = {m: "not among the chosen entries" for m in set(range(len(entries))) - set(ranking)}
     kept: list[int] = []
     for m in ranking:
-        reason = _reason(judged, entries, selection, kept, m, commonest)
+        reason = _reason(judged, entries, selection, kept, m, commonest) or _too_slow(names, selection, kept, m)
         if reason is None:
             kept.append(m)
         else:
             dropped[m] = reason
+    if not kept and selection.cost_s is not None:
+        fastest = min(ranking, key=lambda m: (selection.cost_s or {})[names[m]])
+        took = f"the fastest, {names[fastest]}, takes {1000 * selection.cost_s[names[fastest]]:.3g} ms"
+        raise WrongUse(f"No member takes {selection.latency_ms:g} ms per clip or less; {took}.")
     return Candidates(tuple(sorted(kept)), dropped)
 
 
@@ -147,6 +157,15 @@ def _reason(
             if _likeness(problem, k, m) >= selection.duplicate:
                 return f"nearly the same as member {k}"
     return None
+
+
+def _too_slow(names: Sequence[str], selection: Selection, kept: list[int], m: int) -> str | None:
+    if selection.latency_ms is None or selection.cost_s is None:
+        return None
+    total_ms = 1000 * sum(selection.cost_s[names[k]] for k in [*kept, m])
+    if total_ms <= selection.latency_ms:
+        return None
+    return f"with it, a clip would take {total_ms:.3g} ms, more than {selection.latency_ms:g}"
 
 
 def _alone(problem: Problem, m: int) -> float:

@@ -54,6 +54,8 @@ class Footer:
     of what it learnt (search.run.continuous_predictions).
     `metric` is what the search maximised; None: the default of the task, also in files of earlier releases.
     `repeat` numbers the trainings of the configuration with other seeds, 0 the first.
+    `predict_s` are the seconds that the model took for a clip, from its features to its scores, clips in batches as
+    `predict` has them; None in files of earlier releases.
     """
 
     trial_key: str
@@ -92,6 +94,7 @@ class Footer:
     plugin_sha256: str = ""
     metric: SearchMetric | None = None
     repeat: int = 0
+    predict_s: float | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

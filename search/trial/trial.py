@@ -153,6 +153,7 @@ def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None 
         started_s=round(started_s, 3),
         wall_s=round(wall_s := time.monotonic() - started, 3),
         gpu_s=round(wall_s * spec.gpu, 3) if device.startswith("cuda") else 0.0,
+        predict_s=float(f"{outputs.predict_s:.3g}"),
     )
     path = outputs.write(layout.path, footer)
     layout.drop_checkpoint(spec.trial_key)
@@ -253,10 +254,13 @@ class _Tracks:
 
     data: ContinuousData
     tracks: tuple[Track, ...]
+    predict_s: float
 
     @classmethod
     def of(cls, model: Model, data: ContinuousData) -> "_Tracks":
-        return cls(data, predict_tracks(cast(ContinuousModel, model), data))
+        started = time.perf_counter()
+        tracks = predict_tracks(cast(ContinuousModel, model), data)
+        return cls(data, tracks, (time.perf_counter() - started) / max(1, len(tracks)))
 
     def metrics(self) -> dict[str, float]:
         return held_out_ccc(self.tracks, self.data.dimensions)
@@ -271,10 +275,11 @@ class _Classes:
 
     data: TrialData
     probabilities: Mapping[str, np.ndarray]
+    predict_s: float
 
     @classmethod
     def of(cls, model: Model, data: TrialData) -> "_Classes":
-        return cls(data, _predict(model, data))
+        return cls(data, *_predict(model, data))
 
     def metrics(self) -> dict[str, float]:
         return _metrics(self.probabilities, self.data)
@@ -283,14 +288,19 @@ class _Classes:
         return write_predictions(run, _rows(footer, self.data, self.probabilities))
 
 
-def _predict(model: Model, data: TrialData) -> dict[str, np.ndarray]:
+def _predict(model: Model, data: TrialData) -> tuple[dict[str, np.ndarray], float]:
+    """The scores of all clips, and the model's seconds per clip."""
     found: dict[str, np.ndarray] = {}
+    took_s = 0.0
     for ids in (data.partition.fit_ids, data.partition.held_out_ids, data.partition.test_ids):
         # One side at a time: its features are in memory once more while the model works on them.
         examples = data.unlabelled(ids)
         if len(examples):
-            found.update(finite("scores", examples.ids, model.predict(examples)))
-    return found
+            started = time.perf_counter()
+            scores = model.predict(examples)
+            took_s += time.perf_counter() - started
+            found.update(finite("scores", examples.ids, scores))
+    return found, took_s / max(1, len(found))
 
 
 def _metrics(predictions: Mapping[str, np.ndarray], data: TrialData) -> dict[str, float]:

@@ -1,7 +1,10 @@
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from ensembles.fitting.selection import NO_SELECTION, Selected, Selection, candidates, restricted
+from ensembles.fitting.selection import NO_SELECTION, Selected, Selection, candidates, make_selection, restricted
 from ensembles.fusion import BestSingle, GreedySelection, UniformAverage
 from ensembles.fusion.base import Problem
 from features.errors import WrongUse
@@ -86,3 +89,23 @@ def test_members_are_restricted_by_their_hyperparameters():
     assert found.kept == (0, 2) and found.dropped == {1: "not among the chosen entries"}
     with pytest.raises(WrongUse, match=r"No member has lr=0\.3: lr is 0\.1, 0\.2"):
         restricted(Selection(), {"lr": 0.3}, known)
+
+
+def test_members_join_from_the_best_on_as_long_as_their_time_lasts(simulate):
+    s = simulate(M=4, N=300)
+    best, second, third, fourth = np.argsort(-scores(s), kind="stable").tolist()
+    took = dict(zip([f"a/{m}" for m in (best, second, third, fourth)], (0.003, 0.002, 0.0015, 0.0005), strict=True))
+    names = [f"a/{m}" for m in range(4)]
+    bounded = replace(NO_SELECTION, latency_ms=5, cost_s=took)
+    assert set(candidates(problem_of(s), names, bounded).kept) == {best, second}
+    chosen = candidates(problem_of(s), names, replace(bounded, latency_ms=4))
+    assert set(chosen.kept) == {best, fourth}
+    assert chosen.dropped[second] == "with it, a clip would take 5 ms, more than 4"
+    told = f"No member takes 0.4 ms per clip or less; the fastest, a/{fourth}, takes 0.5 ms."
+    with pytest.raises(WrongUse, match=re.escape(told)):
+        candidates(problem_of(s), names, replace(bounded, latency_ms=0.4))
+
+
+def test_named_members_have_no_limit():
+    with pytest.raises(WrongUse, match="leave out --member or --latency-ms"):
+        make_selection(members=["a"], latency_ms=3.0)
