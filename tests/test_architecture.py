@@ -27,7 +27,7 @@ RAY_MODULES = {
 ROOMS = {
     "search": "recipe run goal trial cluster sampling study watch runner smoke cli",
     "models": ". training blocks families",
-    "ensembles": "evaluation predictions fusion continuous fitting bundle applying papers report api cli",
+    "ensembles": "evaluation predictions fusion continuous fitting bundle applying papers report live api cli",
 }
 # Modules that are nothing but classes for Ray; whoever imports them has started it.
 RAY_CLASSES = {"search/cluster/losses.py", "search/cluster/scheduler.py", "search/cluster/searcher.py"}

@@ -23,7 +23,7 @@ APPS = {
     "clips": ("features.app", "clips_app", "Make a clip table from a data set's folders."),
     "features": ("features.app", "features_app", "Extract features, import your own, list a store."),
     "recipes": ("search.cli.recipes", "recipes_app", "List the recipes that come with emofuse, or print one."),
-    "search": ("search.cli.app", "search_app", "Run and watch searches over architecture families."),
+    "search": ("ensembles.cli.search", "search_app", "Run and watch searches over architecture families."),
     "ensemble": ("ensembles.cli.app", "ensemble_app", "Fit, compare, refit and export ensembles."),
     "predict": ("ensembles.cli.predict", "predict_app", "Classify media files with an exported bundle."),
     "evaluate": ("ensembles.cli.evaluate", "evaluate_app", "Measure an exported bundle on labelled clips."),

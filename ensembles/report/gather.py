@@ -5,7 +5,7 @@ Everything that the sections show is here, so that they read no files themselves
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -151,6 +151,17 @@ def gather(
         pictures=pictures,
         sounds=sounds,
         places={member.name: m for m, member in enumerate(members)},
+    )
+
+
+def gather_state(page: Page) -> Page:
+    """The same run with its state read anew; the predictions stay those of `page`."""
+    described = (page.run / "run.json").is_file()
+    return replace(
+        page,
+        status=read_status(Layout(page.run.resolve())) if described else None,
+        plan=tuple(read_plan(page.run)[0]) if described else (),
+        ended=tuple(read_ended(page.run)),
     )
 
 

@@ -16,6 +16,7 @@ from ensembles.report.sections import (
     cost,
     ensembles,
     failures,
+    fused,
     headline,
     history,
     importance,
@@ -45,9 +46,15 @@ def write_report(
     return out
 
 
-def all_sections(page: Page) -> list[Section]:
-    """The sections of a run, in the order in which they are read; absent ones have nothing to show."""
+def all_sections(page: Page, *, state_only: bool = False) -> list[Section]:
+    """The sections of a run, in the order in which they are read; absent ones have nothing to show.
+
+    With `state_only` those that change while no prediction comes.
+    """
     state, failed = now.section(page), failures.section(page)
+    if state_only:
+        changing = [state, failed, history.section(page), fused.section(page), cost.section(page)]
+        return [section for section in changing if section is not None]
     busy = page.status is not None and (page.status.running or bool(page.status.left) or page.board is None)
     first = [state, failed] if busy else []
     middle = [headline.section(page), *over_time.sections(page)]
@@ -61,6 +68,7 @@ def all_sections(page: Page) -> list[Section]:
             agreement,
             partitions,
             history,
+            fused,
             importance,
             cost,
             clips,

@@ -32,6 +32,33 @@ def whole_page(title: str, subtitle: str, sections: Sequence[Section], *, static
     )
 
 
+def live_page(
+    title: str,
+    subtitle: str,
+    sections: Sequence[tuple[str, str, str, str]],
+    drawn: str,
+    links: Sequence[tuple[str, str]],
+) -> str:
+    """The page that a server keeps up to date: `sections` are (key, title, html, mark), `drawn` their specs as JSON."""
+    shown = [({"key": key, "title": name, "mark": mark}, _safe(html)) for key, name, html, mark in sections]
+    return _template("page.html.j2").render(
+        css=_safe(_text("style.css")),
+        policy="",
+        title=title,
+        subtitle=subtitle,
+        sections=shown,
+        specs=_safe(drawn),
+        scripts=[],
+        live={"links": links},
+        version=version("emofuse"),
+    )
+
+
+def page_script() -> str:
+    """The scripts of the live page in one."""
+    return f"{_text('page.js')}\n{_text('live.js')}"
+
+
 def section_html(section: Section, *, pictures: bool = True) -> str:
     """The inside of a section; without `pictures` the browser draws them."""
     return _template("blocks.html.j2").render(section=section, draw=_drawn if pictures else lambda chart: "")
@@ -39,7 +66,12 @@ def section_html(section: Section, *, pictures: bool = True) -> str:
 
 def specs_json(sections: Iterable[Section]) -> str:
     """The specs of all pictures by their keys, as JSON that can stand in a script element."""
-    return json.dumps(specs(sections), separators=(",", ":")).replace("<", "\\u003c")
+    return in_script(specs(sections))
+
+
+def in_script(data: Any) -> str:
+    """JSON that can stand inside a script element."""
+    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def specs(sections: Iterable[Section]) -> dict[str, Any]:

@@ -16,14 +16,12 @@ from search.cli.retry import retry
 from search.cli.status import status
 from search.cli.submit import submit
 from search.run.remote import search_path, shown
-from search.watch.dashboard import dashboard
 
 if TYPE_CHECKING:
     from search.cluster.workers import Workers
 
 search_app = typer.Typer(no_args_is_help=True, add_completion=False, help="Run and watch searches over families.")
 search_app.command()(status)
-search_app.command()(dashboard)
 search_app.command()(submit)
 search_app.command()(retry)
 search_app.command()(replay)

@@ -21,17 +21,9 @@ def retry(
 
     Example:  emofuse search retry run --kind hung --kind lost
     """
-    from search.run.folder import RunFolder
-    from search.run.lease import exclusive
-    from search.sampling.journal import open_journal
-    from search.study.retries import failed_outcomes, queue_retries
-    from search.trial.watchdog import clear_hung
+    from search.study.retries import retry_failed
 
-    folder = RunFolder.open(run)
-    with exclusive(folder.path):
-        clear_hung(folder.path)
-        outcomes = failed_outcomes(folder, names or [], kinds or [])
-        queued = queue_retries(folder, open_journal(folder.journal), outcomes)
+    queued = retry_failed(run, names or [], kinds or [])
     if queued.again:
         counted = Counter(outcome.kind or "error" for outcome in queued.again)
         told = ", ".join(f"{count} {kind}" for kind, count in counted.most_common())

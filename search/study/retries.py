@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from optuna.storages import JournalStorage
@@ -13,7 +14,10 @@ from models.space import count_points
 from search.recipe.recipe import Entry
 from search.run.failures import KINDS
 from search.run.folder import Outcome, RunFolder
+from search.run.lease import exclusive
+from search.sampling.journal import open_journal
 from search.sampling.studies import EntryStudy
+from search.trial.watchdog import clear_hung
 
 # A shorter beginning of a key is too likely to be another trial's.
 MIN_KEY = 6
@@ -75,6 +79,18 @@ class Queued:
 
     again: tuple[Outcome, ...]
     foreign: tuple[Outcome, ...]
+
+
+def retry_failed(path: Path, names: Sequence[str] = (), kinds: Sequence[str] = ()) -> Queued:
+    """Queue the failures of the run at `path` again, all or those of `failed_outcomes`.
+
+    Errors: EmofuseError while a search works on the run.
+    """
+    folder = RunFolder.open(path)
+    with exclusive(folder.path):
+        clear_hung(folder.path)
+        outcomes = failed_outcomes(folder, names, kinds)
+        return queue_retries(folder, open_journal(folder.journal), outcomes)
 
 
 def queue_retries(run: RunFolder, journal: JournalStorage, outcomes: Sequence[Outcome]) -> Queued:

@@ -5,18 +5,27 @@ import hmac
 from collections.abc import Callable, Iterable
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 Application = Callable[..., Iterable[bytes]]
 _REFUSED = b"This page asks for the token that stands in the address which `emofuse search dashboard` printed.\n"
+_OTHER_HOST = b"This page is served on loopback: open it as 127.0.0.1 or localhost.\n"
+_HOSTS = {"127.0.0.1", "localhost", "::1"}
 
 
 def guarded(app: Application, token: str) -> Application:
-    """`app` (WSGI) for callers that show `token` as ?token=, which becomes a cookie, or as this cookie."""
+    """`app` (WSGI) for callers that show `token` as ?token=, which becomes a cookie, or as this cookie.
+
+    They must call this machine by a loopback name.
+    """
     # Cookies are shared by all ports of a host: pages with other tokens have others.
     cookie = f"emofuse-{hashlib.sha256(token.encode()).hexdigest()[:12]}"
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if _host(environ.get("HTTP_HOST", "")) not in _HOSTS:
+            # Another site's name that leads here would let that site's pages in.
+            start_response("403 Forbidden", [("Content-Type", "text/plain")])
+            return [_OTHER_HOST]
         query = parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         shown = dict(query).get("token", "")
         if _same(shown, token):
@@ -43,6 +52,13 @@ def guarded(app: Application, token: str) -> Application:
 def with_token(address: str, token: str) -> str:
     """The address that opens a guarded page."""
     return f"{address}?{urlencode({'token': token})}"
+
+
+def _host(header: str) -> str:
+    try:
+        return urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _cookie(header: str, name: str) -> str:

@@ -37,7 +37,9 @@ def test_tables_and_summary(benchmark, metric, monkeypatch, tmp_path, capsys):
     assert "uneven_5: M=5, C=7, 30 clips to fit on, 30 to score on, 2 times" in shown
     assert f"{metric}, fit / nested / held out" in shown and "intervals that hold the held-out score" in shown
     done = json.loads(kept.read_text())["uneven_5"]
-    assert list(done) == [name for name in methods if name != "subsets" or metric == "accuracy"], "subsets refuse log-loss"
+    assert list(done) == [name for name in methods if name != "subsets" or metric == "accuracy"], (
+        "subsets refuse log-loss"
+    )
     benchmark.main()
     assert " in 0 s" not in capsys.readouterr().out, "what the file holds is not measured again"
 

@@ -12,7 +12,7 @@ from small_world import message
 from features.errors import EmofuseError
 from search.cluster.workers import Workers
 from search.runner import run_search
-from search.watch.dashboard import _alone, serve_curves
+from search.watch.dashboard import alone, serve_curves
 from search.watch.journal_view import serve_journal
 
 
@@ -67,12 +67,12 @@ def test_tensorboard_is_served(tmp_path, get):
 
 
 def test_only_one_dashboard_writes_the_curves(tmp_path):
-    with _alone(tmp_path) as first, _alone(tmp_path) as second:
+    with alone(tmp_path) as first, alone(tmp_path) as second:
         assert first and not second
 
 
 @pytest.mark.slow
-def test_the_command_serves_both_until_it_is_told_to_stop(searched, get):
+def test_the_command_serves_all_three_until_it_is_told_to_stop(searched, get):
     command = [sys.executable, "-m", "emofuse", "search", "dashboard", str(searched.path), "--port", "0"]
     # The world's families aren't real ones, which the recipe must be read with.
     code = (
@@ -82,7 +82,7 @@ def test_the_command_serves_both_until_it_is_told_to_stop(searched, get):
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
-        lines = [process.stdout.readline() for _ in range(2)]
+        lines = [process.stdout.readline() for _ in range(3)]
         for line in lines:
             (address,) = re.findall(r"http://127.0.0.1:\d+\S*", line)
             assert get(address) and _turned_away(address.partition("?")[0])

@@ -1,0 +1,92 @@
+"""The state of a run that goes on: what changes is made again, and only that is sent."""
+
+import json
+import os
+import socket
+import time
+from dataclasses import asdict
+
+import pytest
+
+import emofuse
+from ensembles.live import refresh
+from ensembles.live.refresh import Live
+from features.disk.sealed import sealed_line
+from search.run.layout import Layout, Outcome
+from search.trial.heartbeats import Heartbeat
+
+
+@pytest.fixture
+def run(write_run):
+    """A run of classes with a description."""
+    folder = write_run(M=3)
+    plan = [
+        {"stage": "clips", "entry": entry, "family": entry, "configurations": 4, "partitions": ["train", "swap"]}
+        for entry in ("e0", "e1")
+    ]
+    recipe = {"name": "made up", "seed": 1}
+    described = {"recipe": recipe, "plan": plan, "clips": str(folder / "clips.parquet"), "store": str(folder)}
+    (folder / "run.json").write_text(json.dumps(described))
+    return folder
+
+
+def section(live, key):
+    (found,) = [one for one in live.state.sections if one.key == key]
+    return found
+
+
+def test_first_stands_what_changes(run):
+    live = Live(run)
+    live.refresh()
+    keys = [one.key for one in live.state.sections]
+    assert keys[:2] == ["now", "headline"] and {"leaderboard", "members", "reproduce"} <= set(keys)
+    assert "6 of 16" in section(live, "now").html and "<svg aria-hidden" not in section(live, "leaderboard").html
+
+
+def test_a_trial_that_fails_changes_its_sections_alone(run):
+    live = Live(run)
+    live.refresh()
+    before = {one.key: one.mark for one in live.state.sections}
+    assert live.state.newer(before)["sections"] == []
+    failed = Outcome("f" * 64, "f" * 64, "failed", "Its loss is NaN.", "e0", "e0", "train", kind="diverged")
+    Layout(run).write_outcome(failed, "Traceback: here")
+    live.refresh()
+    news = live.state.newer(before)
+    assert {one["key"] for one in news["sections"]} == {"now", "failures", "history", "cost"}
+    assert news["order"][:2] == ["now", "failures"] and "Traceback: here" in section(live, "failures").html
+
+
+def test_a_running_trial_is_shown_with_its_curve(run):
+    curve = tuple({"epoch": n, "loss": 1 / n, "accuracy": 0.1 * n} for n in (1, 2, 3))
+    beat = Heartbeat("c" * 64, "d" * 64, "e0", "train", socket.gethostname(), os.getpid(), time.time(), 9, {}, curve)
+    live = Live(run)
+    live.refresh()
+    (run / "running").mkdir()
+    (run / "running" / f"{beat.trial_key}.json").write_text(sealed_line(asdict(beat)))
+    live.refresh(always=False)
+    now = section(live, "now").html
+    assert "e0 cccccccc" in now and "3 of 9" in now and '<polyline class="held"' in now
+
+
+def test_new_predictions_are_read_after_a_rest(run, monkeypatch):
+    monkeypatch.setattr(refresh, "_REST", 1e6)
+    live = Live(run)
+    live.refresh()
+    before = section(live, "leaderboard").mark
+    emofuse.open_run(run).fit("uniform", name="new", keep_all=True)
+    live.refresh(always=False)
+    assert section(live, "leaderboard").mark == before, "reading is still fresh"
+    monkeypatch.setattr(refresh, "_REST", 0.0)
+    live.refresh()
+    assert "ensemble new" in section(live, "leaderboard").html
+
+
+def test_where_nothing_changed_nothing_is_read(run, monkeypatch):
+    live = Live(run)
+    live.refresh()
+    at_s = live.state.at_s
+    live.refresh(always=False)
+    assert live.state.at_s == at_s
+    monkeypatch.setattr(refresh, "_QUIET_S", 0.0)
+    live.refresh(always=False)
+    assert live.state.at_s > at_s
