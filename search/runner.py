@@ -11,6 +11,7 @@ from pathlib import Path
 from features.files import clear_half_written
 from features.progress import say
 from features.unwritable import writing
+from search.budget.spending import spending
 from search.cluster.interrupts import Interrupts
 from search.cluster.workers import Workers
 from search.recipe.inputs import source, split_layer
@@ -29,7 +30,7 @@ from search.study.stage_jobs import StageJobs
 from search.trial.heartbeats import searching
 from search.trial.watchdog import clear_hung
 from search.watch.status import Status, read_status
-from search.watch.status_view import stopped_text
+from search.watch.status_view import budget_text, stopped_text
 
 
 def run_search(
@@ -60,6 +61,7 @@ def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
         workers,
         searching(run.path, lambda: workers.dashboard, lambda: workers.heard_s),
         _saying_how_far(run, interrupts),
+        spending(run) as budget,
     ):
         clear_hung(run.path)
         clear_half_written(run.path)
@@ -68,7 +70,11 @@ def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
         journal = open_journal(run.journal)
         if retry_failed:
             queue_retries(run, journal, failed_outcomes(run))
+        cut_short = False
         for stage in run.recipe.stages:
+            if budget.purse.over:
+                cut_short = True
+                break
             for entry in stage.entries.values():
                 ensure_entry_activations(run, entry)
             if remote:
@@ -77,11 +83,17 @@ def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
                 train_encoders(run, stage, workers, interrupts)
                 if remote:
                     remote.pull("predictions", "models", "encodings")
-            workers.train(StageJobs(run, stage, journal, interrupts), interrupts)
-            train_more_seeds(run, stage, workers, interrupts)
+            jobs = StageJobs(run, stage, journal, interrupts, budget)
+            workers.train(jobs, interrupts)
+            cut_short = cut_short or jobs.cut_short
+            if not budget.purse.over:
+                train_more_seeds(run, stage, workers, interrupts)
             if remote:
                 remote.pull("predictions", "trials", "models")
-    return read_status(run)
+    status = read_status(run)
+    if cut_short:
+        say(budget_text(status, len(list((run.path / "checkpoints").glob("*/*")))))
+    return status
 
 
 @contextmanager

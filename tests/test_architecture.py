@@ -25,7 +25,7 @@ RAY_MODULES = {
 
 # What is left of a room is below it: it may be imported, and knows nothing of the room. Lazy imports count.
 ROOMS = {
-    "search": "recipe run goal trial cluster sampling study watch runner smoke cli",
+    "search": "recipe run goal trial budget cluster sampling study watch runner smoke cli",
     "models": ". training blocks families",
     "ensembles": "evaluation predictions fusion continuous fitting bundle applying papers report live api cli",
 }

@@ -24,6 +24,7 @@ def search(
     in_process: bool = False,
     allow_open: bool = False,
     retry_failed: bool = False,
+    hours: float | None = None,
 ) -> Run:
     """Start a search, or resume or extend the one that lies at `out`, and return when all its trials have ended.
 
@@ -56,6 +57,9 @@ def search(
         Work on a cluster that asks nobody for a token, where whoever reaches it can run code.
     retry_failed : bool
         Try again the trials that failed before.
+    hours : float, optional
+        For how long the search may work on the run, all calls together. A later call with more goes on. Default: the
+        recipe's `budget`, else as long as it takes.
 
     Returns
     -------
@@ -90,7 +94,7 @@ def search(
     else:
         asked = read_recipe(Path(recipe), store, files)
     status = run_search(
-        asked,
+        asked.within(hours),
         clips=Path(clips),
         store=store,
         out=(folder := search_path(str(out))),

@@ -50,6 +50,10 @@ def run(
     ] = None,
     in_process: Annotated[bool, typer.Option("--in-process", help="One trial after another, without Ray.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="As after search retry.")] = False,
+    hours: Annotated[
+        float | None,
+        typer.Option(min=0, help="For how long the search may work on the run, all calls together (see `budget`)."),
+    ] = None,
     weights: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,11 +75,11 @@ def run(
     from search.recipe.reading import read_recipe
     from search.runner import run_search
     from search.study.best import find_weights
-    from search.watch.status_view import table
+    from search.watch.status_view import spent_text, table
 
     workers = Workers(address, cpus, in_process, max_concurrent, allow_open)
     if smoke:
-        given = {"--clips": clips, "--features": features, "--stills": stills, "--weights": weights}
+        given = {"--hours": hours, "--clips": clips, "--features": features, "--stills": stills, "--weights": weights}
         if wrong := [name for name, value in given.items() if value]:
             raise WrongUse(f"--smoke makes its own clips and stills: leave out {' and '.join(wrong)}.")
         _try_out(recipe, out, workers)
@@ -85,7 +89,7 @@ def run(
         missing = " and ".join(name for name, value in needed.items() if value is None)
         raise WrongUse(f"A search needs {missing}; to try the recipe on made-up clips instead, give --smoke.")
     status = run_search(
-        read_recipe(recipe, features, find_weights(weights or [])),
+        read_recipe(recipe, features, find_weights(weights or [])).within(hours),
         clips=clips,
         store=features,
         out=out,
@@ -93,7 +97,7 @@ def run(
         workers=workers,
         retry_failed=retry_failed,
     )
-    print(table(status))
+    print(f"{table(status)}\n\n{spent_text(status)}")
     status.check()
     print(f"\n{status.following(shown(out))}")
 

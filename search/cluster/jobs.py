@@ -16,10 +16,14 @@ from search.run.spec import TrialSpec
 
 @dataclass(frozen=True)
 class Job:
-    """One trial to be trained: configuration `number` of an entry on the partition of `spec`."""
+    """One trial to be trained: configuration `number` of an entry on the partition of `spec`.
+
+    One that has not begun by `start_by_s` (seconds since 1970; None: whenever) would end after the search's budget.
+    """
 
     number: int
     spec: TrialSpec
+    start_by_s: float | None = None
 
     @cached_property
     def key(self) -> str:
@@ -53,6 +57,10 @@ class JobQueue(Protocol):
 
     def end(self, job: Job, ending: Ending) -> None:
         """A trial ended."""
+        ...
+
+    def stopped(self, job: Job, wall_s: float, gpu_s: float) -> None:
+        """The trial was stopped at its checkpoint after so long, since a budget is over: hand it out again in time."""
         ...
 
     def pruned(self, job: Job) -> bool:

@@ -129,7 +129,7 @@ class RayDriver:
         value = getattr(source, what)(*arguments)
         if what == "next" and value is not None:
             self._handed_out[value.key] = value
-        elif what in ("end", "put_back"):
+        elif what in ("end", "put_back", "stopped"):
             self._handed_out.pop(arguments[0].key, None)
         if what == "end":
             self._deaths = 0

@@ -90,6 +90,10 @@ class RemoteQueue:
         """A trial ended."""
         self._ask("end", job, ending)
 
+    def stopped(self, job: Job, wall_s: float, gpu_s: float) -> None:
+        """The trial was stopped at its checkpoint, since a budget is over."""
+        self._ask("stopped", job, wall_s, gpu_s)
+
     def pruned(self, job: Job) -> bool:
         """Its configuration was stopped early on another partition."""
         return bool(self._ask("pruned", job))

@@ -75,6 +75,7 @@ class JobSearcher(NotStored, Searcher):
             "rungs": self.asha.rungs(self.max_epochs[spec.entry]) if self.asha else [],
             "request": {"CPU": spec.cpu, "GPU": spec.gpu, "memory": asked.main_mb * 2**20},
             "remote": self.remote,
+            "start_by_s": job.start_by_s,
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -85,6 +86,9 @@ class JobSearcher(NotStored, Searcher):
         job = self.running.jobs.pop(trial_id)
         if result and "machine_fault" in result:
             source.give_up(MachineFault(result["machine_fault"]))
+        elif result and "stopped" in result:
+            wall_s = float(result["stopped"])
+            source.stopped(job, wall_s, wall_s * job.spec.gpu)
         elif (error or not result) and losses[job.key] < MAX_LOSSES:
             # A dead node is told to Tune twice, and what waits to be started again by then it gives up.
             losses[job.key] += 1
@@ -97,7 +101,8 @@ class JobSearcher(NotStored, Searcher):
         else:
             reason = f"stopped early by ASHA after {result['epoch']} epochs"
             wall_s = float(result.get("time_total_s", 0.0))
-            source.end(job, Ending("pruned", result["value"], result["epoch"], wall_s, reason))
+            gpu_s = wall_s * job.spec.gpu
+            source.end(job, Ending("pruned", result["value"], result["epoch"], wall_s, reason, gpu_s=gpu_s))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: the run's own files are the truth."""

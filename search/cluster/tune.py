@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 from features.errors import MachineFault
 from features.plugins.shipping import Sources, install, sources
 from features.workers.ray_session import ray_session
+from models import pulse
 from models.metrics import search_value
 from models.pulse import Stopped
 from search.cluster.capacity import Capacity
 from search.cluster.jobs import JobQueue
 from search.cluster.nodes import read_capacity
 from search.run.ending import Ending
+from search.run.layout import Layout
 from search.run.remote import remote_of
 from search.run.spec import TrialSpec
 from search.trial.attempts import attempt_trial
@@ -66,16 +69,22 @@ def work(config: dict[str, Any], shipped: Sources | None = None) -> None:
             with waiting():
                 tune.report({"epoch": epoch, "value": best})
 
-    remote = config["remote"]
+    remote, began = config["remote"], time.time()
+    if config["start_by_s"] is not None and began > config["start_by_s"]:
+        tune.report({"stopped": 0.0})
+        return
     try:
         result = attempt_remote_trial(remote, spec, report) if remote else attempt_trial(spec, report)
     except MachineFault as fault:
         tune.report({"machine_fault": str(fault)})
         return
     except Stopped:
+        if not Layout(Path(spec.run)).stop_file.exists():
+            # Not the whole search stops, and this process will train others.
+            pulse.forget_stop()
+            tune.report({"stopped": time.time() - began})
         return
-    ending = Ending(result.status, result.value, result.epochs, result.wall_s, result.reason, result.kind)
-    tune.report({"ending": json.dumps(asdict(ending))})
+    tune.report({"ending": json.dumps(asdict(result.ending))})
 
 
 def run_jobs(

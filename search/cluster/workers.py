@@ -1,9 +1,10 @@
 """Executors of trials: this process, this machine's Ray, or the cluster at an address."""
 
-from contextlib import suppress
+import time
 from dataclasses import replace
 
 from features.errors import WrongUse
+from models import pulse
 from models.pulse import Stopped
 from search.cluster.capacity import Capacity
 from search.cluster.interrupts import Interrupts
@@ -11,7 +12,7 @@ from search.cluster.jobs import Job, Source
 from search.cluster.ray_driver import RayDriver
 from search.run.folder import RunFolder
 from search.run.remote import remote_of
-from search.trial.attempts import attempt_trial
+from search.trial.attempts import attempt_trial, gpu_seconds
 from search.trial.remote_trial import attempt_remote_trial
 from search.trial.trial import TrialResult
 
@@ -67,8 +68,8 @@ class Workers:
         """Train all trials of `jobs`; Ray is started when the first one is there."""
         if self._in_process:
             while (job := jobs.next()) is not None:
-                with interrupts.deferred(), suppress(Stopped):
-                    jobs.end(job, _attempt(jobs.run, job).ending)
+                with interrupts.deferred():
+                    self._attempt(jobs, job, interrupts)
         elif jobs.peek() is not None:
             if self._driver is None or self._capacity is None:
                 self._driver = RayDriver(jobs.run.path, self._address, self._cpus, self._allow_open)
@@ -79,7 +80,19 @@ class Workers:
             with interrupts.deferred():
                 self._driver.train(jobs, capacity)
 
+    def _attempt(self, jobs: Source, job: Job, interrupts: Interrupts) -> None:
+        began = time.monotonic()
+        try:
+            result = _trained(jobs.run, job)
+        except Stopped:
+            if not interrupts.stopping:
+                pulse.forget_stop()
+            wall_s = time.monotonic() - began
+            jobs.stopped(job, wall_s, gpu_seconds(job.spec, wall_s))
+        else:
+            jobs.end(job, result.ending)
 
-def _attempt(run: RunFolder, job: Job) -> TrialResult:
+
+def _trained(run: RunFolder, job: Job) -> TrialResult:
     remote = remote_of(run.path)
     return attempt_remote_trial(remote.uri, job.spec) if remote else attempt_trial(job.spec)

@@ -4,9 +4,9 @@ A recipe is plain data (YAML). What it says of families is checked when it is re
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from features.errors import WrongUse
@@ -17,26 +17,12 @@ from models.family import Family, Resources, Task
 from models.metrics import SearchMetric
 from models.space import Float, Int, Parameter, Scalar, Space, count_points
 from search.recipe import inputs, overrides
+from search.recipe.limits import Budget, Count
+from search.recipe.limits import Data as _Data
 from search.recipe.seeds import BestSeeds, Seeds
 from search.recipe.submissions import Submission
 
 StageName = Literal["backbone", "clips", "fusion"]
-Count = Annotated[int, Field(strict=True, gt=0)]
-
-
-class _Data(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    _unlisted: ClassVar[frozenset[str]] = frozenset()  # keys that nobody needs to write
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            for key in data:
-                if key not in cls.model_fields:
-                    text = str(unknown_name("key", str(key), set(cls.model_fields) - cls._unlisted))
-                    raise PydanticCustomError("emofuse_key", "{text}", {"text": text})
-        return data
 
 
 class Asha(_Data):
@@ -117,7 +103,8 @@ class Entry(_Data):
     `weights_from` is an entry of an earlier backbone stage, whose best trial's parameters take a file's place. `task`
     is what the family learns, by default what it did in its paper. `metric` is what its search maximises, by default
     the recipe's (`Recipe.metric_of`). `choose_on` is the partition by whose results alone configurations are compared
-    (None: the mean over all). `seeds` takes the place of the recipe's.
+    (None: the mean over all). `seeds` takes the place of the recipe's. `trials` is the number of its configurations,
+    `budget` what they may cost.
     """
 
     _unlisted = frozenset({"name"})
@@ -125,9 +112,9 @@ class Entry(_Data):
     name: str
     family: str
     trials: Count
-    inputs: dict[str, str | tuple[str, ...]] = {}
-    space: dict[str, Any] = {}
-    fixed: dict[str, Scalar] = {}
+    inputs: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    space: dict[str, Any] = Field(default_factory=dict)
+    fixed: dict[str, Scalar] = Field(default_factory=dict)
     max_epochs: Count | None = None
     published: bool = True
     weights: str | None = None
@@ -138,6 +125,7 @@ class Entry(_Data):
     choose_on: str | None = None
     seeds: Seeds | None = None
     resources: ResourcesOverride = ResourcesOverride()
+    budget: Budget = Budget()
 
     def record(self) -> Family:
         """The family's record."""
@@ -279,6 +267,7 @@ class Recipe(_Data):
     allow_shared_groups: bool = False
     keep: Annotated[int, Field(strict=True, ge=0)] = 0
     disk_budget_gb: float | None = Field(default=None, gt=0)
+    budget: Budget = Budget()
     plugins: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = Field(min_length=1)
     submissions: tuple[Submission, ...] = ()
@@ -336,6 +325,14 @@ class Recipe(_Data):
         entries = [entry for _, entry in self.all_entries()]
         own = [e for e in entries if e.name == name] + [e for e in entries if e.family == name]
         return self.metric_of(own[0]) if own else "accuracy"
+
+    def within(self, hours: float | None) -> "Recipe":
+        """The recipe with these hours for the whole run; None: with its own."""
+        if hours is None:
+            return self
+        if not hours > 0:
+            raise WrongUse(f"hours: expected a number above 0, but got {hours:g}.")
+        return self.model_copy(update={"budget": self.budget.model_copy(update={"hours": hours})})
 
     def as_data(self) -> dict[str, Any]:
         """The recipe as JSON-ready data that `recipe_of_data` reads back."""

@@ -20,14 +20,15 @@ from search.run.continuous_predictions import checked_footer
 from search.run.layout import read_outcome
 from search.run.predictions import DamagedPredictions, open_predictions, prediction_files, read_footer
 
-_NAME = ".ended.2.jsonl"  # the number grows with any change of a line's fields
-_EARLIER = ".ended.1.jsonl"
+_NAME = ".ended.3.jsonl"  # the number grows with any change of a line's fields
+_EARLIER = (".ended.1.jsonl", ".ended.2.jsonl")
 _FEW = 100  # so many outdated lines are never worth a new file
 
 
 class Ended(NamedTuple):
     """One trial that ended. `value` is what its search maximises (of the log-loss, its negative), `at_s`
-    when it ended (seconds since 1970), `repeat` which of the seeds of its configuration it is."""
+    when it ended (seconds since 1970), `repeat` which of the seeds of its configuration it is, `gpu_s` its seconds times
+    its share of a GPU."""
 
     trial_key: str
     config_key: str
@@ -40,6 +41,7 @@ class Ended(NamedTuple):
     reason: str
     at_s: float = 0.0
     repeat: int = 0
+    gpu_s: float = 0.0
 
 
 class _Stamp(NamedTuple):
@@ -61,7 +63,8 @@ def read_ended(run: Path) -> list[Ended]:
 def read_ended_and_damaged(run: Path) -> tuple[list[Ended], list[DamagedFile]]:
     """All trials that ended, by key, and what is wrong with files that had to be opened."""
     with suppress(OSError):
-        (run / _EARLIER).unlink(missing_ok=True)
+        for name in _EARLIER:
+            (run / name).unlink(missing_ok=True)
     stamps = dict(_files(run))
     lines = _read_lines(run)
     fresh = [name for name, stamp in stamps.items() if name not in lines or lines[name][0] != stamp]
@@ -162,6 +165,7 @@ def _read(run: Path, name: str, stamp: _Stamp) -> Ended | None:
             outcome.reason,
             at_s,
             outcome.repeat,
+            outcome.gpu_s,
         )
     footer = read_footer(path)
     return Ended(
@@ -176,6 +180,7 @@ def _read(run: Path, name: str, stamp: _Stamp) -> Ended | None:
         "",
         at_s,
         footer.repeat,
+        footer.gpu_s,
     )
 
 

@@ -13,7 +13,7 @@ class Ending:
     """How a trial, or a whole configuration, ended.
 
     `value` is what its search maximises (of the log-loss, its negative): of a `pruned` one (stopped early) the last
-    that was reported, of a `failed` one None.
+    that was reported, of a `failed` one None. `gpu_s` are its seconds times the share of a GPU that it had.
     """
 
     status: Literal["finished", "pruned", "failed"]
@@ -22,6 +22,7 @@ class Ending:
     wall_s: float = 0.0
     reason: str = ""
     kind: Kind | None = None
+    gpu_s: float = 0.0
 
 
 def ended_outcome(spec: TrialSpec, ending: Ending) -> Outcome:
@@ -43,4 +44,5 @@ def ended_outcome(spec: TrialSpec, ending: Ending) -> Outcome:
         batch_size=spec.used_batch,
         wall_s=ending.wall_s,
         repeat=spec.repeat,
+        gpu_s=ending.gpu_s,
     )

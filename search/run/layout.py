@@ -38,6 +38,7 @@ class Outcome:
     batch_size: int | None = None
     wall_s: float = 0.0
     repeat: int = 0
+    gpu_s: float = 0.0
 
 
 def read_outcome(path: Path) -> Outcome:
@@ -60,6 +61,11 @@ class Layout:
     def stop_file(self) -> Path:
         """The file that is there while a search is stopping; workers on whatever host look for it."""
         return self.path / ".stop"
+
+    @property
+    def stop_marks(self) -> Path:
+        """The folder with a file for each entry whose running trials shall stop at their checkpoints."""
+        return self.path / ".stopping"
 
     def prediction(self, entry: str, trial_key: str) -> Path:
         """The trial's prediction file."""

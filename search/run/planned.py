@@ -13,6 +13,7 @@ from typing import Any
 from features.disk.sealed import open_line, sealed_line
 from features.schema import read_as
 from models.metrics import Metric, SearchMetric, metric_named
+from search.recipe.limits import Budget
 
 WHAT, MISSING = "the description of a run", "start one with `emofuse search run`"
 REMEDY = "run the same `emofuse search run` again, and it is written anew"
@@ -89,6 +90,14 @@ def read_metric(run: Path) -> Metric:
 def read_no_gain(run: Path) -> int | None:
     """How many configurations without a gain end the run (`stop_when`); None: it goes on to the end."""
     return (_read(run).recipe.get("stop_when") or {}).get("no_gain")
+
+
+def read_budgets(run: Path) -> tuple[Budget, dict[str, Budget]]:
+    """What may be spent on the run, and on each of its entries."""
+    recipe = _read(run).recipe
+    entries = {name: entry for stage in recipe.get("stages", ()) for name, entry in stage["entries"].items()}
+    whole = Budget.model_validate(recipe.get("budget") or {})
+    return whole, {name: Budget.model_validate(entry.get("budget") or {}) for name, entry in entries.items()}
 
 
 def _read(run: Path) -> _Plan:

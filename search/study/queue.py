@@ -19,7 +19,8 @@ class Queue:
     earlier run ended, or None; such a trial is never handed out, unless it was stopped early while its configuration is
     finished on another partition (`reopened(job)` hears of it): an ensemble takes a configuration as a whole. So
     `skipped(job, ending)` hears of trials that are not worth a start, because ASHA stopped their configuration on
-    another partition.
+    another partition. `may_start(entry, whole)` tells whether a budget holds another trial of the entry, or a `whole`
+    configuration; those that it doesn't hold stay where they are.
 
     `choose_on` names, by entry, the partition by which alone its configurations are compared: what happens on others
     doesn't touch the trials there.
@@ -34,10 +35,12 @@ class Queue:
         skipped: Callable[[Job, Ending], None],
         reopened: Callable[[Job], None],
         choose_on: Mapping[str, str | None] | None = None,
+        may_start: Callable[[str, bool], bool] = lambda entry, whole: True,
     ):
         self._turns = turns
         self._studies = {study.entry: study for study in studies}
         self._specs, self._known, self._skipped, self._reopened = specs, known, skipped, reopened
+        self._may_start = may_start
         self._ready: deque[Job] = deque()
         self._choose_on = choose_on or {}
         # By partition and key: with several seeds there are several trials on one partition.
@@ -47,17 +50,29 @@ class Queue:
     @property
     def exhausted(self) -> bool:
         """Every trial was handed out, or needs none."""
-        return not self._ready and (self._turns.over or all(study.exhausted for study in self._studies.values()))
+        return self._next() is None and (
+            self._turns.over
+            or all(study.exhausted or not self._may_start(name, True) for name, study in self._studies.items())
+        )
+
+    @property
+    def cut_short(self) -> bool:
+        """Trials are left, but no budget for them."""
+        asked = self._turns.over or all(study.exhausted for study in self._studies.values())
+        return self.exhausted and (bool(self._ready) or not asked)
 
     def next(self) -> Job | None:
         """The next trial; None when there is none, or (unless `exhausted`) when a study waits for results first."""
-        return self._ready.popleft() if self.peek() else None
+        job = self.peek()
+        if job is not None:
+            self._ready.remove(job)
+        return job
 
     def peek(self) -> Job | None:
         """The trial that `next` would hand out."""
-        while not self._ready and self._ask():
+        while (job := self._next()) is None and self._ask():
             pass
-        return self._ready[0] if self._ready else None
+        return job
 
     def put_back(self, job: Job) -> None:
         """Hand `job` out again, before all others."""
@@ -114,10 +129,21 @@ class Queue:
                 self._reopened(job)
                 self._ready.append(job)
 
+    def _next(self) -> Job | None:
+        """The first trial that waits and whose budget holds it."""
+        may: dict[str, bool] = {}
+        for job in self._ready:
+            entry = job.spec.entry
+            if may.setdefault(entry, self._may_start(entry, False)):
+                return job
+        return None
+
     def _ask(self) -> bool:
         if self._turns.over:
             return False
         for study in self._turns.order():
+            if not self._may_start(study.entry, True):
+                continue
             asked = study.ask(partial(self._turns.worths, study.entry))
             if asked is not None:
                 self._turns.took(study.entry)

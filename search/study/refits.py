@@ -66,6 +66,10 @@ class Refits(RunSource):
         """Hand `job` out again."""
         self._waiting.appendleft(job)
 
+    def stopped(self, job: Job, wall_s: float, gpu_s: float) -> None:
+        """Never because of a budget, which refits have not; when the whole search stops it goes on another time."""
+        self.put_back(job)
+
     def end(self, job: Job, ending: Ending) -> None:
         """Say how a refit ended."""
         self._ended += 1

@@ -11,6 +11,8 @@ from features.progress import say
 from models.family import Resources
 from models.metrics import in_words, told
 from models.space import Scalar
+from search.budget.parts import Part, note_part
+from search.budget.spending import Spending
 from search.cluster.capacity import Capacity
 from search.cluster.interrupts import Interrupts
 from search.cluster.jobs import Job
@@ -34,9 +36,11 @@ from search.trial.trial import finished_result
 class StageJobs(RunSource):
     """One stage's trials (a `Source`): hands them out, records how they end, and says so."""
 
-    def __init__(self, run: RunFolder, stage: Stage, journal: JournalStorage, interrupts: Interrupts):
+    def __init__(
+        self, run: RunFolder, stage: Stage, journal: JournalStorage, interrupts: Interrupts, spending: Spending
+    ):
         super().__init__(run, interrupts)
-        self.stage = stage
+        self.stage, self._spending = stage, spending
         self._specs = {name: entry_spec(run, stage.stage, entry) for name, entry in stage.entries.items()}
         self._partitions = run.recipe.partition_names(stage.stage)
         self._outcomes = {outcome.trial_key: outcome for outcome in run.outcomes()}
@@ -58,6 +62,7 @@ class StageJobs(RunSource):
             self._record,
             self._reopen,
             {name: entry.choose_on for name, entry in stage.entries.items()},
+            self._may_start,
         )
 
     @property
@@ -93,6 +98,7 @@ class StageJobs(RunSource):
             self._settle_lags(lambda request: 1)  # in process
         job = self._queue.next()
         if job is None:
+            self._spending.clock.here = None
             return None
         try:
             spec = replace(job.spec, keep_from=self._keeper.started(job.spec))
@@ -100,7 +106,11 @@ class StageJobs(RunSource):
             self._queue.put_back(job)
             self.give_up(error)
             return None
-        return self._requested(replace(job, spec=spec))
+        job = self._requested(replace(job, spec=spec, start_by_s=self._spending.purse.latest_start_s(spec.entry)))
+        self._spending.purse.begin(job.key, spec.entry, job.spec.gpu)
+        if self._capacity is None:
+            self._spending.clock.here = spec.entry
+        return job
 
     def _settle_lags(self, slots: Callable[[Resources], int]) -> None:
         """Choose the lags of entries that have none, and write them down: a resume on other machines keeps them."""
@@ -123,11 +133,32 @@ class StageJobs(RunSource):
 
     def put_back(self, job: Job) -> None:
         """Hand `job` out again."""
+        self._spending.purse.end(job.key, job.spec.entry, 0.0, 0.0, ended=False)
         self._queue.put_back(job)
+
+    def stopped(self, job: Job, wall_s: float, gpu_s: float) -> None:
+        """Keep what it took so far, and hand it out again when a budget holds it."""
+        if wall_s:
+            note_part(self.run.path, Part(job.key, job.spec.entry, wall_s, gpu_s))
+        self._spending.purse.end(job.key, job.spec.entry, wall_s, gpu_s, ended=False)
+        self._keeper.ended(job.spec, None)
+        self._queue.put_back(job)
+
+    def stopping(self) -> bool:
+        """A signal came, the trials can't go on, or the budget is over and some didn't stop by themselves."""
+        return super().stopping() or self._spending.clock.overdue
+
+    @property
+    def cut_short(self) -> bool:
+        """Trials are left, but no budget for them."""
+        return self._queue.cut_short or self._spending.clock.overdue
 
     def end(self, job: Job, ending: Ending) -> None:
         """Record and say how a trial ended."""
         self._record(job, ending)
+        self._spending.purse.end(
+            job.key, job.spec.entry, ending.wall_s, ending.gpu_s, finished=ending.status == "finished"
+        )
         self._queue.end(job, ending)
         try:
             self._keeper.ended(job.spec, ending.value if ending.status == "finished" else None)
@@ -141,6 +172,9 @@ class StageJobs(RunSource):
     def finished(self, job: Job) -> bool:
         """Its configuration is finished on another partition."""
         return self._queue.finished(job)
+
+    def _may_start(self, entry: str, whole: bool) -> bool:
+        return self._spending.purse.may_start(entry, len(self._partitions) if whole else 1)
 
     def _trials(self, entry: str, point: Mapping[str, Scalar]) -> list[TrialSpec]:
         self._account.next(entry, point)
@@ -187,6 +221,7 @@ class StageJobs(RunSource):
                 ending.wall_s,
                 ending.reason,
                 repeat=job.spec.repeat,
+                gpu_s=ending.gpu_s,
             ),
         )
         self._ended += 1

@@ -1,5 +1,6 @@
 """A trial as workers run it: whatever goes wrong is a recorded outcome, and the search goes on."""
 
+import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from search.run.remote import remote_of
 from search.run.spec import TrialSpec
 from search.trial.batch import halve, note, noted, with_noted_batch
 from search.trial.heartbeats import beating
-from search.trial.hygiene import free_memory
+from search.trial.hygiene import free_memory, pick_device
 from search.trial.trial import TrialResult, run_trial
 from search.trial.watchdog import found_hung, held_the_lock, record_hung, watched
 
@@ -45,7 +46,7 @@ def _attempt(spec: TrialSpec, report: Report | None, device: str | None) -> Tria
         return failed_result(spec, known)
     if (trace := found_hung(spec)) is not None:
         return failed_result(spec, record_hung(spec, trace, held_the_lock(spec)))
-    spec = with_noted_batch(spec)
+    spec, began = with_noted_batch(spec), time.monotonic()
     with watched(spec), beating(spec, report) as report:
         done = _once(spec, report, device)
         if isinstance(done, _Failure) and done.kind == "out_of_memory" and (smaller := halve(spec)) is not None:
@@ -53,10 +54,20 @@ def _attempt(spec: TrialSpec, report: Report | None, device: str | None) -> Tria
             spec, done = smaller, _once(smaller, report, device)
     if isinstance(done, TrialResult):
         return done
-    outcome = ended_outcome(spec, Ending("failed", reason=done.reason, kind=done.kind))
+    wall_s = round(time.monotonic() - began, 3)
+    outcome = ended_outcome(
+        spec,
+        Ending("failed", wall_s=wall_s, reason=done.reason, kind=done.kind, gpu_s=gpu_seconds(spec, wall_s, device)),
+    )
     layout.write_outcome(outcome, done.trace)
     layout.drop_checkpoint(spec.trial_key)
     return failed_result(spec, outcome)
+
+
+def gpu_seconds(spec: TrialSpec, wall_s: float, device: str | None = None) -> float:
+    """Seconds times the share of a GPU that the trial has on this machine; 0 on a CPU."""
+    on_gpu = spec.gpu and (device or pick_device(spec.gpu)).startswith("cuda")
+    return round(wall_s * spec.gpu, 3) if on_gpu else 0.0
 
 
 def after_loss(spec: TrialSpec, out_of_memory: bool) -> str:
@@ -102,6 +113,8 @@ def failed_result(spec: TrialSpec, outcome: Outcome) -> TrialResult:
         "failed",
         reason=outcome.reason,
         epochs=outcome.epochs,
+        wall_s=outcome.wall_s,
+        gpu_s=outcome.gpu_s,
         kind=outcome.kind,
     )
 

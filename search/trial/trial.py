@@ -62,11 +62,12 @@ class TrialResult:
     reason: str = ""
     reused: bool = False
     kind: Kind | None = None
+    gpu_s: float = 0.0
 
     @property
     def ending(self) -> Ending:
         """How the trial ended, as the study hears of it."""
-        return Ending(self.status, self.value, self.epochs, self.wall_s, self.reason, self.kind)
+        return Ending(self.status, self.value, self.epochs, self.wall_s, self.reason, self.kind, self.gpu_s)
 
 
 def finished_result(spec: TrialSpec) -> TrialResult | None:
@@ -343,4 +344,5 @@ def _result(footer: Footer, path: Path) -> TrialResult:
         best_epoch=footer.best_epoch,
         wall_s=footer.wall_s,
         path=path,
+        gpu_s=footer.gpu_s,
     )

@@ -66,9 +66,9 @@ def found_hung(spec: TrialSpec) -> str | None:
     return None
 
 
-def record_hung(spec: TrialSpec, trace: str, what: str) -> Outcome:
-    """Put on record that the trial hung, as `what` tells."""
-    outcome = ended_outcome(spec, Ending("failed", reason=f"hung: {what}", kind="hung"))
+def record_hung(spec: TrialSpec, trace: str, what: str, wall_s: float = 0.0) -> Outcome:
+    """Put on record that the trial hung, as `what` tells, after `wall_s`."""
+    outcome = ended_outcome(spec, Ending("failed", wall_s=wall_s, reason=f"hung: {what}", kind="hung"))
     layout = Layout(Path(spec.run))
     layout.write_outcome(outcome, trace)
     layout.drop_checkpoint(spec.trial_key)
@@ -151,7 +151,8 @@ class _Watchdog:
                 if self._over.is_set():
                     return
                 self._rearm()
-                if Layout(Path(self._spec.run)).stop_file.exists():
+                layout = Layout(Path(self._spec.run))
+                if layout.stop_file.exists() or (layout.stop_marks / self._spec.entry).exists():
                     pulse.ask_to_stop()
                 what = self._expired()
                 if what is not None:
@@ -173,7 +174,7 @@ class _Watchdog:
         with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
             faulthandler.dump_traceback(file)
             file.seek(0)
-            outcome = record_hung(self._spec, file.read(), what)
+            outcome = record_hung(self._spec, file.read(), what, round(time.monotonic() - self._started, 3))
         for action in last_words:
             action()
         say(f"{self._spec}: {outcome.reason}; its process ends here, the same command goes on with the next trial")

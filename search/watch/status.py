@@ -3,13 +3,14 @@
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from features.errors import EmofuseError
 from features.terminal import command
 from models.metrics import told
+from search.budget.told import Books, read_books
 from search.goal.history import read_points, without_gain
 from search.run.ended import Ended, read_ended_and_damaged
 from search.run.layout import Layout, Outcome
@@ -57,6 +58,7 @@ class Status:
     have labels over time, `damaged` what is wrong with files whose trials therefore count as not ended, one sentence
     each, `asha_by_default` whether ASHA may stop trials though the recipe says nothing of it. `open` are trials that no
     entry got yet (`goal: ensemble`); `enough`: `stop_when` ended the run, and no more trials than were asked for count.
+    `books` are what was spent and what may be.
     """
 
     run: Path
@@ -73,6 +75,7 @@ class Status:
     asha_by_default: bool = False
     open: int = 0
     enough: bool = False
+    books: Books = field(default_factory=Books)
 
     def following(self, run: str) -> str:
         """What to do with the predictions of the run that is called `run`, a sentence with a command that works."""
@@ -108,6 +111,7 @@ class Status:
             "asha_by_default": self.asha_by_default,
             "open": self.open,
             "enough": self.enough,
+            **self.books.as_data(),
         }
 
     def check(self) -> None:
@@ -168,6 +172,7 @@ def read_status(run: Layout) -> Status:
         asha_by_default,
         0 if enough else _open(plan, trials),
         enough,
+        read_books(run.path, ended),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from features.progress import duration
 from models.metrics import DEFAULT_METRICS, in_words, search_value, told
+from search.budget.told import spent_table
 from search.run.remote import shown
 from search.trial.heartbeats import Heartbeat
 from search.watch.fused import FusedCurve
@@ -46,7 +47,7 @@ def full_text(status: Status, curve: FusedCurve | None = None) -> str:
         blocks.append("\n".join([*status.damaged[:_SHOWN_DAMAGED], *([f"... and {more} more"] if more > 0 else [])]))
     if curve is not None:
         blocks.append(fused_text(curve))
-    blocks += [text for text in (_flow(status), _earlier(status), _asha(status)) if text]
+    blocks += [text for text in (_flow(status), _spent(status), _earlier(status), _asha(status)) if text]
     blocks.append("\n".join(_ending(status)))
     return "\n\n".join(blocks)
 
@@ -75,6 +76,16 @@ def _flow(status: Status) -> str:
     if not status.open:
         return ""
     return f"{status.open} trials go to the entries for which the ensemble gains most, as they come (goal: ensemble)."
+
+
+def spent_text(status: Status) -> str:
+    """What was spent where, and what is left of the budgets."""
+    stages = {entry.entry: entry.stage for entry in status.entries}
+    return "\n".join(filter(None, (spent_table(status.books.spent, stages), status.books.left())))
+
+
+def _spent(status: Status) -> str:
+    return spent_text(status) if status.books.spent.entries else status.books.left()
 
 
 def _earlier(status: Status) -> str:
@@ -153,6 +164,15 @@ def _gpu(use: GpuUse) -> str:
     return f"{use.host} GPU {use.gpu}: {trials}, {use.used_mb / 1000:.1f} of {use.total_mb / 1000:.1f} GB{busy}"
 
 
+def budget_text(status: Status, checkpoints: int) -> str:
+    """What a budget left undone."""
+    kept = f", {checkpoints} of them with a checkpoint" if checkpoints else ""
+    return (
+        f"No budget is left for {status.left} trials{kept}; the same command with a larger one goes on. "
+        f"{' '.join(status.books.left().splitlines())}"
+    )
+
+
 def stopped_text(status: Status, checkpoints: int) -> str:
     """How far a search had come when it was stopped."""
     total = sum(entry.trials for entry in status.entries)
@@ -163,7 +183,8 @@ def stopped_text(status: Status, checkpoints: int) -> str:
 def _ending(status: Status) -> Iterable[str]:
     if not status.running:
         if status.left:
-            yield f"No search works on this run now; {status.left} trials are left: run the same command again."
+            larger = ", with a larger budget where it is spent" if status.books.left() else ""
+            yield f"No search works on this run now; {status.left} trials are left: run the same command again{larger}."
         else:
             yield f"Nothing is left. {status.following(shown(status.run))}"
         return

@@ -408,3 +408,21 @@ def test_the_lag_is_chosen_once_and_stands_in_run_json(data, tmp_path):
     (out / "run.json").write_text(json.dumps(changed))
     _search(data, _recipe(tmp_path, {"pool": {"trials": 2}, "pool_mean": {"trials": 1}}), out)
     assert lags() == {"pool": 8, "pool_mean": 2}
+
+
+@pytest.mark.slow
+def test_a_budget_stops_trials_on_ray_at_their_checkpoints_and_a_larger_one_goes_on(data, tmp_path):
+    out = tmp_path / "run"
+    slow = {**SLOW_TRIALS["pool"], "fixed": {**SLOW_TRIALS["pool"]["fixed"], "batch_size": 1, "hidden": 512}}
+    recipe = _recipe(tmp_path, {"pool": slow}, budget={"hours": 15 / 3600})
+    status = _search(data, recipe, out, workers=Workers(cpus=2))
+    (pool,) = status.entries
+    assert (pool.failed, pool.pruned) == (0, 0) and pool.left > 0
+    assert list(out.glob("checkpoints/*/*")) and not list(Layout(out).outcomes())
+    spent = status.books.spent
+    assert 15 / 3600 < spent.hours < 40 / 3600 and 0 < spent.of("pool").hours < 2 * spent.hours
+    again = _search(data, recipe, out, workers=Workers(cpus=2))
+    assert again.entries == status.entries and again.books.spent.of("pool") == spent.of("pool")
+    entries = {"pool": {**slow, "budget": {"trials": pool.finished + 2}}}
+    more = _search(data, _recipe(tmp_path, entries, budget={"hours": 1}), out, workers=Workers(cpus=2))
+    assert more.entries[0].finished == pool.finished + 2

@@ -86,7 +86,7 @@ def test_asha_stops_the_worse_half_within_an_entry_and_partition(tuned):
     jobs = [_job(0), _job(1), _job(2), _job(3, partition="swap")]
     source, searcher, report = tuned(jobs)
     for name in "abcd":
-        assert set(searcher.suggest(name)) == {"name", "spec", "rungs", "request", "remote"}
+        assert set(searcher.suggest(name)) == {"name", "spec", "rungs", "request", "remote", "start_by_s"}
     assert searcher.suggest("e") is None
     assert [report(name, epoch=2, value=a) for name, a in (("a", 0.5), ("b", 0.7), ("c", 0.4))] == [
         "CONTINUE",

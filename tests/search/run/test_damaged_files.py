@@ -189,7 +189,7 @@ KINDS = [
     Kind("recipe", "run/recipe.yaml", lambda w: read_recipe(w.folder / "run" / "recipe.yaml")),
     Kind("ensemble.json", "run/ensembles/*/*", lambda w: ensemble_json(open_ensemble(w.folder / "run", "best"))),
     Kind("outcome", "run/trials/*.json", lambda w: list(w.run.outcomes())),
-    Kind("ended trials", "run/.ended.2.jsonl", lambda w: read_ended(w.run.path)),
+    Kind("ended trials", "run/.ended.3.jsonl", lambda w: read_ended(w.run.path)),
     Kind("journal", "run/study.journal", of_journal),
     *SETS,
     Kind("checkpoint", "run/checkpoints/key/training.pt", of_checkpoint),

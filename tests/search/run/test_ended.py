@@ -70,7 +70,7 @@ def test_half_lines_and_a_lost_file_cost_a_reading(tmp_path, opened):
     for n in range(3):
         _finish(tmp_path, f"k{n}")
     whole = read_ended(tmp_path)
-    lines = tmp_path / ".ended.2.jsonl"
+    lines = tmp_path / ".ended.3.jsonl"
     lines.write_bytes(lines.read_bytes()[:-20])
     assert read_ended(tmp_path) == whole and len(opened) == 4
     assert read_ended(tmp_path) == whole and len(opened) == 4
@@ -81,14 +81,14 @@ def test_half_lines_and_a_lost_file_cost_a_reading(tmp_path, opened):
 def test_a_line_that_is_not_what_was_written_is_not_believed(tmp_path, opened):
     _finish(tmp_path, "k1", 0.5)
     whole = read_ended(tmp_path)
-    lines = tmp_path / ".ended.2.jsonl"
+    lines = tmp_path / ".ended.3.jsonl"
     lines.write_bytes(lines.read_bytes().replace(b",0.5,", b",0.9,"))
     assert read_ended(tmp_path) == whole and len(opened) == 2
 
 
 def test_the_lines_of_an_earlier_release_go(tmp_path):
-    (tmp_path / ".ended.1.jsonl").touch()
-    assert read_ended(tmp_path) == [] and not (tmp_path / ".ended.1.jsonl").exists()
+    (tmp_path / ".ended.2.jsonl").touch()
+    assert read_ended(tmp_path) == [] and not (tmp_path / ".ended.2.jsonl").exists()
 
 
 def test_lines_that_are_mostly_outdated_are_written_anew(tmp_path, monkeypatch):
@@ -103,7 +103,7 @@ def test_lines_that_are_mostly_outdated_are_written_anew(tmp_path, monkeypatch):
     for key in "abc":
         Layout(tmp_path).clear_outcome(key)
     read_ended(tmp_path)
-    assert len((tmp_path / ".ended.2.jsonl").read_text().split()) == 1
+    assert len((tmp_path / ".ended.3.jsonl").read_text().split()) == 1
 
 
 def test_a_trial_that_failed_first_and_finished_later_is_finished(tmp_path):
@@ -114,7 +114,7 @@ def test_a_trial_that_failed_first_and_finished_later_is_finished(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_still_read(tmp_path, monkeypatch):
     _finish(tmp_path, "k1")
-    (tmp_path / ".ended.2.jsonl").mkdir()
+    (tmp_path / ".ended.3.jsonl").mkdir()
     assert len(read_ended(tmp_path)) == 1 and len(read_ended(tmp_path)) == 1
 
 
@@ -152,7 +152,7 @@ def test_a_line_that_was_damaged_changes_no_number(tmp_path, opened):
     for key in ("k1", "k2", "k3"):
         _finish(tmp_path, key, 0.25)
     first = read_ended(tmp_path)
-    lines = tmp_path / ".ended.2.jsonl"
+    lines = tmp_path / ".ended.3.jsonl"
     for _, data in flips(lines.read_bytes()):
         lines.write_bytes(data)
         assert read_ended(tmp_path) == first

@@ -1,0 +1,81 @@
+"""A thread that keeps a search's time, and stops running trials at their checkpoints when a budget is over."""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from models import pulse
+from search.budget.purse import Purse
+from search.budget.worked import Worked
+from search.run.layout import Layout
+from search.trial.heartbeats import FOLDER
+
+_LOOK_S = 0.5
+_WRITE_S = 5.0
+# An epoch that runs may end; a trial that knows no epochs, or hangs, is not waited for any longer.
+_GRACE_S = 60.0
+
+
+class Clock:
+    """While entered, the time is kept, and what runs over the budget of `purse` is told to stop.
+
+    Workers learn of it by a file for each entry; `here` is the entry of the trial that runs in this process, if one
+    does.
+    """
+
+    def __init__(self, run: Path, entries: Iterable[str], worked: Worked, purse: Purse):
+        self._layout, self._entries, self._worked, self._purse = Layout(run), tuple(entries), worked, purse
+        self._over = threading.Event()
+        self._since_s: float | None = None
+        self._told: set[str] = set()
+        self.here: str | None = None
+
+    def __enter__(self) -> "Clock":
+        self._clear()
+        self._worked.write()
+        self._thread = threading.Thread(target=self._keep, name="budget", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join()
+        self._clear()
+        self._worked.write()
+
+    @property
+    def overdue(self) -> bool:
+        """The whole run's budget is over, and running trials had time enough to stop by themselves."""
+        return self._since_s is not None and time.monotonic() - self._since_s > _GRACE_S
+
+    def _keep(self) -> None:
+        written = time.monotonic()
+        while not self._over.wait(_LOOK_S):
+            self._purse.seen(self._running())
+            used_up = self._purse.used_up()
+            if used_up is None:
+                used_up = set(self._entries)
+                self._since_s = self._since_s or time.monotonic()
+            for entry in used_up - self._told:
+                self._tell(entry)
+            if self.here in used_up:
+                pulse.ask_to_stop()
+            if time.monotonic() - written > _WRITE_S:
+                self._worked.write()
+                written = time.monotonic()
+
+    def _running(self) -> list[str]:
+        """The keys of the trials that give a sign of life."""
+        return [path.stem for path in (self._layout.path / FOLDER).glob("[!.]*.json")]
+
+    def _tell(self, entry: str) -> None:
+        with suppress(OSError):
+            self._layout.stop_marks.mkdir(exist_ok=True)
+            (self._layout.stop_marks / entry).touch()
+            self._told.add(entry)
+
+    def _clear(self) -> None:
+        shutil.rmtree(self._layout.stop_marks, ignore_errors=True)

@@ -1,0 +1,126 @@
+"""Whole searches under a budget: stopped at checkpoints, continued by a larger one, killed in between."""
+
+import json
+import os
+import random
+import signal
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_world import CENTROID, FAMILIES, Centroid
+
+from features.errors import WrongUse
+from search.budget.parts import read_parts
+from search.budget.worked import read_worked
+from search.cluster.workers import Workers
+from search.run.predictions import prediction_files, read_footer, read_predictions
+from search.runner import run_search
+from search.watch.status import read_status
+
+STAGES = [{"stage": "clips", "entries": {"centroid": {"trials": 4}}}]
+
+
+class Slow(Centroid):
+    """Takes 40 ms for an epoch."""
+
+    def predict(self, examples):
+        time.sleep(0.04)
+        return super().predict(examples)
+
+
+def _search(run, out=None, **budget):
+    recipe = run.recipe.model_copy(update={"budget": run.recipe.budget.model_copy(update=budget)})
+    return run_search(recipe, clips=run.clips, store=run.store, out=out or run.path, workers=Workers(in_process=True))
+
+
+def _same(one, other):
+    for path in prediction_files(one):
+        twin = other / path.relative_to(one)
+        np.testing.assert_array_equal(read_predictions(path).probabilities, read_predictions(twin).probabilities)
+
+
+def test_a_number_of_trials_ends_a_search_with_whole_configurations_and_a_larger_one_goes_on(
+    small_run, tmp_path, capfd
+):
+    run = small_run(partitions=["train", "swap"], stages=STAGES)
+    status = _search(run, trials=5)
+    assert (status.left, len(prediction_files(run.path))) == (4, 4)
+    assert (
+        "No budget is left for 4 trials; the same command with a larger one goes on. Budget: 4 of 5 trials spent, 1"
+        in (capfd.readouterr().err)
+    )
+    assert _search(run, trials=6).left == 2 and _search(run).left == 0
+    _search(run, tmp_path / "whole")
+    _same(run.path, tmp_path / "whole")
+
+
+def test_an_entrys_trials_leave_the_others_alone(small_run):
+    entries = {"centroid": {"trials": 4, "budget": {"trials": 1}}, "other": {"family": "centroid", "trials": 3}}
+    status = _search(small_run(stages=[{"stage": "clips", "entries": entries}]))
+    assert [entry.finished for entry in status.entries] == [1, 3]
+
+
+def test_what_runs_at_the_end_stops_at_its_checkpoint_and_goes_on_there(small_run, tmp_path, monkeypatch):
+    monkeypatch.setitem(FAMILIES, "centroid", replace(CENTROID, build=Slow, max_epochs=60))
+    monkeypatch.setattr("search.budget.clock._LOOK_S", 0.05)
+    run = small_run(stages=[{"stage": "clips", "entries": {"centroid": {"trials": 1}}}], asha=None)
+    began = time.monotonic()
+    status = _search(run, hours=1 / 3600)
+    assert time.monotonic() - began < 2.5 and status.left == 1 and not prediction_files(run.path)
+    epoch = json.loads(next(run.path.glob("checkpoints/*/state.json")).read_text())["epoch"]
+    (part,) = read_parts(run.path)
+    assert 3 < epoch < 60 and 0.3 < part.wall_s < 2 and not (run.path / ".stopping").exists()
+    assert read_worked(run.path) >= 1 and status.books.spent.of("centroid").hours == pytest.approx(part.wall_s / 3600)
+    assert _search(run, hours=1 / 3600).left == 1, "it is spent"
+    status = _search(run, hours=1)
+    (footer,) = map(read_footer, prediction_files(run.path))
+    assert status.left == 0 and footer.curve[0]["epoch"] == epoch + 1
+    assert status.books.spent.of("centroid").hours == pytest.approx((footer.wall_s + part.wall_s) / 3600)
+    _search(run, tmp_path / "whole")
+    _same(run.path, tmp_path / "whole")
+
+
+def test_an_entry_whose_hours_are_over_stops_and_the_next_stage_follows(small_run, monkeypatch):
+    monkeypatch.setitem(FAMILIES, "slow", replace(CENTROID, name="slow", build=Slow, max_epochs=60))
+    monkeypatch.setattr("search.budget.clock._LOOK_S", 0.05)
+    monkeypatch.setattr("search.trial.heartbeats._FIRST_S", 0.1)
+    first = {"stage": "clips", "entries": {"slow": {"trials": 2, "budget": {"hours": 0.8 / 3600}}}}
+    status = _search(small_run(stages=[first, *STAGES], asha=None))
+    assert [(entry.finished, entry.left) for entry in status.entries] == [(0, 2), (4, 0)]
+    assert len(list(status.run.glob("checkpoints/*/state.json"))) == 1
+
+
+def test_no_hours_are_a_mistake(small_run):
+    with pytest.raises(WrongUse, match=r"^hours: expected a number above 0, but got 0\.$"):
+        small_run().recipe.within(0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_killed_under_growing_budgets_until_it_is_done(small_run, tmp_path, monkeypatch, seed):
+    monkeypatch.setitem(FAMILIES, "centroid", replace(CENTROID, build=Slow))
+    run = small_run(partitions=["train", "swap"], stages=STAGES)
+    whole = _search(run, tmp_path / "whole")
+    moments, kills, ends, hours = random.Random(seed), 0, 0, 0.3 / 3600
+    while read_status(run).left:
+        driver = os.fork()
+        if driver == 0:
+            _search(run, hours=hours)
+            os._exit(0)
+        end, done = time.monotonic() + moments.uniform(0.2, 2.5), (0, 0)
+        while done == (0, 0) and time.monotonic() < end:
+            time.sleep(0.01)
+            done = os.waitpid(driver, os.WNOHANG)
+        if done == (0, 0):
+            os.kill(driver, signal.SIGKILL)
+            os.waitpid(driver, 0)
+            kills += 1
+        else:
+            assert os.waitstatus_to_exitcode(done[1]) == 0
+            ends += 1
+        hours += 0.4 / 3600
+    assert kills and ends and read_status(run).entries == whole.entries
+    _same(run.path, tmp_path / "whole")
+    assert {p.name for p in prediction_files(run.path)} == {p.name for p in prediction_files(tmp_path / "whole")}
