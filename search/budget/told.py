@@ -74,7 +74,7 @@ def _left(name: str, budget: Budget, hours: float, gpu_hours: float, trials: int
         (budget.trials, trials, "trials"),
     )
     told = [
-        f"{used:{shape}} of {limit:g} {kind} spent, {max(0.0, limit - used):{shape}} left"
+        f"{used:{shape}} of {limit:.6g} {kind} spent, {max(0.0, limit - used):{shape}} left"
         for limit, used, kind in kinds
         for shape in (".0f" if kind == "trials" else ".2f",)
         if limit is not None

@@ -411,8 +411,14 @@ def test_the_lag_is_chosen_once_and_stands_in_run_json(data, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_budget_stops_trials_on_ray_at_their_checkpoints_and_a_larger_one_goes_on(data, tmp_path):
-    out = tmp_path / "run"
+def test_a_budget_stops_trials_on_ray_at_their_checkpoints_and_a_larger_one_goes_on(data, tmp_path, monkeypatch):
+    out, begun = tmp_path / "run", []
+
+    def seconds(worked):  # the budget is over once a trial is under way, however long Ray takes to start
+        begun.extend([] if begun else out.glob("checkpoints/*/*"))
+        return 16.0 if begun else 0.0
+
+    monkeypatch.setattr("search.budget.worked.Worked.seconds", property(seconds))
     slow = {**SLOW_TRIALS["pool"], "fixed": {**SLOW_TRIALS["pool"]["fixed"], "batch_size": 1, "hidden": 512}}
     recipe = _recipe(tmp_path, {"pool": slow}, budget={"hours": 15 / 3600})
     status = _search(data, recipe, out, workers=Workers(cpus=2))
@@ -420,7 +426,7 @@ def test_a_budget_stops_trials_on_ray_at_their_checkpoints_and_a_larger_one_goes
     assert (pool.failed, pool.pruned) == (0, 0) and pool.left > 0
     assert list(out.glob("checkpoints/*/*")) and not list(Layout(out).outcomes())
     spent = status.books.spent
-    assert 15 / 3600 < spent.hours < 40 / 3600 and 0 < spent.of("pool").hours < 2 * spent.hours
+    assert 0 < spent.of("pool").hours < 2 * spent.hours
     again = _search(data, recipe, out, workers=Workers(cpus=2))
     assert again.entries == status.entries and again.books.spent.of("pool") == spent.of("pool")
     entries = {"pool": {**slow, "budget": {"trials": pool.finished + 2}}}
