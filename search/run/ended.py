@@ -27,8 +27,8 @@ _FEW = 100  # so many outdated lines are never worth a new file
 
 class Ended(NamedTuple):
     """One trial that ended. `value` is what its search maximises (of the log-loss, its negative), `at_s`
-    when it ended (seconds since 1970), `repeat` which of the seeds of its configuration it is, `gpu_s` its seconds times
-    its share of a GPU."""
+    when it ended (seconds since 1970), `repeat` which of the seeds of its configuration it is, `gpu_s` its seconds
+    times its share of a GPU."""
 
     trial_key: str
     config_key: str

@@ -120,7 +120,7 @@ class StageJobs(RunSource):
         total = sum(entry.configurations for entry in self.stage.entries.values())
         self.run = self.run.with_lags(
             {
-                name: lag_for(at_once(slots(entry.request()), len(self._partitions), entry.configurations, total))
+                name: lag_for(at_once(slots(entry.request()), len(self._partitions) * self._seeds[name], entry.configurations, total))
                 for name, entry in entries.items()
             }
         )
@@ -174,7 +174,7 @@ class StageJobs(RunSource):
         return self._queue.finished(job)
 
     def _may_start(self, entry: str, whole: bool) -> bool:
-        return self._spending.purse.may_start(entry, len(self._partitions) if whole else 1)
+        return self._spending.purse.may_start(entry, len(self._partitions) * self._seeds[entry] if whole else 1)
 
     def _trials(self, entry: str, point: Mapping[str, Scalar]) -> list[TrialSpec]:
         self._account.next(entry, point)

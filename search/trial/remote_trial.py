@@ -13,7 +13,17 @@ from search.trial.trial import TrialResult
 from search.trial.watchdog import last_words
 
 # Other trials' results, and what only the driver reads.
-_NOT_READ = {"predictions", "trials", "checkpoints", "ensembles", "study.journal", "asked.jsonl", "stopped.jsonl", "worked.json", "recipe.yaml"}
+_NOT_READ = {
+    "predictions",
+    "trials",
+    "checkpoints",
+    "ensembles",
+    "study.journal",
+    "asked.jsonl",
+    "stopped.jsonl",
+    "worked.json",
+    "recipe.yaml",
+}
 
 
 def attempt_remote_trial(uri: str, spec: TrialSpec, report: Report | None = None) -> TrialResult:
