@@ -120,7 +120,11 @@ class StageJobs(RunSource):
         total = sum(entry.configurations for entry in self.stage.entries.values())
         self.run = self.run.with_lags(
             {
-                name: lag_for(at_once(slots(entry.request()), len(self._partitions) * self._seeds[name], entry.configurations, total))
+                name: lag_for(
+                    at_once(
+                        slots(entry.request()), len(self._partitions) * self._seeds[name], entry.configurations, total
+                    )
+                )
                 for name, entry in entries.items()
             }
         )

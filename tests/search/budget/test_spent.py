@@ -12,7 +12,7 @@ from search.run.ended import Ended
 
 
 def _trial(key, entry="gru", status="finished", wall_s=3600.0, epochs=3, gpu_s=0.0, partition="train"):
-    return Ended(key, key, entry, partition, status, 0.5, epochs, wall_s, "", 0.0, gpu_s)
+    return Ended(key, key, entry, partition, status, 0.5, epochs, wall_s, "", gpu_s=gpu_s)
 
 
 def test_hours_failures_and_parts_are_added_up_by_entry(tmp_path):
