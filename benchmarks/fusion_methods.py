@@ -269,7 +269,8 @@ def main() -> None:
 
 
 def _cell(values: list[float], metric: str) -> str:
-    return " / ".join(f"{value:.{1 if metric == 'accuracy' else 2}f}" for value in values[:3])
+    digits = 1 if metric == "accuracy" else 2
+    return " / ".join("-" if np.isnan(value) else f"{value:.{digits}f}" for value in values[:3])
 
 
 def _table(results: dict[str, dict[str, list[float]]], names: list[str], metric: str) -> None:
@@ -305,6 +306,7 @@ def _coverage(results: dict[str, dict[str, list[float]]]) -> None:
 
 
 def _mean(values: list[float], digits: int, count: bool = False) -> str:
+    values = [value for value in values if not np.isnan(value)]
     return (f"{np.mean(values):+.{digits}f}" + (f" ({len(values)})" if count else "")) if values else "-"
 
 
