@@ -94,12 +94,12 @@ def _refuse_failed(results: "Sequence[TrialResult]") -> None:
 def _refuse_unlabelled(run: Path, ensemble: Ensemble, look: "Look") -> None:
     """Refuse a look at test clips, or test recordings, that have no labels."""
     if ensemble.over_time is not None:
+        from ensembles.continuous.later import seen_over_time
         from ensembles.continuous.run import read_continuous_run, sealed_recordings
-        from ensembles.fitting.store import seen_over_time
 
         found = read_continuous_run(run, ensemble.partitions or None)
-        if seen_over_time(look):
-            sealed_recordings(found.trials, found.dimensions)
+        if seen := seen_over_time(look):
+            sealed_recordings(found.trials, found.dimensions, seen)
         return
     from ensembles.predictions.sealed_scores import looked_at
     from ensembles.predictions.sets import read_run
@@ -110,9 +110,10 @@ def _refuse_unlabelled(run: Path, ensemble: Ensemble, look: "Look") -> None:
 def score_refits(run: Path, ensemble: Ensemble, look: "Look" = True) -> Ensemble:
     """Add the scores of the refitted members on the test clips (or recordings): the final look."""
     if ensemble.over_time is not None:
+        from ensembles.continuous.later import seen_over_time
         from ensembles.fitting.fit_over_time import refits_over_time, score_over_time
 
-        return score_over_time(ensemble, refits_over_time(run, ensemble), "test_refit")
+        return score_over_time(ensemble, refits_over_time(run, ensemble, seen_over_time(look)), "test_refit")
     from ensembles.fitting.fit import score_on_test
     from ensembles.predictions.sealed_scores import looked_at
     from ensembles.predictions.sets import read_refits

@@ -25,9 +25,13 @@ from features.progress import say
 from features.terminal import Table, console
 
 if TYPE_CHECKING:
+    from ensembles.continuous.later import LookOverTime
     from ensembles.continuous.run import ContinuousRun
     from ensembles.predictions.sealed_scores import Look
 
+_TWO_ALONE = (
+    "compare expects the names of two stored ensembles alone, or no names but --method, --partition and --fit-split."
+)
 _USUAL_METHODS = ("best", "uniform", "greedy", "decision")
 
 
@@ -48,6 +52,8 @@ def compare(
 ) -> None:
     """Compare two ensembles of a run, or methods: paired interval over groups and McNemar's test.
 
+    Ensembles of continuous emotion are compared by CCC, in each dimension and in the mean.
+
     Two ensembles are compared with each other, methods (by default best, uniform, greedy and decision) with the best
     single member; these are fitted anew and not stored.
 
@@ -55,16 +61,24 @@ def compare(
 
     Example: emofuse ensemble compare runs/demo --method greedy --method decision --score-split test
     """
+    from ensembles.cli.compare_over_time import methods_over_time, two_over_time
+    from ensembles.continuous.run import continuous_entries
+    from ensembles.fitting.ensemble import open_ensemble
     from ensembles.predictions.splits import scores_test, split_to_fit
 
     looked, split = look(scores_test(score_split, test), labels), split_to_fit(fit_split)
-    if first is None:
+    over_time, others = continuous_entries(run)
+    if first is None and over_time and not others:
+        methods_over_time(run, method, partition, split, seed, looked, as_json)
+    elif first is not None and second is not None and open_ensemble(run, first).over_time is not None:
+        if method or partition or split:
+            raise WrongUse(_TWO_ALONE)
+        two_over_time(run, first, second, looked, as_json)
+    elif first is None:
         _compare_methods(run, method or list(_USUAL_METHODS), partition, split, seed, looked, as_json)
     elif second is None or method or partition or split:
-        raise WrongUse(
-            "compare expects the names of two stored ensembles alone, or no names but --method, --partition and "
-            f"--fit-split; got the {'names' if second else 'name'} {' and '.join(filter(None, (first, second)))}."
-        )
+        named = f"{'names' if second else 'name'} {' and '.join(filter(None, (first, second)))}"
+        raise WrongUse(f"{_TWO_ALONE.rstrip('.')}; got the {named}.")
     else:
         _compare_two(run, first, second, looked, as_json)
 
@@ -146,25 +160,28 @@ def leaderboard(
 
     Example: emofuse ensemble leaderboard runs/demo
     """
+    from ensembles.continuous.later import seen_over_time
     from ensembles.continuous.run import continuous_entries, read_continuous_run
     from ensembles.fitting.cost import in_ms
     from ensembles.fitting.ensemble import ensemble_json, with_interval
     from ensembles.fitting.leaderboard import board_table
     from ensembles.fitting.leaderboard import leaderboard as make
     from ensembles.fitting.tables import classes_table, ensembles_table, pct, seeds_table
+    from ensembles.predictions.later_annotations import TestAnnotations
     from ensembles.predictions.long_format import write_long
     from ensembles.predictions.splits import scores_test, split_to_fit
     from models.metrics import metric_named
 
     test = scores_test(score_split, test)
+    looked = look(test, labels)
     over_time, others = continuous_entries(run)
     told: dict[str, Any] = {}
     if over_time:
-        if not others and labels is not None:
-            raise WrongUse("--labels are classes of clips; the members of this run learnt continuous emotion.")
-        found = read_continuous_run(run, partition, test, split_to_fit(fit_split))
+        # Of a run with members of both kinds the labels are for the one that they are labels of.
+        seen = seen_over_time(looked) if not others or isinstance(looked, TestAnnotations) else test
+        found = read_continuous_run(run, partition, seen, split_to_fit(fit_split))
         shown_top = None if as_json else top
-        told = {"continuous": _over_time(run, found, method, shown_top, test, None if others else csv)}
+        told = {"continuous": _over_time(run, found, method, shown_top, seen, None if others else csv)}
         if not others:
             if as_json:
                 typer.echo(json.dumps(told))
@@ -172,7 +189,7 @@ def leaderboard(
     board = make(
         run,
         partition,
-        test=look(test, labels),
+        test=test if over_time and isinstance(looked, TestAnnotations) else looked,
         split=split_to_fit(fit_split),
         intervals=top or None,
         metric=metric_named(metric) if metric else None,
@@ -229,10 +246,16 @@ def leaderboard(
 
 
 def _over_time(
-    run: Path, found: "ContinuousRun", methods: list[str] | None, top: int | None, test: bool, csv: Path | None
+    run: Path,
+    found: "ContinuousRun",
+    methods: list[str] | None,
+    top: int | None,
+    test: "LookOverTime",
+    csv: Path | None,
 ) -> dict[str, Any]:
     """Members and ensembles of continuous emotion: as data, as tables (unless `top` is None), as a file if wanted."""
     from ensembles.fitting.ensemble import ensemble_json, readable_ensembles
+    from ensembles.fitting.fit_over_time import score_later
     from ensembles.fitting.tables_over_time import (
         board_over_time,
         by_worth,
@@ -240,11 +263,14 @@ def _over_time(
         members_table,
         seeds_over_time,
     )
+    from ensembles.predictions.later_annotations import TestAnnotations
     from ensembles.predictions.long_format import write_long
 
     fused = [e for e in by_worth(readable_ensembles(run)) if not methods or e.method in methods]
+    if isinstance(test, TestAnnotations):
+        fused = [score_later(run, ensemble, test) for ensemble in fused]
     if top is not None:
-        console().print(members_table(found, top, test))
+        console().print(members_table(found, top, bool(test)))
         if (repeated := seeds_over_time(found, top)) is not None:
             console().print(repeated)
         if fused:

@@ -39,7 +39,10 @@ Test = Annotated[
 ]
 Labels = Annotated[
     Path | None,
-    typer.Option(help="With --test: labels of test clips that came later, a CSV with the columns clip_id and label."),
+    typer.Option(
+        help="With --test: labels of test clips that came later, a CSV with the columns clip_id and label; of "
+        "recordings clip_id, time_s and the dimensions, or a folder of AVEC label files."
+    ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same weights.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

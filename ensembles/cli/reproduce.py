@@ -28,7 +28,8 @@ def reproduce(
         list[str] | None, typer.Option(metavar="ENTRY=FILE", help="Pretrained weights, as vgg16=vgg_face.pth.")
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="Labels of test clips that came later: a CSV with clip_id and label.")
+        Path | None,
+        typer.Option(help="Labels of test clips that came later: CSV with clip_id, label; SEWA: AVEC files."),
     ] = None,
     address: Annotated[str | None, typer.Option(help="A Ray cluster to work on (auto, or host:port).")] = None,
     cpus: Annotated[int | None, typer.Option(min=1, help="CPUs of this machine to use (default: all).")] = None,

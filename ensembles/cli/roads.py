@@ -239,8 +239,9 @@ def huang(road: Road) -> None:
     show_title("All models of tables 2 and 3")
     road.search(road.recipe("huang2018"), "clips", None, road.run)
     show_title("All models, and their fusion, which the paper has not")
-    run_command("ensemble", "leaderboard", road.run, "--test")
-    run_command("ensemble", "fit", road.run, "--name", "fusion", "--test")
+    labels = () if road.labels is None else ("--labels", road.labels)
+    run_command("ensemble", "leaderboard", road.run, "--test", *labels)
+    run_command("ensemble", "fit", road.run, "--name", "fusion", "--test", *labels)
 
 
 def zheng(road: Road) -> None:

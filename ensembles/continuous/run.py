@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ensembles.continuous.later import LookOverTime, labelled
 from ensembles.continuous.recordings import Recordings, gather
 from ensembles.continuous.sealed import SealedRecordings
 from ensembles.continuous.trials import REFIT, continuous_entries, known_moments, member_name, read_trials
@@ -86,13 +87,13 @@ class ContinuousRun:
 
 
 def read_continuous_run(
-    run: Path, partitions: Sequence[str] | None = None, test: bool = False, split: str | None = None
+    run: Path, partitions: Sequence[str] | None = None, test: LookOverTime = False, split: str | None = None
 ) -> ContinuousRun:
     """Read the continuous predictions of a run; `partitions` are pooled (None: all), `test` scores test recordings too.
 
     `split` restricts what is held out to recordings of that split of the clip table. A recording that a member could
-    not score is missing for it; moments without a label are left out. Errors: none there, an unknown partition, members
-    that learnt different annotations.
+    not score is missing for it; moments without a label are left out. Labels of test recordings that came later are in
+    `ContinuousMember.test` alone. Errors: none there, an unknown partition, members that learnt different annotations.
     """
     every = read_trials(run)
     trials = [trial for trial in every if trial.footer.partition != REFIT]
@@ -110,17 +111,22 @@ def read_continuous_run(
     whole = {name: [own[p] for p in wanted] for name, own in sorted(grouped.items()) if set(own) >= set(wanted)}
     if not whole:
         raise EmofuseError(f"{run}: no member has a trial on every one of the partitions {', '.join(wanted)}.")
+    dimensions = trials[0].footer.dimensions
     left_out = {
         name: f"no trial on partition {', '.join(sorted(set(wanted) - set(own)))}"
         for name, own in grouped.items()
         if name not in whole
     }
 
+    every_seed = {
+        name: [trial for its in (grouped[name], *further[name].values()) for trial in its.values()] for name in whole
+    }
+    later = {t.footer.trial_key: t for own in labelled(every_seed, dimensions, test).values() for t in own}
+
     def other_seeds(name: str) -> list[list[ContinuousPredictions]]:
         return [[its[p] for p in wanted] for its in further[name].values() if set(its) >= set(wanted)]
 
-    members = [_member(name, own, other_seeds(name), test, split) for name, own in whole.items()]
-    dimensions = trials[0].footer.dimensions
+    members = [_member(name, own, other_seeds(name), later if test else {}, split) for name, own in whole.items()]
     return ContinuousRun(
         dimensions,
         wanted,
@@ -132,17 +138,18 @@ def read_continuous_run(
 
 
 def sealed_recordings(
-    trials: Mapping[str, Sequence[ContinuousPredictions]], dimensions: tuple[str, ...]
+    trials: Mapping[str, Sequence[ContinuousPredictions]], dimensions: tuple[str, ...], look: LookOverTime = True
 ) -> SealedRecordings:
     """What members predict on the test recordings; `trials` are those of each member, searched or refitted.
 
-    Errors: EmofuseError where no test recording is labelled.
+    Errors: EmofuseError where no test recording is labelled, neither before nor by the labels of the `look`.
     """
+    trials = labelled(trials, dimensions, look)
     tracks = [track for own in trials.values() for trial in own for track in trial.tracks if track.role == "test"]
     if not any(known_moments(track).any() for track in tracks):
         raise EmofuseError(
-            "No test recording has annotations, so nothing can be scored on them; leave --test out, or write the "
-            "predictions with `emofuse ensemble predictions`."
+            "No test recording has annotations, so nothing can be scored on them; leave --test out, give the "
+            "labels that came later by --labels, or write the predictions with `emofuse ensemble predictions`."
         )
     return SealedRecordings(recordings_of(trials, dimensions, "test", None))
 
@@ -151,10 +158,10 @@ def _member(
     name: str,
     trials: Sequence[ContinuousPredictions],
     further: Sequence[Sequence[ContinuousPredictions]],
-    test: bool,
+    later: Mapping[str, ContinuousPredictions],
     split: str | None,
 ) -> ContinuousMember:
-    """A member of these trials; `further` are those with other seeds."""
+    """A member of these trials; `further` are those with other seeds, `later` all with labels of test recordings."""
     footer = trials[0].footer
     held_out = [track for trial in trials for track in _of(trial, "held_out", split)]
     return ContinuousMember(
@@ -162,10 +169,14 @@ def _member(
         footer=footer,
         partitions=tuple(trial.footer.partition for trial in trials),
         metrics=_metrics(trials, "held_out", split),
-        test=_metrics(trials, "test", None) if test else {},
+        test=_metrics([later[t.footer.trial_key] for t in trials], "test", None) if later else {},
         coverage=float(np.mean([track.valid for track in held_out])) if held_out else 0.0,
         over_seeds=spreads([_metrics(own, "held_out", split) for own in (trials, *further)]),
-        test_over_seeds=spreads([_metrics(own, "test", None) for own in (trials, *further)]) if test else {},
+        test_over_seeds=spreads(
+            [_metrics([later[t.footer.trial_key] for t in own], "test", None) for own in (trials, *further)]
+        )
+        if later
+        else {},
     )
 
 

@@ -19,15 +19,20 @@ class SealedRecordings:
         self.members, self.dimensions, self.P, self.valid = known.members, known.dimensions, known.P, known.valid
         self.recording, self.group, self.time_s = known.recording, known.group, known.time_s
         self._metrics = lambda fused: continuous_metrics(known.Y, fused, known.dimensions)
-        self._intervals = lambda fused: concordance_intervals(known.Y, fused, known.group, known.dimensions)
+        self._intervals = lambda fused, rival: concordance_intervals(
+            known.Y, fused, known.group, known.dimensions, rival
+        )
 
     def metrics(self, fused: np.ndarray) -> Mapping[str, float]:
         """`ccc` (the mean), `ccc_<dimension>` and `mse` of predictions (T, D) of all recordings."""
         return self._metrics(fused)
 
-    def intervals(self, fused: np.ndarray) -> Mapping[str, Interval]:
-        """The 95 % intervals over groups of `ccc` and `ccc_<dimension>`; empty with one group."""
-        return self._intervals(fused)
+    def intervals(self, fused: np.ndarray, rival: np.ndarray | None = None) -> Mapping[str, Interval]:
+        """The 95 % intervals over groups of `ccc` and `ccc_<dimension>`, or of their difference to a `rival`'s.
+
+        Empty with one group.
+        """
+        return self._intervals(fused, rival)
 
 
 def concordance_intervals(

@@ -8,6 +8,7 @@ import numpy as np
 
 from ensembles.continuous.evaluate import out_of_fold
 from ensembles.continuous.fusion import ContinuousAverage, ContinuousBest, ContinuousMethod
+from ensembles.continuous.later import LookOverTime
 from ensembles.continuous.recordings import Recordings
 from ensembles.continuous.run import ContinuousRun, read_continuous_run, sealed_recordings
 from ensembles.continuous.sealed import SealedRecordings, concordance_intervals
@@ -25,7 +26,7 @@ from models.concordance import continuous_metrics
 _ONE_GROUP = "There is no nested estimate: all held-out recordings belong to one group."
 
 
-def fit_over_time(run: Path, options: FitOptions, *, test: bool = False) -> Ensemble:
+def fit_over_time(run: Path, options: FitOptions, *, test: LookOverTime = False) -> Ensemble:
     """Choose candidates, fit the method on their held-out recordings and estimate it by folds that keep groups whole.
 
     `test` adds the scores on the test recordings. Errors: those of reading and of the method; test recordings without
@@ -39,7 +40,7 @@ def fit_over_time(run: Path, options: FitOptions, *, test: bool = False) -> Ense
         say(f"{len(found.left_out)} members left out: {'; '.join(sorted(set(found.left_out.values())))}.")
     if options.repeats != 1:
         raise WrongUse("The estimate of continuous emotion is made once: leave --repeats out.")
-    tests = sealed_recordings(found.trials, found.dimensions) if test else None
+    tests = sealed_recordings(found.trials, found.dimensions, test) if test else None
     known = {member.name: member.footer.hyperparameters for member in found.members}
     if options.selection.latency_ms is not None:
         raise WrongUse("--latency-ms chooses among members that tell classes apart; of continuous emotion it can't.")
@@ -140,7 +141,19 @@ def score_over_time(ensemble: Ensemble, test: SealedRecordings, how: How = "test
     return ensemble
 
 
-def refits_over_time(run: Path, ensemble: Ensemble) -> SealedRecordings:
+def score_later(run: Path, ensemble: Ensemble, look: LookOverTime) -> Ensemble:
+    """A stored ensemble with its scores by labels that came later; one whose members are gone stays as it is."""
+    try:
+        found = read_continuous_run(run, ensemble.partitions or None)
+        ensemble = score_over_time(ensemble, sealed_recordings(found.trials, found.dimensions, look))
+        if ensemble.refitted:
+            ensemble = score_over_time(ensemble, refits_over_time(run, ensemble, look), "test_refit")
+    except EmofuseError as error:
+        say(f"ensemble {ensemble.name} is not scored on the test recordings: {error}")
+    return ensemble
+
+
+def refits_over_time(run: Path, ensemble: Ensemble, look: LookOverTime = True) -> SealedRecordings:
     """What the refits of the ensemble's members predict on the test recordings."""
     trials = {trial.footer.trial_key: trial for trial in read_trials(run) if trial.footer.partition == REFIT}
     found = {}
@@ -148,7 +161,7 @@ def refits_over_time(run: Path, ensemble: Ensemble) -> SealedRecordings:
         if member.refit not in trials:
             raise EmofuseError(f"Ensemble {ensemble.name!r}: the refit of its member {member.name} is gone; refit it.")
         found[member.name] = [trials[member.refit]]
-    return sealed_recordings(found, ensemble.outputs)
+    return sealed_recordings(found, ensemble.outputs, look)
 
 
 def of_members(

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from ensembles.continuous.later import seen_over_time
 from ensembles.continuous.trials import continuous_entries
 from ensembles.fitting.ensemble import Ensemble, ensemble_path, write_ensemble
 from ensembles.fitting.fit import fit_ensemble
 from ensembles.fitting.options import FitOptions
 from ensembles.predictions.sealed_scores import Look
-from features.errors import WrongUse
 from features.names import unknown_name
 
 _TASKS = ("classification", "regression")
@@ -20,13 +20,6 @@ def fit_any(run: Path, options: FitOptions, *, test: Look = False) -> Ensemble:
     from ensembles.fitting.fit_over_time import fit_over_time
 
     return fit_over_time(run, options, test=seen_over_time(test))
-
-
-def seen_over_time(test: Look) -> bool:
-    """Whether test recordings are looked at; there are no labels of clips for these."""
-    if not isinstance(test, bool):
-        raise WrongUse("--labels are classes of clips; the members of this ensemble learnt continuous emotion.")
-    return test
 
 
 def learns_over_time(run: Path, options: FitOptions) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from ensembles.continuous.later import seen_over_time
 from ensembles.evaluation.intervals import Interval
 from ensembles.papers.measured import ClassMeasures, Measures, NotMeasured
 from ensembles.papers.over_time import CccMeasures
@@ -56,7 +57,7 @@ class Beside:
 
 def tables_beside(paper: Paper, run: Path, look: Look = False) -> list[Beside]:
     """All tables of a paper beside what a run reached; test clips are looked at as `look` says."""
-    measures: Measures = CccMeasures(run, bool(look)) if paper.unit == "ccc" else ClassMeasures(run, look)
+    measures: Measures = CccMeasures(run, seen_over_time(look)) if paper.unit == "ccc" else ClassMeasures(run, look)
     return [_beside(paper, table, measures) for table in paper.tables]
 
 

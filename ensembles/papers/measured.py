@@ -13,7 +13,7 @@ from ensembles.evaluation.metrics import Scores, score
 from ensembles.fitting.ensemble import Ensemble, ensemble_names, open_ensemble
 from ensembles.papers.published import Column, Ours
 from ensembles.predictions.scan import Pooled, Trial, pool, scan
-from ensembles.predictions.sealed_scores import Look, Member, TestLabels, TestScores
+from ensembles.predictions.sealed_scores import Look, Member, TestLabels, TestScores, refuse_over_time
 from search.run.predictions import Footer
 
 
@@ -96,6 +96,7 @@ class ClassMeasures:
     _trials: list[Trial] = field(init=False)
 
     def __post_init__(self) -> None:
+        refuse_over_time(self.look)
         self._trials = [trial for trial in scan(self.run) if trial.footer.partition != "stills"]
 
     def number(self, ours: Ours, column: Column) -> Number:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ensembles.continuous.concordance import concordance, concordance_interval
+from ensembles.continuous.later import LookOverTime, labelled
 from ensembles.continuous.run import continuous_entries
 from ensembles.papers.measured import Confusion, NotMeasured, Number, agrees, no_trial, over_seeds
 from ensembles.papers.published import Column, Ours
@@ -18,22 +19,23 @@ _PREFIX = "ccc_"
 
 @dataclass(eq=False)
 class CccMeasures:
-    """The numbers of such a run; test recordings are scored with `test`."""
+    """The numbers of such a run; test recordings are looked at as `look` says."""
 
     run: Path
-    test: bool
+    look: LookOverTime
     _trials: list[ContinuousPredictions] = field(init=False)
 
     def __post_init__(self) -> None:
         entries, _ = continuous_entries(self.run)
         files = [path for path in prediction_files(self.run) if path.parent.name.removeprefix("family=") in entries]
-        self._trials = [read_continuous_predictions(path) for path in files]
+        trials = [read_continuous_predictions(path) for path in files]
+        self._trials = list(labelled({"": trials}, trials[0].footer.dimensions, self.look)[""]) if trials else []
 
     def number(self, ours: Ours, column: Column) -> Number:
         """A dimension's CCC over all recordings of a split, or the hyperparameter at which it is highest."""
         if ours.entry is None:
             raise NotMeasured("ensembles of continuous emotion are not compared with papers")
-        if column.split == "test" and not self.test:
+        if column.split == "test" and not self.look:
             raise NotMeasured("the test recordings were not looked at (--test)")
         found = [trial for trial in self._trials if agrees(trial.footer, ours)]
         if not found:

@@ -20,8 +20,9 @@ from ensembles.evaluation.intervals import (
 )
 from ensembles.evaluation.jackknife import intervals_of
 from ensembles.evaluation.metrics import Scores, score, summaries
+from ensembles.predictions.later_annotations import TestAnnotations
 from ensembles.predictions.scan import Pooled
-from features.errors import EmofuseError
+from features.errors import EmofuseError, WrongUse
 from features.spelling import key
 from search.run.predictions import Footer
 
@@ -63,7 +64,17 @@ class TestLabels:
         self._merged = lambda ids, known, classes: _merge(labels, source, ids, known, classes)
 
 
-Look = bool | TestLabels  # whether the test clips are scored, and by which labels that came later
+# Whether test clips (or recordings) are scored, and by which labels that came later.
+Look = bool | TestLabels | TestAnnotations
+
+
+def refuse_over_time(look: Look) -> None:
+    """Refuse labels over time where members tell classes apart."""
+    if isinstance(look, TestAnnotations):
+        raise WrongUse(
+            f"--labels: {look.source} holds labels over time, but the members tell classes apart: expected the columns "
+            "clip_id and label."
+        )
 
 
 def looked_at(scores: "TestScores", look: Look) -> "TestScores":
@@ -71,6 +82,7 @@ def looked_at(scores: "TestScores", look: Look) -> "TestScores":
 
     EmofuseError where they are to be looked at and none has a label: ask before anything is fitted.
     """
+    refuse_over_time(look)
     scores = scores.labelled_by(look) if isinstance(look, TestLabels) else scores
     if look:
         scores.check_labelled()

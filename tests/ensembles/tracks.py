@@ -25,7 +25,7 @@ def write(run, entry, partition, held_out, noise, annotations="x", seed=0, windo
     key = f"{entry}{partition}{seed}{window}{repeat or ''}".replace("-", "").ljust(64, "0")
     footer = Footer(
         key,
-        f"{'config' if window == 8 else f'w{window}'}{entry}{window}".ljust(64, "0"),
+        (f"config{entry}{window}" if len(entry) < 5 else f"w{window}{entry}").ljust(64, "0"),
         "conv3d",
         entry,
         {"lr": 0.01, "window": window, "pooling": "temporal_pooling"},

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from ensembles.continuous.later import LookOverTime, seen_over_time
 from ensembles.continuous.run import ContinuousMember, ContinuousRun, read_continuous_run
 from ensembles.fitting.ensemble import Ensemble, How, ccc, readable_ensembles
 from ensembles.fitting.leaderboard import short
 from ensembles.fitting.tables import HOWS
 from ensembles.fitting.tables_over_time import by_worth
+from ensembles.predictions.later_annotations import TestAnnotations
 from ensembles.report import charts
 from ensembles.report.blocks import Beside, Block, Cell, Chart, Column, Heading, Row, Section, Table, Text, Tile, Tiles
 from ensembles.report.gather import Page
@@ -34,9 +36,13 @@ class Predicted:
     fused: np.ndarray
 
 
-def predicted(run: Path, test: bool = False) -> tuple[Predicted, list[Ensemble]]:
+def predicted(run: Path, test: LookOverTime = False) -> tuple[Predicted, list[Ensemble]]:
     """The best ensemble's nested predictions, or without one the best member's; and the run's ensembles, best first."""
     ensembles = by_worth(readable_ensembles(run))
+    if isinstance(test, TestAnnotations):
+        from ensembles.fitting.fit_over_time import score_later
+
+        ensembles = [score_later(run, ensemble, test) for ensemble in ensembles]
     found = read_continuous_run(run, ensembles[0].partitions if ensembles else None, test)
     recordings = found.recordings
     if ensembles:
@@ -52,11 +58,15 @@ def sections(page: Page) -> list[Section]:
     """All of the page that is of continuous emotion; labels of clips that came later are not for these."""
     if not page.over_time:
         return []
-    from ensembles.fitting.store import seen_over_time
-
-    test = seen_over_time(page.look) if page.board is None else bool(page.look)
+    alone = page.board is None or isinstance(page.look, TestAnnotations)
+    test = seen_over_time(page.look) if alone else bool(page.look)
     shown, ensembles = predicted(page.run, test)
-    found = [headline(shown, ensembles), _leaderboard(shown.found, ensembles, test), traces(shown), recordings(shown)]
+    found = [
+        headline(shown, ensembles),
+        _leaderboard(shown.found, ensembles, bool(test)),
+        traces(shown),
+        recordings(shown),
+    ]
     found += [*seeds.over_time(shown.found), *windows(shown.found), *([_weights(ensembles)] if ensembles else [])]
     return found
 

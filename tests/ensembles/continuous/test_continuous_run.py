@@ -67,7 +67,7 @@ def test_the_leaderboard_lists_them(run):
 
 
 def test_mistakes_are_told(run, capsys, tmp_path):
-    assert emofuse.main(["ensemble", "compare", str(run)]) == 1
+    assert emofuse.main(["ensemble", "confusion", str(run), "a"]) == 1
     assert "its predictions are of continuous emotion, not of classes, which this command is for" in (
         capsys.readouterr().err
     )
@@ -75,8 +75,9 @@ def test_mistakes_are_told(run, capsys, tmp_path):
     assert f"{run} is a run: fuse its predictions by `emofuse ensemble fit {run}`." in capsys.readouterr().err
     assert emofuse.main(["ensemble", "continuous", str(run / "x.parquet")]) == 2
     assert "Predictions in a file need --labels" in capsys.readouterr().err
-    assert emofuse.main(["ensemble", "leaderboard", str(run), "--test", "--labels", "x.csv"]) == 2
-    assert "--labels are classes of clips; the members of this run learnt continuous emotion" in capsys.readouterr().err
+    (tmp_path / "x.csv").write_text("clip_id,label\nr9,happy\n")
+    assert emofuse.main(["ensemble", "leaderboard", str(run), "--test", "--labels", str(tmp_path / "x.csv")]) == 2
+    assert "x.csv holds classes of clips, but the members learnt continuous emotion" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

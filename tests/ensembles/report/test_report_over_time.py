@@ -101,4 +101,4 @@ def test_the_page_holds_all_of_it(run, tmp_path, capsys):
     labels = tmp_path / "labels.csv"
     labels.write_text("clip_id,label\nr9,x\n")
     assert emofuse.main(["report", str(run), "-o", str(tmp_path / "r.html"), "--test", "--labels", str(labels)]) == 2
-    assert "--labels are classes of clips" in capsys.readouterr().err
+    assert "holds classes of clips, but the members learnt continuous emotion" in capsys.readouterr().err
