@@ -21,6 +21,7 @@ from search.run.folder import RunFolder
 from search.run.lease import exclusive
 from search.run.remote import remote_of
 from search.sampling.journal import open_journal
+from search.sampling.warm import with_warm_start
 from search.study.activations import ensure_entry_activations
 from search.study.encoders import train_encoders
 from search.study.plan import entry_spec
@@ -67,6 +68,7 @@ def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
         clear_half_written(run.path)
         _check_features(run)
         set_damaged_aside(run.path)
+        run = with_warm_start(run)
         journal = open_journal(run.journal)
         if retry_failed:
             queue_retries(run, journal, failed_outcomes(run))

@@ -6,6 +6,7 @@ are the numbers: clips, trials, epochs, folds, and each family's sizes (`Family.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from features.clips import read_clips, write_clips
 from features.extract import extract
@@ -14,6 +15,7 @@ from search.cluster.workers import Workers
 from search.recipe.checks import check_recipe
 from search.recipe.copies import is_copy
 from search.recipe.inputs import canonical_spec, source, split_layer
+from search.recipe.limits import Budget
 from search.recipe.reading import with_plugins
 from search.recipe.recipe import Entry, Folds, Recipe, Stage, StageName, recipe_of_data
 from search.recipe.seeds import BestSeeds
@@ -62,7 +64,8 @@ def smoke_recipe(recipe: Recipe, *, own_data: bool = False) -> Recipe:
         )
         for stage in recipe.stages
     )
-    small = {"partitions": tuple(dict.fromkeys(partitions)), "asha": None, "stages": stages}
+    small: dict[str, Any] = {"partitions": tuple(dict.fromkeys(partitions)), "asha": None, "stages": stages}
+    small |= {"warm_start": (), "budget": Budget()}
     return recipe.model_copy(update={**small, "seeds": _few(recipe.seeds)})
 
 

@@ -73,6 +73,7 @@ def _check_entry(
         inputs.check_set_spec(entry.clip_faces, family.inputs[0], imported)
     _check_inputs(stage, entry, backbones, clip_entries, imported)
     _check_hyperparameters(entry, family)
+    _check_points(entry, family)
 
 
 def _check_goal(recipe: Recipe, source: str) -> None:
@@ -170,6 +171,24 @@ def _check_hyperparameters(entry: Entry, family: Family) -> None:
             change(family.space[name], given)
         except WrongUse as error:
             raise WrongUse(f"Hyperparameter {name!r}: {error}") from None
+
+
+def _check_points(entry: Entry, family: Family) -> None:
+    """Refuse own first points, and values that draws lie around, outside the space that is searched."""
+    places = [(f"points[{number}]", point) for number, point in enumerate(entry.points)]
+    space = entry.effective_space()
+    for place, values in (*places, ("prior", entry.prior)):
+        for name, value in values.items():
+            if name not in family.space:
+                raise unknown_name(f"hyperparameter of family {family.name!r} in {place}", name, family.space)
+            if name not in space:
+                raise WrongUse(f"{place}: hyperparameter {name!r} is `fixed`, so it is not searched; leave it out.")
+            try:
+                expected = space[name].check(overrides.fitting(space[name], value))
+            except WrongUse as error:
+                raise WrongUse(f"{place}: hyperparameter {name!r}: {error}") from None
+            if expected:
+                raise WrongUse(f"{place}: hyperparameter {name!r}: expected {expected}, but got {value!r}.")
 
 
 def _check_member(slot: str, member: str, entry: Entry, clip_entries: AbstractSet[str]) -> None:

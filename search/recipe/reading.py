@@ -56,6 +56,10 @@ def with_plugins(recipe: Recipe, folder: Path, *, trusted: bool = True) -> Recip
 def _completed(
     recipe: Recipe, name: str, folder: Path, store: Path | None, weights: Mapping[str, Path] | None
 ) -> Recipe:
+    warm = [
+        place if "://" in place else str((folder / Path(place).expanduser()).resolve()) for place in recipe.warm_start
+    ]
+    recipe = recipe.model_copy(update={"warm_start": tuple(warm)})
     recipe = place_weights(recipe, folder, weights or {})
     check_recipe(recipe, name, imported_sets(store))
     return recipe

@@ -104,7 +104,7 @@ class Entry(_Data):
     is what the family learns, by default what it did in its paper. `metric` is what its search maximises, by default
     the recipe's (`Recipe.metric_of`). `choose_on` is the partition by whose results alone configurations are compared
     (None: the mean over all). `seeds` takes the place of the recipe's. `trials` is the number of its configurations,
-    `budget` what they may cost.
+    `budget` what they may cost. `points` are configurations to try first, `prior` values around which random ones lie.
     """
 
     _unlisted = frozenset({"name"})
@@ -126,6 +126,8 @@ class Entry(_Data):
     seeds: Seeds | None = None
     resources: ResourcesOverride = ResourcesOverride()
     budget: Budget = Budget()
+    points: tuple[dict[str, Scalar], ...] = ()
+    prior: dict[str, Scalar] = Field(default_factory=dict)
 
     def record(self) -> Family:
         """The family's record."""
@@ -248,7 +250,9 @@ class Recipe(_Data):
     from the machines when a run starts). `keep` is the number of best trials per entry and partition whose models are
     kept; `disk_budget_gb` bounds the run's folder.
     `plugins` are Python files with families, feature sets or fusion methods of the user's own; their paths start at the
-    recipe's folder, and their code runs when the user hands the recipe to a search. `seeds` says with how many seeds
+    recipe's folder, and their code runs when the user hands the recipe to a search.
+    `warm_start` are runs (folders, which start at the recipe's folder too, or URIs) whose best configurations an entry
+    of the same family begins with. `seeds` says with how many seeds
     configurations are trained; backbones are trained once.
     """
 
@@ -269,6 +273,7 @@ class Recipe(_Data):
     disk_budget_gb: float | None = Field(default=None, gt=0)
     budget: Budget = Budget()
     plugins: tuple[str, ...] = ()
+    warm_start: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = Field(min_length=1)
     submissions: tuple[Submission, ...] = ()
 

@@ -1,6 +1,6 @@
 """A run: its folder, the recipe it follows, and the data it belongs to."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from features.schema import check_version, parse
 from features.terminal import command
 from models.metrics import DEFAULT_METRICS
 from models.registry import family_sha256
-from models.space import space_as_data
+from models.space import Scalar, space_as_data
 from search.recipe.copies import DIGEST, write_copy
 from search.recipe.recipe import DEFAULT_ASHA, Entry, Recipe, StageName, recipe_of_data
 from search.run.layout import Layout, Outcome
@@ -31,6 +31,8 @@ SCHEMA_VERSION = 1
 # That of runs whose release kept none.
 EARLIER_LAG = 8
 
+Warm = Mapping[str, Sequence[Mapping[str, Scalar]]]  # points by entry
+
 
 @dataclass(frozen=True)
 class _Stored:
@@ -43,13 +45,15 @@ class _Stored:
     clips_fingerprint: str
     stills_fingerprint: str | None
     lags: dict[str, int] | None = None
+    warm: dict[str, dict[str, tuple[dict[str, Scalar], ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class RunFolder(Layout):
     """A run: its folder and what run.json says of it. Paths are absolute; `stills` is None without a backbone stage.
 
-    `lags` are the lags of TPE (search.sampling.lag) by entry, chosen when trials of the entry were first asked for.
+    `lags` are the lags of TPE (search.sampling.lag) by entry, chosen when trials of the entry were first asked for,
+    `warm` by run the first points of entries that were found there (search.sampling.warm).
     """
 
     recipe: Recipe
@@ -59,6 +63,7 @@ class RunFolder(Layout):
     clips_fingerprint: str
     stills_fingerprint: str | None
     lags: Mapping[str, int] = field(default_factory=dict)
+    warm: Mapping[str, Warm] = field(default_factory=dict)
 
     @classmethod
     def prepare(cls, path: Path, recipe: Recipe, clips: Path, store: Path, stills: Path | None = None) -> "RunFolder":
@@ -88,6 +93,7 @@ class RunFolder(Layout):
             table.fingerprint,
             faces.fingerprint if faces is not None else None,
             earlier.lags if earlier is not None else {},
+            earlier.warm if earlier is not None else {},
         )
         if earlier is not None and earlier.begun:
             _refuse_other_data(earlier, run)
@@ -122,6 +128,7 @@ class RunFolder(Layout):
             lags=stored.lags
             if stored.lags is not None
             else {entry.name: EARLIER_LAG for _, entry in recipe.all_entries()},
+            warm=stored.warm,
         )
 
     def relocate(self, clips: Path | None = None, store: Path | None = None, stills: Path | None = None) -> "RunFolder":
@@ -153,6 +160,12 @@ class RunFolder(Layout):
         settled = replace(self, lags={**lags, **self.lags})
         if settled.lags != self.lags:
             settled._write()
+        return settled
+
+    def with_warm(self, warm: "Mapping[str, Warm]") -> "RunFolder":
+        """The run with first points that were looked up in other runs, written down."""
+        settled = replace(self, warm={**self.warm, **warm})
+        settled._write()
         return settled
 
     def refuse_moved(self) -> None:
@@ -218,6 +231,7 @@ class RunFolder(Layout):
             "plan": [asdict(planned) for planned in self.plan()],
             "asha_by_default": self.recipe.asha == DEFAULT_ASHA,
             "lags": dict(self.lags),
+            "warm": {place: dict(found) for place, found in self.warm.items()},
         }
         text = yaml.safe_dump(self.recipe.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
         digest = write_copy(self.path, text)
@@ -228,7 +242,8 @@ def study_key(entry: Entry, recipe: Recipe) -> str:
     """What makes results of an entry comparable: the same key continues a study, another one starts a new one."""
     metric, code = recipe.metric_of(entry), family_sha256(entry.family)
     told = [entry.name, space_as_data(entry.effective_space()), recipe.seed, entry.record().version]
-    chosen = [{"choose_on": entry.choose_on}] if entry.choose_on else []
+    chosen: list[Any] = [{"choose_on": entry.choose_on}] if entry.choose_on else []
+    chosen += [{"prior": entry.prior}] if entry.prior else []
     return content_key(
         [*told, *([code] if code else []), *([metric] if metric not in DEFAULT_METRICS else []), *chosen]
     )

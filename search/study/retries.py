@@ -15,8 +15,10 @@ from search.recipe.recipe import Entry
 from search.run.failures import KINDS
 from search.run.folder import Outcome, RunFolder
 from search.run.lease import exclusive
+from search.sampling.first_points import first_points, prior
 from search.sampling.journal import open_journal
 from search.sampling.studies import EntryStudy
+from search.sampling.warm import warm_points
 from search.trial.watchdog import clear_hung
 
 # A shorter beginning of a key is too likely to be another trial's.
@@ -27,16 +29,21 @@ def entry_study(run: RunFolder, entry: Entry, journal: JournalStorage) -> EntryS
     """The entry's study."""
     metric = run.recipe.metric_of(entry)
     # What makes values incomparable beside the space; of the usual kind as earlier releases wrote it.
-    told = [*([metric] if metric not in DEFAULT_METRICS else []), *([entry.choose_on] if entry.choose_on else [])]
+    told: list[Any] = [
+        *([metric] if metric not in DEFAULT_METRICS else []),
+        *([entry.choose_on] if entry.choose_on else []),
+    ]
+    told += [{"prior": entry.prior}] if entry.prior else []
     return EntryStudy(
         journal,
         entry.name,
         entry.effective_space(),
         budget=_budget(run, entry),
         seed=run.recipe.seed,
-        first=entry.published_points(),
+        first=first_points(entry, warm_points(run, entry)),
         sampler=run.recipe.sampler,
         lag=run.lag(entry.name),
+        prior=prior(entry),
         identity=[entry.record().version, *told] if told else entry.record().version,
     )
 
