@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo reproduce-smoke test test-slow test-cluster lint format types docs clean
+.PHONY: demo reproduce-smoke test test-slow test-browser test-cluster lint format types docs clean
 
 demo: $(VENV)/.core
 	$(BIN)/emofuse demo -o demo
@@ -19,6 +19,10 @@ test: $(VENV)/.test
 
 test-slow: $(VENV)/.test
 	$(BIN)/pytest -m "slow or real_data"
+
+# Debian's Chromium (apt-get install chromium), driven by playwright, which downloads none.
+test-browser: $(VENV)/.test
+	$(BIN)/pytest -m browser
 
 # Several hosts on this machine, built from network namespaces: needs root, iproute2 and util-linux.
 test-cluster: $(VENV)/.test

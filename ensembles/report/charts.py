@@ -17,9 +17,12 @@ _SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 Values = Sequence[Mapping[str, Any]]
 
 
-def chart(
-    values: Values, *, height: int | Mapping[str, Any] = 260, name: str = "values", **spec: Any
-) -> dict[str, Any]:
+def rows_high(rows: int, each: int) -> int:
+    """The height of a picture with a line for each of its rows."""
+    return max(60, rows * each)
+
+
+def chart(values: Values, *, height: int = 260, name: str = "values", **spec: Any) -> dict[str, Any]:
     """A whole spec: `values` are its rows, `spec` the marks and encodings."""
     return {
         "$schema": _SCHEMA,

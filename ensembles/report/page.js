@@ -111,8 +111,10 @@ async function draw(figure) {
   if (!spec || plot.dataset.drawn) return;
   plot.dataset.drawn = "yes";
   const drawn = document.createElement("div");
-  const own = { ...spec, width: "container" };
-  const options = { renderer: "svg", ast: true, actions: { export: true, source: false, compiled: false, editor: false } };
+  const narrow = plot.clientWidth < 520;
+  const legend = { ...spec.config.legend, columns: narrow ? 2 : spec.config.legend.columns };
+  const own = { ...spec, width: "container", config: { ...spec.config, legend } };
+  const options = { renderer: "svg", ast: true, logLevel: 1, actions: { export: true, source: false, compiled: false, editor: false } };
   const before = [...plot.children];
   plot.prepend(drawn);
   try {
@@ -143,6 +145,6 @@ prepare(document);
 openTarget();
 addEventListener("hashchange", openTarget);
 // What is closed on the screen is printed all the same.
-addEventListener("beforeprint", () => document.querySelectorAll("details:not([open])").forEach((d) => { d.open = true; d.dataset.closed = "yes"; }));
+addEventListener("beforeprint", () => document.querySelectorAll("main details:not([open]):not(.vega-embed details)").forEach((d) => { d.open = true; d.dataset.closed = "yes"; }));
 addEventListener("afterprint", () => document.querySelectorAll("details[data-closed]").forEach((d) => { d.open = false; delete d.dataset.closed; }));
 window.emofusePage = { prepare, specs, draw };

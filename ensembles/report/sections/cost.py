@@ -48,7 +48,7 @@ def section(page: Page) -> Section | None:
     columns += [Column(name, True) for name in ("trials", unit, f"GPU-{unit}", "seconds per trial", "failed")]
     spec = charts.chart(
         bars,
-        height={"step": 22},
+        height=charts.rows_high(len({bar["entry"] for bar in bars}), 24),
         mark={"type": "bar", "cornerRadiusEnd": 3},
         encoding={
             "y": charts.x("entry", "", "nominal", sort="-x", axis={"title": None}),

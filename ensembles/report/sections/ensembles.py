@@ -134,10 +134,11 @@ def _additions(page: Page, ensemble: Ensemble, own: HeldOut) -> list[Block]:
     caption = (
         "What each member adds: accuracy on held-out clips with it minus without it, its weight going to the others"
     )
+    order = sorted(((str(mark["name"]), float(str(mark["gain"]))) for mark in marks), key=lambda pair: -pair[1])
     spec = charts.chart(
         marks,
-        height={"step": 20},
-        encoding={"y": charts.x("name", "", "nominal", sort="-x", axis={"title": None})},
+        height=charts.rows_high(len(marks), 22),
+        encoding={"y": charts.x("name", "", "nominal", sort=[name for name, _ in order], axis={"title": None})},
         layer=[
             {
                 "mark": {"type": "rule", "strokeWidth": 2, "color": charts.SOFT},

@@ -59,7 +59,7 @@ def _picture(page: Page) -> Chart:
     x = charts.x("value", "accuracy, %", scale={"zero": False, "nice": True})
     spec = charts.chart(
         rows,
-        height={"step": 11},
+        height=charts.rows_high(len(order), 28),
         layer=[
             {
                 "mark": {"type": "rule", "strokeWidth": 2},
