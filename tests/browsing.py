@@ -35,7 +35,7 @@ def browsing(address: str, *, width: int = 1280, dark: bool = False, scripts: bo
 
 
 def until(page: Any, script: str, seconds: float = 5.0) -> None:
-    """Wait until the script is true; AssertionError after so many seconds. (A page's policy forbids it to wait itself.)"""
+    """Wait until the script is true, at most so many seconds; a page's policy forbids it to wait itself."""
     end_s = time.monotonic() + seconds
     while not page.evaluate(script):
         assert time.monotonic() < end_s, f"not within {seconds} s: {script}"
