@@ -81,16 +81,48 @@ def pool_s(model: Path, files: Sequence[Path], workers: int, at_once: int) -> tu
     return time.perf_counter() - started, cpu_s
 
 
+def arithmetic(model: Path, files: Sequence[Path]) -> float:
+    """The GFLOP that the network takes for all files, counted by torch."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import AutoModel
+
+    net = AutoModel.from_pretrained(model).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        for file in files:
+            net(torch.zeros(1, soundfile.info(file).frames))
+    return counter.get_total_flops() / 1e9
+
+
+def peak_gflops() -> float:
+    """GFLOP per second of CPU of a large product of float32 matrices, on one thread."""
+    import torch
+
+    threads, side, best = torch.get_num_threads(), 2048, float("inf")
+    torch.set_num_threads(1)
+    a = torch.randn(side, side)
+    for _ in range(5):
+        started = time.process_time()
+        torch.mm(a, a)
+        best = min(best, time.process_time() - started)
+    torch.set_num_threads(threads)
+    return 2 * side**3 / best / 1e9
+
+
 def encoders(model: Path, files: Sequence[Path], turns: int) -> None:
-    """Print clips per second of both, and their ratio, turn by turn."""
-    workers = default_workers()
+    """Print clips per second of both, and their ratio, turn by turn, and how near the network's arithmetic is."""
+    workers, gflop = default_workers(), arithmetic(model, files)
     for _ in range(turns):
         loop_s, loop_cpu_s = plain(model, files)
         ours_s, cpu_s = pool_s(model, files, workers, AT_ONCE)
         print(
             f"plain loop {len(files) / loop_s:.2f} clips/s ({loop_cpu_s:.1f} s of CPU)   "
             f"ours, {workers} processes {len(files) / ours_s:.2f} clips/s ({cpu_s:.1f} s of CPU in {ours_s:.1f} s)   "
-            f"ratio {loop_s / ours_s:.2f}"
+            f"ratio {loop_s / ours_s:.2f}, of CPU {loop_cpu_s / cpu_s:.2f}"
+        )
+        print(
+            f"GFLOP per second of CPU: plain loop {gflop / loop_cpu_s:.0f}, ours {gflop / cpu_s:.0f}, "
+            f"a product of large matrices {peak_gflops():.0f}"
         )
     (_, alone_s), (_, together_s) = (pool_s(model, files[:FEW], 1, at_once) for at_once in (1, FEW))
     print(f"{FEW} clips on one thread: {alone_s:.1f} s of CPU clip by clip, {together_s:.1f} s in batches")

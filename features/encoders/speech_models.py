@@ -6,11 +6,12 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
+from torch import Tensor
 
 from features.encoders import checkpoints
 from features.encoders.hardware import Precision, placed
+from features.encoders.packed import can_pack
+from features.encoders.speech_batches import Joined, Padded, only_layers
 from features.encoders.speech_sizes import RANDOM_LAYERS, RANDOM_WIDTH, SpeechSizes
 
 # WavLM's own attention has a mask of booleans beside a bias of floats, which torch tells each user of once.
@@ -53,10 +54,9 @@ class WaveEncoder:
         self.hop, self.field = 1, 1
         for kernel, stride in zip(model.config.conv_kernel[::-1], model.config.conv_stride[::-1], strict=True):
             self.hop, self.field = self.hop * stride, (self.field - 1) * stride + kernel
-        self._alone = model.feature_extractor = _EachAlone(model.feature_extractor)
-        # data2vec's position layers stand one behind the other; what the first one makes of padding is not zero.
-        for layer in getattr(model.encoder.pos_conv_embed, "layers", ()):
-            layer.register_forward_hook(lambda _, __, output: self._alone.silenced(output))
+        # WavLM's attention, which knows distances, can't be asked for each signal by itself.
+        joined = device.type == "cpu" and can_pack() and model.config.model_type != "wavlm"
+        self._batch: Joined | Padded = Joined(model) if joined else Padded(model)
 
     def steps(self, samples: int) -> int:
         """See `SpeechEncoder`; the convolutions take whole fields only."""
@@ -68,39 +68,15 @@ class WaveEncoder:
 
     def states(self, signals: Sequence[np.ndarray], layers: Sequence[int]) -> list[np.ndarray]:
         """See `SpeechEncoder`."""
-        lengths = [len(signal) for signal in signals]
-        device = self._run.device
-        x = pad_sequence([torch.from_numpy(signal) for signal in signals], batch_first=True).to(device)  # (B, S)
-        mask = (torch.arange(x.shape[1]) < torch.tensor(lengths)[:, None]).long().to(device)
-        self._alone.lengths, self._alone.steps = lengths, [self.steps(length) for length in lengths]
+        steps = [self.steps(len(signal)) for signal in signals]
+        tensors = [torch.from_numpy(signal).to(self._run.device) for signal in signals]
 
         def compute() -> Tensor:
-            found = self._model(x, attention_mask=mask if len(set(lengths)) > 1 else None, output_hidden_states=True)
-            return torch.stack([found.hidden_states[layer] for layer in layers], dim=2)  # (B, T, L, F)
+            with only_layers(self._model.encoder, max(layers)):
+                found = self._batch(tensors, steps).hidden_states
+            return torch.stack([found[layer] for layer in layers], dim=2)  # (B, T, L, F)
 
-        states = self._run(compute).numpy()
-        return [rows[: self.steps(length)] for rows, length in zip(states, lengths, strict=True)]
-
-
-class _EachAlone(nn.Module):
-    """The convolutions on each signal without its padding, over which a norm over time must not go."""
-
-    def __init__(self, convolutions: nn.Module):
-        super().__init__()
-        self.convolutions = convolutions
-        self.lengths: list[int] = []
-        self.steps: list[int] = []
-
-    def forward(self, x: Tensor) -> Tensor:
-        if len(set(self.lengths)) == 1:
-            return self.convolutions(x)  # (B, S) -> (B, F, T)
-        each = [self.convolutions(row[None, :length])[0].T for row, length in zip(x, self.lengths, strict=True)]
-        return pad_sequence(each, batch_first=True).transpose(1, 2)
-
-    def silenced(self, x: Tensor) -> Tensor:
-        """`x` (B, F, T) with zeros past each signal's end."""
-        valid = torch.arange(x.shape[2]) < torch.tensor(self.steps)[:, None]
-        return x * valid[:, None].to(x.device)
+        return self._batch.parted(self._run(compute).numpy(), steps)
 
 
 class WhisperEncoder:
@@ -128,7 +104,8 @@ class WhisperEncoder:
         x = made["input_features"].to(self._run.device)  # (B, mel bands, frames of 30 s)
 
         def compute() -> Tensor:
-            found = self._model(x, output_hidden_states=True).hidden_states
+            with only_layers(self._model, max(layers)):
+                found = self._model(x, output_hidden_states=True).hidden_states
             return torch.stack([found[layer] for layer in layers], dim=2)  # (B, T, L, F)
 
         states = self._run(compute).numpy()

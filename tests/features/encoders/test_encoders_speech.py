@@ -5,7 +5,11 @@ from tiny_checkpoints import SPEECH
 from transformers import AutoFeatureExtractor, AutoModel
 
 from features.audio.speech import read_speech
+from features.encoders import hardware, speech_batches, speech_models
 from features.encoders import speech as speech_set
+from features.encoders.checkpoints import digest
+from features.encoders.speech_batches import Joined, Padded
+from features.encoders.speech_sizes import speech_sizes
 from features.errors import ClipFailure, WrongUse
 from features.sets import Media, parse_spec
 
@@ -28,8 +32,14 @@ def direct(folder, signal):
     return torch.stack([state[0] for state in states], dim=1).numpy()
 
 
+@pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("kind", NAMES)
-def test_a_batch_gives_what_transformers_gives_for_each_clip_alone(kind, checkpoint, speech):
+def test_a_batch_gives_what_transformers_gives_for_each_clip_alone(kind, packed, checkpoint, speech, monkeypatch):
+    """Unpacked, batches are padded, as on a GPU."""
+    if not packed:
+        for module in (hardware, speech_models, speech_batches):
+            monkeypatch.setattr(module, "can_pack", lambda: False)
+        speech_set._loaded.cache_clear()
     folder, media = checkpoint(kind), [Media(speech(s)) for s in (0.9, 2.3, 1.4, 1.4)]
     found = dict(speech_set.extract_many(media, spec(folder, layers="all")))
     for number, one in enumerate(media):
@@ -38,6 +48,9 @@ def test_a_batch_gives_what_transformers_gives_for_each_clip_alone(kind, checkpo
         samples = len(read_speech(one))
         steps = -(-samples // 320) if kind == "whisper" else (samples - 400) // 320 + 1
         assert len(expected) == steps
+    batch = getattr(speech_set._loaded(speech_sizes("speech", spec(folder)), digest(folder)), "_batch", None)
+    assert kind == "whisper" or isinstance(batch, Joined if packed and "wavlm" not in kind else Padded)
+    speech_set._loaded.cache_clear()
 
 
 @pytest.mark.parametrize("kind", ["wavlm", "whisper"])
@@ -55,6 +68,18 @@ def test_shapes_of_layers_and_pooling(kind, checkpoint, speech):
         np.testing.assert_allclose(found.values, expected, atol=1e-5)
         assert found.values.shape[1:] == speech_set.SET.shape(params)
         assert speech_set.SET.level_of(params) == ("frame" if pool == "none" else "clip")
+
+
+def test_layers_past_the_last_one_asked_for_are_not_computed(checkpoint, speech):
+    folder, computed = checkpoint("hubert-large"), []
+    params = spec(folder, layers=1)
+    encoder = speech_set._loaded(speech_sizes("speech", params), digest(folder))
+    for number, layer in enumerate(encoder._model.encoder.layers):
+        layer.register_forward_hook(lambda *_, number=number: computed.append(number))
+    found = speech_set.extract(Media(speech(0.9)), params).values
+    speech_set._loaded.cache_clear()
+    assert computed == [0, 1]  # the second, whose input is wanted, lies before the norm of the output
+    np.testing.assert_allclose(found, direct(folder, read_speech(Media(speech(0.9))))[:, 1], atol=1e-5)
 
 
 def test_time_stamps_lie_in_the_middle_of_what_a_step_hears(checkpoint, speech):
@@ -78,7 +103,7 @@ def test_windows_of_a_model_that_looks_not_far_are_the_whole(kind, checkpoint, s
     def deaf(sizes, weights):
         encoder = load(sizes, weights)
         for layer in encoder._model.encoder.layers:
-            torch.nn.init.zeros_(layer.attention.out_proj.weight)
+            layer.attention.register_forward_hook(lambda _, __, found: (torch.zeros_like(found[0]), *found[1:]))
         return encoder
 
     monkeypatch.setattr(speech_set, "_loaded", deaf)
