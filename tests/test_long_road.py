@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,8 +12,13 @@ import yaml
 
 import emofuse
 from ensembles.bundle.bundle import open_bundle
+from ensembles.bundle.predict import Predictor
 from ensembles.fitting.ensemble import open_ensemble
+from features.clips import read_clips
 from features.errors import EmofuseError, WrongUse
+from features.one_clip import extract_clip
+from features.sets import Media, parse_spec
+from features.store.store import open_set
 from search.run.continuous_predictions import read_continuous_predictions
 from search.run.layout import Layout
 
@@ -115,6 +122,56 @@ def test_a_row_is_printed_for_each_step(world, capsys, tmp_path):
     assert lines[0] == "name;timestamp;arousal;valence" and len(lines) == len(rows) + 1
     assert run("predict", world / "bundle", media, "--format", "csv") == 2
     assert "--format says how -o FILE is written" in capsys.readouterr().err
+
+
+def test_its_graphs_predict_what_the_bundle_predicts(world, tmp_path):
+    ort = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    ort.set_default_logger_severity(3)
+    assert run("ensemble", "export", world / "run", "best", "--anyway", "--onnx", tmp_path / "graphs") == 0
+    media = next((world / "clips").rglob("*.mp4"))
+    faces = extract_clip(Media(media), parse_spec(FACES))
+    name = str(parse_spec(FACES))
+    np.savez(tmp_path / "clip.npz", **{name: faces.values, f"{name} time_s": faces.time_s})
+    command = [sys.executable, "-I", str(tmp_path / "graphs" / "run.py"), str(tmp_path / "clip.npz")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    found, expected = json.loads(done.stdout), Predictor(world / "bundle").trace(media)
+    assert list(found) == ["time_s", "arousal", "valence"] and np.ptp(expected.values[:, 0]) > 0
+    np.testing.assert_allclose(found["time_s"], expected.time_s)
+    np.testing.assert_allclose(np.transpose([found["arousal"], found["valence"]]), expected.values, atol=1e-4)
+
+
+def test_imported_features_are_predicted_from_a_store_and_from_a_file(world, tmp_path, capsys):
+    table = read_clips(world / "clips.parquet")
+    stored = open_set(world / "store", FACES, table)
+    np.savez(tmp_path / "mine.npz", **{clip_id: stored[clip_id] for clip_id in stored.ids})
+    given = [world / "clips.parquet", tmp_path / "mine.npz", "--name", "mine", "--level", "frame", "--step-s", 0.1]
+    assert run("features", "import", *given, "-o", tmp_path / "store") == 0
+    fixed = {**SMALL, "pooling": "original", "window": 2}
+    entry = {**ENTRY, "inputs": {"faces": "mine"}, "trials": 1, "fixed": fixed}
+    stages = [{"stage": "clips", "entries": {"conv3d": entry}}]
+    (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**RECIPE, "stages": stages, "submissions": []}))
+    read = ["--clips", world / "clips.parquet", "--features", tmp_path / "store"]
+    assert run("search", "run", tmp_path / "recipe.yaml", *read, "-o", tmp_path / "run", "--in-process") == 0
+    assert run("ensemble", "fit", tmp_path / "run", "--name", "one", "--method", "uniform") == 0
+    assert run("ensemble", "refit", tmp_path / "run", "one", "--in-process") == 0
+    assert run("ensemble", "export", tmp_path / "run", "one", "--anyway", "-o", tmp_path / "bundle") == 0
+    clips, predict = ["--clips", world / "clips.parquet"], ["predict", tmp_path / "bundle"]
+    assert run(*predict, *clips, "--features", tmp_path / "store", "-o", tmp_path / "a.csv") == 0
+    assert run(*predict, *clips, "--features", tmp_path / "mine.npz", "-o", tmp_path / "b.csv") == 0
+    assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+    rows = _rows((tmp_path / "a.csv").read_text())
+    own = [row for row in rows if row["clip_id"] == table.clips[0].clip_id]
+    assert len({row["clip_id"] for row in rows}) == len(table) == 6 and 25 < len(own) < 36
+    assert len({row["arousal"] for row in own}) > 5
+    np.savez(tmp_path / "few.npz", **{table.clips[0].clip_id: stored[table.clips[0].clip_id]})
+    capsys.readouterr()
+    assert run(*predict, *clips, "--features", tmp_path / "few.npz", "--json") == 1
+    results = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["reason"] is None for one in results] == [True] + [False] * 5
+    assert results[1]["reason"].startswith("missing")
+    assert run(*predict, next((world / "clips").rglob("*.mp4"))) == 2
+    assert "its models read the imported set 'mine', which can't be computed from media" in capsys.readouterr().err
 
 
 def test_a_printed_path_is_no_formula(world, capsys, tmp_path, monkeypatch):

@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BundleImported:
-    """An imported set that a bundle's models read: whether it is a vector for each clip, and a step's shape."""
+    """An imported set that a bundle's models read: whether it is a vector for each clip, and a step's shape.
+
+    `step_s` are the seconds between its steps: those of a file that tells no times lie as far apart.
+    """
 
     level: Literal["clip", "frame"]
     shape: tuple[Annotated[int, Field(gt=0, lt=2**31)], ...]
+    step_s: Annotated[float, Field(gt=0, lt=1e6)] = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +55,12 @@ def given_features(
         for text in places:
             name, place = _named(text, needed)
             if place.is_dir():
-                for one in needed:
-                    found[one] = open_set(place, one, table)
+                found |= {known: open_set(place, known, table) for known in needed}
             elif name is None:
                 raise WrongUse(f"--features {text}: expected NAME=FILE, as the bundle reads {shown(list(needed))}.")
             else:
-                found[name] = import_arrays(table, name, place, needed[name].level, Path(scratch))
+                one = needed[name]
+                found[name] = import_arrays(table, name, place, one.level, Path(scratch), step_s=one.step_s)
         for name, expected in needed.items():
             if name not in found:
                 raise EmofuseError(f"{folder}: its models read the imported set {shown(name)}; give it by --features.")

@@ -1,4 +1,4 @@
-"""Torch models as ONNX graphs of one clip: features as they lie in a store go in, class probabilities come out."""
+"""Torch models as ONNX graphs of one clip: features as they lie in a store go in, predictions come out."""
 
 import io
 import math
@@ -7,10 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ensembles.continuous.objective import NO_WEIGHT
 from ensembles.fitting.ensemble import Ensemble
+from ensembles.fitting.over_time import OverTime
 from features.errors import EmofuseError
 from models.blocks.stills import StillNetwork
 from models.blocks.volumes import VolumeNetwork
@@ -18,12 +21,14 @@ from models.blocks.window_lstm import WindowLSTM
 from models.family import Model
 from models.metrics import FLOOR
 from models.training.network import ClipNetwork, recur
+from models.training.regression import StepNetwork, repeated
 from models.training.torch_model import TorchModel
 from models.whitened import Projection, WhitenedModel
 
 # What every operator below is part of; onnxruntime of three years knows it.
 _OPSET = 17
-Gives = Literal["probabilities", "encoding"]
+# `steps` are predictions of continuous emotion (T, D).
+Gives = Literal["probabilities", "encoding", "steps"]
 
 
 @dataclass(frozen=True)
@@ -58,17 +63,14 @@ def clip_graph(model: Model, gives: Gives = "probabilities") -> ClipGraph | str:
         known, model = model.projections, model.model
     if not isinstance(model, TorchModel):
         return "it is no torch network"
-    if model.context.dimensions:
-        return "it predicts continuous emotion, and graphs tell classes apart"
     network, slots = model.network.eval(), []
-    if isinstance(network, VolumeNetwork) and network.window * network.rate > 1:
-        return "it pools over time with an open end, which ONNX counts otherwise"
     for slot in model.family.slots(model.context.shapes):
         shape = known[slot.slot].mean.shape if slot.slot in known else tuple(model.context.shapes[slot.slot])
         slots.append(Slot(slot.slot, slot.level == "frame", shape, slot.is_image))
     module = _OneClip(network, tuple(slots), known, gives)
     cut = network.cut_into
-    data = _exported(module, [_zeros(slot, module.traced) for slot in slots], slots, gives, model.family.name)
+    example, per_step = [_zeros(slot, module.traced) for slot in slots], gives == "steps"
+    data = _exported(module, example, slots, gives, model.family.name, per_step)
     return ClipGraph(data, tuple(slots), network.min_steps, cut.steps if cut else None, cut.gap if cut else 1)
 
 
@@ -105,10 +107,14 @@ class _OneClip(nn.Module):
 
     def _scores(self, inputs: dict[str, Tensor], lengths: dict[str, Tensor]) -> Tensor:
         network = self.network
+        if self._gives == "steps":
+            assert isinstance(network, StepNetwork)
+            steps = next(iter(inputs.values())).shape[1]
+            return repeated(network.steps(inputs, lengths), network.window)[0, :steps]
         if isinstance(network, WindowLSTM):
             rows = network.frames(inputs[network.slot][0])  # (T, D)
-            repeated = torch.minimum(torch.arange(network.cut_into.steps), lengths[network.slot] - 1)
-            code = recur(network.lstm, rows[repeated][None])[:, -1]
+            own = torch.minimum(torch.arange(network.cut_into.steps), lengths[network.slot] - 1)
+            code = recur(network.lstm, rows[own][None])[:, -1]
             return network.head(code).softmax(1)[0] if self._gives == "probabilities" else code[0]
         if isinstance(network, StillNetwork):
             rows = network.frames(inputs[network.slot][0])
@@ -209,9 +215,40 @@ class _Fusion(nn.Module):
         return torch.where(has.sum() > 0, fused, uniform).float()
 
 
+class _FusionOverTime(nn.Module):
+    """`ensembles.continuous.fusion.fuse` for one recording: `P` (T, M, D) and `valid` (M,) to (T, D)."""
+
+    weights: Tensor
+    scale: Tensor
+    offset: Tensor
+    label_mean: Tensor
+
+    def __init__(self, weights: np.ndarray, over_time: OverTime):
+        super().__init__()
+        self.register_buffer("weights", torch.tensor(weights).double())
+        for name in ("scale", "offset", "label_mean"):
+            self.register_buffer(name, torch.tensor(getattr(over_time, name)).double())
+
+    def forward(self, P: Tensor, valid: Tensor) -> Tensor:
+        has = valid.double()[:, None]  # (M, 1)
+        P, count = P.double() * has, has.sum()
+        totals = (has * self.weights).sum(0)  # (D,)
+        shared = (P * self.weights).sum(1) / torch.where(totals > NO_WEIGHT, totals, torch.ones_like(totals))
+        means = torch.where(totals > NO_WEIGHT, shared, P.sum(1) / count.clamp(min=1))
+        return torch.where(count > 0, self.scale * means + self.offset, self.label_mean).float()
+
+
 def fusion_graph(ensemble: Ensemble) -> bytes:
-    """The fusion of one clip's member probabilities `P` (M, C), of which `valid` (M,) tells the present, as a graph."""
+    """The fusion of one clip's member probabilities `P` (M, C), of which `valid` (M,) tells the present, as a graph.
+
+    Of continuous emotion, `P` (T, M, D) are a recording's predictions, and those fused are (T, D).
+    """
     M, C = ensemble.weights.shape
+    if ensemble.over_time is not None:
+        inputs = [Slot("P", True, (M, C), False), Slot("valid", False, (M,), False)]
+        given = [torch.zeros(3, M, C), torch.ones(M, dtype=torch.bool)]
+        fusion = _FusionOverTime(ensemble.weights, ensemble.over_time)
+        return _exported(fusion, given, inputs, "predictions", ensemble.method, per_step=True)
     example = [torch.full((M, C), 1 / C), torch.ones(M, dtype=torch.bool)]
     slots = [Slot("P", False, (M, C), False), Slot("valid", False, (M,), False)]
     return _exported(_Fusion(ensemble), example, slots, "probabilities", ensemble.method)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ensembles.bundle import onnx_runner
-from ensembles.bundle.graphs import ClipGraph, clip_graph, fusion_graph, layer_graph
+from ensembles.bundle.graphs import ClipGraph, Gives, clip_graph, fusion_graph, layer_graph
 from ensembles.bundle.parts import BundleMember
 from ensembles.bundle.predict import Predictor
 from features.errors import WrongUse
@@ -23,12 +23,10 @@ MANIFEST, RUNNER = "manifest.json", "run.py"
 def export_onnx(predictor: Predictor, folder: Path) -> Path:
     """Write the graphs of a loaded bundle to `folder`, whole or not at all; what can't be one is told, and left out.
 
-    Errors: a folder with other things in it; a bundle of continuous emotion; a missing library.
+    Errors: a folder with other things in it; a missing library.
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / MANIFEST).exists():
         raise WrongUse(f"{folder} exists and holds no ONNX export: choose a folder that is new or holds an older one.")
-    if predictor.bundle.ensemble.over_time is not None:
-        raise WrongUse(f"{predictor.bundle.folder} predicts continuous emotion; graphs are written of classes alone.")
     with replacing_folder(folder) as temporary:
         _write(predictor, temporary)
     return folder
@@ -52,13 +50,17 @@ def _write(predictor: Predictor, folder: Path) -> None:
         found = clip_graph(predictor.encoders[name], "encoding")
         encodings[name] = _described(encoder, found, folder, f"encoder-{number:02d}.onnx")
     encodings = {name: one for name, one in encodings.items() if one["graph"]}
+    over_time = ensemble.over_time
+    gives: Gives = "probabilities" if over_time is None else "steps"
     members = [
-        _described(member, _member_graph(number, member, model), folder, f"member-{number:02d}.onnx")
+        _described(member, _member_graph(number, member, model, gives), folder, f"member-{number:02d}.onnx")
         for number, (member, model) in enumerate(zip(bundle.members, predictor.members, strict=True))
     ]
     write_bytes(folder / "fusion.onnx", fusion_graph(ensemble))
     manifest = {
         "classes": list(ensemble.classes),
+        "dimensions": list(over_time.dimensions) if over_time else [],
+        "step_s": over_time.step_s if over_time else None,
         "features": {spec: _feature(predictor, spec) for spec in (*bundle.feature_versions, *bundle.imported)},
         "layers": layers,
         "encodings": encodings,
@@ -68,8 +70,8 @@ def _write(predictor: Predictor, folder: Path) -> None:
     shutil.copyfile(str(onnx_runner.__file__), folder / RUNNER)
 
 
-def _member_graph(number: int, member: BundleMember, model: Model) -> ClipGraph | str:
-    found = clip_graph(model)
+def _member_graph(number: int, member: BundleMember, model: Model, gives: Gives) -> ClipGraph | str:
+    found = clip_graph(model, gives)
     if isinstance(found, str):
         named = f"member {number:02d}, {member.entry} ({member.family}),"
         say(f"{named} is not among the graphs: {found}; the runner fuses the others")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 from pydantic import StringConstraints
 
 from ensembles.bundle.given import BundleImported
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from search.run.folder import RunFolder
 
 
+_SHORTEST_STEP_S = 1e-6
 # A folder of the bundle, whoever wrote it: never one above or elsewhere.
 _Place = Annotated[str, StringConstraints(pattern=r"^(members|backbones|encoders)/[A-Za-z0-9_][A-Za-z0-9_.+-]*$")]
 
@@ -116,7 +118,8 @@ class Collector:
         if name not in set_names():
             info = self._stored(name, key)
             self.stored_as[spec] = spec
-            self.imported[spec] = BundleImported(info.level, tuple(info.shape))
+            step_s = _step_s(self._run.store / name / info.key) if info.level == "frame" else 1.0
+            self.imported[spec] = BundleImported(info.level, tuple(info.shape), step_s)
             return spec
         if reads_weights(name) and needs_weights(parsed := parse_spec(spec)):
             spec = self._named(parsed, str(self._stored(name, key).params["model"]))
@@ -156,6 +159,17 @@ class Collector:
         again = "run `emofuse ensemble refit` again, or for a backbone the search: it is trained again"
         self._run.check_model(trial_key, again)
         return folder
+
+
+def _step_s(folder: Path) -> float:
+    """Seconds between the steps of a stored set: of the first clip with several, the middle distance."""
+    from features.store.stored_set import StoredSet
+
+    stored = StoredSet(folder)
+    for clip_id in stored.ids:
+        if stored.has(clip_id) and len(times := stored.times(clip_id)) > 1:
+            return max(round(float(np.median(np.diff(times.astype(np.float64)))), 6), _SHORTEST_STEP_S)
+    return 1.0
 
 
 def _short(entry: str, trial_key: str) -> str:

@@ -30,7 +30,7 @@ class Product(nn.Module):
         self._bias = None if bias is None else bias.detach()
 
     def forward(self, x: Tensor) -> Tensor:
-        return _OPS._linear_pointwise(x, self._weight, self._bias, "none", [], "")  # type: ignore[no-any-return]
+        return _OPS._linear_pointwise(x, self._weight, self._bias, "none", [], "")
 
 
 class Convolution(nn.Module):
@@ -89,7 +89,7 @@ class _WaveLayer(nn.Module):
         steps = (len(x) - self._kernel) // self._stride + 1
         # Each step's samples lie behind one another: a row of a matrix whose rows overlap.
         fields = x.contiguous().as_strided((steps, self._kernel * channels), (self._stride * channels, 1))
-        return self._activation(self._normed(self._product(fields)))  # type: ignore[no-any-return]
+        return self._activation(self._normed(self._product(fields)))
 
     def _normed(self, x: Tensor) -> Tensor:
         norm = self._norm

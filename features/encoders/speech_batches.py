@@ -134,7 +134,7 @@ def _attend(
 ) -> tuple[Tensor, None]:
     """Attention (1, H, T, D) -> (1, T, H, D) within each signal."""
     parts = zip(*(x.split(module.lengths.steps, 2) for x in (query, key, value)), strict=True)
-    found = [nn.functional.scaled_dot_product_attention(*part, scale=scaling) for part in parts]
+    found = [nn.functional.scaled_dot_product_attention(q, k, v, scale=scaling) for q, k, v in parts]
     return torch.cat(found, 2).transpose(1, 2), None
 
 

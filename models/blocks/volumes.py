@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812  the name that every torch text us
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from models.training.regression import StepNetwork, up
+from models.training.regression import StepNetwork, repeated, up
 
 _Layer = TypeVar("_Layer", nn.Conv3d, nn.Linear)
 
@@ -99,12 +99,12 @@ class VolumeNetwork(StepNetwork):
             x = convolution(x)
             # Past a clip's end there is nothing, at any layer: else its outputs would depend on how it is padded.
             x = x.masked_fill(_outside(left, x)[:, None, :, None, None], 0)
-            x = F.relu(F.max_pool3d(x, kernel, ceil_mode=True))
+            x = F.relu(max_pooled(x, kernel))
             left = up(left, kernel[0])
         time = self.kernels[3][0]
         x, state = self.fourth(x, state, _outside(left, x), slice(start * time, None if end is None else end * time))
         x = F.relu(self.dense(self.dropout(x.movedim(2, 1).flatten(2))))  # (B, T, C, ...) -> (B, T, hidden)
-        return self.dropout(x).repeat_interleave(self.rate, 1), state
+        return repeated(self.dropout(x), self.rate), state
 
     def _averaged(self, x: Tensor, left: Tensor) -> Tensor:
         """The mean of each `window` frames in a row, of those before the clip's end; (B, T, H, W) -> (B, T', H, W)."""
@@ -112,9 +112,11 @@ class VolumeNetwork(StepNetwork):
         x = x * inside[:, :, None, None]
         if self.window == 1:
             return x
-        missing = up(x.shape[1], self.window) * self.window - x.shape[1]
-        count = F.pad(inside, (0, missing)).unflatten(1, (-1, self.window)).sum(2).clamp(min=1)
-        sums = F.pad(x, (0, 0, 0, 0, 0, missing)).unflatten(1, (-1, self.window)).sum(2)
+        whole = up(x.shape[1], self.window) * self.window
+        more = self.window - 1  # at least as many as are missing
+        # Reshaped, not unflattened: a graph would keep the number of windows that its example has.
+        count = F.pad(inside, (0, more))[:, :whole].reshape(len(x), -1, self.window).sum(2).clamp(min=1)
+        sums = F.pad(x, (0, 0, 0, 0, 0, more))[:, :whole].reshape(len(x), -1, self.window, *x.shape[2:]).sum(2)
         return sums / count[:, :, None, None]
 
 
@@ -123,6 +125,15 @@ def start_(layer: _Layer) -> _Layer:
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     nn.init.constant_(layer.bias, 0)  # type: ignore[arg-type]
     return layer
+
+
+def max_pooled(x: Tensor, kernel: tuple[int, int, int]) -> Tensor:
+    """`x` (B, C, T, H, W) max-pooled, the last windows being what is left."""
+    if not torch.onnx.is_in_onnx_export():
+        return F.max_pool3d(x, kernel, ceil_mode=True)
+    # ONNX counts such windows otherwise.
+    time, height, width = (size - 1 for size in kernel)
+    return F.max_pool3d(F.pad(x, (0, width, 0, height, 0, time), value=-torch.inf), kernel)
 
 
 def _outside(left: Tensor, x: Tensor) -> Tensor:

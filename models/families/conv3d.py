@@ -7,7 +7,7 @@ from typing import Any
 import torch.nn.functional as F  # noqa: N812  the name that every torch text uses
 from torch import Tensor, nn
 
-from models.blocks.volumes import VolumeNetwork, start_
+from models.blocks.volumes import VolumeNetwork, max_pooled, start_
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float, Space
 from models.training.loop import Settings
@@ -24,7 +24,7 @@ class Conv3D(VolumeNetwork):
 
     def fourth(self, x: Tensor, state: Any, outside: Tensor, inner: slice) -> tuple[Tensor, Any]:
         x = self.last(x).masked_fill(outside[:, None, :, None, None], 0)[:, :, inner]  # (B, C, T, H, W)
-        return F.relu(F.max_pool3d(x, self.kernels[3], ceil_mode=True)), None
+        return F.relu(max_pooled(x, self.kernels[3])), None
 
 
 def build(hyperparameters: Mapping[str, Any], context: Context) -> StepModel:

@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812  the name that every torch text us
 from torch import Tensor
 
 from models.blocks.convlstm import ConvLSTM
-from models.blocks.volumes import VolumeNetwork
+from models.blocks.volumes import VolumeNetwork, max_pooled
 from models.families import conv3d
 from models.family import Context, Family
 from models.training.loop import Settings
@@ -36,7 +36,7 @@ class ConvLSTMNetwork(VolumeNetwork):
         h, state = self.recurrent(x[:, :, inner].movedim(2, 0), state)  # (T, B, C, H, W)
         # A state lies between -1 and 1: filled with -1, steps past the end are never the maximum beside valid ones.
         h = h.movedim(0, 2).masked_fill(outside[:, None, inner, None, None], -1)
-        return F.max_pool3d(h, self.kernels[3], ceil_mode=True), state
+        return max_pooled(h, self.kernels[3]), state
 
 
 def build_for(

@@ -25,6 +25,11 @@ def up(count: _Count, size: int) -> _Count:
     return (count + size - 1) // size
 
 
+def repeated(x: Tensor, times: int) -> Tensor:
+    """`x` (B, T, D) with each step `times` in a row."""
+    return x[:, :, None].expand(-1, -1, times, -1).flatten(1, 2) if times > 1 else x
+
+
 class StepNetwork(ClipNetwork):
     """A network that scores every step of a clip, or with the mean of its steps the clip.
 
@@ -120,6 +125,6 @@ def step_scores(network: StepNetwork, packed: Packed) -> list[np.ndarray]:
     found: dict[int, np.ndarray] = {}
     with exact_kernels():
         for clips in scoring_batches(packed):
-            rows = network.steps(*packed.batch(clips)).float().repeat_interleave(network.window, 1).cpu().numpy()
+            rows = repeated(network.steps(*packed.batch(clips)).float(), network.window).cpu().numpy()
             found |= {n: row[: length[n]] for n, row in zip(clips.tolist(), rows, strict=True)}
     return [found[n] for n in range(len(packed))]

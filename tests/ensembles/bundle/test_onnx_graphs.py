@@ -1,10 +1,10 @@
 """Ensembles as ONNX graphs: onnxruntime gives what torch gives, for clips of any length."""
 
+import itertools
 import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from ensembles.bundle.onnx_export import export_onnx
 from ensembles.bundle.onnx_runner import predict, run_member
 from ensembles.bundle.predict import Predictor
+from ensembles.fitting.over_time import OverTime
 from ensembles.fusion.pooling import LogPool, combine
 from models.examples import Examples
 from models.family import Context
@@ -29,8 +30,7 @@ from ensembles.bundle.graphs import clip_graph, fusion_graph  # noqa: E402
 CLASSES, LENGTHS = ("angry", "happy", "sad"), (1, 2, 3, 7, 20)
 SHAPES = {1: (7,), 2: (32, 32), 3: (32, 32, 3)}
 SHAPE_OF = {"audio_map_lstm": (34, 34), "alexnet_face": (40, 40, 3), "face_cnn": (48, 48), "vgg16": (32, 32, 3)}
-# Pooled over time, which no graph does.
-OVER_TIME = {"both", "temporal_pooling"}
+CONTINUOUS = [name for name, family in families().items() if "regression" in family.tasks]
 
 
 def _model(family, point):
@@ -91,6 +91,22 @@ def test_a_graph_gives_what_its_network_gives(name, gives):
     np.testing.assert_allclose(_run(model, clips, gives), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize("pooling", ["original", "max_pooling", "temporal_pooling", "both"])
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_a_graph_predicts_every_step_as_its_network_does(name, pooling):
+    family, shapes = families()[name], {"faces": (20, 20)}
+    point = next(point for point in family.published if point["pooling"] == pooling)
+    model = family.build({**point, **family.smoke}, Context((), shapes, 1, dimensions=("arousal", "valence")))
+    rng, lengths = np.random.default_rng(0), (*LENGTHS, 8)
+    faces = [rng.integers(0, 256, (steps, 20, 20)).astype(np.uint8) for steps in lengths]
+    clips = Examples(tuple(map(str, lengths)), {"faces": faces}, (), dimensions=("arousal", "valence"))
+    expected = _ready(model, clips).predict_steps(clips)
+    session = ort.InferenceSession(clip_graph(model, "steps").model)
+    for own, steps in zip(faces, expected, strict=True):
+        np.testing.assert_allclose(session.run(None, {"faces": own})[0], steps, atol=1e-4)
+    assert np.ptp(expected[4]) > 0.01
+
+
 def test_a_whitened_networks_graph_whitens():
     family = families()["temporal_pooling"]
     model, slots, shapes = _model(family, family.published[0])
@@ -104,10 +120,6 @@ def test_a_whitened_networks_graph_whitens():
 
 
 def test_what_is_no_graph_is_said():
-    family = families()["conv3d"]
-    pooled = next(p for p in family.published if p["pooling"] in OVER_TIME)
-    model, slots, shapes = _model(replace(family, smoke={}), pooled)
-    assert "over time" in clip_graph(_ready(model, _clips(slots, shapes)))
     assert clip_graph(object()) == "it is no torch network"
 
 
@@ -116,7 +128,9 @@ def _ensemble(**parts):
     weights = rng.dirichlet(np.ones(4), 3).T
     weights[0, 0] = 0
     weights /= weights.sum(axis=0)
-    return SimpleNamespace(**{"weights": weights, "temperatures": None, "log_pool": None, "missing": "share"} | parts)
+    return SimpleNamespace(
+        **{"weights": weights, "temperatures": None, "log_pool": None, "missing": "share", "over_time": None} | parts
+    )
 
 
 @pytest.mark.parametrize("missing", ["share", "uniform"])
@@ -134,6 +148,19 @@ def test_the_fusions_graph_fuses_whatever_is_missing(missing, temperatures, pool
     expected = combine(P, one.weights, valid, missing, heats, pool)
     found = [session.run(None, {"P": P[:, n], "valid": valid[:, n]})[0] for n in range(6)]
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_fusion_over_time_fuses_whatever_is_missing():
+    rng = np.random.default_rng(1)
+    weights = np.array([[0.0, 0.5], [0.0, 0.5], [1.0, 0.0]])
+    over_time = OverTime(("arousal", "valence"), (2.0, 1.0), (0.1, -0.3), (0.4, 0.5), 0.1, ("a", "b"), {})
+    one = SimpleNamespace(weights=weights, over_time=over_time, method="concordance")
+    session = ort.InferenceSession(fusion_graph(one))
+    for valid in itertools.product((True, False), repeat=3):
+        P = rng.normal(size=(3, 7, 2)).astype(np.float32)
+        has = np.broadcast_to(np.array(valid)[:, None, None], P.shape)
+        (found,) = session.run(None, {"P": P.swapaxes(0, 1), "valid": np.array(valid)})
+        np.testing.assert_allclose(found, over_time.fuse(P, has, weights), atol=1e-5)
 
 
 def test_a_bundles_graphs_run_without_emofuse(exported, tmp_path, capsys):
