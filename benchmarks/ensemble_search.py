@@ -1,7 +1,8 @@
 """Whether a search for the ensemble finds a better one with fewer trials, replayed on pools of real trials.
 
     python benchmarks/pools.py record --pools FOLDER
-    python benchmarks/ensemble_search.py [--pools FOLDER] [--only NAME ...] [--seeds 20] [--trials N] [--plot FILE.svg]
+    python benchmarks/ensemble_search.py [--pools FOLDER] [--only NAME ...] [--seeds 20] [--trials N] [--json FILE]
+    python benchmarks/ensemble_search.py --only --json FILE --plot FILE.svg
 
 A search is replayed trial by trial with the program's own drawing (`search.sampling.drawing`), turns
 (`search.goal.flow`) and fused score (`search.goal.fused`); a configuration that is asked for is the nearest recorded
@@ -194,18 +195,18 @@ def told(name: str, found: Mapping[str, np.ndarray], trials: int) -> str:
     return "\n".join(lines)
 
 
-def plot(found: Mapping[str, Mapping[str, np.ndarray]], file: Path) -> None:
+def plot(means: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], file: Path) -> None:
     """Test log-loss over the number of trials, a panel for each pool."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(found), figsize=(4 * len(found), 3.2), squeeze=False)
-    for axis, (name, by_strategy) in zip(axes[0], found.items(), strict=True):
-        for label, scores in by_strategy.items():
-            mean = scores[:, :, 1].mean(axis=0)
-            axis.plot([100 * p for p in PARTS], mean, label=label, linewidth=2 if label == OURS else 1)
+    figure, axes = pyplot.subplots(1, len(means), figsize=(4 * len(means), 3.2), squeeze=False)
+    for axis, (name, by_strategy) in zip(axes[0], means.items(), strict=True):
+        for label, its in by_strategy.items():
+            width = 2.5 if label == OURS else 1
+            axis.plot([100 * p for p in PARTS], [losses for _, losses in its], label=label, linewidth=width)
         axis.set(title=name, xlabel="trials, % of the budget", ylabel="test log-loss of the ensemble")
     axes[0][-1].legend(fontsize=7)
     figure.tight_layout()
@@ -215,27 +216,29 @@ def plot(found: Mapping[str, Mapping[str, np.ndarray]], file: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pools", type=Path, default=DEFAULT)
-    parser.add_argument("--only", nargs="+", metavar="NAME")
+    parser.add_argument("--only", nargs="*", metavar="NAME", help="pools [all]; none: plot what the file holds")
     parser.add_argument("--strategies", nargs="+", choices=list(STRATEGIES), default=list(STRATEGIES))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, help="the full budget [half the pool]")
-    parser.add_argument("--plot", type=Path)
-    parser.add_argument("--json", type=Path, help="where the means are kept")
+    parser.add_argument("--json", type=Path, help="where the means are kept, beside those that it holds")
+    parser.add_argument("--plot", type=Path, help="a picture of all means that are kept")
     args = parser.parse_args()
-    found: dict[str, dict[str, np.ndarray]] = {}
-    for name in args.only or sorted(file.stem for file in args.pools.glob("*.npz")):
+    means: dict[str, dict[str, Any]] = {}
+    if args.json and args.json.exists():
+        means = json.loads(args.json.read_text())["means"]
+    for name in sorted(file.stem for file in args.pools.glob("*.npz")) if args.only is None else args.only:
         pool = read_pool(args.pools, name)
         trials = args.trials or len(pool.trials) // 2
-        found[name] = {}
-        for label in args.strategies:
-            runs = [replay(pool, STRATEGIES[label], seed, trials) for seed in range(args.seeds)]
-            found[name][label] = np.array(runs)
-        print(told(name, found[name], trials), flush=True)
+        found = {
+            label: np.array([replay(pool, STRATEGIES[label], seed, trials) for seed in range(args.seeds)])
+            for label in args.strategies
+        }
+        print(told(name, found, trials), flush=True)
+        means[name] = {label: scores.mean(axis=0).tolist() for label, scores in found.items()}
         if args.json:
-            means = {n: {k: v.mean(axis=0).tolist() for k, v in s.items()} for n, s in found.items()}
             args.json.write_text(json.dumps({"parts": PARTS, "means": means}))
     if args.plot:
-        plot(found, args.plot)
+        plot(means, args.plot)
 
 
 if __name__ == "__main__":

@@ -81,9 +81,8 @@ def mixed(own: Mapping[int, float], gains: Mapping[int, float], weight: float) -
 
 def _ranks(values: Mapping[int, float]) -> dict[int, float]:
     """From 0, the least, to 1; equals have the mean of their ranks."""
-    from scipy.stats import rankdata
-
     if len(values) < 2:
         return dict.fromkeys(values, 0.5)
-    ranks = (rankdata(list(values.values())) - 1) / (len(values) - 1)
-    return dict(zip(values, map(float, ranks), strict=True))
+    _, places, counts = np.unique(np.fromiter(values.values(), float), return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts + 1) / 2  # from 0
+    return dict(zip(values, (ranks[places] / (len(values) - 1)).tolist(), strict=True))

@@ -56,8 +56,12 @@ class Planned:
     @property
     def trials(self) -> int:
         """How many trials there shall be."""
-        more = max(0, self.best_seeds - self.seeds)
-        return (self.configurations * self.seeds + more) * len(self.partitions)
+        return self.trials_of(self.configurations)
+
+    def trials_of(self, configurations: int) -> int:
+        """How many trials so many configurations are."""
+        more = max(0, self.best_seeds - self.seeds) if configurations else 0
+        return (configurations * self.seeds + more) * len(self.partitions)
 
 
 @dataclass(frozen=True)

@@ -200,8 +200,8 @@ def _trials(planned: Planned, asked: Asked, enough: bool) -> int:
     """How many trials the entry shall have: where its stage flows, or had enough, those that were asked for."""
     keys = asked_now(asked, planned)
     if planned.flows:
-        return len(keys or ()) * len(planned.partitions)
-    return planned.trials if keys is None or not enough else len(keys) * len(planned.partitions)
+        return planned.trials_of(len(keys or ()))
+    return planned.trials if keys is None or not enough else planned.trials_of(len(keys))
 
 
 def _open(plan: Sequence[Planned], trials: Mapping[str, int]) -> int:

@@ -289,11 +289,15 @@ def _descendants(pid):
 SLOW_TRIALS = {"pool": {"trials": 5, "max_epochs": 100, "fixed": {**POOLING["fixed"], "hidden": 256, "lr": 2e-4}}}
 
 
-def test_a_search_on_ray_killed_with_sigkill_finishes_by_the_same_command(data, tmp_path):
+@pytest.mark.parametrize("goal", ["best", pytest.param("ensemble", marks=pytest.mark.slow)])
+def test_a_search_on_ray_killed_with_sigkill_finishes_by_the_same_command(data, tmp_path, goal):
     import emofuse
 
     out = tmp_path / "run"
-    command = _command(data, _recipe(tmp_path, SLOW_TRIALS), out, "--cpus", "1")
+    entries = SLOW_TRIALS
+    if goal == "ensemble":
+        entries = {name: {**SLOW_TRIALS["pool"], "trials": n} for name, n in (("pool", 3), ("other", 2))}
+    command = _command(data, _recipe(tmp_path, entries, goal=goal), out, "--cpus", "1")
     driver = _start(command)
     _wait_for(lambda: len(prediction_files(out)) >= 2, driver)
     workers = [pid for pid, line in _descendants(driver.pid).items() if line.startswith("ray::ImplicitFunc")]
