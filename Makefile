@@ -4,6 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# What OpenCV links is the system's; a sentence instead of a traceback in the middle of the work.
+LIBRARIES := $(BIN)/python -c 'import cv2' || { echo "A library of the system is missing; on Debian: apt install libgl1 libglib2.0-0"; exit 1; }
+# Machine code of audio functions, kept where librosa lies, so that the first features needn't wait for it.
+COMPILE := echo "Compiling audio functions (half a minute, once) ..."; $(BIN)/python -c 'from features.audio.compiled import compile_first; compile_first()'
+
 .PHONY: demo reproduce-smoke test test-slow test-browser test-cluster lint format types docs clean
 
 demo: $(VENV)/.core
@@ -44,21 +49,26 @@ docs: $(VENV)/.docs
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "emofuse needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "Python's venv is missing; on Debian: apt install python3-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.core: pyproject.toml | $(BIN)/python
 	@echo "Installing emofuse and what it needs into $(VENV) (some minutes, once) ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m pip install --disable-pip-version-check -e .
+	@$(LIBRARIES)
+	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	@echo "Installing emofuse with its research and test extras into $(VENV) (some minutes, once) ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[research,test]'
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[research,test]'
+	@$(LIBRARIES)
+	@$(COMPILE)
 	@touch $(VENV)/.core $@
 
 $(VENV)/.docs: pyproject.toml | $(BIN)/python
 	@echo "Installing emofuse with its docs extra into $(VENV) ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[docs]'
 	@touch $(VENV)/.core $@
 
 clean:

@@ -37,7 +37,10 @@ def _dataset_command(adapter: Adapter) -> None:
     parameters = [
         _parameter("root", Path, typer.Argument(help=adapter.root[0].upper() + adapter.root[1:] + ".", metavar="ROOT")),
         _parameter("out", Path, typer.Option("-o", "--out", help="The clip table to write, e.g. clips.parquet.")),
-        *(_parameter(name, type(option.default), _flag(option), option.default) for name, option in options.items()),
+        *(
+            _parameter(name, type(option.default), _flag(name, option), option.default)
+            for name, option in options.items()
+        ),
     ]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -51,9 +54,11 @@ def _parameter(name: str, kind: Any, how: Any, default: Any = inspect.Parameter.
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, how])
 
 
-def _flag(option: Option) -> Any:
+def _flag(name: str, option: Option) -> Any:
     choices = f" One of: {', '.join(option.choices)}." if option.choices else ""
-    return typer.Option(help=option.help + choices)
+    # A switch that is off has no --no- of its own: --no-media is not undone by --no-no-media.
+    names = [f"--{name.replace('_', '-')}"] if option.default is False else []
+    return typer.Option(*names, help=option.help + choices)
 
 
 for _name in dataset_names():

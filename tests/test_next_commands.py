@@ -69,10 +69,13 @@ def test_from_a_search_to_a_bundle(corpora, capsys, partitions):
     assert words == ["ensemble", "fit", "run"]
     assert run(*words, "--name", "best", "--all") == 0
     assert run("search", "status", "run") == 0
-    assert next_of(capsys) == [*words[:2], str(corpora / "run")]
-    assert run("ensemble", "refit", "run", "best", "--in-process") == 0
     words = next_of(capsys)
-    assert words == ["ensemble", "export", "run", "best", "-o", "bundle"]
+    assert words == ["ensemble", "refit", str(corpora / "run"), "best"]
+    assert run(*words, "--in-process") == 0
+    words = next_of(capsys)
+    assert [word for word in words if word != "--anyway"] == ["ensemble", "export", words[2], "best", "-o", "bundle"]
+    assert run("search", "status", "run") == 0
+    assert next_of(capsys) == ["ensemble", "export", str(corpora / "run"), "best", "--anyway", "-o", "bundle"]
 
 
 def test_a_backbone_alone_is_where_another_search_starts(corpora, capsys, monkeypatch):

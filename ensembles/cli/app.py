@@ -25,6 +25,7 @@ from ensembles.cli.options import (
     ScoreSplit,
     Seed,
     Test,
+    ask_before_replacing,
     look,
 )
 from ensembles.cli.predictions import predictions
@@ -92,6 +93,9 @@ def fit(
     score_split: ScoreSplit = None,
     test: Test = False,
     labels: Labels = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Put it in the place of a refitted ensemble of this name, without asking.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Fit weights on the held-out predictions of a run and estimate what they are worth.
@@ -126,6 +130,8 @@ def fit(
         where={name: _value(text) for name, text in _pairs(where or [], "--where", "window=8").items()},
         task=task,
     )
+    if not replace:
+        ask_before_replacing(run, name or method)
     ensemble = fit_and_store(run, options, test=look(scores_test(score_split, test), labels))
     if as_json:
         typer.echo(json.dumps(ensemble_json(ensemble)))
@@ -146,7 +152,7 @@ def fit(
 @ensemble_app.command("import")
 def import_(
     file: Annotated[Path, typer.Argument(help="CSV or Parquet: sample_id, split, label, model, p_<class>...")],
-    run: Annotated[Path, typer.Option("--output", "-o", help="The run folder to add to; made where absent.")],
+    run: Annotated[Path, typer.Option("-o", "--out", "--output", help="The run folder to add to; made where absent.")],
     role: Annotated[
         list[str] | None, typer.Option(help="Give a split another role, as train=held_out (repeatable).")
     ] = None,
@@ -206,7 +212,7 @@ def _no_held_out(train: int) -> str:
 @ensemble_app.command()
 def dump(
     run: Run,
-    file: Annotated[Path, typer.Option("--output", "-o", help="Where to write, ending in .csv or .parquet.")],
+    file: Annotated[Path, typer.Option("-o", "--out", "--output", help="Where to write, ending in .csv or .parquet.")],
     partition: Partitions = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="Leave text in a CSV as it is, also where a spreadsheet would run it.")

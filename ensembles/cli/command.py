@@ -10,6 +10,7 @@ from types import TracebackType
 
 import typer
 
+from ensembles.cli import completion
 from features.errors import EmofuseError, WrongUse
 from features.machine import machine_fault
 from features.masking import masked
@@ -19,6 +20,7 @@ from features.unwritable import refused
 # Each app is imported when its command is called: `emofuse ensemble fit` needs neither torch nor cv2.
 APPS = {
     "demo": ("ensembles.cli.demo", "demo_app", "The whole job on generated clips, in a few minutes on two cores."),
+    "init": ("ensembles.cli.init", "init_app", "A folder with a clip table, a recipe and the commands to run."),
     "reproduce": ("ensembles.cli.reproduce", "reproduce_app", "A paper's experiment, to its tables beside ours."),
     "clips": ("features.app", "clips_app", "Make a clip table from a data set's folders."),
     "features": ("features.app", "features_app", "Extract features, import your own, list a store."),
@@ -49,7 +51,8 @@ def usage() -> str:
             *lines,
             "",
             "Each command has --help with an example, and takes --plugin FILE (families, feature sets, data sets and",
-            "fusion methods of your own: docs/extending.md). Start with: emofuse demo",
+            "fusion methods of your own: docs/extending.md). --install-completion lets your shell complete all of it.",
+            "Start with: emofuse demo, or for clips of your own: emofuse init FOLDER",
         ]
     )
 
@@ -94,6 +97,8 @@ def _tell(error: EmofuseError) -> int:
 
 def run(arguments: list[str]) -> int:
     """Find the command's app and run it."""
+    if completion.VARIABLE in os.environ or (arguments[:1] and arguments[0].partition("=")[0] in completion.OPTIONS):
+        completion.complete(APPS, arguments)
     arguments = _with_plugins(arguments)
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())

@@ -31,7 +31,8 @@ def continuous(
         bool, typer.Option("--shrunk", help="Weights moved toward equal ones as far as inner folds advise.")
     ] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Also write the fusion with its scores to this JSON file.")
+        Path | None,
+        typer.Option("-o", "--out", "--output", help="Also write the fusion with its scores to this JSON file."),
     ] = None,
     folds: Annotated[int, typer.Option(min=2, help="Folds of the nested estimate.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Shuffles the folds and draws the bootstraps.")] = 0,

@@ -1,7 +1,9 @@
 """`emofuse demo`: the whole job on generated clips, as the commands that a user would type."""
 
+import sys
 import time
 from pathlib import Path
+from shutil import which
 from typing import Annotated
 
 import typer
@@ -74,7 +76,7 @@ def demo(
     )
 
     _title(4, "Decision fusion: one weight per model and class, searched on held-out predictions")
-    _run("ensemble", "fit", folders["run"], "--name", NAME, *FIT)
+    _run("ensemble", "fit", folders["run"], "--name", NAME, *FIT, "--replace")
 
     _title(5, "Train the chosen models again on train and val, and look at the test clips: once")
     _run("ensemble", "refit", folders["run"], NAME, "--test", *use)
@@ -159,13 +161,22 @@ def _summary(out: Path, run: Path, right: int, new: int, seconds: float) -> None
     shown.print(f"\nThe whole job took {seconds / 60:.1f} minutes. Here lie")
     for what, path in (("the bundle", "bundle"), ("the report", "report.html"), ("every trial", "run")):
         shown.print(f"  {what:<12}{out / path}", soft_wrap=True)
-    shown.print("\nNext, with clips of your own:")
-    for line in (
-        f"{command('predict', out / 'bundle')} YOUR_CLIP.mp4",
-        "emofuse clips table YOUR_TABLE.csv -o clips.parquet       (or: ravdess, afew; see emofuse clips --help)",
-        f"{command('search', 'run', out / 'recipe.yaml')} --clips clips.parquet ...   (see emofuse search run --help)",
-    ):
-        shown.print(f"  {line}", soft_wrap=True)
+    for line in _following(out):
+        shown.print(line, soft_wrap=True)
+
+
+def _following(out: Path) -> list[str]:
+    """What to do next, and how to call the command from here."""
+    lines = [
+        "",
+        "Next, with clips of your own (this bundle knows drawn faces and synthetic voices: real ones it calls unlike):",
+        "  emofuse init mine        asks where they are, and writes a clip table, a recipe and the commands to run",
+        f"  {command('predict', out / 'bundle', out / 'new', '--details')}        to see what a prediction says",
+    ]
+    if which("emofuse") is None:
+        lines.append(f"There `emofuse` is {Path(sys.executable).parent / 'emofuse'}; to call it by its name:")
+        lines.append(f"  source {Path(sys.executable).parent / 'activate'}")
+    return lines
 
 
 def _before_the_test(ensemble: Ensemble) -> list[str]:

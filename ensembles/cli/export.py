@@ -29,7 +29,7 @@ def refit(
     Example: emofuse ensemble refit runs/first best --test
     """
     from ensembles.bundle.refit import refit_and_store
-    from ensembles.fitting.advice import advice
+    from ensembles.fitting.advice import advice, alone
     from ensembles.fitting.cost import costs_of, told_costs
     from ensembles.fitting.ensemble import open_ensemble, percent, reached
     from search.cluster.workers import Workers
@@ -41,7 +41,8 @@ def refit(
         over_time = refitted.over_time is not None
         say(f"On the test {'recordings: ' + reached(score, 'ccc') if over_time else f'clips: {percent(score)} %'}")
     told = " ".join(filter(None, [f"{len(refitted.members)} members refitted.", told_costs(costs_of(run, refitted))]))
-    told += f" Next: {command('ensemble', 'export', shown(run), name, '-o', 'bundle')}"
+    anyway = ["--anyway"] if refitted.no_better and not alone(refitted) else []
+    told += f" Next: {command('ensemble', 'export', shown(run), name, *anyway, '-o', 'bundle')}"
     say(told)
     if todo := advice(refitted, shown(run)):
         say(f"{refitted.verdict} {todo}")

@@ -1,5 +1,6 @@
 """Options that several commands of `emofuse ensemble` share, and what they stand for."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,3 +58,20 @@ def look(test: bool, labels: Path | None) -> "Look":
     from ensembles.predictions.later_labels import read_test_labels
 
     return read_test_labels(labels)
+
+
+def ask_before_replacing(run: Path, name: str) -> None:
+    """Ask before a fit takes the place of a refitted ensemble; WrongUse where nobody is there to be asked, or says no.
+
+    Its models stay in the run, but it must be refitted to be exported, and its scores on test clips are gone.
+    """
+    from ensembles.fitting.ensemble import ensemble_path, read_ensemble
+
+    path = ensemble_path(run, name)
+    if not path.is_file() or any(member.refit is None for member in read_ensemble(path).members):
+        return
+    told = f"Ensemble {name!r} is refitted, and a new fit takes its place"
+    if not sys.stdin.isatty():
+        raise WrongUse(f"{told}: say --replace, or give another --name.")
+    if not typer.confirm(f"{told}. Go on?"):
+        raise WrongUse(f"{told}: give another --name.")

@@ -241,7 +241,7 @@ def huang(road: Road) -> None:
     show_title("All models, and their fusion, which the paper has not")
     labels = () if road.labels is None else ("--labels", road.labels)
     run_command("ensemble", "leaderboard", road.run, "--test", *labels)
-    run_command("ensemble", "fit", road.run, "--name", "fusion", "--test", *labels)
+    run_command("ensemble", "fit", road.run, "--name", "fusion", "--test", "--replace", *labels)
 
 
 def zheng(road: Road) -> None:

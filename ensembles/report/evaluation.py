@@ -113,8 +113,8 @@ def _wrong(done: Evaluated) -> Section:
         cells = [clip.clip_id, clip.group_id, str(clip.label), done.classes[predicted[n]], f"{100 * sure[n]:.0f}"]
         rows.append(Row([*map(Cell, cells), Cell("-" if far is None else f"{far:.2f}")]))
     more = f", the {_WRONG} surest of them" if len(wrong) > _WRONG else ""
-    says = f"{len(wrong)} of {len(done.y)} clips are named wrong{more}; distance is that from the training clips, in times "
-    says += "the limit."
+    says = f"{len(wrong)} of {len(done.y)} clips are named wrong{more}; distance is that from the training clips, "
+    says += "in times the limit."
     return Section(
         "wrong", "Clips that it gets wrong", says, [Table("wrong", "Wrong clips", columns, rows, filters=True)]
     )

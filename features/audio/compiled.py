@@ -4,17 +4,36 @@ Numba keeps what it compiled in files that all processes share. Two processes th
 leave a wrapper of the one and a body of the other there, and whoever loads the pair is killed by a wild jump.
 """
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import numpy as np
 
 from features.disk.intact import one_at_a_time
+from features.progress import say_once
+
+_PATIENCE_S = 4.0
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say what takes so long, where numba has nothing kept yet."""
+    text = "librosa's functions are loaded; where they never were on this machine, compiling them takes up to a minute"
+    timer = threading.Timer(_PATIENCE_S, say_once, (text,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @cache
 def compile_first() -> None:
     """Call once what a feature set calls of librosa, while no other process of this user does."""
-    with one_at_a_time("librosa"):
+    with one_at_a_time("librosa"), _told():
         import librosa
 
         signal = np.sin(np.arange(4096, dtype=np.float32) / 10)

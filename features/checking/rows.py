@@ -38,6 +38,11 @@ def row_findings(table: ClipTable) -> Iterator[Finding]:
             yield Finding("warning", f"no clip is in {split}")
 
 
+def media_in_two_splits(table: ClipTable) -> Iterator[Finding]:
+    """Word of files, by their bytes, that lie in more than one split."""
+    yield from _in_two_splits(table.clips, "media file", lambda clip: clip.media_sha256)
+
+
 def _in_two_splits(clips: Sequence[Clip], what: str, of: Callable[[Clip], str | None]) -> Iterator[Finding]:
     places: dict[str, dict[str, Clip]] = defaultdict(dict)
     for clip in clips:

@@ -9,10 +9,12 @@ from importlib import import_module
 from pathlib import Path
 
 from features import plugins
+from features.checking.rows import media_in_two_splits
 from features.clip_names import tell_names, with_one_spelling
 from features.clips import ClipTable, check_clips, hash_media, write_clips
 from features.errors import WrongUse
 from features.names import unknown_name
+from features.progress import say
 
 _MODULES = {
     "afew": "features.datasets.afew",
@@ -106,9 +108,11 @@ def read_dataset(name: str, root: Path, **options: Value) -> ClipTable:
 def make_clip_table(name: str, root: Path, out: Path, **options: Value) -> ClipTable:
     """`read_dataset` with its media hashed, checked and written to `out`; a table that can't be trained on is refused.
 
-    Paths of the table are relative to `root`.
+    Paths of the table are relative to `root`. Groups and files that lie in more than one split are told.
     """
     table = hash_media(read_dataset(name, root, **options))
     check_clips(table)
+    for finding in media_in_two_splits(table):
+        say(f"warning: {root}: {finding.text}; a search refuses such partitions")
     write_clips(table, out)
     return table

@@ -34,7 +34,9 @@ search_app.command()(doctor)
 def run(
     recipe: RecipeFile,
     clips: Annotated[Path | None, typer.Option(help="The clip table.")] = None,
-    features: Annotated[Path | None, typer.Option(help="The feature store of these clips.")] = None,
+    features: Annotated[
+        Path | None, typer.Option("--store", "--features", help="The feature store of these clips.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", parser=search_path, metavar="RUN", help="The run's folder, or s3://bucket/run."),

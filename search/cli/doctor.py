@@ -15,7 +15,9 @@ from search.cli.recipes import RecipeFile
 def doctor(
     recipe: RecipeFile,
     clips: Annotated[Path | None, typer.Option(help="The clip table.")] = None,
-    features: Annotated[Path | None, typer.Option(help="The feature store of these clips.")] = None,
+    features: Annotated[
+        Path | None, typer.Option("--store", "--features", help="The feature store of these clips.")
+    ] = None,
     out: Annotated[
         str | None, typer.Option("--out", "-o", metavar="RUN", help="The run's folder, or s3://bucket/run.")
     ] = None,

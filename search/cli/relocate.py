@@ -11,7 +11,9 @@ from search.run.remote import run_path
 def relocate(
     run: Annotated[Path, typer.Argument(parser=run_path, metavar="RUN", help="The run's folder or URI.")],
     clips: Annotated[Path | None, typer.Option(help="Where the clip table lies now.")] = None,
-    features: Annotated[Path | None, typer.Option(help="Where the feature store lies now.")] = None,
+    features: Annotated[
+        Path | None, typer.Option("--store", "--features", help="Where the feature store lies now.")
+    ] = None,
     stills: Annotated[Path | None, typer.Option(help="Where the table of stills lies now.")] = None,
 ) -> None:
     """Tell a run where its clips, features and stills were moved to; refit, replay and export look there from then on.

@@ -13,7 +13,7 @@ def submit(
     recipe: RecipeFile,
     address: Annotated[str, typer.Option(help="The cluster's job server: http://HEAD:8265.")],
     clips: Annotated[str, typer.Option(help="The clip table, where the nodes see it.")],
-    features: Annotated[str, typer.Option(help="The feature store, where the nodes see it.")],
+    features: Annotated[str, typer.Option("--store", "--features", help="The feature store, where the nodes see it.")],
     out: Annotated[str, typer.Option("--out", "-o", help="The run's folder or URI, where the nodes see it.")],
     stills: Annotated[str | None, typer.Option(help="The table of stills, where the nodes see it.")] = None,
     weights: Annotated[

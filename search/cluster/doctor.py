@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Literal
 from features.clips import read_clips
 from features.errors import EmofuseError
 from features.masking import masked
+from features.store.store import open_set
 from features.workers.ray_access import asks_for_token
 from features.workers.ray_session import ray_session
 from search.cluster.capacity import Capacity
@@ -86,7 +88,9 @@ def examine(patient: Patient) -> Iterator[Finding]:
                 yield Finding("problem", "node", f"{name} can't run emofuse: {why}; install it there as it is here.")
         yield from _storage(patient, answers)
         yield from _versions(here, answers)
+        yield from _stills(patient)
         yield from _features(patient, here, answers)
+        yield from _failed_clips(patient, here)
         yield from _gpus(patient.recipe, capacity, answers)
         yield _access()
         yield from _disk(patient, capacity)
@@ -204,6 +208,28 @@ def _features(patient: Patient, here: Answer, answers: Mapping[str, Answer]) -> 
     if not bad and not wrong:
         sets = ", ".join(dict.fromkeys(spec for _, spec in here.reads)) or "no feature set"
         yield Finding("ok", "features", f"{sets}: the same fingerprints on {_nodes(answers)}")
+
+
+def _stills(patient: Patient) -> Iterator[Finding]:
+    if patient.stills is None and any(stage == "backbone" for stage, _ in patient.recipe.all_entries()):
+        told = (
+            "the recipe trains a backbone on labelled stills: give their table with --stills, or the search refuses it"
+        )
+        yield Finding("problem", "stills", f"{told}.")
+
+
+def _failed_clips(patient: Patient, here: Answer) -> Iterator[Finding]:
+    """How many clips each set lacks; a search goes on without them."""
+    for table, spec in patient.reads() if patient.store is not None else ():
+        if spec in dict(here.errors) or (table, spec) not in here.reads:
+            continue
+        stored = open_set(patient.store, spec, read_clips(Path(table)))  # type: ignore[arg-type]
+        counts = Counter(stored.status(one) for one in stored.ids if not stored.has(one))
+        if counts:
+            why = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+            lost = f"{counts.total()} of {len(stored)} clips of {Path(table).name} failed ({why})"
+            level: Level = "problem" if counts.total() == len(stored) else "warning"
+            yield Finding(level, "features", f"{spec}: {lost}; models that read it go without them.")
 
 
 def _gpus(recipe: Recipe, capacity: Capacity, answers: Mapping[str, Answer]) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from search.run.ended import Ended, read_ended_and_damaged
 from search.run.layout import Layout, Outcome
 from search.run.planned import Asked, Planned, asked_now, read_asked, read_no_gain, read_plan
 from search.trial.heartbeats import Heartbeat, SearchBeat, is_running, read_running, read_search
+from search.watch.following import after_fit
 from search.watch.gpus import GpuUse, gpu_use
 from search.watch.pace import Pace, measure
 
@@ -87,6 +88,8 @@ class Status:
                 return "No trial has finished, so there is nothing to fuse."
             weights = command("search", "run", "RECIPE", "--weights", f"ENTRY={run}:{backbone}")
             return f"No models of clips to fuse. Another recipe's ENTRY starts from the backbone by: {weights}"
+        if (done := after_fit(self.run, run)) is not None:
+            return done
         partitions = [word for name in self.fusible for word in ("--partition", name)]
         task = ["--task", "regression"] if self.mixed else []
         return f"Next: {command('ensemble', 'fit', run, *task, *partitions)}"

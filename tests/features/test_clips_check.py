@@ -117,3 +117,21 @@ def test_a_picture_without_contrast_is_like_none(tmp_path):
     write_video(tmp_path / "grey.mp4", [np.full((48, 64, 3), 128, np.uint8)] * 3)
     write_video(tmp_path / "noise.mp4", noise(3))
     assert probe(Media(tmp_path / "grey.mp4")).look is None and probe(Media(tmp_path / "noise.mp4")).look is not None
+
+
+def test_a_file_in_two_splits_is_told_when_the_table_is_made(tmp_path, capsys):
+    soundfile.write(tmp_path / "a.wav", np.ones(800) / 2, 8000)
+    (tmp_path / "b.wav").write_bytes((tmp_path / "a.wav").read_bytes())
+    rows = "clip_id,path,split,label,group_id\na,a.wav,train,sad,x\nb,b.wav,test,sad,x\n"
+    (tmp_path / "my.csv").write_text(rows)
+    result = CliRunner().invoke(clips_app, ["table", str(tmp_path / "my.csv"), "-o", str(tmp_path / "c.parquet")])
+    told = result.output.replace("\n", " ")
+    assert result.exit_code == 0
+    assert "1 group lies in more than one split" in told
+    assert "1 media file lies in more than one split, such as 'a' in train and 'b' in test" in told
+    assert told.count("a search refuses such partitions") == 2
+
+
+def test_a_switch_has_no_opposite_of_its_own():
+    text = CliRunner().invoke(clips_app, ["table", "--help"]).output
+    assert "--no-media" in text and "--no-no-media" not in text

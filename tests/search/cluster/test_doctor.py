@@ -1,6 +1,7 @@
 """What the doctor says of answers that nodes gave; tests/search/test_on_cluster.py asks real nodes."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -69,6 +70,35 @@ def test_features_that_differ_on_a_node(patient):
     assert _told(doctor._features(patient, missing, {"a": missing})) == [
         ("problem", "Feature set 'vec' has not been extracted"),
     ]
+
+
+def test_a_backbone_needs_stills(patient):
+    assert _told(doctor._stills(patient)) == []
+    backbone = SimpleNamespace(all_entries=lambda: [("backbone", None), ("clips", None)])
+    patient = replace(patient, recipe=backbone)
+    ((level, text),) = _told(doctor._stills(patient))
+    assert level == "problem" and "give their table with --stills" in text
+    assert _told(doctor._stills(replace(patient, stills=patient.clips))) == []
+
+
+def test_clips_that_failed_are_counted(patient, tmp_path):
+    from features.clips import read_clips
+    from features.errors import ClipFailure
+
+    table = read_clips(patient.clips)
+    (_, spec), *_ = patient.reads()
+    writer = set_writer(patient.store, parse_spec(spec), table)
+    rng = np.random.default_rng(0)
+    for n, clip in enumerate(table.clips):
+        if n < 3:
+            writer.fail(clip.clip_id, ClipFailure("no_audio" if n else "unreadable", "as a test"))
+        else:
+            writer.add(clip.clip_id, FeatureArray(rng.normal(size=(1, 4)).astype(np.float32), np.zeros(1)))
+    writer.finish()
+    here = replace(HERE, reads=dict.fromkeys(patient.reads(), "k"))
+    ((level, text),) = _told(doctor._failed_clips(patient, here))
+    assert level == "warning"
+    assert f"3 of {len(table)} clips of clips.parquet failed (2 no_audio, 1 unreadable)" in text
 
 
 def test_gpus_are_compared_with_what_is_there(patient):
