@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from plugged import blocks, write_clips, write_plugins, write_recipe
 
+import emofuse as ef
 from ensembles.cli.command import main
 from features.plugins.files import VARIABLE, use
 from features.plugins.shipping import sources
@@ -84,6 +86,39 @@ def test_a_bundle_predicts_with_its_plugins(world, no_plugins, capsys):
     clip = world / "clips" / "angry" / "zoe-0.wav"
     assert main(["predict", str(world / "bundle"), str(clip), "--json", *given]) == 0
     assert json.loads(capsys.readouterr().out)["label"] == "angry"
+
+
+def test_python_takes_plugins_as_the_commands_do(world, no_plugins, monkeypatch, tmp_path):
+    forest, loudness, halves, accurate = (world / "code" / name for name in blocks())
+    table, store, run = tmp_path / "clips.parquet", tmp_path / "store", tmp_path / "run"
+
+    def fresh():
+        monkeypatch.setenv(VARIABLE, "")
+
+    with pytest.raises(ef.WrongUse, match="halves"):
+        ef.clips("halves", world / "clips", table)
+    assert len(ef.clips("halves", world / "clips", table, plugins=[halves])) == 30
+    fresh()
+    assert ef.extract(table, "loudness:parts=2", store, workers=0, plugins=[loudness])["ok"].item() == 30
+    fresh()
+    entries = {"forest": {"trials": 1, "inputs": {"vector": "loudness:parts=2"}, "fixed": {"trees": 20}}}
+    recipe = {"name": "plugged", "stages": [{"stage": "clips", "entries": entries}]}
+    asked = {"clips": table, "features": store, "out": run, "in_process": True}
+    with pytest.raises(ef.WrongUse, match="forest"):
+        ef.search(recipe, **asked)
+    assert len(ef.search(recipe, **asked, plugins=[str(forest), loudness]).trials()) == 1
+    fresh()
+    opened = ef.open_run(run, plugins=(accurate, forest, loudness))
+    assert opened.fit("accurate").method == "accurate"
+    fresh()
+    P, y = np.random.default_rng(0).dirichlet([1, 1], (2, 20)), np.arange(20) % 2
+    assert ef.fit(P, y, method="accurate", plugins=accurate).method == "accurate"
+    fresh()
+    clip = next((world / "clips").rglob("zoe-*.wav"))
+    with pytest.raises(ef.EmofuseError, match="forest"):
+        ef.load(world / "bundle")
+    fresh()
+    assert ef.load(world / "bundle", plugins=[forest, loudness]).predict([clip])["label"].notna().all()
 
 
 def test_a_bundle_asks_for_its_plugins(world, no_plugins, capsys):

@@ -1,9 +1,11 @@
 """Fusion of own arrays, without a run."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ensembles.api.ensemble import Ensemble
+from ensembles.api.places import use_plugins
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +27,7 @@ def fit(
     folds: int = 5,
     repeats: int = 1,
     seed: int = 0,
+    plugins: Sequence[str | Path] = (),
     **params: Any,
 ) -> Ensemble:
     """Fit an ensemble on arrays of probabilities, and estimate what it is worth on clips that did not choose it.
@@ -51,6 +54,8 @@ def fit(
         Of the nested estimate: folds over groups, and how often it is repeated with new ones.
     seed : int
         The same seed gives the same weights.
+    plugins : sequence of str or Path
+        Files with plug-ins of yours, which stay in use from here on (the command's `--plugin`).
     **params
         Parameters of the method (`draws=2000`); of any method `bagged=10`, `shrunk=True`, `temperatures=True`.
 
@@ -86,6 +91,7 @@ def fit(
     from ensembles.fitting.selection import NO_SELECTION
     from models.metrics import metric_named
 
+    use_plugins(plugins)
     held_out = held_out_of_arrays(
         np.asarray(P), np.asarray(y), groups=groups, valid=valid, classes=classes, members=members
     )

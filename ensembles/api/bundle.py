@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ensembles.api.ensemble import Ensemble
+from ensembles.api.places import use_plugins
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["Bundle", "load"]
 
 
-def load(folder: str | Path, *, device: str = "cpu", encoders: Mapping[str, str | Path] | None = None) -> "Bundle":
+def load(
+    folder: str | Path,
+    *,
+    device: str = "cpu",
+    encoders: Mapping[str, str | Path] | None = None,
+    plugins: Sequence[str | Path] = (),
+) -> "Bundle":
     """Load a bundle that `Ensemble.export` or `emofuse ensemble export` wrote; every file's digest is checked first.
 
     Parameters
@@ -25,6 +32,8 @@ def load(folder: str | Path, *, device: str = "cpu", encoders: Mapping[str, str 
         Where its models compute.
     encoders : mapping of str to path, optional
         Weights of encoders that the bundle names and doesn't hold, by its names for them.
+    plugins : sequence of str or Path
+        Files with plug-ins of yours, which stay in use from here on (the command's `--plugin`).
 
     Returns
     -------
@@ -44,6 +53,7 @@ def load(folder: str | Path, *, device: str = "cpu", encoders: Mapping[str, str 
     """
     from ensembles.bundle.predict import Predictor
 
+    use_plugins(plugins)
     places = {name: Path(place) for name, place in (encoders or {}).items()}
     return Bundle(Predictor(Path(folder), device, places))
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ensembles.api.places import use_plugins
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -12,7 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["clips", "extract"]
 
 
-def clips(dataset: str, root: str | Path, out: str | Path, **options: "Value") -> "pd.DataFrame":
+def clips(
+    dataset: str, root: str | Path, out: str | Path, *, plugins: Sequence[str | Path] = (), **options: "Value"
+) -> "pd.DataFrame":
     """Make a clip table from a data set's folders, check it and write it.
 
     Parameters
@@ -24,6 +28,8 @@ def clips(dataset: str, root: str | Path, out: str | Path, **options: "Value") -
         The data set's folder; the file of a `table`; where `synthetic` puts its media.
     out : str or Path
         The clip table to write, a Parquet file.
+    plugins : sequence of str or Path
+        Files with plug-ins of yours, which stay in use from here on (the command's `--plugin`).
     **options
         Options of the data set, as `emofuse clips DATASET --help` lists them (underscores for dashes).
 
@@ -54,6 +60,7 @@ def clips(dataset: str, root: str | Path, out: str | Path, **options: "Value") -
     from features.clips import SCHEMA, read_clips
     from features.datasets import make_clip_table
 
+    use_plugins(plugins)
     make_clip_table(dataset, Path(root), Path(out), **options)
     rows = [[getattr(clip, name) for name in SCHEMA.names] for clip in read_clips(Path(out)).clips]
     return pd.DataFrame(rows, columns=SCHEMA.names).set_index("clip_id")
@@ -68,6 +75,7 @@ def extract(
     address: str | None = None,
     allow_open: bool = False,
     retry_failed: bool = False,
+    plugins: Sequence[str | Path] = (),
 ) -> "pd.DataFrame":
     """Extract feature sets of all clips into a store; the same call goes on after an interruption.
 
@@ -89,6 +97,8 @@ def extract(
         Work on a cluster that asks nobody for a token, where whoever reaches it can run code.
     retry_failed : bool
         Try again the clips that failed.
+    plugins : sequence of str or Path
+        Files with plug-ins of yours, which stay in use from here on (the command's `--plugin`).
 
     Returns
     -------
@@ -115,6 +125,7 @@ def extract(
     from features.clips import read_clips
     from features.extract import extract
 
+    use_plugins(plugins)
     specs = [sets] if isinstance(sets, str) else list(sets)
     rows = []
     summaries = extract(

@@ -1,6 +1,6 @@
 """Where a run lies: a folder, or a URI whose local mirror is read and written back."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,14 @@ def local_folder(place: str | Path) -> Path:
 def place_name(run: Path) -> str:
     """The run's place as people write it: its path, or the URI that the folder mirrors."""
     return shown(run)
+
+
+def use_plugins(plugins: Sequence[str | Path]) -> None:
+    """Take these files' plug-ins from here on; WrongUse for one that is no plug-in."""
+    from features.plugins.files import use
+
+    for file in [plugins] if isinstance(plugins, str | Path) else plugins:
+        use(Path(file))
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ensembles.api.ensemble import Ensemble
-from ensembles.api.places import local_folder, place_name, written_back
+from ensembles.api.places import local_folder, place_name, use_plugins, written_back
 from features.errors import EmofuseError, WrongUse
 
 if TYPE_CHECKING:
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 __all__ = ["Run", "open_run"]
 
 
-def open_run(place: str | Path) -> "Run":
+def open_run(place: str | Path, *, plugins: Sequence[str | Path] = ()) -> "Run":
     """Open a run that a search or an import of predictions has made.
 
     Parameters
     ----------
     place : str or Path
         Its folder, or the URI of a run on an object store (`s3://bucket/run`, `gs://...`), which is mirrored here.
+    plugins : sequence of str or Path
+        Files with plug-ins of yours, which stay in use from here on (the command's `--plugin`).
 
     Returns
     -------
@@ -41,6 +43,7 @@ def open_run(place: str | Path) -> "Run":
     >>> run
     Run('runs/first')
     """
+    use_plugins(plugins)
     folder = local_folder(place)
     if not folder.is_dir():
         raise EmofuseError(

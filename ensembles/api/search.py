@@ -1,10 +1,10 @@
 """A search from a notebook or a script."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ensembles.api.places import place_name
+from ensembles.api.places import place_name, use_plugins
 from ensembles.api.run import Run
 
 __all__ = ["search"]
@@ -25,6 +25,7 @@ def search(
     allow_open: bool = False,
     retry_failed: bool = False,
     hours: float | None = None,
+    plugins: Sequence[str | Path] = (),
 ) -> Run:
     """Start a search, or resume or extend the one that lies at `out`, and return when all its trials have ended.
 
@@ -60,6 +61,8 @@ def search(
     hours : float, optional
         For how long the search may work on the run, all calls together. A later call with more goes on. Default: the
         recipe's `budget`, else as long as it takes.
+    plugins : sequence of str or Path
+        Files with plug-ins of yours, which stay in use from here on (the command's `--plugin`).
 
     Returns
     -------
@@ -87,6 +90,7 @@ def search(
     from search.runner import run_search
     from search.study.best import find_weights
 
+    use_plugins(plugins)
     store = Path(features)
     files = find_weights([f"{entry}={place}" for entry, place in (weights or {}).items()])
     if isinstance(recipe, Mapping):
