@@ -32,6 +32,18 @@ if TYPE_CHECKING:
 _TWO_ALONE = (
     "compare expects the names of two stored ensembles alone, or no names but --method, --partition and --fit-split."
 )
+# The first goes first where a terminal is narrow.
+_DROPPED = (
+    "hyperparameters",
+    "seconds",
+    "epochs",
+    "scored",
+    "mean over partitions",
+    "ms per clip",
+    "unweighted",
+    "log-loss",
+)
+_DROPPED_OF_ENSEMBLES = ("clips of training", "on the rows that chose it", "members", "best single (nested)", "method")
 _USUAL_METHODS = ("best", "uniform", "greedy", "decision")
 
 
@@ -152,6 +164,7 @@ def leaderboard(
     metric: Annotated[
         str | None, typer.Option(help=METRICS_HELP.replace("What is maximised", "What orders the members"))
     ] = None,
+    wide: Annotated[bool, typer.Option("--wide", help="All columns, also where they don't fit the terminal.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the members of a run by the metric it was searched for, and its ensembles with their honest estimates.
@@ -160,6 +173,7 @@ def leaderboard(
 
     Example: emofuse ensemble leaderboard runs/demo
     """
+    from ensembles.cli.narrow import narrowed, room
     from ensembles.continuous.later import seen_over_time
     from ensembles.continuous.run import continuous_entries, read_continuous_run
     from ensembles.fitting.cost import in_ms
@@ -232,13 +246,20 @@ def leaderboard(
         if test:
             cells.append(with_interval(row.test_accuracy or 0, row.test_interval))
         table.add_row(row.name, row.hyperparameters, *cells)
+    width = room(wide)
+    shown = console() if width is None else console(width=width)
+    gone = narrowed(table, width, _DROPPED)
     shown.print(table)
+    if gone:
+        shown.print(f"Left out here: {', '.join(gone)}; --wide shows them.")
     if len(board.members) > (top or len(board.members)):
         shown.print(f"... and {len(board.members) - top} more: --top 0 lists all.")
     if (repeated := seeds_table(board, top)) is not None:
         shown.print(repeated)
     if board.ensembles:
-        shown.print(ensembles_table(board.ensembles))
+        ensembles_shown = ensembles_table(board.ensembles)
+        narrowed(ensembles_shown, width, _DROPPED_OF_ENSEMBLES)
+        shown.print(ensembles_shown)
     if recall:
         shown.print(classes_table(board, top))
     if board.left_out:

@@ -1,5 +1,6 @@
 """Models and ensembles side by side: a picture of the best, and a table of all that sorts and filters."""
 
+from ensembles.fitting.cost import in_ms
 from ensembles.fitting.ensemble import Ensemble, How, percent, with_interval
 from ensembles.fitting.leaderboard import MemberRow
 from ensembles.fitting.tables import HOWS, maybe, pct
@@ -124,6 +125,7 @@ def _table(page: Page) -> Table:
         Column("log-loss", True),
         *([Column("test", True), Column("test unweighted", True)] if test else []),
         Column("epochs", True),
+        Column("ms per clip", True),
         Column("training", True),
         Column("GPU", True),
         Column("hyperparameters", long=True),
@@ -156,7 +158,7 @@ def _ensemble_cells(page: Page, ensemble: Ensemble, test: bool) -> list[Cell]:
         cells += [Cell(pct(own[how].metrics["unweighted_accuracy"]))]
     elif test:
         cells += [Cell("-"), Cell("-")]
-    return [*cells, Cell(""), Cell(""), Cell(""), Cell(f"{ensemble.chosen_method}, {len(ensemble.members)} members")]
+    return [*cells, *[Cell("")] * 4, Cell(f"{ensemble.chosen_method}, {len(ensemble.members)} members")]
 
 
 def _member_cells(page: Page, row: MemberRow, test: bool) -> list[Cell]:
@@ -180,6 +182,7 @@ def _member_cells(page: Page, row: MemberRow, test: bool) -> list[Cell]:
     return [
         *cells,
         Cell(f"{row.epochs:.0f}"),
+        Cell(in_ms(row.predict_s), sort=row.predict_s),
         Cell(f"{row.wall_s:.0f}"),
         Cell(f"{gpu_s:.0f}"),
         Cell(row.hyperparameters, title=row.hyperparameters),

@@ -139,14 +139,20 @@ def _latest(trials: list[Ended]) -> Table:
 def _entries(status: Status) -> Table:
     named = any(entry.metric not in DEFAULT_METRICS for entry in status.entries)
     columns = [Column("entry"), Column("stage"), Column("family"), *([Column("metric")] if named else [])]
-    numbers = ("trials", "finished", "running", "pruned", "failed", "left", "earlier")
+    several = any(entry.earlier for entry in status.entries)
+    numbers = ("trials", "finished", "running", "pruned", "failed", "left", *(("earlier",) if several else ()))
     columns += [Column(name, True) for name in (*numbers, "best held out")]
     rows = []
     for e in status.entries:
         cells = [Cell(e.entry), Cell(e.stage), Cell(e.family), *([Cell(in_words(e.metric))] if named else [])]
         cells += [Cell(f"{getattr(e, name):,}", sort=float(getattr(e, name))) for name in numbers]
         rows.append(Row([*cells, Cell("-" if e.best is None else f"{e.best:.3f}")]))
-    return Table("entries", "Entries of the recipe; earlier: trials that it doesn't ask for any more", columns, rows)
+    return Table(
+        "entries",
+        "Entries of the recipe" + ("; earlier: trials that it doesn't ask for any more" if several else ""),
+        columns,
+        rows,
+    )
 
 
 def _nodes(status: Status) -> Table | None:

@@ -25,6 +25,16 @@ def emofuse(capsys):
     return call
 
 
+def test_the_leaderboard_fits_a_narrow_terminal(emofuse, write_run):
+    run = write_run()
+    emofuse("fit", run, "--method", "uniform", "--all", "--test")
+    for words in ((), ("--test",)):
+        text = emofuse("leaderboard", run, *words)
+        assert max(map(len, text.splitlines())) <= 80
+        assert "Left out here: hyperparameters" in text and "accuracy" in text and "honest estimate (nested)" in text
+    assert "hidden=64, lr=0.1" in emofuse("leaderboard", run, "--wide")
+
+
 def test_fit_compare_leaderboard(emofuse, write_run):
     run = write_run(lacking=0.1)
     quick = ("--method", "decision", "--param", "draws=100", "--param", "sigma_min=0.3")
@@ -34,7 +44,7 @@ def test_fit_compare_leaderboard(emofuse, write_run):
     data = json.loads(emofuse("fit", run, "--method", "uniform", "-n", "mean", "--partition", "train", "--json"))
     assert data["name"] == "mean" and data["partitions"] == ["train"]
     emofuse("fit", run, "--method", "greedy", "--all")
-    text = emofuse("leaderboard", run)
+    text = emofuse("leaderboard", run, "--wide")
     for part in ("4 members on 64 held-out clips of swap, train", "hidden=64, lr=0.1", "greedy", "honest estimate"):
         assert part in text
     assert "test accuracy" not in text and "test accuracy" in emofuse("leaderboard", run, "--test")
