@@ -3,6 +3,7 @@
     python benchmarks/pools.py record --pools FOLDER
     python benchmarks/ensemble_search.py [--pools FOLDER] [--only NAME ...] [--seeds 20] [--trials N] [--json FILE]
     python benchmarks/ensemble_search.py --only --json FILE --plot FILE.svg
+    python benchmarks/ensemble_search.py --stops 20 30
 
 A search is replayed trial by trial with the program's own drawing (`search.sampling.drawing`), turns
 (`search.goal.flow`) and fused score (`search.goal.fused`); a configuration that is asked for is the nearest recorded
@@ -17,6 +18,9 @@ selection for the metric, and scored on the test clips, which nothing else looks
 Told are the means over seeds at some parts of the budget, and against `TPE` at the full budget: the first part at which
 a search is as good on average, and the paired difference of the search at 60 % and at 100 % with its standard error
 over seeds. Test clips are the same for all seeds: that error is the search's, not that of the clips.
+
+`--stops` tells where `stop_when: {no_gain: N}` would have ended the search that recorded each pool, and the test scores
+there and at its end.
 """
 
 import argparse
@@ -112,9 +116,7 @@ class Replay:
             where = {n: vector(space, pool.trials[n]["point"]) for n in its}
             drawer = Drawer(space, seed=seed, entry=name, tpe=strategy.tpe)
             self._entries.append(Entry(name, drawer, space, where, its, max(1, trials // len(pool.entries))))
-        ids = np.array([str(n) for n in range(len(pool.y_held_out))])
-        clips = Clips(ids, pool.groups_held_out, pool.y_held_out, pool.classes)
-        self._fused = Fused(clips, "accuracy") if strategy.flow or strategy.mix else None
+        self._fused = Fused(_clips(pool), "accuracy") if strategy.flow or strategy.mix else None
         self.taken: list[int] = []
 
     def step(self) -> None:
@@ -151,6 +153,11 @@ class Replay:
         return min(entry.left, key=lambda n: float(((np.array(entry.where[n]) - asked) ** 2).sum()))
 
 
+def _clips(pool: Pool) -> Clips:
+    ids = np.array([str(n) for n in range(len(pool.y_held_out))])
+    return Clips(ids, pool.groups_held_out, pool.y_held_out, pool.classes)
+
+
 def test_scores(pool: Pool, taken: Sequence[int]) -> tuple[float, float]:
     """Accuracy and log-loss on the test clips of the ensembles that are fitted for them."""
     its = np.array(taken)
@@ -171,6 +178,27 @@ def replay(pool: Pool, strategy: Strategy, seed: int, trials: int) -> np.ndarray
             search.step()
         found.append(test_scores(pool, search.taken))
     return np.array(found)
+
+
+def stop(pool: Pool, no_gain: int) -> int:
+    """After how many trials, in the order in which they were recorded, so many have brought no gain."""
+    fused, best, since = Fused(_clips(pool), "accuracy"), -1.0, 0
+    for n, scores in enumerate(pool.held_out, start=1):
+        fused.add([scores])
+        best, since = (fused.score, 0) if fused.score > best else (best, since + 1)
+        if since >= no_gain:
+            return n
+    return len(pool.held_out)
+
+
+def told_stops(pool: Pool, numbers: Sequence[int]) -> str:
+    """A line for each number, and one for the end."""
+    lines = [f"\n| {pool.name} | trials | accuracy | log-loss |", "|---|---|---|---|"]
+    ends = {f"no_gain: {number}": stop(pool, number) for number in numbers} | {"the end": len(pool.trials)}
+    for label, trials in ends.items():
+        accuracy, loss = test_scores(pool, range(trials))
+        lines.append(f"| {label} | {trials} | {100 * accuracy:.1f} | {loss:.3f} |")
+    return "\n".join(lines)
 
 
 def told(name: str, found: Mapping[str, np.ndarray], trials: int) -> str:
@@ -220,6 +248,7 @@ def main() -> None:
     parser.add_argument("--strategies", nargs="+", choices=list(STRATEGIES), default=list(STRATEGIES))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--trials", type=int, help="the full budget [half the pool]")
+    parser.add_argument("--stops", type=int, nargs="+", metavar="N")
     parser.add_argument("--json", type=Path, help="where the means are kept, beside those that it holds")
     parser.add_argument("--plot", type=Path, help="a picture of all means that are kept")
     args = parser.parse_args()
@@ -228,6 +257,9 @@ def main() -> None:
         means = json.loads(args.json.read_text())["means"]
     for name in sorted(file.stem for file in args.pools.glob("*.npz")) if args.only is None else args.only:
         pool = read_pool(args.pools, name)
+        if args.stops:
+            print(told_stops(pool, args.stops), flush=True)
+            continue
         trials = args.trials or len(pool.trials) // 2
         found = {
             label: np.array([replay(pool, STRATEGIES[label], seed, trials) for seed in range(args.seeds)])
