@@ -94,14 +94,14 @@ class StagedNetwork(StillNetwork):
         if shape[0] != shape[1]:
             raise WrongUse(f"Expected square faces, but got {shape[0]}x{shape[1]} pixels.")
         self.channels = 3 if len(shape) == 3 else 1
-        self.shift = shape[0] // 16
+        self.shift, self.augmented = shape[0] // 16, True
         self.stages = nn.ModuleDict()
 
     def frames(self, images: Tensor, layer: str | None = None) -> Tensor:
         x = images  # (N, H, W[, 3])
         if images.dtype == torch.uint8:
             x = self.scalers[self.slot](images)
-            if self.training and self.step_by_step:
+            if self.training and self.step_by_step and self.augmented:
                 x = shifted(x, self.shift)
         x = x.movedim(3, 1) if self.channels == 3 else x[:, None]  # (N, 1 or 3, H, W)
         x = x.contiguous(memory_format=torch.channels_last)

@@ -26,7 +26,7 @@ def build(hyperparameters: Mapping[str, Any], context: Context) -> SklearnModel:
 FAMILY = Family(
     name="audio_svm",
     paper="Kahou 2015; Guo",
-    section="3; 2.3",
+    section="3; 2.2",
     summary="standardised speech features, optional PCA, linear or RBF SVM",
     inputs=(Input("audio", "clip", 1, "is10"),),
     space={

@@ -69,8 +69,8 @@ FAMILY = Family(
         lr=Float(0.001, 0.05, log=True),
         batch_size=Choice((32, 64, 128)),
     ),
-    # Stated for all models of the paper: the learning rate and its decay (the L1 of 0.0001 is not applied here). The
-    # rest is not: AlexNet's dense layers and dropout.
+    # Stated for all models of the paper: the learning rate and its decay (the L1 of 0.0001 is under `training` in the
+    # recipes). The rest is not: AlexNet's dense layers and dropout.
     published=(
         {
             "hidden": 4096,

@@ -35,7 +35,7 @@ class FaceCNN(StillNetwork):
     def __init__(self, shape: tuple[int, ...], structure: str, classes: int, dropout: float, batch_norm: bool):
         super().__init__(shape)
         size, stages, padding = _STRUCTURES[structure]
-        self.crop = tuple(side * 11 // 12 for side in shape)
+        self.crop, self.augmented = tuple(side * 11 // 12 for side in shape), True
         self.stages = nn.ModuleList()
         channels, sides = 1, self.crop
         for filters, pad in zip(stages, padding, strict=True):
@@ -59,7 +59,7 @@ class FaceCNN(StillNetwork):
     def frames(self, images: Tensor, layer: str | None = None) -> Tensor:
         stages = LAYERS.index(layer or LAYERS[-1]) + 1
         x = self.scalers["faces"](images)  # (N, H, W)
-        x = (_random_crop if self.training else _centre_crop)(x, self.crop)
+        x = (_random_crop if self.training and self.augmented else _centre_crop)(x, self.crop)
         x = x[:, None].contiguous(memory_format=torch.channels_last)  # (N, 1, h, w)
         for stage in self.stages[:stages]:
             x = stage(x)  # (N, K, h, w)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,13 @@ from models.training.network import ClipNetwork
 from models.weights import WEIGHTS_FILE, read_tensors
 
 
+@runtime_checkable
+class Augmented(Protocol):
+    """A network that shifts, crops or mirrors its images in training, unless told otherwise."""
+
+    augmented: bool
+
+
 class TorchModel:
     """Fits, scores and saves the network that `make()` builds. The columns of its scores are `context.classes`.
 
@@ -39,6 +46,7 @@ class TorchModel:
     ):
         self.family, self.hyperparameters, self.context = family, dict(hyperparameters), context
         self.settings, self._make = settings, make
+        self.augment = True  # False: images are not shifted, cropped at random or mirrored in training
         self._network: ClipNetwork | None = None
 
     @property
@@ -130,7 +138,11 @@ class TorchModel:
     def _build(self, make: Callable[[], ClipNetwork] | None = None) -> ClipNetwork:
         device = torch.device(self.context.device)
         with seeded(self.context.seed, device):
-            return (make or self._make)().to(device)
+            network = (make or self._make)().to(device)
+        for module in network.modules():
+            if isinstance(module, Augmented):
+                module.augmented = self.augment
+        return network
 
     def _rows(self, train: Examples, held_out: Examples | None) -> tuple[Packed, Packed | None]:
         for examples in filter(None, (train, held_out)):

@@ -61,11 +61,12 @@ def _check_entry(
         raise WrongUse(f"task: family {family.name!r} is for {' or '.join(family.tasks)}, but got {entry.task!r}.")
     if entry.metric is not None and (entry.metric == "ccc") != entry.continuous:
         raise WrongUse(f"metric: {_other_task(entry.metric)}")
-    if (entry.max_epochs or 0) > family.max_epochs:
-        raise WrongUse(
-            f"max_epochs: family {family.name!r} trains for {family.max_epochs} epochs at most, but got "
-            f"{entry.max_epochs}; a recipe may only lower it."
-        )
+    wishes = [
+        *(["max_epochs"] if (entry.max_epochs or 1) > 1 else []),
+        *(["training"] if entry.training.wishes() else []),
+    ]
+    if wishes and family.max_epochs == 1:
+        raise WrongUse(f"{wishes[0]}: family {family.name!r} is not trained in epochs; leave it out.")
     _check_weights(entry, family, backbones)
     if entry.clip_faces is not None:
         if stage != "backbone":

@@ -95,6 +95,25 @@ class ResourcesOverride(_Data):
     time_limit_s: float | None = Field(default=None, gt=0)
 
 
+class TrainingOverride(_Data):
+    """How an entry's network is trained otherwise than its family does; None: as the family has it.
+
+    `patience` are the epochs without a better held-out result after which training stops, `max_iterations` the batches
+    after which it ends, `clip` is the largest gradient norm (0: none), `l1` the weight of the sum of all parameters'
+    absolute values, `augment: false` leaves images as they are.
+    """
+
+    patience: Count | None = None
+    max_iterations: Count | None = None
+    clip: float | None = Field(default=None, ge=0)
+    l1: float | None = Field(default=None, ge=0)
+    augment: Annotated[bool, Field(strict=True)] | None = None
+
+    def wishes(self) -> dict[str, Any]:
+        """What is given, as plain data."""
+        return self.model_dump(exclude_none=True)
+
+
 class Entry(_Data):
     """One family with its inputs and its budget; `name` is its key in the recipe, `family` the same by default.
 
@@ -105,6 +124,7 @@ class Entry(_Data):
     the recipe's (`Recipe.metric_of`). `choose_on` is the partition by whose results alone configurations are compared
     (None: the mean over all). `seeds` takes the place of the recipe's. `trials` is the number of its configurations,
     `budget` what they may cost. `points` are configurations to try first, `prior` values around which random ones lie.
+    `max_epochs` and `training` take the place of the family's own.
     """
 
     _unlisted = frozenset({"name"})
@@ -124,6 +144,7 @@ class Entry(_Data):
     metric: WishedMetric | None = None
     choose_on: str | None = None
     seeds: Seeds | None = None
+    training: TrainingOverride = TrainingOverride()
     resources: ResourcesOverride = ResourcesOverride()
     budget: Budget = Budget()
     points: tuple[dict[str, Scalar], ...] = ()

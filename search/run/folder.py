@@ -241,12 +241,12 @@ class RunFolder(Layout):
 def study_key(entry: Entry, recipe: Recipe) -> str:
     """What makes results of an entry comparable: the same key continues a study, another one starts a new one."""
     metric, code = recipe.metric_of(entry), family_sha256(entry.family)
-    told = [entry.name, space_as_data(entry.effective_space()), recipe.seed, entry.record().version]
-    chosen: list[Any] = [{"choose_on": entry.choose_on}] if entry.choose_on else []
-    chosen += [{"prior": entry.prior}] if entry.prior else []
-    return content_key(
-        [*told, *([code] if code else []), *([metric] if metric not in DEFAULT_METRICS else []), *chosen]
-    )
+    told: list[Any] = [entry.name, space_as_data(entry.effective_space()), recipe.seed, entry.record().version]
+    told += [code] if code else []
+    told += [metric] if metric not in DEFAULT_METRICS else []
+    told += [{"choose_on": entry.choose_on}] if entry.choose_on else []
+    told += [{"prior": entry.prior}] if entry.prior else []
+    return content_key([*told, *([{"training": wishes}] if (wishes := entry.training.wishes()) else [])])
 
 
 def _earlier(path: Path) -> RunFolder | None:

@@ -54,6 +54,7 @@ class Footer:
     of what it learnt (search.run.continuous_predictions).
     `metric` is what the search maximised; None: the default of the task, also in files of earlier releases.
     `repeat` numbers the trainings of the configuration with other seeds, 0 the first.
+    `training` are settings in place of the family's own.
     `predict_s` are the seconds that the model took for a clip, from its features to its scores, clips in batches as
     `predict` has them; None in files of earlier releases.
     """
@@ -95,6 +96,7 @@ class Footer:
     metric: SearchMetric | None = None
     repeat: int = 0
     predict_s: float | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -28,6 +28,8 @@ class TrialSpec:
     `annotations` is the fingerprint of the continuous labels that the trial learns; empty: it tells classes apart.
     `metric` is what its search maximises; the default of the task is no part of the keys.
 
+    `training` are settings in place of the family's own (models.training.wishes); none are no part of the keys.
+
     `repeat` numbers the trainings of one configuration with other seeds; of the first, 0, keys and seed are as if there
     were no others.
     """
@@ -65,6 +67,7 @@ class TrialSpec:
     plugin_sha256: str = ""
     metric: SearchMetric = "accuracy"
     repeat: int = 0
+    training: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         seed = f" seed {self.repeat + 1}" if self.repeat else ""
@@ -97,6 +100,7 @@ class TrialSpec:
                 **({"annotations": self.annotations} if self.annotations else {}),
                 **({"whitened": whitened} if (whitened := self._whitened) else {}),
                 **({"metric": self.metric} if self.metric not in DEFAULT_METRICS else {}),
+                **({"training": dict(self.training)} if self.training else {}),
             }
         )
 

@@ -66,6 +66,7 @@ def entry_spec(run: RunFolder, stage: StageName, entry: Entry) -> TrialSpec:
         annotations=_annotations(entry, table),
         plugin_sha256=family_sha256(family.name),
         metric=run.recipe.metric_of(entry),
+        training=entry.training.wishes(),
     )
 
 
@@ -171,6 +172,7 @@ def stored_spec(run: RunFolder, footer: Footer, purpose: str) -> TrialSpec:
         plugin_sha256=footer.plugin_sha256,
         metric=footer.searched,
         repeat=footer.repeat,
+        training=dict(footer.training),
     )
 
 

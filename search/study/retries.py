@@ -34,6 +34,7 @@ def entry_study(run: RunFolder, entry: Entry, journal: JournalStorage) -> EntryS
         *([entry.choose_on] if entry.choose_on else []),
     ]
     told += [{"prior": entry.prior}] if entry.prior else []
+    told += [entry.training.wishes()] if entry.training.wishes() else []
     return EntryStudy(
         journal,
         entry.name,

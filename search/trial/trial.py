@@ -211,6 +211,7 @@ def _footer(spec: TrialSpec, data: TrialData, fitted: FitResult, device: str) ->
         plugin_sha256=spec.plugin_sha256,
         metric=spec.metric if spec.metric not in DEFAULT_METRICS else None,
         repeat=spec.repeat,
+        training=dict(spec.training),
     )
 
 
@@ -220,7 +221,12 @@ def _build(family: Family, spec: TrialSpec, data: TrialData, device: str) -> Mod
     metric = "accuracy" if spec.metric == "ccc" else spec.metric
     context = Context(data.classes, shapes, spec.seed, device, trial_weights(spec), columns, data.dimensions, metric)
     batch = {} if spec.batch_size is None else {NAME: spec.batch_size}
-    return build_whitened(family, {**spec.hyperparameters, **batch}, context, whitenings(spec.inputs))
+    model = build_whitened(family, {**spec.hyperparameters, **batch}, context, whitenings(spec.inputs))
+    if not spec.training:
+        return model
+    from models.training.wishes import with_wishes  # torch, which not every family needs
+
+    return with_wishes(model, spec.training)
 
 
 def _value(spec: TrialSpec, metrics: Mapping[str, float]) -> float:

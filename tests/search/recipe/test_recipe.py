@@ -201,12 +201,13 @@ def test_mistakes_are_told(tmp_path, changes, told):
         (
             {"trails": 3},
             "Unknown key 'trails': known are budget, choose_on, clip_faces, family, fixed, inputs, max_epochs, metric, "
-            "points, prior, published, resources, seeds, space, task, trials, weights, weights_from. Did you mean 'trials'?",
+            "points, prior, published, resources, seeds, space, task, training, trials, weights, weights_from. "
+            "Did you mean 'trials'?",
         ),
         ({"name": "two"}, "an entry's name is its key; leave out name 'two'."),
         (
-            {"max_epochs": 7},
-            "max_epochs: family 'centroid' trains for 6 epochs at most, but got 7; a recipe may only lower it.",
+            {"training": {"clip": -1}},
+            "stages[0].entries.one.training.clip: expected a number greater than or equal to 0, but got -1.",
         ),
         (
             {"clip_faces": "imgs"},
