@@ -20,6 +20,7 @@ from ensembles.report.sections import (
     headline,
     history,
     importance,
+    latency,
     leaderboard,
     members,
     now,
@@ -71,6 +72,7 @@ def all_sections(page: Page, *, state_only: bool = False) -> list[Section]:
             fused,
             importance,
             cost,
+            latency,
             clips,
             calibration,
         )

@@ -1,7 +1,11 @@
 """How to make it again: the very commands, versions, seeds and the recipe."""
 
+import json
+from collections.abc import Mapping
 from importlib.metadata import version
+from typing import Any
 
+from ensembles.fitting.ensemble import Ensemble
 from ensembles.report.blocks import Block, Code, Details, Section, Text
 from ensembles.report.gather import Page
 from features.files import read_json
@@ -37,15 +41,39 @@ def commands(page: Page) -> list[str]:
         given = ["--clips", stored["clips"], "--features", stored["store"], *stills]
         found.append(command("search", "run", f"{run}/recipe.yaml", *given, "-o", run))
     for ensemble in page.board.ensembles if page.board else ():
-        metric = [] if ensemble.metric in ("accuracy", "ccc") else ["--metric", str(ensemble.metric)]
-        parts = [word for name in ensemble.partitions for word in ("--partition", name)]
-        seed = ["--seed", str(ensemble.seed)] if ensemble.seed else []
-        found.append(
-            command(
-                "ensemble", "fit", run, "--method", ensemble.method, "--name", ensemble.name, *parts, *metric, *seed
-            )
-        )
+        found.append(command("ensemble", "fit", run, *fit_words(ensemble)))
         if ensemble.refitted:
             found.append(command("ensemble", "refit", run, ensemble.name))
     found.append(command("report", run, "-o", "report.html", *(["--test"] if page.look else [])))
     return found
+
+
+def fit_words(ensemble: Ensemble) -> list[str]:
+    """The options of `ensemble fit` that make this ensemble."""
+    words = ["--method", ensemble.method, "--name", ensemble.name]
+    words += [word for name, value in ensemble.params.items() for word in ("--param", f"{name}={json.dumps(value)}")]
+    words += [word for name in ensemble.partitions for word in ("--partition", name)]
+    words += _selection_words(ensemble.selection)
+    given: list[tuple[str, object, object]] = [
+        ("--folds", ensemble.folds, 5),
+        ("--repeats", ensemble.repeats, 1),
+        ("--seed", ensemble.seed, 0),
+        ("--fit-split", ensemble.fit_split, None),
+        ("--metric", ensemble.metric, "accuracy"),
+    ]
+    return [*words, *(str(word) for name, value, usual in given if value != usual for word in (name, value))]
+
+
+def _selection_words(selection: Mapping[str, Any]) -> list[str]:
+    if selection.get("members"):
+        return [word for name in selection["members"] for word in ("--member", name)]
+    words = [word for name in selection.get("entries") or () for word in ("--entry", name)]
+    bounds = [selection.get(name) for name in ("duplicate", "per_entry", "top")]
+    if not selection.get("majority", True) and bounds == [None] * 3:
+        words.append("--all")
+    else:
+        given = (("--top", bounds[2], 20), ("--per-entry", bounds[1], 3))
+        words += [str(word) for name, value, usual in given if value != usual for word in (name, value or 0)]
+    if selection.get("latency_ms") is not None:
+        words += ["--latency-ms", str(selection["latency_ms"])]
+    return words

@@ -151,7 +151,35 @@ def test_a_runs_commands_make_it_again(run, shown):
     (code,) = only(shown["reproduce"].blocks, Code)
     lines = code.text.splitlines()
     assert lines[0].startswith("emofuse ensemble fit") and "--method uniform --name best" in lines[0]
+    assert lines[0].endswith("--partition swap --partition train --all")
     assert lines[-1] == f"emofuse report {run} -o report.html --test"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--method", "decision", "--param", "draws=100", "--partition", "train", "--top", "3", "--folds", "4"],
+        ["--method", "uniform", "--partition", "swap", "--entry", "e0", "--per-entry", "1", "--metric", "log_loss"],
+        ["--method", "uniform", "--member", "e0", "--member", "e1", "--seed", "3", "--fit-split", "train"],
+    ],
+)
+def test_the_printed_options_fit_the_same_ensemble(write_run, words):
+    from ensembles.fitting.ensemble import open_ensemble
+    from ensembles.report.sections.reproduce import fit_words
+
+    run = write_run(M=4)
+    assert emofuse.main(["ensemble", "fit", str(run), *words, "--name", "first"]) == 0
+    first = open_ensemble(run, "first")
+    printed = ["second" if word == "first" else word for word in fit_words(first)]
+    assert emofuse.main(["ensemble", "fit", str(run), *printed]) == 0
+    second = open_ensemble(run, "second")
+    np.testing.assert_array_equal(first.weights, second.weights)
+    assert (first.members, first.selection, first.folds, first.seed) == (
+        second.members,
+        second.selection,
+        second.folds,
+        second.seed,
+    )
 
 
 def test_reliability_and_its_error_against_plain_lines():
