@@ -101,7 +101,7 @@ def save(page: Any, out: Path, top: float, width: int, height: int) -> None:
 def take_live(browser: Any, demo: Path, run: Path, out: Path) -> None:
     """Search again, and take the live page once some trials have ended and others run."""
     emofuse = [sys.executable, "-m", "emofuse"]
-    given = ["--clips", demo / "clips.parquet", "--features", demo / "store", "--stills", demo / "stills.parquet"]
+    given = ["--clips", demo / "clips.parquet", "--store", demo / "store", "--stills", demo / "stills.parquet"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     search = subprocess.Popen([*emofuse, "search", "run", demo / "recipe.yaml", *given, "-o", run], **quiet)  # type: ignore[call-overload]
     while not (run / "study.journal").exists():

@@ -134,7 +134,7 @@ def _leaderboard(found: ContinuousRun, ensembles: Sequence[Ensemble], test: bool
     if len(found.members) > _MOST_MEMBERS:
         says += f" The {_MOST_MEMBERS} best of {len(found.members):,} models are listed."
     table = Table(
-        "over-time", "Models and ensembles by CCC", [*columns, Column("hyperparameters", wide=True)], rows, True
+        "over-time", "Models and ensembles by CCC", [*columns, Column("hyperparameters", long=True)], rows, True
     )
     return Section("over-time", "Continuous emotion: models and ensembles", says, [table])
 

@@ -38,7 +38,7 @@ def commands(page: Page) -> list[str]:
     if (page.run / "run.json").is_file():
         stored = read_json(page.run / "run.json", WHAT, damaged=REMEDY)
         stills = ["--stills", stored["stills"]] if stored.get("stills") else []
-        given = ["--clips", stored["clips"], "--features", stored["store"], *stills]
+        given = ["--clips", stored["clips"], "--store", stored["store"], *stills]
         found.append(command("search", "run", f"{run}/recipe.yaml", *given, "-o", run))
     for ensemble in page.board.ensembles if page.board else ():
         found.append(command("ensemble", "fit", run, *fit_words(ensemble)))
