@@ -189,8 +189,8 @@ def afew(folder: Path) -> dict[str, Any]:
 POOLS: Mapping[str, Callable[[Path], dict[str, Any]]] = {"ravdess": ravdess, "mosi": mosi, "afew": afew}
 
 
-def record(name: str, folder: Path, minutes: float) -> None:
-    """Train what is missing of a pool, for so many minutes, and write its two files."""
+def record(name: str, folder: Path, minutes: float, make: Callable[[Path], dict[str, Any]] | None = None) -> None:
+    """Train what is missing of a pool, for so many minutes, and write its two files; `make` is its own of `POOLS`."""
     work = folder / name
     work.mkdir(parents=True, exist_ok=True)
     data = {
@@ -199,7 +199,7 @@ def record(name: str, folder: Path, minutes: float) -> None:
         "partitions": ["train"],
         "sampler": "random",
         "asha": None,
-        "stages": [{"stage": "clips", "entries": POOLS[name](work)}],
+        "stages": [{"stage": "clips", "entries": (make or POOLS[name])(work)}],
     }
     recipe = recipe_of_data(data, name)
     over = threading.Timer(60 * minutes, os.kill, (os.getpid(), signal.SIGINT))

@@ -1,7 +1,7 @@
 """Words of a recipe that bound what a search costs, and the base of all of a recipe's words."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -39,3 +39,25 @@ class Budget(Data):
     hours: float | None = Field(default=None, gt=0)
     gpu_hours: float | None = Field(default=None, gt=0)
     trials: Count | None = None
+
+
+class FoldStopping(Data):
+    """When a configuration is given up after some of its partitions, by the mean over those that are finished.
+
+    `median`: after `after` partitions and each further one, where it is worse than the median of the others there.
+    `halving`: after `after`, `after` times `reduction`, ... partitions, where it isn't among the best one in
+    `reduction` of those that came as far. Nothing is compared with fewer than `least` others.
+    """
+
+    rule: Literal["median", "halving"]
+    after: Count = 2
+    reduction: Annotated[int, Field(strict=True, ge=2)] = 3
+    least: Count = 5
+
+    def rungs(self, partitions: int) -> tuple[int, ...]:
+        """After how many of the partitions it looks."""
+        found, rung = [], self.after
+        while rung < partitions:
+            found.append(rung)
+            rung = rung + 1 if self.rule == "median" else rung * self.reduction
+        return tuple(found)

@@ -17,7 +17,7 @@ from models.family import Family, Resources, Task
 from models.metrics import SearchMetric
 from models.space import Float, Int, Parameter, Scalar, Space, count_points
 from search.recipe import inputs, overrides
-from search.recipe.limits import Budget, Count
+from search.recipe.limits import Budget, Count, FoldStopping
 from search.recipe.limits import Data as _Data
 from search.recipe.seeds import BestSeeds, Seeds
 from search.recipe.submissions import Submission
@@ -289,6 +289,7 @@ class Recipe(_Data):
     goal: Literal["best", "ensemble"] = "best"
     stop_when: StopWhen | None = None
     asha: Asha | None = DEFAULT_ASHA
+    fold_stopping: FoldStopping | None = None
     allow_shared_groups: bool = False
     keep: Annotated[int, Field(strict=True, ge=0)] = 0
     disk_budget_gb: float | None = Field(default=None, gt=0)

@@ -14,6 +14,7 @@ class Ending:
 
     `value` is what its search maximises (of the log-loss, its negative): of a `pruned` one (stopped early) the last
     that was reported, of a `failed` one None. `gpu_s` are its seconds times the share of a GPU that it had.
+    `folds` of a `pruned` one tells after how many finished partitions its configuration was given up; 0: it was not.
     """
 
     status: Literal["finished", "pruned", "failed"]
@@ -23,6 +24,7 @@ class Ending:
     reason: str = ""
     kind: Kind | None = None
     gpu_s: float = 0.0
+    folds: int = 0
 
 
 def ended_outcome(spec: TrialSpec, ending: Ending) -> Outcome:
@@ -45,4 +47,5 @@ def ended_outcome(spec: TrialSpec, ending: Ending) -> Outcome:
         wall_s=ending.wall_s,
         repeat=spec.repeat,
         gpu_s=ending.gpu_s,
+        folds=ending.folds,
     )

@@ -39,6 +39,7 @@ class Outcome:
     wall_s: float = 0.0
     repeat: int = 0
     gpu_s: float = 0.0
+    folds: int = 0
 
 
 def read_outcome(path: Path) -> Outcome:

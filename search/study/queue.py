@@ -3,11 +3,13 @@
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from search.cluster.jobs import Job
 from search.run.ending import Ending
 from search.run.spec import TrialSpec
+from search.sampling.folds import FoldRule
 from search.sampling.studies import EntryStudy
 from search.study.turns import Turns
 
@@ -24,6 +26,9 @@ class Queue:
 
     `choose_on` names, by entry, the partition by which alone its configurations are compared: what happens on others
     doesn't touch the trials there.
+
+    Where an entry has one of the `rules`, a configuration's later trials are held back until the earlier ones have
+    ended, and never start when the rule gives it up.
     """
 
     def __init__(
@@ -36,13 +41,15 @@ class Queue:
         reopened: Callable[[Job], None],
         choose_on: Mapping[str, str | None] | None = None,
         may_start: Callable[[str, bool], bool] = lambda entry, whole: True,
+        rules: Mapping[str, FoldRule] | None = None,
     ):
         self._turns = turns
         self._studies = {study.entry: study for study in studies}
         self._specs, self._known, self._skipped, self._reopened = specs, known, skipped, reopened
         self._may_start = may_start
         self._ready: deque[Job] = deque()
-        self._choose_on = choose_on or {}
+        self._choose_on, self._rules = choose_on or {}, rules or {}
+        self._held: dict[tuple[str, int], deque[Job]] = {}
         # By partition and key: with several seeds there are several trials on one partition.
         self._endings: dict[tuple[str, int], dict[tuple[str, str], Ending | None]] = {}
         self._jobs: dict[tuple[str, int], list[Job]] = {}  # of configurations that have not ended
@@ -85,20 +92,53 @@ class Queue:
         if self.finished(job):
             self._reopen(job.configuration)
         elif ending.status == "pruned":
-            for other in [waiting for waiting in self._ready if waiting.configuration == job.configuration]:
+            waiting = [other for other in self._ready if other.configuration == job.configuration]
+            for other in [*waiting, *self._held.pop(job.configuration, ())]:
                 if not self._touches(job.spec.partition, other):
                     continue
-                self._ready.remove(other)
-                skip = Ending("pruned", reason=f"not started: stopped early on partition {job.spec.partition}")
-                endings[_place(other)] = skip
-                self._skipped(other, skip)
+                if other in waiting:
+                    self._ready.remove(other)
+                self._skip(
+                    other, Ending("pruned", reason=f"not started: stopped early on partition {job.spec.partition}")
+                )
+        self._go_on_or_give_up(job.configuration)
         known = {place: ending for place, ending in endings.items() if ending is not None}
         if len(known) == len(endings):
+            if rule := self._rules.get(job.spec.entry):
+                finished = takewhile(lambda ending: ending.status == "finished", known.values())
+                rule.hear(job.number, [ending.value for ending in finished if ending.value is not None])
             jobs = self._jobs.pop(job.configuration)
             chosen = self._choose_on.get(job.spec.entry)
             whole = _whole([ending for (partition, _), ending in known.items() if chosen in (None, partition)])
             self._studies[job.spec.entry].tell(job.number, whole)
             self._turns.ended(jobs, whole)
+
+    def _skip(self, job: Job, skip: Ending) -> None:
+        self._endings[job.configuration][_place(job)] = skip
+        self._skipped(job, skip)
+
+    def _go_on_or_give_up(self, configuration: tuple[str, int]) -> None:
+        """Once all trials that were handed out have ended, hand out the next ones that are held, or none of them."""
+        held, endings = self._held.get(configuration), self._endings[configuration]
+        if not held:
+            return
+        places = {_place(job) for job in held}
+        ended = [ending for place, ending in endings.items() if place not in places]
+        if any(ending is None for ending in ended):
+            return
+        rule, number = self._rules[configuration[0]], configuration[1]
+        values = [
+            ending.value for ending in ended if ending and ending.status == "finished" and ending.value is not None
+        ]
+        reason = rule.gives_up(number, values) if len(values) == len(ended) else None
+        if reason is not None:
+            for job in self._held.pop(configuration):
+                self._skip(job, Ending("pruned", reason=reason, folds=len(values)))
+            return
+        # One that failed is finished elsewhere nevertheless: the failure may be tried again.
+        opened = rule.opened(len(values)) if len(values) == len(ended) else len(endings)
+        for _ in range(min(len(held), max(1, opened - len(ended)))):
+            self._ready.append(held.popleft())
 
     def pruned(self, job: Job) -> bool:
         """Whether this trial's configuration was stopped early on another partition."""
@@ -124,7 +164,8 @@ class Queue:
         endings = self._endings[configuration]
         for job in self._jobs[configuration]:
             ending = endings[_place(job)]
-            if ending is not None and ending.status == "pruned" and self.finished(job):
+            given_up = ending is not None and ending.folds and job.spec.entry in self._rules
+            if ending is not None and ending.status == "pruned" and not given_up and self.finished(job):
                 endings[_place(job)] = None
                 self._reopened(job)
                 self._ready.append(job)
@@ -157,7 +198,11 @@ class Queue:
         self._endings[entry, number] = {_place(job): None for job in jobs}
         ended = [(job, ending) for job in jobs if (ending := self._known(job.spec)) is not None]
         over = {job.key for job, _ in ended}
-        self._ready.extend(job for job in jobs if job.key not in over)
+        waiting = [job for job in jobs if job.key not in over]
+        first = self._rules[entry].opened(0) if entry in self._rules else len(jobs)
+        self._ready.extend(job for job in waiting if job in jobs[:first])
+        if held := [job for job in waiting if job not in jobs[:first]]:
+            self._held[entry, number] = deque(held)
         for job, ending in sorted(ended, key=lambda item: item[1].status != "finished"):
             self.end(job, ending)
 

@@ -23,6 +23,7 @@ from search.run.folder import RunFolder
 from search.run.keeping import Keeper
 from search.run.remote import remote_of
 from search.run.spec import TrialSpec
+from search.sampling.folds import FoldRule
 from search.sampling.lag import at_once, lag_for
 from search.study.account import Account
 from search.study.plan import entry_spec
@@ -54,6 +55,7 @@ class StageJobs(RunSource):
         self._account = Account(run, stage, self._specs)
         for name, study in studies.items():
             self._account.note(name, study.points)
+        self._rules = self._fold_rules()
         self._queue = Queue(
             list(studies.values()),
             turns_of(run, stage, list(studies.values())),
@@ -63,6 +65,7 @@ class StageJobs(RunSource):
             self._reopen,
             {name: entry.choose_on for name, entry in stage.entries.items()},
             self._may_start,
+            self._rules,
         )
 
     @property
@@ -120,11 +123,7 @@ class StageJobs(RunSource):
         total = sum(entry.configurations for entry in self.stage.entries.values())
         self.run = self.run.with_lags(
             {
-                name: lag_for(
-                    at_once(
-                        slots(entry.request()), len(self._partitions) * self._seeds[name], entry.configurations, total
-                    )
-                )
+                name: lag_for(at_once(slots(entry.request()), self._side_by_side(name), entry.configurations, total))
                 for name, entry in entries.items()
             }
         )
@@ -177,6 +176,20 @@ class StageJobs(RunSource):
         """Its configuration is finished on another partition."""
         return self._queue.finished(job)
 
+    def _fold_rules(self) -> dict[str, FoldRule]:
+        """By entry, where its configurations are compared by more than one partition."""
+        stopping = self.run.recipe.fold_stopping
+        if stopping is None:
+            return {}
+        trials = {name: len(self._partitions) * self._seeds[name] for name in self.stage.entries}
+        rules = {name: FoldRule(stopping, count) for name, count in trials.items()}
+        return {n: rule for n, rule in rules.items() if rule.rungs and not self.stage.entries[n].choose_on}
+
+    def _side_by_side(self, entry: str) -> int:
+        """How many trials of a configuration of the entry are handed out at once."""
+        rule = self._rules.get(entry)
+        return rule.opened(0) if rule else len(self._partitions) * self._seeds[entry]
+
     def _may_start(self, entry: str, whole: bool) -> bool:
         return self._spending.purse.may_start(entry, len(self._partitions) * self._seeds[entry] if whole else 1)
 
@@ -192,7 +205,9 @@ class StageJobs(RunSource):
         if done is not None:
             ending = done.ending
         elif outcome is not None:
-            ending = Ending(outcome.status, outcome.value, outcome.epochs, 0.0, outcome.reason, outcome.kind)
+            ending = Ending(
+                outcome.status, outcome.value, outcome.epochs, 0.0, outcome.reason, outcome.kind, 0.0, outcome.folds
+            )
         else:
             return None
         self._ended += 1

@@ -124,3 +124,20 @@ def test_killed_under_growing_budgets_until_it_is_done(small_run, tmp_path, monk
     assert kills and ends and read_status(run).entries == whole.entries
     _same(run.path, tmp_path / "whole")
     assert {p.name for p in prediction_files(run.path)} == {p.name for p in prediction_files(tmp_path / "whole")}
+
+
+def test_hopeless_configurations_are_given_up_after_two_folds_and_stay_so(small_run):
+    entries = {"centroid": {"trials": 8, "published": False}}
+    rule = {"rule": "median", "least": 2}
+    stages = [{"stage": "clips", "entries": entries}]
+    run = small_run(partitions=[{"folds": 4}], stages=stages, fold_stopping=rule, metric="log_loss")
+    status = _search(run)
+    (entry,) = status.entries
+    assert entry.pruned > 2 and entry.finished + entry.pruned == 32 and entry.left == 0
+    reasons = {outcome.reason.partition(":")[0] for outcome in run.outcomes()}
+    assert reasons <= {"given up after 2 of 4 partitions", "given up after 3 of 4 partitions"}
+    assert status.books.spent.trials == entry.finished, "what never began has cost nothing"
+    assert _search(run).entries == status.entries, "decided once"
+    everything = run.recipe.model_copy(update={"fold_stopping": None})
+    again = run_search(everything, clips=run.clips, store=run.store, out=run.path, workers=Workers(in_process=True))
+    assert again.entries[0].finished == 32, "without the word they are finished"

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from models.space import count_points
+from search.recipe.limits import FoldStopping
 from search.recipe.recipe import Entry
 from search.run.ending import Ending
+from search.sampling.folds import FoldRule
 from search.study.queue import Queue
 from search.study.turns import EqualTurns
 
@@ -40,16 +42,17 @@ class Study:
         self.told[number] = ending
 
 
-def _queue(budgets, known=None):
+def _queue(budgets, known=None, partitions=("train", "swap"), rule=None):
     skipped = []
     studies = [Study(entry, n) for entry, n in budgets.items()]
     queue = Queue(
         studies,
         EqualTurns(studies),
-        lambda entry, point: [Spec(entry, point["x"], partition) for partition in ("train", "swap")],
+        lambda entry, point: [Spec(entry, point["x"], partition) for partition in partitions],
         lambda spec: (known or {}).get(spec.trial_key),
         lambda job, ending: skipped.append((job.key, ending)),
         lambda job: skipped.append((job.key, None)),
+        rules={entry: FoldRule(rule, len(partitions)) for entry in budgets} if rule else None,
     )
     return queue, studies, skipped
 
@@ -136,3 +139,56 @@ def test_budget_of_a_small_space():
     everything = {name: value for name, value in entry.record().published[0].items()}
     assert entry.model_copy(update={"fixed": everything}).configurations == 1
     assert count_points({}) == 1
+
+
+MEDIAN = {"partitions": tuple("abcde"), "rule": FoldStopping(rule="median", after=2, least=2)}
+
+
+def _finish(queue, value, jobs=None):
+    """Let all trials that are handed out end, each with `value` of its configuration's number; their keys."""
+    keys = []
+    while (job := queue.next()) is not None:
+        keys.append(job.key)
+        queue.end(job, Ending("finished", value(job.number), 5, 1.0))
+    return keys
+
+
+def test_a_configuration_that_is_hopeless_after_two_folds_gets_no_third():
+    queue, (study,), skipped = _queue({"x": 4}, **MEDIAN)
+    assert [job.key for job in _drain(queue)] == [f"x-{n}-{p}" for n in range(4) for p in "ab"] and queue.exhausted
+    jobs = {n: queue._jobs["x", n] for n in range(4)}
+    for number in range(4):
+        for job in jobs[number][:2]:
+            queue.end(job, Ending("finished", 0.9 - 0.1 * number, 5, 1.0))
+    (reason,) = {ending.reason for _, ending in skipped[:3]}
+    assert [key for key, _ in skipped] == [f"x-2-{p}" for p in "cde"] + [f"x-3-{p}" for p in "cde"]
+    assert reason == "given up after 2 of 5 partitions: worse than the median of 2 configurations"
+    assert study.told == {2: Ending("pruned", 0.7, 5), 3: Ending("pruned", 0.6, 5)}
+    assert [job.key for job in _drain(queue)] == ["x-0-c", "x-1-c"], "one more each, and then it looks again"
+
+
+def test_it_goes_on_where_it_was_killed_and_what_was_given_up_stays_so():
+    value = {0: 0.9, 1: 0.8, 2: 0.3, 3: 0.85}.__getitem__
+    whole, (study,), skipped = _queue({"x": 4}, **MEDIAN)
+    keys = _finish(whole, value)
+    assert len(keys) == 20 - len(skipped) and 2 in study.told and study.told[2].status == "pruned"
+    for killed in range(len(keys)):
+        known = {key: Ending("finished", value(int(key.split("-")[1])), 5, 1.0) for key in keys[:killed]}
+        known |= {key: ending for key, ending in skipped if f"x-{key.split('-')[1]}-b" in known}
+        queue, (again,), more = _queue({"x": 4}, known, **MEDIAN)
+        assert not set(_finish(queue, value)) & set(known)
+        assert again.told[2].status == "pruned" and all(ending is not None for _, ending in more)
+    ended = {key: Ending("finished", value(int(key.split("-")[1])), 5, 1.0) for key in keys} | dict(skipped)
+    queue, _, opened = _queue({"x": 4}, ended, partitions=MEDIAN["partitions"])
+    assert _finish(queue, value) == [key for key, _ in opened] == [key for key, _ in skipped], "without the rule"
+
+
+def test_early_stopping_and_failures_under_a_rule():
+    queue, (study,), skipped = _queue({"x": 2}, **MEDIAN)
+    first, second, third, fourth = _drain(queue)
+    queue.end(first, Ending("pruned", 0.2, 10))
+    queue.end(second, Ending("pruned", 0.2, 10))
+    assert [key for key, _ in skipped] == [f"x-0-{p}" for p in "cde"] and study.told[0].status == "pruned"
+    queue.end(third, Ending("failed", reason="lost"))
+    queue.end(fourth, Ending("finished", 0.5, 5))
+    assert [job.key for job in _drain(queue)] == [f"x-1-{p}" for p in "cde"], "the failure may be tried again"
