@@ -169,3 +169,14 @@ def test_no_two_test_modules_share_a_name():
 def test_no_script_stands_in_the_way_of_a_package():
     # A script's folder comes first where it looks for modules.
     assert not {path.stem for path in (ROOT / "benchmarks").iterdir()} & {*ORDER, "emofuse"}
+
+
+def test_labels_of_test_clips_are_out_of_reach_of_what_is_fitted():
+    """They lie in closures of `TestScores`: no module looks into such, and no fusion method can import the class."""
+    for path in (path for package in ORDER for path in _modules(package)):
+        text = path.read_text(encoding="utf-8")
+        assert "__closure__" not in text and "cell_contents" not in text, path
+    for room in ("fusion", "evaluation"):
+        for path in sorted((ROOT / "ensembles" / room).rglob("*.py")):
+            names = _imported(ast.parse(path.read_text()))
+            assert not {name for name in names if name.startswith("ensembles.predictions")}, path
