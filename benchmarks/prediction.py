@@ -38,7 +38,7 @@ def main() -> None:
     scored = sum(result.reason is None for result in found)
     print(
         f"{scored} of {len(clips)} clips, {media_s:.0f} s of media, {given.workers} processes: {wall_s:.1f} s "
-        f"({media_s / wall_s:.1f} times real time), {used:.1f} CPU seconds ({media_s / used:.1f} times real time a core)"
+        f"({media_s / wall_s:.1f} times real time), {used:.1f} CPU seconds ({media_s / used:.1f} times on one core)"
     )
 
 

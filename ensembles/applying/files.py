@@ -80,9 +80,10 @@ class RowFile:
         """All rows are there: put them into `order`, those of other clips behind."""
         self.close()
         places = {key: n for n, key in enumerate(order)}
-        ordered = sorted(self._rows, key=lambda row: places.get(self._columns.key(row), len(places)))
+        before = self._rows
+        ordered = self._rows = sorted(before, key=lambda row: places.get(self._columns.key(row), len(places)))
         if self._form != "parquet":
-            if ordered != self._rows:
+            if ordered != before:
                 self._write(ordered, self.out)
             return
         columns = {name: pa.array([row[name] for row in ordered], _kind(name)) for name in self._columns.names}

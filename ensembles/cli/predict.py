@@ -37,6 +37,9 @@ def predict(
             "--format", help="With -o: csv, jsonl, parquet, emotiw, avec2017 or avec2019 (default: by suffix)."
         ),
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page to this .html file, with timelines of windows or steps.")
+    ] = None,
     clips: Annotated[Path | None, typer.Option(help="A clip table: goes with --features.")] = None,
     features: Annotated[
         list[str] | None,
@@ -100,7 +103,7 @@ def predict(
             what = "a bundle that tells values over time anyway" if columns.dimensions else "--features"
             raise WrongUse(f"--window cuts recordings into clips, which doesn't go with {what}.")
         wanted = windows(wanted, window, window if step is None else step)
-    told = Told(columns, wanted, as_json, details, kind, out)
+    told = Told(columns, wanted, as_json, details, kind, out, html, bundle)
     if not features:
         refuse_media_alone(opened.imported, opened.folder)
         told.tell(lambda left: predict_many(opened, left, workers=workers, device=device, encoders=places))

@@ -13,7 +13,7 @@ import typer
 
 from ensembles.applying.asked import Asked, told_apart
 from ensembles.applying.files import RowFile, RowForm
-from ensembles.applying.rows import Columns, Result
+from ensembles.applying.rows import Columns, Result, Row
 from ensembles.bundle.predict import ClipPrediction, TracePrediction
 from ensembles.predictions.organisers import ClassPredictions, Form, TracePredictions, write_form
 from features.errors import EmofuseError, Interrupted
@@ -36,17 +36,29 @@ class Told:
     details: bool
     form: Form | None
     out: Path | None
+    html: Path | None
+    bundle: Path
     found: list[Found] = field(default_factory=list)
 
     def tell(self, predict: Callable[[list[Asked]], Iterator[Found]]) -> None:
         """Predict the clips that are left, each told as it is ready; exit code 1 where one has no result."""
         if self.form in get_args(RowForm) and self.out is not None:
-            self._into_rows(predict, RowFile(self.out, cast(RowForm, self.form), self.columns))
+            file = RowFile(self.out, cast(RowForm, self.form), self.columns)
+            self._into_rows(predict, file)
+            self._page(file.rows)
         else:
             self._at_the_end(predict)
+            self._page([row for clip, result in self._ordered() for row in self.columns.rows(clip, result)])
         self._say_unlike()
         if any(result.reason for _, result in self.found):
             raise typer.Exit(1)
+
+    def _page(self, rows: Sequence[Row]) -> None:
+        if self.html is not None:
+            from ensembles.report.predicted import write_predicted
+
+            write_predicted(rows, self.asked, self.columns, self.bundle, self.html)
+            say(f"Written: {self.html}")
 
     @property
     def _what(self) -> str:

@@ -110,3 +110,14 @@ def test_a_list_on_stdin(clips, capsys, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.StringIO("y.wav\n"))
     assert main(["predict", "bundle", "-", "-o", "p.parquet"]) == 0
     assert "1 of 1 clips scored: p.parquet" in capsys.readouterr().err
+
+
+def test_a_page_shows_windows_over_time(clips, tmp_path):
+    soundfile.write("long.wav", np.zeros(8000 * 3), 8000)
+    command = ["predict", "bundle", "long.wav", "y.wav", "gone.wav", "--window", "2", "--step", "1", "--html", "p.html"]
+    assert main([*command, "-o", "p.csv"]) == 1
+    page = (tmp_path / "p.html").read_text(encoding="utf-8")
+    for text in ("Predictions of bundle", "Over time", "long.wav: sad, [b] over 2 seconds.", "missing: no such file"):
+        assert text in page
+    (tmp_path / "p.html").unlink()
+    assert main(command) == 1 and "Over time" in (tmp_path / "p.html").read_text(encoding="utf-8")
