@@ -111,17 +111,15 @@ def _end(paper: Paper, road: Road, seconds: float) -> None:
     from ensembles.papers.kept import keep_notes
     from ensembles.predictions.long_format import write_long
 
-    over_time = paper.unit == "ccc"
-    seen = look(over_time or bool(road.test_words()), road.labels)
+    seen = look(bool(road.test_words()), road.labels)
     notes = [
         *paper.notes,
         *road.notes,
         *(["The data were made up, at tiny sizes: no number here says anything."] * road.smoke),
     ]
     keep_notes(road.run, notes)
-    if not over_time:
-        show_title("The report")
-        run_command("report", road.run, "-o", road.out / "report.html", *road.test_words())
+    show_title("The report")
+    run_command("report", road.run, "-o", road.out / "report.html", *road.test_words())
     tables = tables_beside(paper, road.run, seen)
     shown = console()
     shown.print(f"\n{paper.title}\n{paper.corpus}", style="bold", soft_wrap=True)

@@ -14,6 +14,7 @@ from features.errors import WrongUse
 from features.files import write_bytes
 from features.progress import say
 from search.recipe.recipe import Recipe, recipe_of_data
+from search.recipe.submissions import Submission
 from search.recipe.yaml_files import read_yaml
 from search.smoke import smoke_recipe
 
@@ -95,7 +96,8 @@ class Road:
         if self.labels is not None:
             return ("--test", "--labels", self.labels)
         table = read_clips(self.table("clips"))
-        known = any(clip.label is not None for clip in table.split("test"))
+        annotated = table.annotations.series if table.annotations else {}
+        known = any(clip.label is not None or clip.clip_id in annotated for clip in table.split("test"))
         return ("--test",) if known else ()
 
     def submissions(self) -> None:
@@ -109,10 +111,13 @@ class Road:
 
 def _small(recipe: Recipe) -> Recipe:
     small = smoke_recipe(recipe, own_data=True)
-    quick = tuple(
-        one.model_copy(update={"params": _QUICK}) if one.method == "decision" else one for one in small.submissions
-    )
+    quick = tuple(one.model_copy(update={"params": _QUICK}) if _draws(one) else one for one in small.submissions)
     return small.model_copy(update={"submissions": quick})
+
+
+def _draws(one: Submission) -> bool:
+    """Whether a submission of classes is a decision search, which it is where it names no method."""
+    return not one.refit_of and one.method in (None, "decision")
 
 
 def kahou(road: Road) -> None:
@@ -239,9 +244,8 @@ def huang(road: Road) -> None:
     show_title("All models of tables 2 and 3")
     road.search(road.recipe("huang2018"), "clips", None, road.run)
     show_title("All models, and their fusion, which the paper has not")
-    labels = () if road.labels is None else ("--labels", road.labels)
-    run_command("ensemble", "leaderboard", road.run, "--test", *labels)
-    run_command("ensemble", "fit", road.run, "--name", "fusion", "--test", "--replace", *labels)
+    run_command("ensemble", "leaderboard", road.run, *road.test_words())
+    run_command("ensemble", "fit", road.run, "--name", "fusion", "--replace", *road.test_words())
 
 
 def zheng(road: Road) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # Kahou's figure 5 shows the fusion network before and after its training was stabilised.
 _KAHOU_CURVES = ("fusion_mlp", "fusion_stable")
 _KAHOU_MOTION = "activity_svm"
-_HUANG_TRACES = ("conv3d_temporal", "convlstm_temporal")
+_HUANG_TEMPORAL = ("conv3d_temporal", "convlstm_temporal")
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def _huang(run: Path, test: bool) -> Iterator[tuple[str, str, "Figure"]]:
 
     found = read_continuous_run(run, test=test)
     where = "test" if test else "held-out"
-    if lines := windows_of(found, test):
+    if lines := [line for line in windows_of(found, test) if line.entry in _HUANG_TEMPORAL]:
         yield "Figure 4", f"CCC over the window of temporal pooling, {where} recordings.", windows_figure(lines)
-    best = {entry: next((m.name for m in found.members if m.footer.entry == entry), None) for entry in _HUANG_TRACES}
+    best = {entry: next((m.name for m in found.members if m.footer.entry == entry), None) for entry in _HUANG_TEMPORAL}
     try:
         predicted = {
             name: named_traces(run, name, "test" if test else "val", searched=True)
