@@ -85,6 +85,10 @@ def test_all_seven_are_built_of_exactly_their_members(built, capsys):
     shown = capsys.readouterr().out
     made = {f"s{n}": open_ensemble(built, f"s{n}") for n in range(1, 8)}
     assert all(name in shown for name in made)
+    page = built / "report.html"
+    assert run("report", built, "-o", page) == 0
+    assert f"emofuse ensemble submissions {built}" in page.read_text(), "the command that makes them again"
+    assert "--name s1" not in page.read_text()
     for one in SMALL:
         own = made[one["name"]]
         if "members" in one:

@@ -33,8 +33,8 @@ def curves_of(run: Path, names: Sequence[str], partition: str | None = None) -> 
     footers = [footer for footer in footers if footer.partition != "full" and not footer.repeat]
     found = []
     for name in names:
-        own = [footer for footer in footers if name == footer.entry or _name(footer).startswith(name)]
-        if not own or ("/" not in name and all(footer.entry != name for footer in own)):
+        own = [f for f in footers if (_name(f).startswith(name) if "/" in name else f.entry == name)]
+        if not own:
             raise unknown_name("member", name, {footer.entry for footer in footers})
         wanted = partition or min(footer.partition for footer in own)
         own = [footer for footer in own if footer.partition == wanted]

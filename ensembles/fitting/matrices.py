@@ -53,8 +53,9 @@ def matrix_of(run: Path, name: str, look: Look = False, partitions: Sequence[str
         return _of_ensemble(run, name, look)
     predictions = read_run(run, partitions)
     held_out = predictions.held_out
-    found = [m for m, member in enumerate(held_out.members) if name == member.entry or member.name.startswith(name)]
-    if not found or ("/" not in name and all(held_out.members[m].entry != name for m in found)):
+    members = enumerate(held_out.members)
+    found = [m for m, own in members if (own.name.startswith(name) if "/" in name else own.entry == name)]
+    if not found:
         entries = {member.entry for member in held_out.members}
         raise unknown_name("ensemble or member", name, {*ensemble_names(run), *entries})
     scores = {m: score(held_out.y, held_out.P[m]) for m in found}

@@ -35,12 +35,17 @@ def section(page: Page) -> Section:
 def commands(page: Page) -> list[str]:
     """From the search to this page; what was imported can't be searched again."""
     run, found = shown(page.run), []
+    submitted: set[str] = set()
     if (page.run / "run.json").is_file():
         stored = read_json(page.run / "run.json", WHAT, damaged=REMEDY)
         stills = ["--stills", stored["stills"]] if stored.get("stills") else []
         given = ["--clips", stored["clips"], "--store", stored["store"], *stills]
         found.append(command("search", "run", f"{run}/recipe.yaml", *given, "-o", run))
-    for ensemble in page.board.ensembles if page.board else ():
+        submitted = {one["name"] for one in stored["recipe"].get("submissions", ())}
+    made = page.board.ensembles if page.board else ()
+    if any(ensemble.name in submitted for ensemble in made):
+        found.append(command("ensemble", "submissions", run))
+    for ensemble in (one for one in made if one.name not in submitted):
         found.append(command("ensemble", "fit", run, *fit_words(ensemble)))
         if ensemble.refitted:
             found.append(command("ensemble", "refit", run, ensemble.name))

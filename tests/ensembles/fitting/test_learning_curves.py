@@ -55,3 +55,8 @@ def test_what_is_wrong_is_told(run):
         curves_of(run, ["machine"])
     with pytest.raises(EmofuseError, match="no trial of net finished on partition 'fold'"):
         curves_of(run, ["net"], "fold")
+
+
+def test_an_entrys_name_may_begin_anothers(run):
+    trial(run, "5", entry="net_swap", accuracy=0.99)
+    assert curves_of(run, ["net"], "train")[0].name == "net/c2"

@@ -65,3 +65,10 @@ def test_a_class_without_clips_has_no_shares(tmp_path):
     draw_matrix(matrix, tmp_path / "m.png")
     assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
     assert matrix.table().to_pylist()[1]["percent_$a"] is None
+
+
+def test_an_entrys_name_may_begin_anothers(tmp_path, write_trial):
+    rows = [("x", "g", "val", "held_out", "a"), ("y", "h", "val", "held_out", "b")]
+    write_trial(rows, [[0.2, 0.8], [0.8, 0.2]], entry="net")
+    write_trial(rows, [[0.8, 0.2], [0.2, 0.8]], entry="net_swap")
+    assert matrix_of(tmp_path, "net").name.startswith("net/") and matrix_of(tmp_path, "net").counts == ((0, 1), (1, 0))
