@@ -1,5 +1,6 @@
 """Each ensemble: weights by model and class, what it chose among, what each member adds, and its subsets."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -99,46 +100,40 @@ def _additions(page: Page, ensemble: Ensemble, own: HeldOut) -> list[Block]:
     if len(own.members) < 2 or len(own.members) > MOST_WEIGHTS:
         return []
     whole = ensemble.predict_proba(own.P, own.valid).argmax(axis=1) == own.y
-    rows, marks = [], []
+    shared = replace(ensemble, missing="share")
+    gains = []
     for m, member in enumerate(own.members):
         without = own.valid.copy()
         without[m] = False
-        rest = ensemble.predict_proba(own.P, without).argmax(axis=1) == own.y
-        gain = compare_right(whole, rest, own.groups)
+        rest = shared.predict_proba(own.P, without).argmax(axis=1) == own.y
+        gains.append((member, compare_right(whole, rest, own.groups)))
+    gains.sort(key=lambda pair: -pair[1].difference)
+    rows, marks = [], []
+    for member, gain in gains:
         bounds = gain.interval or Interval(gain.difference, gain.difference)
-        name = page.called(member.name)
-        told = f"{100 * gain.difference:+.1f} [{100 * bounds.low:+.1f}, {100 * bounds.high:+.1f}]"
-        counts = [str(gain.only_first), str(gain.only_second)]
-        rows.append(
-            (
-                gain.difference,
-                Row([Cell(name, title=member.name), Cell(told, sort=gain.difference), *map(Cell, counts)]),
-            )
+        name, (low, value, high) = (
+            page.called(member.name),
+            (100 * v for v in (bounds.low, gain.difference, bounds.high)),
         )
-        marks.append(
-            {
-                "name": name,
-                "gain": 100 * gain.difference,
-                "low": 100 * bounds.low,
-                "high": 100 * bounds.high,
-                "told": told,
-            }
-        )
-    rows.sort(key=lambda pair: -pair[0])
-    columns = [
-        Column("model"),
-        Column("adds, points", True),
-        Column("right only with it", True),
-        Column("right only without it", True),
-    ]
+        told = f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
+        cells = [Cell(name, title=member.name), Cell(told, sort=gain.difference)]
+        rows.append(Row([*cells, Cell(str(gain.only_first)), Cell(str(gain.only_second))]))
+        marks.append({"name": name, "gain": value, "low": low, "high": high, "told": told})
+    columns = [Column("model")]
+    columns += [Column(name, True) for name in ("adds, points", "right only with it", "right only without it")]
     caption = (
         "What each member adds: accuracy on held-out clips with it minus without it, its weight going to the others"
     )
-    order = sorted(((str(mark["name"]), float(str(mark["gain"]))) for mark in marks), key=lambda pair: -pair[1])
+    table = Table(f"adds-{ensemble.name}", caption, columns, rows)
+    return [Heading("What each member adds"), _additions_picture(ensemble, marks), table]
+
+
+def _additions_picture(ensemble: Ensemble, marks: list[dict[str, object]]) -> Chart:
+    order = [mark["name"] for mark in marks]
     spec = charts.chart(
         marks,
         height=charts.rows_high(len(marks), 22),
-        encoding={"y": charts.x("name", "", "nominal", sort=[name for name, _ in order], axis={"title": None})},
+        encoding={"y": charts.x("name", "", "nominal", sort=order, axis={"title": None})},
         layer=[
             {
                 "mark": {"type": "rule", "strokeWidth": 2, "color": charts.SOFT},
@@ -154,12 +149,7 @@ def _additions(page: Page, ensemble: Ensemble, own: HeldOut) -> list[Block]:
         ],
     )
     alt = f"What each of {len(marks)} members adds to ensemble {ensemble.name}, with 95 % intervals; the table below "
-    alt += "has the numbers."
-    return [
-        Heading("What each member adds"),
-        Chart(f"adds-{ensemble.name}", spec, alt),
-        Table(f"adds-{ensemble.name}", caption, columns, [row for _, row in rows]),
-    ]
+    return Chart(f"adds-{ensemble.name}", spec, f"{alt}has the numbers.")
 
 
 def _subsets(page: Page, ensemble: Ensemble, own: HeldOut) -> Details:

@@ -12,6 +12,7 @@ from models.metrics import in_words, told
 from search.run.ended import Ended
 
 _MOST_TRIALS = 1_500  # points in the picture
+_SHARES = {"accuracy", "unweighted_accuracy", "macro_f1", "macro_average_precision"}
 _WORDS = {"finished": "finished", "pruned": "stopped by ASHA", "failed": "failed"}
 
 
@@ -47,43 +48,33 @@ def _metrics(page: Page) -> Mapping[str, str]:
     return {planned.entry: planned.searched for planned in page.plan}
 
 
-def _picture(page: Page, trials: Sequence[Ended]) -> Chart:
-    metrics, start_s = _metrics(page), min(t.at_s - t.wall_s for t in trials)
-    trials = sorted(trials, key=lambda t: t.at_s)
-    values = [float(told(metrics.get(t.entry, "accuracy"), t.value)) for t in trials if t.value is not None]
-    percent = {metrics.get(t.entry, "accuracy") for t in trials} <= {
-        "accuracy",
-        "unweighted_accuracy",
-        "macro_f1",
-        "macro_average_precision",
-    }
-    scale = 100 if percent else 1
-    hours = trials[-1].at_s - start_s > 3 * 3600
-    unit = 3600 if hours else 60
+def points(
+    trials: Sequence[Ended], metrics: Mapping[str, str], start_s: float, unit_s: float, scale: float
+) -> list[dict[str, Any]]:
+    """A row for each trial that is drawn; `best` where it was the best of its entry so far, and at the end."""
     rows: list[dict[str, Any]] = []
     best: dict[str, float] = {}
-    records = []
-    for t, value in zip(trials, values, strict=True):
-        sign = -1 if metrics.get(t.entry) == "log_loss" else 1
-        record = t.status == "finished" and sign * value > sign * best.get(t.entry, -sign * np.inf)
-        best[t.entry] = value if record else best.get(t.entry, np.nan)
-        records.append(record)
-        when = round((t.at_s - start_s) / unit, 3)
-        rows.append(
-            {"t": when, "v": round(scale * value, 2), "entry": t.entry, "how": _WORDS[t.status], "part": t.partition}
-        )
-        if record:
-            rows[-1]["best"] = rows[-1]["v"]
+    for t in sorted(trials, key=lambda t: t.at_s):
+        metric = metrics.get(t.entry, "accuracy")
+        value, sign = float(told(metric, t.value or 0.0)), -1 if metric == "log_loss" else 1
+        when, reached = round((t.at_s - start_s) / unit_s, 3), round(scale * value, 4)
+        rows.append({"t": when, "v": reached, "entry": t.entry, "how": _WORDS[t.status], "part": t.partition})
+        if t.status == "finished" and (t.entry not in best or sign * reached > sign * best[t.entry]):
+            rows[-1]["best"] = best[t.entry] = reached
     drawn = set(np.linspace(0, len(rows) - 1, min(len(rows), _MOST_TRIALS)).astype(int).tolist())
-    shown = [row for n, row in enumerate(rows) if n in drawn or records[n]]
-    shown += [
-        {"t": rows[-1]["t"], "entry": entry, "best": round(scale * value, 2)}
-        for entry, value in best.items()
-        if value == value
-    ]
+    shown = [row for n, row in enumerate(rows) if n in drawn or "best" in row]
+    return shown + [{"t": rows[-1]["t"], "entry": entry, "best": value} for entry, value in best.items()]
+
+
+def _picture(page: Page, trials: Sequence[Ended]) -> Chart:
+    metrics, start_s = _metrics(page), min(t.at_s - t.wall_s for t in trials)
+    percent = {metrics.get(t.entry, "accuracy") for t in trials} <= _SHARES
+    unit, unit_s = ("hours", 3600.0) if max(t.at_s for t in trials) - start_s > 3 * 3600 else ("minutes", 60.0)
+    shown = points(trials, metrics, start_s, unit_s, 100 if percent else 1)
+    entries = len({t.entry for t in trials})
     words = {in_words(m) for m in metrics.values()} or {"accuracy"}
     name = (words.pop() if len(words) == 1 else "value") + (", %" if percent else "")
-    x = charts.x("t", f"{'hours' if hours else 'minutes'} since the first trial began")
+    x = charts.x("t", f"{unit} since the first trial began")
     spec = charts.chart(
         shown,
         height=320,
@@ -117,9 +108,7 @@ def _picture(page: Page, trials: Sequence[Ended]) -> Chart:
             },
         ],
     )
-    alt = (
-        f"Held-out {name} of {len(trials):,} trials of {len(best)} entries over time, with the best so far; the table "
-    )
+    alt = f"Held-out {name} of {len(trials):,} trials of {entries} entries over time, with the best so far; the table "
     alt += "below counts them."
     return Chart("history", spec, alt)
 

@@ -90,3 +90,27 @@ def test_where_nothing_changed_nothing_is_read(run, monkeypatch):
     monkeypatch.setattr(refresh, "_QUIET_S", 0.0)
     live.refresh(always=False)
     assert live.state.at_s > at_s
+
+
+def test_a_run_on_an_object_store_is_fetched_before_each_look(run, monkeypatch):
+    """The mirror is brought up to date by the thread, and what it brings is shown."""
+    fetched = []
+
+    class Remote:
+        def pull(self):
+            failed = Outcome("f" * 64, "f" * 64, "failed", "Its loss is NaN.", "e0", "e0", "train", kind="diverged")
+            Layout(run).write_outcome(failed, "Traceback: far away")
+            fetched.append("pull")
+
+        def forget_stale(self):
+            fetched.append("forget")
+
+    monkeypatch.setattr(refresh, "EVERY_S", 0.05)
+    monkeypatch.setattr(refresh, "remote_of", lambda folder: Remote())
+    live = Live(run)
+    live.start()
+    until_s = time.monotonic() + 10
+    while "failures" not in [one.key for one in live.state.sections] and time.monotonic() < until_s:
+        time.sleep(0.02)
+    live.stop()
+    assert "Traceback: far away" in section(live, "failures").html and fetched[:2] == ["pull", "forget"]

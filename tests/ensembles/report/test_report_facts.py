@@ -307,3 +307,17 @@ def test_pictures_have_specs_that_draw(shown):
     for chart in only(shown["calibration"].blocks, Chart):
         svg = str(_drawn(chart))
         assert svg.startswith("<svg aria-hidden") and "NaN" not in svg and "role=" not in svg
+
+
+def test_the_best_so_far_begins_with_the_first_that_finished():
+    from ensembles.report.sections.history import points
+    from search.run.ended import Ended
+
+    told = [("pruned", 0.9), ("finished", 0.4), ("finished", 0.3), ("finished", 0.5)]
+    trials = [
+        Ended(str(n), str(n), "e", "train", how, value, 1, 1.0, "", 1e9 + n) for n, (how, value) in enumerate(told)
+    ]
+    rows = points(trials, {"e": "accuracy"}, 1e9, 1.0, 100)
+    assert [row.get("best") for row in rows] == [None, 40.0, None, 50.0, 50.0]
+    losses = [t._replace(value=-(t.value or 0)) for t in trials]
+    assert [row.get("best") for row in points(losses, {"e": "log_loss"}, 1e9, 1.0, 1)] == [None, 0.4, 0.3, None, 0.3]

@@ -49,6 +49,8 @@ def test_the_journal_is_shown_but_not_written(searched, get):
     assert _turned_away(f"{address}/dashboard/") and _turned_away(f"{address}/api/studies") and get(opened)
     studies = json.loads(get(f"{address}/api/studies"))["study_summaries"]
     assert [study["study_name"].split()[0] for study in studies] == ["centroid"]
+    page = get(f"{address}/dashboard/")
+    assert b'[aria-label="delete study"]' in page and page.count(b"</head>") == 1, "its buttons aren't shown"
     with pytest.raises(urllib.error.HTTPError, match="405"):
         get(f"{address}/api/studies/{studies[0]['study_id']}", method="DELETE")
     assert journal.read_bytes() == before
