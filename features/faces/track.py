@@ -108,7 +108,7 @@ class Tracker:
         self._thumbnail: np.ndarray | None = None
         self._cnn_wait_s = CNN_S
         self._next_fine_s, self._fine_wait_s = 0.0, FINE_S / 2
-        self.frames = self.looks = 0
+        self.frames = self.looks = self._empty = 0
 
     def step(self, time_s: float, image: np.ndarray, keep: bool = True) -> None:
         """The next frame, grey (H, W) or RGB (H, W, 3); `keep` tells whether it may become a crop."""
@@ -158,7 +158,10 @@ class Tracker:
             fine = not seen and time_s >= self._next_fine_s - _SLACK_S
             found = self._search(gray, large=not fine)
             if not found and self._viola_jones and self._centerface:
-                found = self._viola_jones(gray, large=True)
+                # What it alone sees, drawn faces and the like, is worth every second search.
+                self._empty += 1
+                if self._empty % 2:
+                    found = self._viola_jones(gray, large=True)
             if fine and self._centerface:
                 self._fine_wait_s = FINE_S if found else 2 * self._fine_wait_s
                 self._next_fine_s = time_s + self._fine_wait_s

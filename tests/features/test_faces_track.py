@@ -166,11 +166,13 @@ def test_centerface_searches_and_sees_what_viola_jones_does_not():
     assert {box.side for box in tracker.best().boxes} == {60}
 
 
-def test_viola_jones_searches_where_centerface_finds_nothing():
-    viola_jones, centerface = Script(lambda t: [Box(160, 120, 60)]), Script(lambda t: [])
+@pytest.mark.parametrize("since_s", [0.0, 0.3, 1.5])
+def test_viola_jones_searches_in_every_second_picture_in_which_centerface_finds_nothing(since_s):
+    viola_jones, centerface = Script(lambda t: [Box(160, 120, 60)] if t >= since_s else []), Script(lambda t: [])
     centerface.lost_s = CenterFace.lost_s
-    assert len(tracked(viola_jones, seconds=4, centerface=centerface).best().kept()) == 100
-    assert len(viola_jones.shown) == len(centerface.shown) <= 5
+    kept = tracked(viola_jones, seconds=6, centerface=centerface).best().kept()
+    assert kept[0].time_s <= 2 * since_s + 0.5 and kept[-1].time_s == pytest.approx(5.96)
+    assert viola_jones.shown == centerface.shown[::2] and 5 <= len(centerface.shown) <= 8
 
 
 def test_centerface_looks_around_small_faces_less_often():
