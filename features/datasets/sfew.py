@@ -5,23 +5,26 @@ from collections import Counter
 from pathlib import Path
 
 from features.clips import Clip, ClipTable, hash_media
-from features.datasets import Adapter
+from features.datasets import Adapter, Option
 from features.datasets.afew import CLASSES
 from features.datasets.duplicates import DUPLICATES, without_duplicates
 from features.datasets.folders import IMAGES, files_below, listed, split_of, warn
-from features.errors import EmofuseError
+from features.errors import EmofuseError, WrongUse
 
 _CLASSES = {name.lower(): name for name in CLASSES}
 _NAME = re.compile(r"(.+)_\d+_\d+")  # the film's name has underscores of its own
 OFFICIAL_COUNTS = {"train": 958, "val": 436, "test": 372}
+_NAMED = re.compile(r"\w+_\d{9}_\d{8}")
 _EXPECTED = "SFEW's Train/Train_Aligned_Faces/Angry/*.png, Val/..., Test/Test_Aligned_Faces/*.png"
 
 
-def read(root: Path, *, duplicates: str) -> ClipTable:
+def read(root: Path, *, duplicates: str, bad: str) -> ClipTable:
     """One clip per still; of a still that is there whole and aligned, the aligned face is taken. Test has no labels.
 
-    `clip_id` is the split and the stem, `train/Airheads_000519240_00000005`.
+    `clip_id` is the split and the stem, `train/Airheads_000519240_00000005`. Aligned faces that `bad` names are left
+    out.
     """
+    wrong = _named(Path(bad)) if bad else frozenset()
     chosen: dict[str, Path] = {}
     unplaced, whole = [], 0
     places = [path.relative_to(root) for path in files_below(root, IMAGES, _EXPECTED)]
@@ -39,6 +42,12 @@ def read(root: Path, *, duplicates: str) -> ClipTable:
         raise EmofuseError(f"{root}: expected {_EXPECTED}, but found {unplaced[0]!r} and the like.")
     if unplaced:
         warn(f"left out, in no class folder of a split: {listed(unplaced)}")
+    cropped = [clip_id for clip_id, inside in chosen.items() if _aligned(inside) and inside.stem in wrong]
+    if cropped:
+        warn(f"left out, crops that {bad} calls bad: {listed(sorted(cropped))}")
+    elif any(_aligned(inside) for inside in chosen.values()):
+        warn("some 130 of SFEW's aligned faces show none, or a wrong crop; a list of them can be given by --bad")
+    chosen = {clip_id: inside for clip_id, inside in chosen.items() if clip_id not in cropped}
     if whole:
         warn(f"{whole} whole stills are passed over: their aligned faces are there")
     clips = [_clip(clip_id, inside) for clip_id, inside in sorted(chosen.items())]
@@ -58,6 +67,17 @@ def _clip(clip_id: str, inside: Path) -> Clip:
     return Clip(clip_id, str(inside), split, _label(inside), film[1] if film else clip_id, dataset="sfew")
 
 
+def _named(path: Path) -> frozenset[str]:
+    """The stills that a text names, whatever else stands in it."""
+    try:
+        found = frozenset(_NAMED.findall(path.read_text(encoding="utf-8", errors="replace")))
+    except OSError as error:
+        raise WrongUse(f"--bad {path}: expected a text, but it can't be read ({error.strerror or error}).") from None
+    if not found:
+        raise WrongUse(f"--bad {path}: expected names such as Airheads_000519240_00000005, but it has none.")
+    return found
+
+
 def _aligned(inside: Path) -> bool:
     return any("aligned" in part.lower() for part in inside.parts[:-1])
 
@@ -72,6 +92,9 @@ ADAPTER = Adapter(
     read=read,
     root="the folder with Train, Val and Test, each with its *_Aligned_Faces",
     example="sfew SFEW_2 -o stills.parquet",
-    options=DUPLICATES,
+    options={
+        **DUPLICATES,
+        "bad": Option("", "A text that names bad crops, such as SFEW20Classifier.java of the program FEDC, with 130."),
+    },
     access="a licence signed for EmotiW's organisers, as for AFEW (emotiw2014@gmail.com)",
 )

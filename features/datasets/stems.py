@@ -37,8 +37,13 @@ class Stems:
     clip_id: Callable[[str, str], str] = lambda speaker, stem: stem
 
 
-def read_stems(corpus: Stems, root: Path, *, media: str, **drawing: Value) -> ClipTable:
-    """The clips of video or of sound, grouped by speaker, in splits that `drawing` tells how to draw."""
+def read_stems(
+    corpus: Stems, root: Path, *, media: str, labels: Mapping[str, str] | None = None, **drawing: Value
+) -> ClipTable:
+    """The clips of video or of sound, grouped by speaker, in splits that `drawing` tells how to draw.
+
+    `labels` by id are taken in the place of those that the names tell; clips without one are left out and told.
+    """
     fitting = {
         path: fields for path in files_below(root, VIDEO | AUDIO, corpus.expected) if (fields := _fields(corpus, path))
     }
@@ -54,7 +59,7 @@ def read_stems(corpus: Stems, root: Path, *, media: str, **drawing: Value) -> Cl
         warn(f"{corpus.title} has {corpus.count} clips, here are {len(chosen)}")
     clips = [
         Clip(clip_id, str(path.relative_to(root)), "train", label, f"speaker_{speaker}", dataset=corpus.dataset)
-        for clip_id, (path, speaker, label) in sorted(_usable(corpus, chosen).items())
+        for clip_id, (path, speaker, label) in sorted(_relabelled(_usable(corpus, chosen), labels).items())
     ]
     if not clips:
         raise EmofuseError(f"{root}: of {len(chosen)} clips of {corpus.title} none can be used.")
@@ -105,6 +110,14 @@ def _usable(corpus: Stems, files: _Files) -> _Files:
         warn(f"left out, {reason}: {listed(ids)}")
     gone = {clip_id for ids in reasons.values() for clip_id in ids}
     return {clip_id: found for clip_id, found in files.items() if clip_id not in gone}
+
+
+def _relabelled(files: _Files, labels: Mapping[str, str] | None) -> _Files:
+    if labels is None:
+        return files
+    if gone := [clip_id for clip_id in files if clip_id not in labels]:
+        warn(f"left out, no label or a tie: {listed(sorted(gone))}")
+    return {clip_id: (path, who, labels[clip_id]) for clip_id, (path, who, _) in files.items() if clip_id in labels}
 
 
 def _is_stub(path: Path) -> bool:

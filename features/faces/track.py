@@ -2,10 +2,10 @@
 
 Looking costs more than decoding, so that it is done sparingly: every `LOOK_S` Viola-Jones looks around each followed
 face; the whole picture is searched when no face is followed, less often the longer there is none, and else every
-`SEARCH_S` for a larger one. CenterFace, where it is, searches before Viola-Jones, and looks around a followed face
-where Viola-Jones finds nothing. dlib's CNN searches in that place when no face is followed: at first every
-`CNN_S`, then half as often after each picture in which it finds nothing (a clip of a minute without a face costs seven
-such pictures).
+`SEARCH_S` for a larger one. CenterFace, where it is, searches before Viola-Jones, which then does so in every second
+picture in which CenterFace finds nothing, and looks around a followed face where Viola-Jones finds nothing. dlib's CNN
+searches in that place when no face is followed: at first every `CNN_S`, then half as often after each picture in which
+it finds nothing (a clip of a minute without a face costs seven such pictures).
 
 Boxes of two looks belong to one track when they are close for the time between and of like size, in the same shot: a
 cut ends all tracks. The track with the largest sum of sizes wins: long and large. Between two looks at which the face

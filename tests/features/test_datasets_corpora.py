@@ -47,6 +47,32 @@ def test_cremad_leaves_out_what_is_known_to_be_bad(tmp_path, capsys):
     assert sum(map(len, split_groups(table).values())) == 4
 
 
+def test_cremad_with_the_emotion_that_most_named(tmp_path, capsys):
+    root = cremad(tmp_path, (1001, 1002))
+    with pytest.raises(EmofuseError, match=r"expected CREMA-D's processedResults/summaryTable.csv for voted labels"):
+        read_dataset("cremad", root, label="face")
+    folder = tmp_path / "processedResults"
+    folder.mkdir()
+    rows = [
+        "1,1001_MTI_ANG_XX,N,50,D,60,A:D,55:55",
+        "2,1001_TIE_SAD_XX,S,50,S,60,S,70",
+        "3,1002_TIE_NEU_XX,N,1,N,1,H,1",
+    ]
+    header = '"","FileName","VoiceVote","VoiceLevel","FaceVote","FaceLevel","MultiModalVote","MultiModalLevel"'
+    (folder / "summaryTable.csv").write_text("\n".join([header, *rows]) + "\n")
+    capsys.readouterr()
+
+    def labels(label):
+        return {clip.clip_id: clip.label for clip in read_dataset("cremad", root, label=label).clips}
+
+    assert labels("both") == {"1001_TIE_SAD_XX": "sad", "1002_TIE_NEU_XX": "happy"}
+    assert "left out, no label or a tie: 11 (1001_MTI_ANG_XX" in capsys.readouterr().err
+    assert labels("face")["1001_MTI_ANG_XX"] == "disgust" and labels("voice")["1001_MTI_ANG_XX"] == "neutral"
+    (folder / "summaryTable.csv").write_text("FileName,FaceVote\nx,A\n")
+    with pytest.raises(EmofuseError, match="expected CREMA-D's column 'VoiceVote'"):
+        labels("voice")
+
+
 def test_cremad_without_git_lfs(tmp_path, capsys):
     root = cremad(tmp_path)
     stub = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n"
@@ -191,6 +217,25 @@ def test_iemocap_classes():
             parse_classes(text)
     with pytest.raises(WrongUse, match="two classes or more, but got 'ang'"):
         parse_classes("ang")
+
+
+def test_sfew_leaves_out_the_crops_that_a_text_calls_bad(tmp_path, capsys):
+    root, film = tmp_path / "sfew", "OceansThirteen_000550480_000000"
+    touch(root, *(f"Train/Train_Aligned_Faces/Angry/{film}{n}.png" for n in (18, 19, 58)))
+    touch(root, "Val/Val_Aligned_Faces/Happy/Airheads_000519240_00000005.png", f"Train/Angry/{film}20.png")
+    assert len(read_dataset("sfew", root)) == 5
+    assert "some 130 of SFEW's aligned faces show none, or a wrong crop" in capsys.readouterr().err
+    text = tmp_path / "Bad.java"
+    text.write_text(f'if(name.equals("{film}18.png") || name.equals("{film}58.png") || name.equals("{film}20.png"))')
+    table = read_dataset("sfew", root, bad=str(text))
+    assert [clip.clip_id for clip in table.split("train")] == [f"train/{film}19", f"train/{film}20"]
+    said = capsys.readouterr().err
+    assert f"crops that {text} calls bad: 2 (train/{film}18" in said and "some 130" not in said
+    text.write_text("none")
+    with pytest.raises(WrongUse, match="expected names such as Airheads_000519240_00000005, but it has none"):
+        read_dataset("sfew", root, bad=str(text))
+    with pytest.raises(WrongUse, match="expected a text, but it can't be read"):
+        read_dataset("sfew", root, bad=str(tmp_path / "gone"))
 
 
 def test_sfew_takes_aligned_faces_and_films_as_groups(tmp_path, capsys):
