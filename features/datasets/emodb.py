@@ -29,7 +29,7 @@ _EMODB = Stems(
 
 def read(root: Path, **options: Value) -> ClipTable:
     """The 535 sentences of the wav folder."""
-    return read_stems(_EMODB, root, media="audio", **options)
+    return read_stems(_EMODB, root, media="audio", **options)  # type: ignore[arg-type]
 
 
 ADAPTER = Adapter(
