@@ -14,6 +14,7 @@ from ensembles.report.blocks import Beside, Block, Chart, Chooser, Details, Sect
 _POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 _EMPTY = re.compile(r"<g[^>]*></g>|\n\s*")
 _ID, _REFERENCE = re.compile(r'\bid="([^"]+)"'), re.compile(r"url\(#([^)]+)\)")
+_BACKTICKS = re.compile(r"`([^`]+)`")
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 
@@ -127,13 +128,22 @@ def vega() -> str:
 def _environment() -> Any:
     import jinja2
 
-    return jinja2.Environment(
+    made = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         loader=jinja2.FunctionLoader(_text),
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["code"] = _with_code
+    return made
+
+
+def _with_code(text: str) -> Any:
+    """Escaped, and what stands between backticks as code."""
+    import markupsafe
+
+    return _safe(_BACKTICKS.sub(r"<code>\1</code>", str(markupsafe.escape(text))))
 
 
 def _template(name: str) -> Any:

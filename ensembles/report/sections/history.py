@@ -27,9 +27,10 @@ def section(page: Page) -> Section | None:
     if valued:
         blocks.append(_picture(page, valued))
     blocks.append(_table(page, trials))
-    says = (
-        "Every trial when it ended and what it reached, with the best so far as a line; crosses were stopped by ASHA."
-    )
+    says = "How the trials of each entry ended; none of them reached a value yet."
+    if valued:
+        says = "Every trial when it ended and what it reached, with the best so far as a line; crosses were stopped by "
+        says += "ASHA."
     if len(valued) > _MOST_TRIALS:
         says += (
             f" Of {len(valued):,} trials {_MOST_TRIALS:,} are drawn, evenly over time, and all that were a best so far."

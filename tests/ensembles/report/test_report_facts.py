@@ -255,6 +255,7 @@ def test_a_run_with_failed_trials_only_has_a_page(tmp_path):
     out = tmp_path / "r.html"
     assert emofuse.main(["report", str(layout.path), "-o", str(out), "--static"]) == 0
     text = out.read_text()
+    assert "<code>emofuse search retry</code> queues them again" in text
     assert "It is &lt;not&gt; finite." in text and "Traceback: NaN &amp; co" in text and "<not>" not in text
 
 
