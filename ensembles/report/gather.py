@@ -17,7 +17,7 @@ from ensembles.predictions.sealed_scores import Look
 from ensembles.predictions.sets import RunPredictions, read_run
 from ensembles.report.clip_scores import Clips, fused_clips
 from ensembles.report.names import human_names
-from features.errors import EmofuseError
+from features.errors import DamagedFile, EmofuseError
 from features.files import read_json
 from search.recipe.copies import changed_copy
 from search.run.ended import Ended, read_ended
@@ -124,7 +124,7 @@ def gather(
             predictions = read_run(run, _partitions(run))
             board = board_of(run, predictions, test=look, intervals=most, details=most)
         except EmofuseError as error:
-            if not described or look:
+            if not described or look or (isinstance(error, DamagedFile) and not fast):
                 raise
             problem = str(error)  # a search that has just begun has backbones, or half a member
     plan = tuple(read_plan(run)[0]) if described else ()

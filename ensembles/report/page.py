@@ -1,6 +1,6 @@
 """A page: the sections of a run in their order, and the file that holds them all."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ensembles.predictions.scan import without_collector
@@ -30,6 +30,7 @@ from ensembles.report.sections import (
     reproduce,
     seeds,
 )
+from features.errors import EmofuseError
 from features.files import write_bytes
 
 
@@ -58,7 +59,7 @@ def all_sections(page: Page, *, state_only: bool = False) -> list[Section]:
         return [section for section in changing if section is not None]
     busy = page.status is not None and (page.status.running or bool(page.status.left) or page.board is None)
     first = [state, failed] if busy else []
-    middle = [headline.section(page), *over_time.sections(page)]
+    middle = [headline.section(page), *_as_far_as_there(page, lambda: over_time.sections(page))]
     middle += [
         part.section(page)
         for part in (
@@ -78,8 +79,19 @@ def all_sections(page: Page, *, state_only: bool = False) -> list[Section]:
         )
     ]
     last = [] if busy else [state, failed]
-    found = [*first, *middle, *last, members.section(page), paper.section(page), reproduce.section(page)]
+    found = [*first, *middle, *last, members.section(page)]
+    found += [*_as_far_as_there(page, lambda: [paper.section(page)]), reproduce.section(page)]
     return [section for section in found if section is not None]
+
+
+def _as_far_as_there(page: Page, make: Callable[[], Sequence[Section | None]]) -> Sequence[Section | None]:
+    """What needs predictions that a search in its course may not have made yet; of other runs an error is one."""
+    try:
+        return make()
+    except EmofuseError:
+        if page.status is None or not (page.status.left or page.status.running):
+            raise
+        return ()
 
 
 def subtitle(page: Page) -> str:

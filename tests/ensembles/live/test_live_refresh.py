@@ -114,3 +114,15 @@ def test_a_run_on_an_object_store_is_fetched_before_each_look(run, monkeypatch):
         time.sleep(0.02)
     live.stop()
     assert "Traceback: far away" in section(live, "failures").html and fetched[:2] == ["pull", "forget"]
+
+
+def test_a_damaged_file_ends_a_report_and_is_told_on_the_live_page(run, capsys):
+    path = sorted((run / "predictions").rglob("*.parquet"))[0]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert emofuse.main(["report", str(run), "-o", str(run / "r.html"), "--static"]) == 1
+    assert path.name in capsys.readouterr().err and not (run / "r.html").exists()
+    live = Live(run)
+    live.refresh()
+    assert path.name in live.state.subtitle and path.name in section(live, "failures").html

@@ -1,5 +1,7 @@
 """The report on a run of continuous emotion: traces, CCC of each recording, CCC over window length, the leaderboard."""
 
+import json
+
 import numpy as np
 import pytest
 from tracks import DIMENSIONS, small_run, write
@@ -9,7 +11,9 @@ from ensembles.continuous.run import read_continuous_run
 from ensembles.fitting.fit_over_time import nested_over_time
 from ensembles.report.blocks import Chart, Table, Text, Tiles
 from ensembles.report.gather import gather
+from ensembles.report.page import all_sections
 from ensembles.report.sections import over_time
+from features.errors import EmofuseError
 from models.concordance import concordance
 
 
@@ -102,3 +106,18 @@ def test_the_page_holds_all_of_it(run, tmp_path, capsys):
     labels.write_text("clip_id,label\nr9,x\n")
     assert emofuse.main(["report", str(run), "-o", str(tmp_path / "r.html"), "--test", "--labels", str(labels)]) == 2
     assert "holds classes of clips, but the members learnt continuous emotion" in capsys.readouterr().err
+
+
+def test_a_search_that_has_no_member_on_all_partitions_yet_has_a_page(tmp_path):
+    run = tmp_path / "run"
+    write(run, "a", "fold-0-of-2", (0, 1, 2), 0.3)
+    write(run, "b", "fold-1-of-2", (3, 4, 5), 0.3)
+    described = {"stage": "clips", "entry": "a", "family": "a", "configurations": 1, "continuous": True}
+    plan = [{**described, "partitions": ["fold-0-of-2", "fold-1-of-2"]}]
+    recipe = {"name": "begun", "seed": 1}
+    (run / "run.json").write_text(json.dumps({"recipe": recipe, "plan": plan, "clips": "c", "store": "s"}))
+    keys = [section.key for section in all_sections(gather(run))]
+    assert keys[0] == "now" and "continuous" not in keys and keys[-1] == "reproduce"
+    (run / "run.json").unlink()
+    with pytest.raises(EmofuseError, match="no member has a trial on every one of the partitions"):
+        all_sections(gather(run))
