@@ -116,9 +116,17 @@ def gather(
         data = read_json(run / "run.json", WHAT, damaged=REMEDY)
         title, clips = data["recipe"]["name"], Path(data["clips"])
         seed = data["recipe"].get("seed")
-    over_time, others = continuous_entries(run) if last is not None else (frozenset(), frozenset())
-    board = predictions = None
+    board = predictions = footer = None
+    over_time, others = frozenset[str](), frozenset[str]()
     problem = "" if last is not None else "No trial has finished yet, so there are no predictions to show."
+    try:
+        if last is not None:
+            over_time, others = map(frozenset, continuous_entries(run))
+            footer = read_footer(last)
+    except DamagedFile as error:
+        if not fast:
+            raise
+        problem, last = str(error), None
     if others or (last is not None and not over_time):
         try:
             predictions = read_run(run, _partitions(run))
@@ -128,7 +136,6 @@ def gather(
                 raise
             problem = str(error)  # a search that has just begun has backbones, or half a member
     plan = tuple(read_plan(run)[0]) if described else ()
-    footer = read_footer(last) if last is not None else None
     members = predictions.held_out.members if predictions else ()
     return Page(
         run=run,
@@ -140,7 +147,7 @@ def gather(
         board=board,
         predictions=predictions,
         problem=problem,
-        over_time=frozenset(over_time),
+        over_time=over_time,
         names=human_names(run, members),
         recipe=_recipe(run),
         facts=_facts(footer),
