@@ -1,7 +1,6 @@
 """What an ensemble is worth when a clip may take so long and no longer."""
 
 from ensembles.fitting.cost import in_ms
-from ensembles.fitting.latency import trade_off
 from ensembles.report import charts
 from ensembles.report.blocks import Block, Cell, Chart, Column, Row, Section, Table
 from ensembles.report.gather import Page
@@ -17,6 +16,8 @@ def section(page: Page) -> Section | None:
     held_out = page.predictions.held_out
     if not 2 <= len(held_out.members) <= _MOST_MEMBERS:
         return None
+    from ensembles.fitting.latency import trade_off  # scikit-learn takes longer than a page
+
     points = trade_off(held_out, page.board.metric)
     if len(points) < 2:
         return None
