@@ -97,7 +97,8 @@ def test_faces_and_sound(tmp_path, monkeypatch):
     for source, target in (("made", "my_clips"), ("made_faces", "my_faces")):
         for path in Path(source).rglob("*_*_*.*"):
             person, label, number = path.stem.split("_")
-            place = Path(target, label, f"{person[1:]}_{number}{path.suffix}")
+            # Clips and stills of one name would be refused as the same.
+            place = Path(target, label, f"{person.removeprefix('a')}_{number}{path.suffix}")
             place.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, place)
     shutil.copytree("my_clips/happy", "new_clips")

@@ -99,7 +99,8 @@ def _print(done: "Evaluated", which: str) -> None:
     if unlike := int(done.unlike.sum()):
         like = done.scores_of(~done.unlike)
         rest = f"; on the others it is right in {100 * like.accuracy:.1f} %" if like else ""
-        shown.print(f"{unlike} clips are unlike those that it learned from{rest}.", soft_wrap=True)
+        are = "clips are" if unlike > 1 else "clip is"
+        shown.print(f"{unlike} {are} unlike those that it learned from{rest}.", soft_wrap=True)
     if done.without:
         name, why = next(iter(done.without.items()))
         shown.print(f"{len(done.without)} clips could not be scored, such as {name}: {why}", soft_wrap=True)

@@ -28,7 +28,8 @@ def write_predicted(rows: Sequence[Row], asked: Sequence[Asked], columns: Column
         sections.append(_table(rows, names, columns))
     if failed := [row for row in rows if columns.failed(row)]:
         sections.append(_failed(failed, names))
-    told = f"{len(by_clip)} {'recordings' if columns.dimensions else 'clips'}, {len(rows)} rows"
+    what = "recording" if columns.dimensions else "clip"
+    told = f"{len(by_clip)} {what}{'s' * (len(by_clip) != 1)}, {len(rows)} row{'s' * (len(rows) != 1)}"
     write_bytes(out, whole_page(f"Predictions of {bundle.name}", told, sections).encode())
 
 

@@ -56,7 +56,7 @@ def test_all_splits_where_they_are_asked_for(table, capsys):
     assert main(["evaluate", "bundle", str(table), "--split", "all"]) == 0
     told = capsys.readouterr().out
     assert "on 40 clips, 4 groups" in told and "74.4" in told and "unweighted accuracy (UAR)" in told
-    assert "1 clips are unlike those that it learned from; on the others it is right in 73.7 %" in told
+    assert "1 clip is unlike those that it learned from; on the others it is right in 73.7 %" in told
     assert "1 clips could not be scored, such as c1: unreadable: cut off" in told
 
 
