@@ -121,9 +121,9 @@ class Replay:
 
     def step(self) -> None:
         """Take one more trial."""
-        gains = dict(zip(self.taken, self._fused.gains(), strict=True)) if self._fused else {}
-        entry = self._turn(gains)
-        trial = self._draw(entry, gains)
+        would, does = self._fused.gains() if self._fused else ((), ())
+        entry = self._turn(dict(zip(self.taken, does, strict=False)))
+        trial = self._draw(entry, dict(zip(self.taken, would, strict=False)))
         entry.left.remove(trial)
         entry.taken.append(trial)
         self.taken.append(trial)

@@ -54,7 +54,7 @@ def main() -> None:
             history.join((ended.entry, ended.config_key), [ended])
             joined = time.process_time()
             gains: dict[str, list[float]] = {f"entry{n}": [] for n in range(5)}
-            for (entry, _), gain in history.gains().items():
+            for (entry, _), (_, gain) in history.gains().items():
                 gains[entry].append(gain)
             first = order([Standing(name, args.trials, len(its), its) for name, its in gains.items()])[0]
             mixed(dict(enumerate(gains[first])), dict(enumerate(gains[first])), 0.5)

@@ -17,7 +17,7 @@ WINDOW = 8
 @dataclass(frozen=True)
 class Standing:
     """An entry: its `share` of the budget by the recipe, how many configurations were `asked` for, and what those that
-    finished add to the ensemble now (`Fused.gains`), by number."""
+    finished do add to the ensemble now (`Fused.gains`), by number."""
 
     entry: str
     share: int

@@ -68,13 +68,14 @@ class Fused:
         """The metric of these, turned so that more is better."""
         return worth(self._metric, self._clips.y, self.probabilities)
 
-    def gains(self) -> np.ndarray:
-        """(members,) what each configuration adds: the log-loss per clip without it less that with it.
+    def gains(self) -> tuple[np.ndarray, np.ndarray]:
+        """Two (members,): what each configuration would add to the ensemble of the others, and what it does add.
 
-        With it, it has the share that it has in the ensemble, and one addition where it has none. Below 0: it does
-        harm. Measured on the clips that had no part in choosing.
+        Both are the log-loss per clip without it less that with it; below 0 it does harm. Would: with the share that it
+        has in the ensemble, and one addition where it has none. Does: 0 where it has none. Measured on the clips that
+        had no part in choosing.
         """
-        found = np.zeros(self._members)
+        would, does = np.zeros(self._members), np.zeros(self._members)
         for selection, (_, rest) in zip(self._selections, self._folds, strict=True):
             shares = selection.shares[:, None]
             true = self._true[: self._members][:, rest]
@@ -89,5 +90,6 @@ class Fused:
             with_it = np.where(alone & has, 0, without) + own * true
             and_it = np.where(alone & has, 0, others) + own * has
             gain = log_losses(without.astype(np.float32), others) - log_losses(with_it.astype(np.float32), and_it)
-            found += gain * len(rest)
-        return found / len(self._clips.y)
+            would += gain * len(rest)
+            does += np.where(shares[:, 0] > 0, gain, 0.0) * len(rest)
+        return would / len(self._clips.y), does / len(self._clips.y)

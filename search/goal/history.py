@@ -68,12 +68,12 @@ class FusedHistory:
         """Whether a configuration joined, or was refused."""
         return name in self._joined or name in self._refused
 
-    def gains(self) -> dict[Name, float]:
-        """What each configuration (entry, key) that joined adds to the ensemble of the others (`Fused.gains`)."""
+    def gains(self) -> dict[Name, tuple[float, float]]:
+        """What each configuration (entry, key) that joined would add to the ensemble, and does (`Fused.gains`)."""
         if self.fused is None:
             return {}
-        gains = self.fused.gains()
-        return {name: float(gains[place]) for name, place in self._joined.items()}
+        would, does = self.fused.gains()
+        return {name: (float(would[place]), float(does[place])) for name, place in self._joined.items()}
 
     def _take_over(self, finished: Finished) -> None:
         """Let those join, all at once, whose points are known."""

@@ -21,6 +21,8 @@ from search.sampling.studies import EntryStudy
 # How much of a configuration's value to its study is what it adds to the ensemble.
 GAIN_WEIGHT = 0.5
 
+_NONE = 0.0, 0.0  # of a configuration that did not finish
+
 
 class Turns(Protocol):
     """Who is asked for the next configuration, and what finished ones are worth to their studies."""
@@ -105,7 +107,10 @@ class EnsembleTurns:
         gains = self._watched.gains()
         standings = [
             Standing(
-                entry, self._shares[entry], self._asked[entry], [gains.get(k, 0.0) for _, k in sorted(keys.items())]
+                entry,
+                self._shares[entry],
+                self._asked[entry],
+                [gains.get(k, _NONE)[1] for _, k in sorted(keys.items())],
             )
             for entry, keys in self._keys.items()
         ]
@@ -119,9 +124,9 @@ class EnsembleTurns:
         self._asked[entry] += 1
 
     def worths(self, entry: str) -> Mapping[int, float] | None:
-        """Half their own rank, half that of what they add to the ensemble."""
+        """Half their own rank, half that of what they would add to the ensemble."""
         gains = self._watched.gains()
-        known = {number: gains[key] for number, key in self._keys[entry].items() if key in gains}
+        known = {number: gains[key][0] for number, key in self._keys[entry].items() if key in gains}
         return mixed(self._own[entry], known, GAIN_WEIGHT)
 
     def ended(self, jobs: Sequence[Job], ending: Ending) -> None:
@@ -143,7 +148,7 @@ class Watched:
         self._metric: Metric = read_metric(run.path)
         self._history = FusedHistory(run.path, partitions, self._metric)
         self._history.follow(finished_configurations(read_ended(run.path), partitions))
-        self._gains: dict[str, float] | None = None
+        self._gains: dict[str, tuple[float, float]] | None = None
         self._told = False
 
     @property
@@ -160,8 +165,8 @@ class Watched:
         self._told = over
         return over
 
-    def gains(self) -> Mapping[str, float]:
-        """What each configuration, by its key, adds to the ensemble of the others."""
+    def gains(self) -> Mapping[str, tuple[float, float]]:
+        """What each configuration, by its key, would add to the ensemble of the others, and what it does add."""
         if self._gains is None:
             self._gains = {key: gain for (_, key), gain in self._history.gains().items()}
         return self._gains

@@ -54,7 +54,7 @@ def test_what_it_holds_does_not_depend_on_the_order():
     for m in order:
         other.add(P[m : m + 1])
     assert one.score == other.score and len(other) == 6
-    np.testing.assert_allclose(one.gains()[order], other.gains(), atol=1e-6)
+    np.testing.assert_allclose(np.array(one.gains())[:, order], other.gains(), atol=1e-6)
 
 
 def test_gains_are_the_loss_without_a_configuration_less_that_with_it():
@@ -63,7 +63,8 @@ def test_gains_are_the_loss_without_a_configuration_less_that_with_it():
     fused = Fused(clips, "accuracy", folds=3)
     fused.add(P)
     of = group_folds(clips.y, clips.groups, 3)
-    losses = np.zeros((2, 5))  # without, with
+    losses, chosen = np.zeros((2, 5)), np.zeros((3, 5), bool)  # without, with
+    each = np.zeros((3, 5))
     for k in range(3):
         fit, rest = np.flatnonzero(of != k), np.flatnonzero(of == k)
         selection = Selection(len(fit))
@@ -78,8 +79,14 @@ def test_gains_are_the_loss_without_a_configuration_less_that_with_it():
                     / np.maximum(weights.sum(0), 1e-9)[:, None]
                 )
                 mean[weights.sum(axis=0) == 0] = 1 / 3
-                losses[side, m] += log_loss(clips.y[rest], mean) * len(rest) / len(clips.y)
-    np.testing.assert_allclose(fused.gains(), losses[0] - losses[1], atol=1e-5)
+                loss = log_loss(clips.y[rest], mean) * len(rest) / len(clips.y)
+                losses[side, m] += loss
+                each[k, m] += loss if side == 0 else -loss
+            chosen[k, m] = selection.shares[m] > 0
+    would, does = fused.gains()
+    np.testing.assert_allclose(would, losses[0] - losses[1], atol=1e-5)
+    np.testing.assert_allclose(does, (each * chosen).sum(axis=0), atol=1e-5)
+    assert not chosen.all() and chosen.any()
 
 
 def test_folds_keep_groups_whole_and_are_alike_in_size_and_class():
@@ -99,4 +106,4 @@ def test_one_configuration_gains_over_knowing_nothing():
     good = np.full((1, 60, 3), 0.05, np.float32)
     good[0, np.arange(60), clips.y] = 0.9
     fused.add(good)
-    np.testing.assert_allclose(fused.gains(), [np.log(3 * 0.9)], atol=1e-5)
+    np.testing.assert_allclose(fused.gains(), [[np.log(3 * 0.9)]] * 2, atol=1e-5)

@@ -14,7 +14,7 @@ class Study:
 
 class Watched:
     def __init__(self, gains=(), over=False):
-        self.its, self.over, self.heard = dict(gains), over, []
+        self.its, self.over, self.heard = {key: (gain, gain) for key, gain in dict(gains).items()}, over, []
 
     def gains(self):
         return self.its
