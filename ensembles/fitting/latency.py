@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ensembles.fitting.cost import seconds_per_clip
-from ensembles.fitting.selection import Selection
 from ensembles.predictions.sealed_scores import Member
 from ensembles.predictions.sets import HeldOut
 from features.errors import EmofuseError
@@ -14,8 +14,11 @@ from models.metrics import Metric, told, worth
 from search.goal.fused import Fused
 from search.goal.held_out import Clips
 
+if TYPE_CHECKING:
+    from ensembles.fitting.selection import Selection  # scikit-learn takes longer than a report
 
-def bounded(selection: Selection, members: Sequence[Member]) -> Selection:
+
+def bounded(selection: "Selection", members: Sequence[Member]) -> "Selection":
     """The selection with what its limit needs to know of the members; one without a limit as it is.
 
     Errors: EmofuseError where a member's time was not measured.
