@@ -38,8 +38,8 @@ def sounds(folder: Path) -> list[Path]:
     return files
 
 
-def plain(model: Path, files: Sequence[Path]) -> tuple[float, float]:
-    """Seconds and CPU seconds of the loop that anyone would write."""
+def plain(model: Path, files: Sequence[Path], threads: int | None = None) -> tuple[float, float]:
+    """Seconds and CPU seconds of the loop that anyone would write, on as many threads as torch takes by itself."""
     import torch
     from transformers import AutoFeatureExtractor, AutoModel
 
@@ -50,11 +50,15 @@ def plain(model: Path, files: Sequence[Path]) -> tuple[float, float]:
         with torch.inference_mode():
             return net(**reader(signal, sampling_rate=rate, return_tensors="pt")).last_hidden_state[0].mean(0).numpy()
 
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
     vector(files[0])
     started, cpu_s = time.perf_counter(), time.process_time()
     for file in files:
         vector(file)
-    return time.perf_counter() - started, time.process_time() - cpu_s
+    spent = time.perf_counter() - started, time.process_time() - cpu_s
+    torch.set_num_threads(before)
+    return spent
 
 
 def batch(model: Path, files: Sequence[Path]) -> float:
@@ -114,14 +118,16 @@ def encoders(model: Path, files: Sequence[Path], turns: int) -> None:
     workers, gflop = default_workers(), arithmetic(model, files)
     for _ in range(turns):
         loop_s, loop_cpu_s = plain(model, files)
+        _, alone_cpu_s = plain(model, files, 1)
         ours_s, cpu_s = pool_s(model, files, workers, AT_ONCE)
         print(
             f"plain loop {len(files) / loop_s:.2f} clips/s ({loop_cpu_s:.1f} s of CPU)   "
             f"ours, {workers} processes {len(files) / ours_s:.2f} clips/s ({cpu_s:.1f} s of CPU in {ours_s:.1f} s)   "
-            f"ratio {loop_s / ours_s:.2f}, of CPU {loop_cpu_s / cpu_s:.2f}"
+            f"ratio {loop_s / ours_s:.2f}; the loop on one thread {alone_cpu_s:.1f} s of CPU, "
+            f"ratio of CPU {alone_cpu_s / cpu_s:.2f}"
         )
         print(
-            f"GFLOP per second of CPU: plain loop {gflop / loop_cpu_s:.0f}, ours {gflop / cpu_s:.0f}, "
+            f"GFLOP per second of CPU: plain loop on one thread {gflop / alone_cpu_s:.0f}, ours {gflop / cpu_s:.0f}, "
             f"a product of large matrices {peak_gflops():.0f}"
         )
     (_, alone_s), (_, together_s) = (pool_s(model, files[:FEW], 1, at_once) for at_once in (1, FEW))
