@@ -113,7 +113,7 @@ def test_every_column_of_the_papers_is_in_the_file_and_on_the_terminal(two, tmp_
     assert run("ensemble", "fit", labelled, "--method", "uniform", "--all", "--test") == 0
     capsys.readouterr()
     out = tmp_path / "board.csv"
-    assert run("ensemble", "leaderboard", labelled, "--test", "--recall", "--csv", out) == 0
+    assert run("ensemble", "leaderboard", labelled, "--test", "--recall", "--wide", "--csv", out) == 0
     shown = " ".join(capsys.readouterr().out.split())
     for text in ("macro average precision", "of its fit", "clips of training"):
         assert text in shown
