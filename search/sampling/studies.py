@@ -20,6 +20,9 @@ from search.run.folder import EARLIER_LAG
 from search.sampling.drawing import START, Drawer, Point, be_quiet, distributions, frozen, state_of
 from search.sampling.priors import Prior
 
+# With fewer configurations it found no better ones than random draws (benchmarks/samplers.py).
+TPE_FROM = 50
+
 # The attribute of a trial in the journal that is another try at the configuration of this number.
 _RETRY_OF = "retry_of"
 
@@ -50,7 +53,7 @@ class EntryStudy:
         identity: Any = None,
     ):
         self.entry, self.lag, self._space, self._budget = entry, lag, space, budget
-        self._tpe = sampler != "random"
+        self._tpe = sampler == "tpe" or (sampler == "auto" and budget >= TPE_FROM)
         self._drawer = Drawer(space, seed=seed, entry=entry, tpe=self._tpe, prior=prior)
         self._first = first
         # Another space, seed or identity starts a new study; the old one stays in the journal.

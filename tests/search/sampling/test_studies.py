@@ -76,6 +76,14 @@ def test_tpe_learns_from_results_and_waits_for_them(tmp_path):
     assert sum(point["kernel"] == "rbf" for point in points[-20:]) > 14
 
 
+def test_without_a_word_tpe_draws_where_an_entry_has_fifty_configurations(tmp_path):
+    def points(folder, **wish):
+        return _run(_study(tmp_path / folder, lag=3, **wish))
+
+    assert points("a", budget=49, sampler="auto") == points("b", budget=49, sampler="random")
+    assert points("c", budget=50, sampler="auto") == points("d", budget=50, sampler="tpe") != points("b", budget=50)
+
+
 def test_other_seeds_and_entries_draw_other_points():
     drawn = [Drawer(SPACE, seed=s, entry=entry, tpe=False).draw([], {}, 0) for s in (0, 1) for entry in ("a", "b")]
     assert len({tuple(point.items()) for point in drawn}) == 4
