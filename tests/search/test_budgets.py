@@ -103,13 +103,14 @@ def test_killed_under_growing_budgets_until_it_is_done(small_run, tmp_path, monk
     monkeypatch.setitem(FAMILIES, "centroid", replace(CENTROID, build=Slow))
     run = small_run(partitions=["train", "swap"], stages=STAGES)
     whole = _search(run, tmp_path / "whole")
-    moments, kills, ends, hours = random.Random(seed), 0, 0, 0.3 / 3600
+    moments, kills, ends, hours = random.Random(seed), 0, 0, 0.6 / 3600
     while read_status(run).left:
         driver = os.fork()
         if driver == 0:
             _search(run, hours=hours)
             os._exit(0)
-        end, done = time.monotonic() + moments.uniform(0.2, 2.5), (0, 0)
+        # Every other one is killed before its budget can be over.
+        end, done = time.monotonic() + (moments.uniform(0.1, 0.5) if kills <= ends else 60.0), (0, 0)
         while done == (0, 0) and time.monotonic() < end:
             time.sleep(0.01)
             done = os.waitpid(driver, os.WNOHANG)
