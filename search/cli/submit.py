@@ -22,6 +22,7 @@ def submit(
             metavar="ENTRY=FILE", help="Pretrained weights of a backbone, or RUN:ENTRY for a run's best; repeatable."
         ),
     ] = None,
+    hours: Annotated[float | None, typer.Option(min=0, help="As of search run.")] = None,
     allow_open: AllowOpen = False,
     follow: Annotated[bool, typer.Option(help="Show the job's log until it ends.")] = True,
     stop: Annotated[bool, typer.Option("--stop", help="Stop the run's job instead; nothing is lost.")] = False,
@@ -42,6 +43,7 @@ def submit(
     asked = recipe_of_data(read_yaml(recipe, "a recipe"), str(recipe))
     name = asked.name
     options = tuple(part for pair in weights or [] for part in ("--weights", pair))
+    options += ("--hours", f"{hours:g}") if hours is not None else ()
     options += ("--allow-open-cluster",) if allow_open else ()
     job_of.inside(root, [recipe.parent / file for file in asked.plugins])
     options += tuple(part for file in job_of.inside(root, files()) for part in ("--plugin", file))

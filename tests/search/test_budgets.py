@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from small_world import CENTROID, FAMILIES, Centroid
 
+import emofuse
 from features.errors import WrongUse
 from search.budget.parts import read_parts
 from search.budget.worked import read_worked
@@ -95,6 +96,26 @@ def test_an_entry_whose_hours_are_over_stops_and_the_next_stage_follows(small_ru
 def test_no_hours_are_a_mistake(small_run):
     with pytest.raises(WrongUse, match=r"^hours: expected a number above 0, but got 0\.$"):
         small_run().recipe.within(0)
+
+
+def test_hours_on_the_command_and_in_python(small_run, tmp_path, capsys):
+    run = small_run(stages=STAGES)
+    out = tmp_path / "second"
+    words = ["search", "run", str(tmp_path / "recipe.yaml"), "--clips", str(run.clips), "--features", str(run.store)]
+    words += ["-o", str(out), "--in-process", "--hours"]
+    assert emofuse.main([*words, "0"]) == 2
+    assert "hours: expected a number above 0, but got 0." in capsys.readouterr().err
+    assert emofuse.main([*words, "0.5"]) == 0
+    told = capsys.readouterr().out
+    assert "clips centroid       4 " in told and "Budget: 0.00 of 0.5 hours spent, 0.50 left." in told
+    assert emofuse.main(["search", "status", str(out), "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    assert status["budget"]["hours"] == 0.5 and status["spent"]["entries"]["centroid"]["finished"] == 4
+    recipe = {"name": "small", "seed": 4, "stages": STAGES}
+    places = {"clips": run.clips, "features": run.store, "out": tmp_path / "third", "in_process": True}
+    emofuse.search(recipe, hours=1e-9, **places)
+    assert "No budget is left for 4 trials" in capsys.readouterr().err
+    assert len(emofuse.search(recipe, hours=1, **places).trials()) == 4
 
 
 @pytest.mark.slow
