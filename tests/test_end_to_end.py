@@ -202,7 +202,7 @@ def test_the_search_again_trains_nothing(world, capsys):
     words = ["--clips", world / "clips.parquet", "--features", world / "store", "--stills", world / "stills.parquet"]
     assert run("search", "run", world / "recipe.yaml", *words, "-o", world / "run", "--in-process") == 0
     assert {p: p.stat().st_mtime_ns for p in (world / "run" / "predictions").rglob("*.parquet")} == files
-    assert "Next: emofuse ensemble fit" in capsys.readouterr().out
+    assert "Next: emofuse ensemble export" in capsys.readouterr().out, "fused and refitted as it is"
 
 
 def test_export_before_refit_says_what_to_run(world, capsys):

@@ -56,6 +56,7 @@ def predict_many(
         workers = min(most, len(clips) // _CLIPS_PER_WORKER)
         workers = workers if workers > 1 else 0
     job = _Job(bundle.folder.resolve(), device, tuple((encoders or {}).items()))
+    _loaded.cache_clear()  # the folder may hold another bundle by now, and other plug-ins may be in use
     if not workers:
         _loaded(job)  # what is wrong with the bundle is told before the first clip
     for clip, result in run_all(job.run, clips, workers):
