@@ -238,7 +238,7 @@ def broken_machine(name: str) -> BaseException:
         ("full", r"^/tmp: expected to write here, but the disk is full .*; make room"),
         ("read-only", r"^/home: expected to write here, but the disk is read-only"),
         ("files", r"raise the limit of open files"),
-        ("shared", r"\(libGL.so.1: cannot open .*\); mend what can't be imported, or install emofuse anew"),
+        ("shared", r"\(libGL.so.1: cannot open .*\); install the system's library libGL.so.1 \(Debian: apt"),
         ("library", r"install it with: pip install 'emofuse\[research\]'"),
     ],
 )

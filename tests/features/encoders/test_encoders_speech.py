@@ -44,7 +44,8 @@ def test_a_batch_gives_what_transformers_gives_for_each_clip_alone(kind, packed,
     found = dict(speech_set.extract_many(media, spec(folder, layers="all")))
     for number, one in enumerate(media):
         expected = direct(folder, read_speech(one))[: len(found[number].values)]
-        np.testing.assert_allclose(found[number].values, expected, atol=1e-5)
+        # Sums in another order: 1e-5 of the largest value.
+        np.testing.assert_allclose(found[number].values, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
         samples = len(read_speech(one))
         steps = -(-samples // 320) if kind == "whisper" else (samples - 400) // 320 + 1
         assert len(expected) == steps
