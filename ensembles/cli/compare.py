@@ -180,7 +180,7 @@ def leaderboard(
     from ensembles.fitting.ensemble import ensemble_json, with_interval
     from ensembles.fitting.leaderboard import board_table
     from ensembles.fitting.leaderboard import leaderboard as make
-    from ensembles.fitting.tables import classes_table, ensembles_table, pct, seeds_table
+    from ensembles.fitting.tables import classes_tables, ensembles_table, pct, seeds_table
     from ensembles.predictions.later_annotations import TestAnnotations
     from ensembles.predictions.long_format import write_long
     from ensembles.predictions.splits import scores_test, split_to_fit
@@ -261,7 +261,8 @@ def leaderboard(
         narrowed(ensembles_shown, width, _DROPPED_OF_ENSEMBLES)
         shown.print(ensembles_shown)
     if recall:
-        shown.print(classes_table(board, top))
+        for table in classes_tables(board, top):
+            shown.print(table)
     if board.left_out:
         say(f"{len(board.left_out)} members left out: {'; '.join(sorted(set(board.left_out.values())))}.")
 

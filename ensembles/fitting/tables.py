@@ -112,27 +112,31 @@ def ensembles_table(ensembles: Sequence[Ensemble]) -> Table:
     return table
 
 
-def classes_table(board: Leaderboard, top: int) -> Table:
-    """The recall of each class and the means over classes, by the clips that they were measured on."""
-    table = Table(title="In %: means over classes, and the recall of each class")
-    table.add_column("", overflow="fold")
-    table.add_column("clips")
+def classes_tables(board: Leaderboard, top: int) -> tuple[Table, Table]:
+    """The means over classes, and the recall of each class, by the clips that they were measured on."""
+    means = Table(title="Means over classes, in %")
+    each = Table(title="Recall of each class, in %", box=None, pad_edge=False, header_style="bold")
     classes: Sequence[str] = [name for row in board.members[:1] for name in row.recalls or ()]
-    for name in ("accuracy", "unweighted", "macro average precision", *classes):
-        table.add_column(name, justify="right")
+    for table, columns in ((means, ("accuracy", "unweighted", "macro average precision")), (each, classes)):
+        table.add_column("", overflow="fold")
+        table.add_column("clips", no_wrap=table is each)
+        for name in columns:
+            table.add_column(name, justify="right", overflow="fold", min_width=5)
     for row in board.members[: top or None]:
-        table.add_row(row.name, "of its fit", maybe(row.fit_accuracy), end_section=False)
-        means = [pct(row.unweighted_accuracy), pct(row.macro_average_precision)]
-        table.add_row("", "held-out", pct(row.accuracy), *means, *map(maybe, (row.recalls or {}).values()))
+        means.add_row(row.name, "of its fit", maybe(row.fit_accuracy))
+        averages = [pct(row.unweighted_accuracy), pct(row.macro_average_precision)]
+        means.add_row("", "held-out", pct(row.accuracy), *averages)
+        each.add_row(row.name, "held-out", *map(maybe, (row.recalls or {}).values()))
         if row.test_recalls is not None:
-            means = [maybe(row.test_unweighted_accuracy), maybe(row.test_macro_average_precision)]
-            table.add_row("", "test", maybe(row.test_accuracy), *means, *map(maybe, row.test_recalls.values()))
+            averages = [maybe(row.test_unweighted_accuracy), maybe(row.test_macro_average_precision)]
+            means.add_row("", "test", maybe(row.test_accuracy), *averages)
+            each.add_row("", "test", *map(maybe, row.test_recalls.values()))
     for ensemble in board.ensembles:
-        for how, measured in ensemble.scores["ensemble"].items():
-            names = ("accuracy", "unweighted_accuracy", "macro_average_precision")
-            means = [maybe(measured.metrics.get(name)) for name in names]
-            table.add_row(ensemble.name, HOWS[how], *means, *map(maybe, recalls(measured.confusion)))
-    return table
+        for number, (how, measured) in enumerate(ensemble.scores["ensemble"].items()):
+            names, who = ("accuracy", "unweighted_accuracy", "macro_average_precision"), "" if number else ensemble.name
+            means.add_row(who, HOWS[how], *(maybe(measured.metrics.get(name)) for name in names))
+            each.add_row(who, how.replace("_", " "), *map(maybe, recalls(measured.confusion)))
+    return means, each
 
 
 def seeds_table(board: Leaderboard, top: int) -> Table | None:
