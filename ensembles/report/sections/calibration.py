@@ -6,6 +6,7 @@ from ensembles.report import charts
 from ensembles.report.blocks import Block, Cell, Chart, Column, Row, Section, Table
 from ensembles.report.calibrated import expected_error, kept_accuracy, reliability
 from ensembles.report.gather import Page
+from ensembles.report.sections.bins import bins_table
 
 _PASSED = (0, 10, 20, 30, 40, 50)
 _MOST_POINTS = 200
@@ -25,7 +26,11 @@ def believed(name: str, shown: np.ndarray, y: np.ndarray, where: str) -> Section
     bins, error = reliability(shown, y), expected_error(shown, y)
     says = f"Whether {name} is right as often as it is sure: its expected calibration error is {100 * error:.1f} points"
     says += f" on {len(y)} {where} clips; and what accuracy is left if the least certain clips go to a person."
-    blocks: list[Block] = [_reliability(name, bins), _bins(bins), _coverage(name, kept_accuracy(shown, y))]
+    blocks: list[Block] = [
+        _reliability(name, bins),
+        bins_table(bins, "bins", "Clips by how sure the prediction is"),
+        _coverage(name, kept_accuracy(shown, y)),
+    ]
     blocks.append(_passed(kept_accuracy(shown, y), shown))
     return Section("calibration", "How far it can be believed", says, blocks)
 
@@ -83,22 +88,6 @@ def _reliability(name: str, bins: list) -> Chart:  # type: ignore[type-arg]
         spec,
         f"Reliability diagram of {name}: share right over how sure it is; dashed where both are equal.",
     )
-
-
-def _bins(bins: list) -> Table:  # type: ignore[type-arg]
-    columns = [Column("how sure"), Column("clips", True), Column("sure, %", True), Column("right, %", True)]
-    rows = [
-        Row(
-            [
-                Cell(f"{100 * b.low:.0f} to {100 * b.high:.0f} %"),
-                Cell(str(b.n)),
-                Cell(f"{100 * b.said:.1f}"),
-                Cell(f"{100 * b.right:.1f}"),
-            ]
-        )
-        for b in bins
-    ]
-    return Table("bins", "Clips by how sure the prediction is", columns, rows)
 
 
 def _coverage(name: str, kept: np.ndarray) -> Chart:

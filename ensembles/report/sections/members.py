@@ -10,6 +10,7 @@ from ensembles.report.blocks import Beside, Block, Cell, Column, Details, Drawin
 from ensembles.report.calibrated import expected_error, reliability
 from ensembles.report.gather import MOST_ROWS, Page
 from ensembles.report.names import anchor
+from ensembles.report.sections.bins import bins_table
 from ensembles.report.sections.heats import confusion
 from search.run.predictions import Footer
 
@@ -113,18 +114,5 @@ def curve(name: str, rows: Sequence[Mapping[str, float]], kept: int | None, of: 
 
 
 def _calibration(held_out: HeldOut, m: int) -> Table:
-    bins = reliability(held_out.P[m], held_out.y, 5)
-    rows = [
-        Row(
-            [
-                Cell(f"{100 * b.low:.0f} to {100 * b.high:.0f} %"),
-                Cell(str(b.n)),
-                Cell(f"{100 * b.said:.1f}"),
-                Cell(f"{100 * b.right:.1f}"),
-            ]
-        )
-        for b in bins
-    ]
-    error = expected_error(held_out.P[m], held_out.y)
-    columns = [Column("how sure"), Column("clips", True), Column("sure, %", True), Column("right, %", True)]
-    return Table("", f"Calibration: expected error {100 * error:.1f} points", columns, rows)
+    bins, error = reliability(held_out.P[m], held_out.y, 5), expected_error(held_out.P[m], held_out.y)
+    return bins_table(bins, "", f"Calibration: expected error {100 * error:.1f} points")

@@ -1,6 +1,5 @@
 """The live page in headless Chromium: what is new comes without loading, what was set stays, buttons ask first."""
 
-import json
 import time
 
 import numpy as np
@@ -16,16 +15,8 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
-def live(write_run):
-    """A run of 2 x 4 configurations, six of whose trials ended, and its page: `live.address`."""
-    run = write_run(M=3)
-    plan = [
-        {"stage": "clips", "entry": entry, "family": entry, "configurations": 4, "partitions": ["train", "swap"]}
-        for entry in ("e0", "e1")
-    ]
-    recipe = {"name": "made up", "seed": 1}
-    described = {"recipe": recipe, "plan": plan, "clips": str(run / "clips.parquet"), "store": str(run)}
-    (run / "run.json").write_text(json.dumps(described))
+def live(run):
+    """The page of a run that is under way: `live.address`."""
     live = Live(run)
     live.start()
     links = [("Studies (optuna-dashboard)", "http://127.0.0.1:1/dashboard/?token=t")]

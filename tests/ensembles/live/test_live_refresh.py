@@ -1,12 +1,9 @@
 """The state of a run that goes on: what changes is made again, and only that is sent."""
 
-import json
 import os
 import socket
 import time
 from dataclasses import asdict
-
-import pytest
 
 import emofuse
 from ensembles.live import refresh
@@ -14,20 +11,6 @@ from ensembles.live.refresh import Live
 from features.disk.sealed import sealed_line
 from search.run.layout import Layout, Outcome
 from search.trial.heartbeats import Heartbeat
-
-
-@pytest.fixture
-def run(write_run):
-    """A run of classes with a description."""
-    folder = write_run(M=3)
-    plan = [
-        {"stage": "clips", "entry": entry, "family": entry, "configurations": 4, "partitions": ["train", "swap"]}
-        for entry in ("e0", "e1")
-    ]
-    recipe = {"name": "made up", "seed": 1}
-    described = {"recipe": recipe, "plan": plan, "clips": str(folder / "clips.parquet"), "store": str(folder)}
-    (folder / "run.json").write_text(json.dumps(described))
-    return folder
 
 
 def section(live, key):
