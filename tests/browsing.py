@@ -42,11 +42,16 @@ def until(page: Any, script: str, seconds: float = 5.0) -> None:
         page.wait_for_timeout(50)
 
 
-def scrolled(page: Any) -> None:
-    """Go through the page once, so that all pictures are drawn."""
-    for y in range(0, page.evaluate("document.body.scrollHeight"), 600):
-        page.evaluate(f"scrollTo(0, {y})")
-        page.wait_for_timeout(50)
-    until(page, "[...document.querySelectorAll('.plot')].every((p) => p.querySelector('svg'))", 30)
-    page.wait_for_timeout(500)
+def scrolled(page: Any, seconds: float = 30.0) -> None:
+    """Go through the page, so that all pictures are drawn; again where a live one has brought new ones meanwhile."""
+    end_s = time.monotonic() + seconds
+    missing = "[...document.querySelectorAll('.plot')].filter((p) => !p.querySelector('svg')).map((p) => p.ariaLabel)"
+    left = ["everything"]
+    while left:
+        assert time.monotonic() < end_s, f"seen, but not drawn within {seconds} s: {left}"
+        for y in range(0, page.evaluate("document.body.scrollHeight"), 600):
+            page.evaluate(f"scrollTo(0, {y})")
+            page.wait_for_timeout(50)
+        page.wait_for_timeout(500)
+        left = page.evaluate(missing)
     page.evaluate("scrollTo(0, 0)")
