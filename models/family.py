@@ -198,6 +198,11 @@ class Family:
             check_point(self.space, point, f"family {self.name!r} as published")
             check_point(self.space, {**point, **self.smoke}, f"family {self.name!r} for smoke tests")
 
+    @property
+    def usual(self) -> Mapping[str, Any]:
+        """The first published point; the middle of the space where none is published."""
+        return self.published[0] if self.published else {name: one.middle() for name, one in self.space.items()}
+
     def slots(self, names: Iterable[str]) -> tuple[Input, ...]:
         """The inputs one by one, where `names` are those that there is data for: a slot with `many` becomes several."""
         found: list[Input] = []

@@ -30,6 +30,10 @@ class Float:
         """The extreme values."""
         return (self.low, self.high)
 
+    def middle(self) -> Scalar:
+        """The value half way between the ends, on the scale that it is drawn on."""
+        return _half_way(self.low, self.high, self.log)
+
 
 @dataclass(frozen=True)
 class Int:
@@ -49,6 +53,10 @@ class Int:
         """The extreme values."""
         return (self.low, self.high)
 
+    def middle(self) -> Scalar:
+        """The value half way between the ends, on the scale that it is drawn on."""
+        return round(_half_way(self.low, self.high, self.log))
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -65,6 +73,14 @@ class Choice:
     def corners(self) -> tuple[Scalar, ...]:
         """All values."""
         return self.values
+
+    def middle(self) -> Scalar:
+        """The first value."""
+        return self.values[0]
+
+
+def _half_way(low: float, high: float, log: bool) -> float:
+    return math.sqrt(low * high) if log else (low + high) / 2
 
 
 Parameter = Float | Int | Choice

@@ -83,7 +83,7 @@ def _model(entry: Entry, store: Path, table: ClipTable, widths: Mapping[str, int
     """The entry's model as published, unfitted; `widths` of the layers that it may read."""
     shapes = {slot: _input_shape(entry, spec, store, table, widths) for slot, spec in entry.input_specs().items()}
     dimensions = table.annotations.dimensions if entry.continuous and table.annotations else ()
-    return entry.record().build(entry.record().published[0], Context(table.classes, shapes, dimensions=dimensions))
+    return entry.record().build(entry.record().usual, Context(table.classes, shapes, dimensions=dimensions))
 
 
 def _input_shape(entry: Entry, text: str, store: Path, table: ClipTable, widths: Mapping[str, int]) -> tuple[int, ...]:

@@ -115,7 +115,7 @@ def layers(family: Family) -> tuple[str, ...]:
         spec = parse_spec(slot.default)
         shapes[slot.slot] = tuple(get_set(spec.name).shape(spec.params))
     # Models know their layers before they are fitted; which classes they tell apart does not matter.
-    return cast(Backbone, family.build(family.published[0], Context(("a", "b"), shapes))).layers
+    return cast(Backbone, family.build(family.usual, Context(("a", "b"), shapes))).layers
 
 
 def slots(family: Family, names: Iterable[str]) -> dict[str, Input]:

@@ -33,9 +33,9 @@ def prior(entry: Entry) -> dict[str, Scalar]:
 
 
 def usual_point(entry: Entry) -> dict[str, Scalar]:
-    """The first published point, moved into the entry's own space."""
-    published = entry.record().published[0]
-    return {name: moved(parameter, published[name]) for name, parameter in entry.effective_space().items()}
+    """The family's usual point, moved into the entry's own space."""
+    usual = entry.record().usual
+    return {name: moved(parameter, usual[name]) for name, parameter in entry.effective_space().items()}
 
 
 def moved(parameter: Parameter, value: Scalar) -> Scalar:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from small_world import message, recipe_file
@@ -35,6 +36,20 @@ def test_own_points_come_first_and_what_they_do_not_say_is_as_published(world):
     warm = {**FULL, "scale": 2.0}
     assert first_points(entry, [warm, own])[:3] == (own, {**FULL, "steps": 5, "n": 2}, warm)
     assert "kind" not in first_points(_entry(points=[{"kind": "b"}], fixed={"kind": "a"}))[0], "as --smoke fixes sizes"
+
+
+def test_a_family_that_publishes_nothing_begins_in_the_middle(world, monkeypatch):
+    space = {
+        "lr": Float(1e-4, 1e-2, log=True),
+        "width": Int(8, 512, log=True),
+        "rate": Float(0.0, 0.5),
+        "kind": Choice(("a", "b")),
+    }
+    record = replace(_entry().record(), space=space, published=(), smoke={})
+    monkeypatch.setattr(Entry, "record", lambda self: record)
+    assert first_points(_entry()) == ()
+    (point,) = first_points(_entry(points=[{"kind": "b"}]))
+    assert point == {"lr": pytest.approx(1e-3), "width": 64, "rate": 0.25, "kind": "b"}
 
 
 @pytest.mark.parametrize(
