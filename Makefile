@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 # What OpenCV links is the system's; a sentence instead of a traceback in the middle of the work.
-LIBRARIES := $(BIN)/python -c 'import cv2' || { echo "A library of the system is missing; on Debian: apt install libgl1 libglib2.0-0"; exit 1; }
+LIBRARIES := $(BIN)/python -c 'import sys; sys.tracebacklimit = 0; import cv2' || { echo "A library of the system is missing; on Debian: apt install libgl1 libglib2.0-0"; exit 1; }
 # Machine code of audio functions, kept where librosa lies, so that the first features needn't wait for it.
 COMPILE := echo "Compiling audio functions (half a minute, once) ..."; $(BIN)/python -c 'from features.audio.compiled import compile_first; compile_first()'
 

@@ -21,9 +21,10 @@ _PLACES = {errno.ENOENT, errno.ENOTDIR, *_FORBIDDEN}
 # numba's words where it finds no folder for the machine code of librosa's functions.
 _NO_CACHE = "cannot cache function"
 _IMPORTING = "<frozen importlib"
-# How the loader tells of a library that OpenCV links and a bare system lacks, and Debian's packages of these.
+# How the loader tells of a library that OpenCV links and a bare system lacks, and what brings them all on Debian.
 _SHARED = re.compile(r"(lib[\w+.-]+\.so[\w.]*): cannot open shared object file")
-_DEBIAN = {"libGL": "libgl1", "libgthread-2": "libglib2.0-0", "libglib-2": "libglib2.0-0"}
+_OPENCV = {"libGL", "libxcb", "libX11", "libgthread-2", "libglib-2"}
+_DEBIAN = "libgl1 libglib2.0-0"
 
 
 def machine_fault(
@@ -63,8 +64,8 @@ def _remedy(error: BaseException, media: Path | None, extra: str | None) -> str 
     if isinstance(error, OSError) and error.errno in _OPEN_FILES:
         return "raise the limit of open files (ulimit -n)"
     if isinstance(error, ImportError) and (found := _SHARED.search(str(error))):
-        package = _DEBIAN.get(found[1].partition(".")[0], "")
-        return f"install the system's library {found[1]}" + (f" (Debian: apt install {package})" if package else "")
+        known = f" (Debian: apt install {_DEBIAN})" if found[1].partition(".")[0] in _OPENCV else ""
+        return f"install the system's library {found[1]}{known}"
     if isinstance(error, ImportError) or _while_importing(error.__traceback__):
         return "mend what can't be imported, or install emofuse anew"
     if not isinstance(error, OSError) or error.errno is None:

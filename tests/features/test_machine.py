@@ -12,12 +12,13 @@ LACKING = "cannot open shared object file"
     [
         (
             "libGL.so.1: cannot open shared object file: No such file or directory",
-            "libGL.so.1 (Debian: apt install libgl1)",
+            "libGL.so.1 (Debian: apt install libgl1 libglib2.0-0)",
         ),
         (
             "libgthread-2.0.so.0: cannot open shared object file",
-            "libgthread-2.0.so.0 (Debian: apt install libglib2.0-0)",
+            "libgthread-2.0.so.0 (Debian: apt install libgl1 libglib2.0-0)",
         ),
+        ("libxcb.so.1: cannot open shared object file", "libxcb.so.1 (Debian: apt install libgl1 libglib2.0-0)"),
         ("libodd.so.3: cannot open shared object file", "libodd.so.3, and run the same command"),
         ("DLL of another kind", "mend what can't be imported"),
     ],
