@@ -20,7 +20,7 @@ _PATIENCE_S = 4.0
 @contextmanager
 def _told() -> Iterator[None]:
     """Say what takes so long, where numba has nothing kept yet."""
-    text = "librosa's functions are loaded; where they never were on this machine, compiling them takes up to a minute"
+    text = "loading librosa's functions; on their first use on a machine they are compiled, which takes up to a minute"
     timer = threading.Timer(_PATIENCE_S, say_once, (text,))
     timer.daemon = True
     timer.start()
