@@ -4,8 +4,7 @@ On a GPU they are padded to one length. On a CPU their steps follow one another 
 goes into padding, and products of matrices are large.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,20 +13,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from features.encoders import checkpoints
+from features.encoders.distances import DistanceAttention
 from features.encoders.packed import WaveConvolutions, can_pack
 
 _JOINED = "emofuse_joined"
-
-
-@contextmanager
-def only_layers(encoder: Any, highest: int) -> Iterator[None]:
-    """Let it compute no layers past the hidden state `highest`, and the one after it, whose input that is."""
-    layers = encoder.layers
-    encoder.layers = layers[: highest + 1]
-    try:
-        yield
-    finally:
-        encoder.layers = layers
 
 
 class Padded:
@@ -86,6 +75,10 @@ class Joined:
         self._model, self._lengths = model, _Lengths()
         model.feature_extractor = _Waves(WaveConvolutions(model.feature_extractor), self._lengths)
         model.encoder.pos_conv_embed = _Positions(model.encoder.pos_conv_embed, self._lengths)
+        if model.config.model_type == "wavlm":
+            for layer in model.encoder.layers:
+                layer.attention = DistanceAttention(layer.attention, self._lengths)
+            return
         library = checkpoints.transformers()
         library.AttentionInterface.register(_JOINED, _attend)
         library.AttentionMaskInterface.register(_JOINED, _no_mask)
@@ -107,8 +100,8 @@ class Joined:
 class _Lengths:
     """The lengths of the signals of a batch."""
 
-    samples: list[int]
-    steps: list[int]
+    samples: Sequence[int]
+    steps: Sequence[int]
 
 
 class _Waves(nn.Module):

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from features.encoders import checkpoints
 from features.encoders.hardware import Precision, placed
+from features.encoders.hidden_states import HiddenStates
 from features.encoders.packed import can_pack
-from features.encoders.speech_batches import Joined, Padded, only_layers
+from features.encoders.speech_batches import Joined, Padded
 from features.encoders.speech_sizes import RANDOM_LAYERS, RANDOM_WIDTH, SpeechSizes
 
-# WavLM's own attention has a mask of booleans beside a bias of floats, which torch tells each user of once.
+# WavLM's own attention, through which padded batches go, has a mask of booleans beside a bias of floats, which torch
+# tells each user of once.
 warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask and attn_mask")
 
 
@@ -54,9 +56,9 @@ class WaveEncoder:
         self.hop, self.field = 1, 1
         for kernel, stride in zip(model.config.conv_kernel[::-1], model.config.conv_stride[::-1], strict=True):
             self.hop, self.field = self.hop * stride, (self.field - 1) * stride + kernel
-        # WavLM's attention, which knows distances, can't be asked for each signal by itself.
-        joined = device.type == "cpu" and can_pack() and model.config.model_type != "wavlm"
+        joined = device.type == "cpu" and can_pack()
         self._batch: Joined | Padded = Joined(model) if joined else Padded(model)
+        self._states = HiddenStates(model.encoder.layers)
 
     def steps(self, samples: int) -> int:
         """See `SpeechEncoder`; the convolutions take whole fields only."""
@@ -72,9 +74,7 @@ class WaveEncoder:
         tensors = [torch.from_numpy(signal).to(self._run.device) for signal in signals]
 
         def compute() -> Tensor:
-            with only_layers(self._model.encoder, max(layers)):
-                found = self._batch(tensors, steps).hidden_states
-            return torch.stack([found[layer] for layer in layers], dim=2)  # (B, T, L, F)
+            return torch.stack(self._states(layers, lambda: self._batch(tensors, steps)), dim=2)  # (B, T, L, F)
 
         return self._batch.parted(self._run(compute).numpy(), steps)
 
@@ -84,6 +84,7 @@ class WhisperEncoder:
 
     def __init__(self, model: Any, extractor: Any):
         self._model, device = placed(model.get_encoder())
+        self._states = HiddenStates(self._model.layers)
         self._run, self._extractor = Precision(device), extractor
         self.rate = int(extractor.sampling_rate)
         strides = self._model.conv1.stride[0] * self._model.conv2.stride[0]
@@ -104,9 +105,8 @@ class WhisperEncoder:
         x = made["input_features"].to(self._run.device)  # (B, mel bands, frames of 30 s)
 
         def compute() -> Tensor:
-            with only_layers(self._model, max(layers)):
-                found = self._model(x, output_hidden_states=True).hidden_states
-            return torch.stack([found[layer] for layer in layers], dim=2)  # (B, T, L, F)
+            found = self._states(layers, lambda: self._model(x, output_hidden_states=True))
+            return torch.stack(found, dim=2)  # (B, T, L, F)
 
         states = self._run(compute).numpy()
         return [rows[: self.steps(len(signal))].copy() for rows, signal in zip(states, signals, strict=True)]

@@ -50,7 +50,7 @@ def test_a_batch_gives_what_transformers_gives_for_each_clip_alone(kind, packed,
         steps = -(-samples // 320) if kind == "whisper" else (samples - 400) // 320 + 1
         assert len(expected) == steps
     batch = getattr(speech_set._loaded(speech_sizes("speech", spec(folder)), digest(folder)), "_batch", None)
-    assert kind == "whisper" or isinstance(batch, Joined if packed and "wavlm" not in kind else Padded)
+    assert kind == "whisper" or isinstance(batch, Joined if packed else Padded)
     speech_set._loaded.cache_clear()
 
 
@@ -71,16 +71,22 @@ def test_shapes_of_layers_and_pooling(kind, checkpoint, speech):
         assert speech_set.SET.level_of(params) == ("frame" if pool == "none" else "clip")
 
 
-def test_layers_past_the_last_one_asked_for_are_not_computed(checkpoint, speech):
-    folder, computed = checkpoint("hubert-large"), []
-    params = spec(folder, layers=1)
-    encoder = speech_set._loaded(speech_sizes("speech", params), digest(folder))
-    for number, layer in enumerate(encoder._model.encoder.layers):
-        layer.register_forward_hook(lambda *_, number=number: computed.append(number))
-    found = speech_set.extract(Media(speech(0.9)), params).values
+@pytest.mark.parametrize("kind", ["hubert", "hubert-large", "wavlm-large", "whisper"])
+def test_layers_past_the_last_one_asked_for_are_not_computed(kind, checkpoint, speech):
+    """Whatever is asked for first, the others are there later."""
+    folder, computed = checkpoint(kind), []
     speech_set._loaded.cache_clear()
-    assert computed == [0, 1]  # the second, whose input is wanted, lies before the norm of the output
-    np.testing.assert_allclose(found, direct(folder, read_speech(Media(speech(0.9))))[:, 1], atol=1e-5)
+    model = speech_set._loaded(speech_sizes("speech", spec(folder)), digest(folder))._model
+    for number, layer in enumerate(getattr(model, "encoder", model).layers, start=1):
+        layer.register_forward_pre_hook(lambda *_, number=number: computed.append(number))
+    expected = direct(folder, read_speech(Media(speech(0.9))))
+    last = expected.shape[1] - 1
+    for text, layers in (("1", slice(1, 2)), ("0", slice(0, 1)), ("all", slice(0, None)), ("0-1", slice(0, 2))):
+        computed.clear()
+        found = speech_set.extract(Media(speech(0.9)), spec(folder, layers=text)).values
+        np.testing.assert_allclose(found.reshape(len(found), -1, 16), expected[: len(found), layers], atol=1e-5)
+        assert computed == list(range(1, {"1": 2, "0": 1, "all": last + 1, "0-1": 2}[text]))
+    speech_set._loaded.cache_clear()
 
 
 def test_time_stamps_lie_in_the_middle_of_what_a_step_hears(checkpoint, speech):
