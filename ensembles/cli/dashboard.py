@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from search.run.remote import run_path
+from search.run.remote import watched_path
 
 if TYPE_CHECKING:
     from ensembles.live.refresh import Live
@@ -21,7 +21,7 @@ _CURVES_EVERY_S = 5.0
 
 
 def dashboard(
-    run: Annotated[Path, typer.Argument(parser=run_path, metavar="RUN", help="The run's folder or URI.")],
+    run: Annotated[Path, typer.Argument(parser=watched_path, metavar="RUN", help="The run's folder or URI.")],
     port: Annotated[
         int, typer.Option(min=0, max=65533, help="Of the page; studies and curves take the next two.")
     ] = 8080,

@@ -6,9 +6,8 @@ import socket
 from pathlib import Path
 
 from features.errors import EmofuseError
-from search.run.lease import is_locked
-from search.run.remote import remote_of
-from search.trial.heartbeats import read_search
+from search.run.remote import opened, remote_of
+from search.trial.heartbeats import is_running, read_search
 
 
 def stop(run: Path) -> str:
@@ -23,7 +22,7 @@ def stop(run: Path) -> str:
         raise EmofuseError(
             f"The search is process {search.pid} on {search.host}: stop it there, by kill -INT {search.pid}."
         )
-    if not is_locked(run):
+    if not is_running(run, search):
         raise EmofuseError("The search has just ended.")
     os.kill(search.pid, signal.SIGINT)
     return "The search stops when its running epochs are done; the same `emofuse search run` goes on."
@@ -32,12 +31,17 @@ def stop(run: Path) -> str:
 def retry(run: Path) -> str:
     """Queue all failed trials again, as `emofuse search retry` does. What was done, in a sentence.
 
-    Errors: EmofuseError while a search works on the run, and for a run on an object store.
+    Errors: EmofuseError while a search works on the run.
     """
     from search.study.retries import retry_failed
 
-    if remote_of(run) is not None:
-        raise EmofuseError("This run lies on an object store: queue its failed trials again by `emofuse search retry`.")
+    if is_running(run, read_search(run)):
+        raise EmofuseError("A search works on this run; stop it first, then its failed trials can be queued again.")
+    if (remote := remote_of(run)) is not None:
+        # A mirror of its own, since the page's is brought up to date all the while.
+        own = opened(remote.uri, "button")
+        own.pull("run.json", "recipe.yaml")
+        run = own.local
     queued = retry_failed(run)
     if not queued.again:
         return "No failed trial is queued again."

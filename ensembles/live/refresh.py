@@ -9,14 +9,15 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ensembles.report.blocks import Section
 from ensembles.report.gather import Page, gather, gather_state
-from ensembles.report.page import all_sections, subtitle
+from ensembles.report.page import STATE, all_sections, subtitle
 from ensembles.report.render import section_html, specs
+from features.disk.stores import in_a_line
 from features.errors import EmofuseError
 from features.progress import say_once
 from search.run.predictions import prediction_names
@@ -41,20 +42,22 @@ class Shown:
 
 @dataclass(frozen=True)
 class State:
-    """The whole page at a time."""
+    """The whole page at a time; `trouble` is why it is not as of now."""
 
     title: str = ""
     subtitle: str = ""
     sections: tuple[Shown, ...] = ()
     running: bool = False
     at_s: float = 0.0
+    trouble: str = ""
 
     def newer(self, known: Mapping[str, str]) -> dict[str, Any]:
         """What a browser lacks that has the sections `known`, key and mark."""
         fresh = [one for one in self.sections if known.get(one.key) != one.mark]
         told = [{"key": s.key, "title": s.title, "html": s.html, "specs": s.specs, "mark": s.mark} for s in fresh]
         order = [one.key for one in self.sections]
-        return {"sections": told, "order": order, "subtitle": self.subtitle, "running": self.running, "at_s": self.at_s}
+        facts = {"subtitle": self.subtitle, "running": self.running, "at_s": self.at_s, "trouble": self.trouble}
+        return {"sections": told, "order": order, **facts}
 
 
 @dataclass
@@ -113,21 +116,29 @@ class Live:
         else:
             assert read is not None
             # What is made of predictions stays as it was made.
-            made = {key: made.get(key, old) for key, old in {**read.sections, **made}.items()}
+            made = {**{key: old for key, old in read.sections.items() if key not in STATE}, **made}
         order = [key for key in page_order(page, made)]
         running = page.status is not None and page.status.running
         self.state = State(page.title, subtitle(page), tuple(made[key] for key in order), running, time.time())
 
+    def look(self) -> None:
+        """Fetch what is new where the run lies on an object store, and look at the files; what fails is `trouble`."""
+        try:
+            if (remote := remote_of(self.run)) is not None:
+                remote.follow()
+            self.refresh(always=False)
+            self._each()
+        except (EmofuseError, OSError) as error:  # a file that is written just now, a store that is away
+            trouble = in_a_line(error)
+            say_once(f"The page stays as it was: {trouble}")
+        else:
+            trouble = ""
+        if trouble != self.state.trouble:
+            self.state = replace(self.state, trouble=trouble)
+
     def _follow(self) -> None:
         while not self._over.wait(EVERY_S):
-            try:
-                if (remote := remote_of(self.run)) is not None:
-                    remote.pull()
-                    remote.forget_stale()
-                self.refresh(always=False)
-                self._each()
-            except (EmofuseError, OSError) as error:
-                say_once(f"The page stays as it was: {error}")  # a file that is written just now, a store that is away
+            self.look()
 
 
 def page_order(page: Page, made: Mapping[str, Shown]) -> list[str]:

@@ -76,9 +76,9 @@ function take(news) {
   }
   document.getElementById("subtitle").textContent = news.subtitle;
   const age = Date.now() / 1000 - news.at_s;
-  pulse.classList.toggle("late", age > LATE_S);
   const at = new Date(news.at_s * 1000).toLocaleTimeString();
-  const text = age > LATE_S ? `The page is as of ${at}: the server is behind.` : news.running ? "Live: a search works on this run." : "Live: no search works on this run.";
+  pulse.classList.toggle("late", age > LATE_S || news.trouble !== "");
+  const text = news.trouble ? `The page is as of ${at}: ${news.trouble}` : age > LATE_S ? `The page is as of ${at}: the server is behind.` : news.running ? "Live: a search works on this run." : "Live: no search works on this run.";
   if (pulse.textContent !== text) pulse.textContent = text;
 }
 

@@ -33,6 +33,9 @@ from ensembles.report.sections import (
 from features.errors import EmofuseError
 from features.files import write_bytes
 
+# What changes while no prediction comes.
+STATE = ("now", "failures", "history", "fused", "cost")
+
 
 @without_collector()
 def write_report(

@@ -14,6 +14,7 @@ from features.disk.sealed import open_line, sealed_line
 from features.schema import read_as
 from models.metrics import Metric, SearchMetric, metric_named
 from search.recipe.limits import Budget
+from search.run.remote import remote_of
 
 WHAT, MISSING = "the description of a run", "start one with `emofuse search run`"
 REMEDY = "run the same `emofuse search run` again, and it is written anew"
@@ -133,6 +134,8 @@ def note_asked(run: Path, entry: str, study: str, configurations: Mapping[int, s
     # The line's end comes first, so that it also ends half a line of a writer that was killed.
     with (run / _NAME).open("ab", buffering=0) as file:
         file.write("".join(f"\n{line}" for line in lines).encode())
+    if remote := remote_of(run):
+        remote.soon(_NAME)
 
 
 def asked_now(asked: Asked, planned: Planned) -> set[str] | None:

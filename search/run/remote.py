@@ -7,26 +7,28 @@ piece, so a reader sees the old one or the new one.
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal
+from queue import Empty, SimpleQueue
+from typing import Any, Literal
 
 from features.disk.scratch import private_folder
-from features.errors import WrongUse
+from features.disk.stores import in_a_line, open_store, put
 from features.files import content_key, replacing
 from features.masking import masked
 from features.progress import say
 from search.run import lease
 
-if TYPE_CHECKING:
-    from pyarrow.fs import FileSystem
-
-Role = Literal["driver", "worker", "reader"]
+Role = Literal["driver", "worker", "reader", "watcher", "button"]
 _LEASE = "driver.json"
 _THREADS = 16
-_WITH_BUCKETS = ("s3", "gs", "gcs", "abfs")
+# What a page reads beside the files in the run's folder itself.
+_WATCHED = ("predictions", "trials", "running", "ensembles")
+# Who looks on derives this, too, and it may be deleted.
+_DERIVED = "fused.jsonl"
 _open: dict[Path, "Remote"] = {}
 
 
@@ -67,6 +69,15 @@ def search_path(place: str) -> Path:
     return mirrored(place, "driver")
 
 
+def watched_path(place: str) -> Path:
+    """The place of a page: a folder, or a URI whose mirror holds what pages read, and is never written back."""
+    if not is_uri(place):
+        return Path(place)
+    remote = opened(place, "watcher")
+    remote.follow()
+    return remote.local
+
+
 def shown(run: Path) -> str:
     """How a run's place is told: the URI that it mirrors, without credentials, or its path as it was given."""
     remote = remote_of(run)
@@ -76,7 +87,7 @@ def shown(run: Path) -> str:
 def push_all() -> None:
     """Write back what a command added to the mirrors that it opened."""
     for remote in _open.values():
-        if remote.role != "worker":  # which writes back what a trial wrote, and no more
+        if remote.role in ("driver", "reader"):  # the others write back what they are asked to, and no more
             remote.push()
 
 
@@ -89,12 +100,13 @@ class Remote:
 
     def __init__(self, uri: str, role: Role):
         self.uri, self.role = uri.rstrip("/"), role
-        self._fs, self._base = _filesystem(self.uri)
+        self._fs, self._base = open_store(self.uri)
         cache = Path(os.environ.get("EMOFUSE_CACHE", Path.home() / ".cache" / "emofuse"))
         self.local = cache / "runs" / content_key(self.uri)[:16] / role
         private_folder(cache / "runs")
         self.local.mkdir(parents=True, exist_ok=True)
         self._seen: dict[str, tuple[int, int]] = {}
+        self._wanted: SimpleQueue[str | None] = SimpleQueue()
 
     @property
     def tune_storage(self) -> dict[str, Any]:
@@ -103,10 +115,34 @@ class Remote:
 
     def pull(self, *below: str) -> None:
         """Fetch all objects (or those under `below`) that the mirror lacks or has in another state."""
-        found = [info for prefix in below or ("",) for info in self._list(prefix)]
+        self._take([info for prefix in below or ("",) for info in self._list(prefix)], below)
+
+    def follow(self) -> None:
+        """Make the mirror what a page reads of the run now; without changes a request for each folder and 1,000 files.
+
+        Errors: OSError where the store can't be reached.
+        """
+        from pyarrow.fs import FileSelector
+
+        top = self._fs.get_file_info(FileSelector(self._base, allow_not_found=True))
+        found = self._named(top)
+        folders = {info.base_name for info in top if not info.is_file} & {*_WATCHED}
+        for name in sorted(folders):
+            found += self._named(self._fs.get_file_info(FileSelector(f"{self._base}/{name}", recursive=True)))
+        self._take(found, ())
+        kept = {name for name, _ in found} | {_DERIVED}
+        here = [path.name for path in self.local.iterdir() if path.is_file() and not _hidden(path.name)]
+        for name in {*here, *self._files(_WATCHED)} - kept:
+            (self.local / name).unlink(missing_ok=True)
+
+    def _take(self, found: Sequence[tuple[str, Any]], below: Sequence[str]) -> None:
+        """Fetch what the mirror lacks of what was `found` on the store, and know no more of what is gone there."""
         stale = [(name, info) for name, info in found if not _same(self.local / name, info)]
         self._parallel(lambda item: self._fetch(*item), stale)
-        for name, _ in found:
+        there = {name for name, _ in found}
+        for name in [name for name in list(self._seen) if name not in there and _is_below(name, below)]:
+            self._seen.pop(name, None)
+        for name in there:
             if (self.local / name).exists():
                 self._seen[name] = _state(self.local / name)
 
@@ -118,7 +154,7 @@ class Remote:
         here = self._files(below)
         self._parallel(self._put, [name for name in here if self._seen.get(name) != _state(self.local / name)])
         for name in self._seen.keys() - set(here):
-            if not below or any(PurePosixPath(name).is_relative_to(place) for place in below):
+            if _is_below(name, below):
                 self.delete(name)
                 self._seen.pop(name)
 
@@ -149,30 +185,47 @@ class Remote:
             if name not in self._seen:
                 (self.local / name).unlink(missing_ok=True)
 
+    def soon(self, *names: str) -> None:
+        """Have these put by who holds the run now, not only at its next beat: whoever looks on waits for them."""
+        for name in names:
+            self._wanted.put(name)
+
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep other drivers away and write the mirror back every few seconds, and once more at the end."""
-        own = lease.Lease(self.uri, self._read_lease, lambda text: self._write(_LEASE, text.encode()))
+    def held(self, *below: str) -> Iterator[None]:
+        """Keep drivers away and write the mirror (or `below`) back every few seconds, and once more at the end."""
+        own = lease.Lease(masked(self.uri), self._read_lease, lambda text: self._write(_LEASE, text.encode()))
         own.take()
-        done = threading.Event()
-
-        def keep() -> None:
-            while not done.wait(lease.BEAT_S):
-                try:
-                    own.beat()
-                    self.push()
-                except OSError as error:
-                    say(f"{self.uri}: can't be written now ({_line(error)}); trying again")
-
-        thread = threading.Thread(target=keep, name="emofuse-remote", daemon=True)
+        self._wanted = SimpleQueue()
+        thread = threading.Thread(target=self._keep, args=(own, below), name="emofuse-remote", daemon=True)
         thread.start()
         try:
             yield
         finally:
-            done.set()
+            self._wanted.put(None)
             thread.join()
-            self.push()
+            self.push(*below)
             self.delete(_LEASE)
+
+    def _keep(self, own: lease.Lease, below: Sequence[str]) -> None:
+        """Write back until None is wanted."""
+        due_s = time.monotonic() + lease.BEAT_S
+        while True:
+            names = set[str | None]()
+            with suppress(Empty):
+                names.add(self._wanted.get(timeout=max(0.0, due_s - time.monotonic())))
+                while True:
+                    names.add(self._wanted.get_nowait())
+            if None in names:
+                return
+            try:
+                if time.monotonic() >= due_s:
+                    due_s = time.monotonic() + lease.BEAT_S
+                    own.beat()
+                    self.push(*below)
+                elif names:
+                    self.push(*(name for name in names if name is not None))
+            except OSError as error:
+                say(f"{masked(self.uri)}: can't be written now ({in_a_line(error)}); trying again")
 
     def _read_lease(self) -> str | None:
         try:
@@ -189,6 +242,10 @@ class Remote:
         if below and single.type == FileType.File:
             return [(below, single)]
         found = self._fs.get_file_info(FileSelector(place, recursive=True, allow_not_found=True))
+        return self._named(found)
+
+    def _named(self, found: Sequence[Any]) -> list[tuple[str, Any]]:
+        """Objects by their names in the run."""
         names = [(str(PurePosixPath(info.path).relative_to(self._base)), info) for info in found if info.is_file]
         return [(name, info) for name, info in names if not _hidden(name) and name != _LEASE]
 
@@ -220,15 +277,7 @@ class Remote:
         self._seen[name] = before
 
     def _write(self, name: str, data: bytes) -> None:
-        from pyarrow.fs import LocalFileSystem
-
-        place = f"{self._base}/{name}"
-        if isinstance(self._fs, LocalFileSystem):
-            with replacing(Path(place)) as temporary:
-                temporary.write_bytes(data)
-            return
-        with self._fs.open_output_stream(place) as stream:
-            stream.write(data)
+        put(self._fs, f"{self._base}/{name}", data)
 
     def _parallel(self, task: Callable[[Any], None], items: Sequence[Any]) -> None:
         if len(items) < 2:
@@ -237,23 +286,6 @@ class Remote:
             return
         with ThreadPoolExecutor(_THREADS) as pool:
             list(pool.map(task, items))
-
-
-def _filesystem(uri: str) -> "tuple[FileSystem, str]":
-    from pyarrow.fs import FileSystem
-
-    scheme, _, place = uri.partition(":")
-    if scheme in _WITH_BUCKETS and not place.strip("/"):
-        raise WrongUse(f"{scheme}://: expected a bucket and a folder in it, such as {scheme}://bucket/run.")
-    try:
-        fs, base = FileSystem.from_uri(uri)
-        fs.get_file_info(base)
-    except (OSError, ValueError, NotImplementedError) as error:
-        raise WrongUse(
-            f"{uri}: expected a place that can be reached, such as s3://bucket/run or gs://bucket/run, but "
-            f"{_line(error)}"
-        ) from None
-    return fs, base.rstrip("/")
 
 
 def _state(path: Path) -> tuple[int, int]:
@@ -268,9 +300,10 @@ def _same(path: Path, info: Any) -> bool:
         return False
 
 
+def _is_below(name: str, places: Sequence[str]) -> bool:
+    """Whether `name` is one of the places or in one; of no places everything is."""
+    return not places or any(PurePosixPath(name).is_relative_to(place) for place in places)
+
+
 def _hidden(name: str) -> bool:
     return any(part.startswith(".") or part.endswith(".lock") for part in name.split("/"))
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

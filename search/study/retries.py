@@ -1,6 +1,7 @@
 """Failed trials that are tried again: the record of the failure goes, the journal gets a new trial."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,15 @@ from search.recipe.recipe import Entry
 from search.run.failures import KINDS
 from search.run.folder import Outcome, RunFolder
 from search.run.lease import exclusive
+from search.run.remote import remote_of
 from search.sampling.first_points import first_points, prior
 from search.sampling.journal import open_journal
 from search.sampling.studies import EntryStudy
 from search.sampling.warm import warm_points
 from search.trial.watchdog import clear_hung
 
+# What a retry writes, on an object store too.
+_CHANGED = ("study.journal", "trials")
 # A shorter beginning of a key is too likely to be another trial's.
 MIN_KEY = 6
 
@@ -94,8 +98,11 @@ def retry_failed(path: Path, names: Sequence[str] = (), kinds: Sequence[str] = (
 
     Errors: EmofuseError while a search works on the run.
     """
-    folder = RunFolder.open(path)
-    with exclusive(folder.path):
+    folder, remote = RunFolder.open(path), remote_of(path)
+    with remote.held(*_CHANGED) if remote else nullcontext(), exclusive(folder.path):
+        if remote:  # a search may have ended since this was read
+            remote.pull(*_CHANGED)
+            remote.forget_stale(*_CHANGED)
         clear_hung(folder.path)
         outcomes = failed_outcomes(folder, names, kinds)
         return queue_retries(folder, open_journal(folder.journal), outcomes)

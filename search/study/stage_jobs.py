@@ -227,6 +227,7 @@ class StageJobs(RunSource):
             self.run.drop_checkpoint(job.key)
             if remote := remote_of(self.run.path):
                 remote.delete(f"checkpoints/{job.key}")
+                remote.soon(f"trials/{job.key}.json", f"trials/{job.key}.txt")
         note_ended(
             self.run.path,
             Ended(

@@ -233,6 +233,8 @@ def _lives(pid: int) -> bool:
 def is_running(run: Path, search: SearchBeat | None = None) -> bool:
     """Whether a search works on the run now: it holds the lock, or `search`, its sign of life, is another machine's.
 
-    Not every file system shares locks between machines.
+    Not every file system shares locks between machines, and the mirrors of an object store share none.
     """
-    return (search is not None and search.host != socket.gethostname()) or is_locked(run)
+    if search is not None and (search.host != socket.gethostname() or remote_of(run) is not None):
+        return True
+    return is_locked(run)

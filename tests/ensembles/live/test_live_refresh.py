@@ -39,6 +39,18 @@ def test_a_trial_that_fails_changes_its_sections_alone(run):
     assert news["order"][:2] == ["now", "failures"] and "Traceback: here" in section(live, "failures").html
 
 
+def test_failures_that_are_queued_again_go_from_the_page(run):
+    layout = Layout(run)
+    failed = Outcome("f" * 64, "f" * 64, "failed", "Its loss is NaN.", "e0", "e0", "train", kind="diverged")
+    layout.write_outcome(failed, "Traceback: here")
+    live = Live(run)
+    live.refresh()
+    assert "failures" in live.state.newer({})["order"]
+    layout.clear_outcome(failed.trial_key)
+    live.refresh()
+    assert "failures" not in live.state.newer({})["order"] and "6 of 16" in section(live, "now").html
+
+
 def test_a_running_trial_is_shown_with_its_curve(run):
     curve = tuple({"epoch": n, "loss": 1 / n, "accuracy": 0.1 * n} for n in (1, 2, 3))
     beat = Heartbeat("c" * 64, "d" * 64, "e0", "train", socket.gethostname(), os.getpid(), time.time(), 9, {}, curve)
@@ -73,30 +85,6 @@ def test_where_nothing_changed_nothing_is_read(run, monkeypatch):
     monkeypatch.setattr(refresh, "_QUIET_S", 0.0)
     live.refresh(always=False)
     assert live.state.at_s > at_s
-
-
-def test_a_run_on_an_object_store_is_fetched_before_each_look(run, monkeypatch):
-    """The mirror is brought up to date by the thread, and what it brings is shown."""
-    fetched = []
-
-    class Remote:
-        def pull(self):
-            failed = Outcome("f" * 64, "f" * 64, "failed", "Its loss is NaN.", "e0", "e0", "train", kind="diverged")
-            Layout(run).write_outcome(failed, "Traceback: far away")
-            fetched.append("pull")
-
-        def forget_stale(self):
-            fetched.append("forget")
-
-    monkeypatch.setattr(refresh, "EVERY_S", 0.05)
-    monkeypatch.setattr(refresh, "remote_of", lambda folder: Remote())
-    live = Live(run)
-    live.start()
-    until_s = time.monotonic() + 10
-    while "failures" not in [one.key for one in live.state.sections] and time.monotonic() < until_s:
-        time.sleep(0.02)
-    live.stop()
-    assert "Traceback: far away" in section(live, "failures").html and fetched[:2] == ["pull", "forget"]
 
 
 def test_a_damaged_file_ends_a_report_and_is_told_on_the_live_page(run, capsys):

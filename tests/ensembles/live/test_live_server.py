@@ -100,7 +100,7 @@ def test_stop_does_what_ctrl_c_does(tmp_path, monkeypatch):
     sent = []
     with pytest.raises(EmofuseError, match="has just ended"):
         actions.stop(tmp_path)
-    monkeypatch.setattr(actions, "is_locked", lambda run: True)
+    monkeypatch.setattr("search.trial.heartbeats.is_locked", lambda run: True)
     monkeypatch.setattr(actions.os, "kill", lambda *what: sent.append(what))
     assert "running epochs are done" in actions.stop(tmp_path)
     assert sent[-1] == (os.getpid(), signal.SIGINT)
@@ -113,6 +113,6 @@ def test_retry_says_how_many(tmp_path, monkeypatch):
     assert actions.retry(tmp_path).startswith("2 failed trials are queued again")
     monkeypatch.setattr(retries, "retry_failed", lambda run: retries.Queued((), ()))
     assert actions.retry(tmp_path) == "No failed trial is queued again."
-    monkeypatch.setattr(actions, "remote_of", lambda run: object())
-    with pytest.raises(EmofuseError, match="object store"):
+    _searched_by(tmp_path, "elsewhere", 77)
+    with pytest.raises(EmofuseError, match="A search works on this run; stop it first"):
         actions.retry(tmp_path)

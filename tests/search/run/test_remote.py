@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from object_store import object_store
 from test_runner import _recipe, _search, data  # noqa: F401  the fixture and the small searches
 
 from features.errors import EmofuseError, WrongUse
@@ -38,21 +39,9 @@ def uri(tmp_path):
 
 @pytest.fixture(scope="module")
 def s3():
-    """The URI of an empty bucket, with the credentials in the environment."""
-    server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    names = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in names.items():
-            patch.setenv(name, value)
-        from pyarrow.fs import S3FileSystem
-
-        endpoint = f"{host}:{port}"
-        fs = S3FileSystem(endpoint_override=endpoint, scheme="http", region="us-east-1", allow_bucket_creation=True)
-        fs.create_dir("bucket")
-        yield lambda run: f"s3://bucket/{run}?endpoint_override={endpoint}&scheme=http&region=us-east-1"
-    server.stop()
+    """The URI of a run in an empty bucket, with the credentials in the environment."""
+    with object_store() as store:
+        yield store.uri
 
 
 def objects(uri):
@@ -140,6 +129,24 @@ def test_what_the_store_lost_is_lost_in_the_mirror(uri):
     assert not (local / "trials" / "a.json").exists()
 
 
+def test_what_is_gone_from_the_store_is_gone_at_the_next_look(uri):
+    """As `search status --watch` looks: the file of a trial that ran goes when it ends."""
+    worker, reader = Remote(uri, "worker"), Remote(uri, "reader")
+    (worker.local / "running").mkdir()
+    (worker.local / "running" / "a.json").write_text("{}")
+    worker.push()
+    reader.pull()
+    reader.forget_stale()
+    assert (reader.local / "running" / "a.json").exists()
+    (worker.local / "running" / "a.json").unlink()
+    worker.push()
+    reader.pull()
+    reader.forget_stale()
+    assert not (reader.local / "running" / "a.json").exists()
+    reader.push()
+    assert objects(uri) == set()
+
+
 def test_only_changes_travel(uri, monkeypatch):
     remote = Remote(uri, "driver")
     (remote.local / "a.json").write_text("1")
@@ -184,6 +191,21 @@ def test_a_second_driver_is_kept_away_while_the_first_writes(uri, monkeypatch):
         pass
     with second.held():
         pass
+
+
+def test_what_is_waited_for_is_put_before_the_next_beat(uri):
+    """A beat is ten seconds away; the trial's end is not."""
+    remote = Remote(uri, "driver")
+    with remote.held():
+        (remote.local / "trials").mkdir()
+        for name in ("a", "b"):
+            (remote.local / "trials" / f"{name}.json").write_text("{}")
+        remote.soon("trials/a.json", "trials/gone.json")
+        until_s = time.monotonic() + 5
+        while "trials/a.json" not in objects(uri) and time.monotonic() < until_s:
+            time.sleep(0.02)
+        assert objects(uri) == {"trials/a.json"}
+    assert objects(uri) == {"trials/a.json", "trials/b.json"}
 
 
 def test_a_dead_drivers_run_is_taken_over_at_once(uri):
