@@ -14,11 +14,11 @@ from features.sets import SetSpec, get_set, parse_spec, set_names
 from search.cluster.workers import Workers
 from search.recipe.checks import check_recipe
 from search.recipe.copies import is_copy
+from search.recipe.entry import BestSeeds, Entry
 from search.recipe.inputs import canonical_spec, source, split_layer
 from search.recipe.limits import Budget
 from search.recipe.reading import with_plugins
-from search.recipe.recipe import Entry, Folds, Recipe, Stage, StageName, recipe_of_data
-from search.recipe.seeds import BestSeeds
+from search.recipe.recipe import Folds, Recipe, Stage, StageName, recipe_of_data
 from search.recipe.yaml_files import read_yaml
 from search.runner import run_search
 from search.watch.status import Status
@@ -73,15 +73,15 @@ def _small(stage: StageName, entry: Entry, own_data: bool) -> Entry:
     family = entry.record()
     fixed = {**entry.fixed, **family.smoke}
     small = {
-        "trials": 1,
+        "configurations": 1,
         "max_epochs": min(EPOCHS, entry.max_epochs or family.max_epochs),
         "fixed": fixed,
         "space": {name: change for name, change in entry.space.items() if name not in fixed},
         "seeds": _few(entry.seeds),
     }
     if own_data:
-        few = entry.model_copy(update=small | {"trials": entry.trials})
-        return few.model_copy(update={"trials": max(1, len(few.published_points()))})
+        few = entry.model_copy(update=small | {"configurations": entry.configurations})
+        return few.model_copy(update={"configurations": max(1, len(few.published_points()))})
     # Stills are often imported, and faces given with a corpus; the made-up ones are not.
     default = {slot.slot: entry.clip_faces or slot.default for slot in family.inputs}
     given = {**{slot.slot: slot.default for slot in family.inputs if stage == "clips"}, **entry.inputs}

@@ -8,7 +8,7 @@ import soundfile
 import yaml
 
 PAGE = Path(__file__).parents[1] / "docs" / "extending.md"
-_ENTRY = {"trials": 2, "inputs": {"vector": "loudness:parts=2"}, "fixed": {"trees": 20}}
+_ENTRY = {"configurations": 2, "inputs": {"vector": "loudness:parts=2"}, "fixed": {"trees": 20}}
 RECIPE = {
     "name": "plugged",
     "stages": [

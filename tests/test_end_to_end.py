@@ -21,16 +21,16 @@ RECIPE = {
     "stages": [
         {
             "stage": "backbone",
-            "entries": {"face_cnn": {"trials": 1, "max_epochs": 3, "inputs": {"faces": "faces:fps=6"}}},
+            "entries": {"face_cnn": {"configurations": 1, "max_epochs": 3, "inputs": {"faces": "faces:fps=6"}}},
         },
         {
             "stage": "clips",
             "entries": {
-                "audio_svm": {"trials": 2, "inputs": {"audio": "functionals"}},
-                "cnn_pool_svm": {"trials": 1},
+                "audio_svm": {"configurations": 2, "inputs": {"audio": "functionals"}},
+                "cnn_pool_svm": {"configurations": 1},
                 "face_pooling": {
                     "family": "temporal_pooling",
-                    "trials": 1,
+                    "configurations": 1,
                     "inputs": {"frames": "face_cnn.conv3:selected=60|pca=20"},
                     "max_epochs": 8,
                 },
@@ -40,7 +40,7 @@ RECIPE = {
             "stage": "fusion",
             "entries": {
                 "fusion_mlp": {
-                    "trials": 1,
+                    "configurations": 1,
                     "max_epochs": 8,
                     "inputs": {"members": ["cnn_pool_svm", "audio_svm|pca=5", "face_pooling"]},
                 },

@@ -79,7 +79,9 @@ PLAIN = st.recursive(
     max_leaves=8,
 )
 KEYS = st.sampled_from(["name", "seed", "partitions", "asha", "keep", "stages", "sampler", "disk_budget_gb", "x-a"])
-ENTRY = st.dictionaries(st.sampled_from(["family", "trials", "inputs", "space", "fixed", "resources"]), PLAIN)
+ENTRY = st.dictionaries(
+    st.sampled_from(["family", "configurations", "trials", "inputs", "space", "fixed", "resources"]), PLAIN
+)
 ENTRIES = st.dictionaries(st.sampled_from(["svm", "mlp", "a b", ""]), ENTRY | PLAIN, max_size=2)
 STAGES = st.lists(st.fixed_dictionaries({"stage": st.just("clips"), "entries": ENTRIES}) | PLAIN, max_size=2)
 
@@ -241,7 +243,7 @@ ENSEMBLE = {
     "temperatures": [1.0], "log_pool": {"coefficients": [[[1.0, 0.0], [0.0, 1.0]]], "biases": [0.0, 0.0]},
     "schema_version": 1,
 }  # fmt: skip
-RECIPE = {"name": "r", "stages": [{"stage": "clips", "entries": {"svm": {"trials": 1, "fixed": {"C": 1.0}}}}]}
+RECIPE = {"name": "r", "stages": [{"stage": "clips", "entries": {"svm": {"configurations": 1, "fixed": {"C": 1.0}}}}]}
 PLANNED = {"stage": "clips", "entry": "svm", "family": "svm", "configurations": 1, "partitions": ["train"]}
 RUN = {
     "schema_version": 1, "recipe": RECIPE, "clips": "/c.parquet", "store": "/s", "stills": None,

@@ -36,11 +36,11 @@ RECIPE = {
             "entries": {
                 "conv3d": {
                     **ENTRY,
-                    "trials": 2,
+                    "configurations": 2,
                     "fixed": {**SMALL, "pooling": "temporal_pooling"},
                     "space": {"window": [2, 4]},
                 },
-                "convlstm": {**ENTRY, "trials": 1, "fixed": {**SMALL, "pooling": "original", "window": 2}},
+                "convlstm": {**ENTRY, "configurations": 1, "fixed": {**SMALL, "pooling": "original", "window": 2}},
             },
         }
     ],
@@ -148,7 +148,7 @@ def test_imported_features_are_predicted_from_a_store_and_from_a_file(world, tmp
     given = [world / "clips.parquet", tmp_path / "mine.npz", "--name", "mine", "--level", "frame", "--step-s", 0.1]
     assert run("features", "import", *given, "-o", tmp_path / "store") == 0
     fixed = {**SMALL, "pooling": "original", "window": 2}
-    entry = {**ENTRY, "inputs": {"faces": "mine"}, "trials": 1, "fixed": fixed}
+    entry = {**ENTRY, "inputs": {"faces": "mine"}, "configurations": 1, "fixed": fixed}
     stages = [{"stage": "clips", "entries": {"conv3d": entry}}]
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump({**RECIPE, "stages": stages, "submissions": []}))
     read = ["--clips", world / "clips.parquet", "--features", tmp_path / "store"]

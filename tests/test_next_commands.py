@@ -17,10 +17,10 @@ from features.store.store import SetWriter
 from search.run.layout import Layout
 from search.run.predictions import prediction_files, read_footer
 
-LAYERS = {"stage": "clips", "entries": {"pooled": {"trials": 2}}}
-CLIPS = {"stage": "clips", "entries": {"centroid": {"trials": 2}}}
-BACKBONE = {"stage": "backbone", "entries": {"toy_cnn": {"trials": 2}}}
-MINE = {"stage": "clips", "entries": {"centroid": {"trials": 1, "inputs": {"x": "mine"}}}}
+LAYERS = {"stage": "clips", "entries": {"pooled": {"configurations": 2}}}
+CLIPS = {"stage": "clips", "entries": {"centroid": {"configurations": 2}}}
+BACKBONE = {"stage": "backbone", "entries": {"toy_cnn": {"configurations": 2}}}
+MINE = {"stage": "clips", "entries": {"centroid": {"configurations": 1, "inputs": {"x": "mine"}}}}
 
 
 def run(*words):

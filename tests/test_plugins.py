@@ -101,7 +101,7 @@ def test_python_takes_plugins_as_the_commands_do(world, no_plugins, monkeypatch,
     fresh()
     assert ef.extract(table, "loudness:parts=2", store, workers=0, plugins=[loudness])["ok"].item() == 30
     fresh()
-    entries = {"forest": {"trials": 1, "inputs": {"vector": "loudness:parts=2"}, "fixed": {"trees": 20}}}
+    entries = {"forest": {"configurations": 1, "inputs": {"vector": "loudness:parts=2"}, "fixed": {"trees": 20}}}
     recipe = {"name": "plugged", "stages": [{"stage": "clips", "entries": entries}]}
     asked = {"clips": table, "features": store, "out": run, "in_process": True}
     with pytest.raises(ef.WrongUse, match="forest"):

@@ -9,7 +9,7 @@ import pytest
 import emofuse
 
 NOBODY = 65534
-RECIPE = "name: r\nstages: [{stage: clips, entries: {svm: {trials: 1, inputs: {x: mine}, published: false}}}]\n"
+RECIPE = "name: r\nstages: [{stage: clips, entries: {svm: {configurations: 1, inputs: {x: mine}, published: false}}}]\n"
 
 
 @pytest.fixture(scope="module")

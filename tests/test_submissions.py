@@ -33,7 +33,7 @@ def run(*words):
 
 
 def small(submissions=SMALL):
-    entries = {name: {"family": "centroid", "trials": 2} for name in ("one", "two", "three")}
+    entries = {name: {"family": "centroid", "configurations": 2} for name in ("one", "two", "three")}
     stages = [{"stage": "clips", "entries": entries}]
     return {
         "name": "small",

@@ -8,7 +8,7 @@ from typing import Protocol
 from features.errors import EmofuseError
 from models.family import Resources
 from search.cluster.capacity import Capacity
-from search.recipe.recipe import Asha
+from search.recipe.limits import Asha
 from search.run.ending import Ending
 from search.run.folder import RunFolder
 from search.run.spec import TrialSpec

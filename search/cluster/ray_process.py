@@ -22,7 +22,7 @@ from typing import Any
 from features.errors import EmofuseError
 from search.cluster.capacity import Capacity
 from search.cluster.jobs import Job
-from search.recipe.recipe import Asha
+from search.recipe.limits import Asha
 from search.run.ending import Ending
 from search.run.remote import Role, opened
 

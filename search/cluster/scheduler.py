@@ -8,7 +8,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialSch
 
 from search.cluster.jobs import Job, JobQueue
 from search.cluster.searcher import NotStored, Running
-from search.recipe.recipe import Asha
+from search.recipe.limits import Asha
 
 
 class AshaByEntry(NotStored, FIFOScheduler):

@@ -14,7 +14,7 @@ from ray.tune.search import Searcher
 from features.errors import MachineFault
 from models.family import Resources
 from search.cluster.jobs import Job, JobQueue
-from search.recipe.recipe import Asha
+from search.recipe.limits import Asha
 from search.run.ending import Ending
 
 # A node that is lost takes its trials along; so often one of them is started again.

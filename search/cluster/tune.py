@@ -35,7 +35,7 @@ from search.trial.remote_trial import attempt_remote_trial
 from search.trial.watchdog import waiting
 
 if TYPE_CHECKING:
-    from search.recipe.recipe import Asha
+    from search.recipe.limits import Asha
 
 # How many trials at least wait for a free place, by whether the cluster grows by what waits.
 MIN_WAITING = {False: 2, True: 16}

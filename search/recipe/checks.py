@@ -9,7 +9,8 @@ from features.names import unknown_name
 from features.schema import where
 from models.family import Family
 from search.recipe import inputs, overrides
-from search.recipe.recipe import Entry, Recipe, StageName
+from search.recipe.entry import Entry
+from search.recipe.recipe import Recipe, StageName
 from search.recipe.submissions import check_submissions
 
 

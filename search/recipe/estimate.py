@@ -9,8 +9,9 @@ from features.clips import ClipTable
 from features.sets import get_set, parse_spec, set_names
 from features.store.store import open_set
 from models.family import Backbone, Context, Model
+from search.recipe.entry import Entry
 from search.recipe.inputs import selected, source, split_layer, whitening
-from search.recipe.recipe import Entry, Recipe
+from search.recipe.recipe import Recipe
 
 # A trial's own files beside its probabilities: footer, learning curve, its share of the journal.
 _PER_TRIAL_MB = 0.02
@@ -62,7 +63,7 @@ def disk_need(recipe: Recipe, store: Path, clips: ClipTable, stills: ClipTable |
     for stage, entry in recipe.all_entries():
         table = stills if stage == "backbone" and stills is not None else clips
         partitions = len(recipe.partition_names(stage))
-        trials = entry.configurations * partitions * recipe.seeds_of(stage, entry)
+        trials = entry.planned_configurations * partitions * recipe.seeds_of(stage, entry)
         trials += (recipe.best_seeds_of(stage, entry) - recipe.seeds_of(stage, entry)) * partitions
         predictions += trials * (len(table) * 4 * (len(table.classes) + 1) / 2**20 + _PER_TRIAL_MB)
         for spec in map(source, entry.input_specs().values()):

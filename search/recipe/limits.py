@@ -1,4 +1,4 @@
-"""Words of a recipe that bound what a search costs, and the base of all of a recipe's words."""
+"""Words of a recipe that bound what a search costs or stop what isn't worth it, and the base of all its words."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
@@ -16,14 +16,19 @@ class Data(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     _unlisted: ClassVar[frozenset[str]] = frozenset()  # keys that nobody needs to write
+    _earlier: ClassVar[Mapping[str, str]] = {}  # keys of earlier releases, which are still read, and theirs of today
 
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, data: Any) -> Any:
         if isinstance(data, Mapping):
             for key in data:
-                if key not in cls.model_fields:
-                    text = str(unknown_name("key", str(key), set(cls.model_fields) - cls._unlisted))
+                if key not in cls.model_fields and key not in cls._earlier:
+                    text = str(unknown_name("key", str(key), set(cls.model_fields) - cls._unlisted, cls._earlier))
+                    raise PydanticCustomError("emofuse_key", "{text}", {"text": text})
+            for old, new in cls._earlier.items():
+                if old in data and new in data:
+                    text = f"`{old}` is what `{new}` was called in earlier releases; keep `{new}` alone."
                     raise PydanticCustomError("emofuse_key", "{text}", {"text": text})
         return data
 
@@ -61,3 +66,36 @@ class FoldStopping(Data):
             found.append(rung)
             rung = rung + 1 if self.rule == "median" else rung * self.reduction
         return tuple(found)
+
+
+class Asha(Data):
+    """When ASHA may stop a trial: never before `grace_epochs`; at each rung one in `reduction` goes on.
+
+    Trials of entries that train for less than `min_epochs` are never stopped.
+    """
+
+    grace_epochs: Count = 10
+    reduction: Annotated[int, Field(strict=True, ge=2)] = 3
+    min_epochs: Annotated[int, Field(strict=True, ge=0)] = 0
+
+    def rungs(self, max_epochs: int) -> list[int]:
+        """The epochs after which a trial of at most `max_epochs` may be stopped; the last epoch is none of them."""
+        found: list[int] = []
+        epoch = self.grace_epochs
+        while max_epochs >= self.min_epochs and epoch < max_epochs:
+            found.append(epoch)
+            epoch *= self.reduction
+        return found
+
+
+# Where a recipe doesn't say: stopping a short trial at epoch 10 judges it too early, and saves little.
+DEFAULT_ASHA = Asha(min_epochs=100)
+
+
+class StopWhen(Data):
+    """When a run ends before all its configurations are trained.
+
+    `no_gain`: so many configurations have finished since the fused score (search.goal) was higher than ever before.
+    """
+
+    no_gain: Annotated[int, Field(strict=True, ge=2)]

@@ -8,7 +8,8 @@ from features.files import file_sha256
 from features.progress import say
 from models.description import FILE, read_description
 from models.space import Scalar
-from search.recipe.recipe import Entry, Recipe
+from search.recipe.entry import Entry
+from search.recipe.recipe import Recipe
 
 
 def parse_weights(items: Sequence[str]) -> dict[str, str]:

@@ -17,7 +17,9 @@ from models.metrics import DEFAULT_METRICS
 from models.registry import family_sha256
 from models.space import Scalar, space_as_data
 from search.recipe.copies import DIGEST, write_copy
-from search.recipe.recipe import DEFAULT_ASHA, Entry, Recipe, StageName, recipe_of_data
+from search.recipe.entry import Entry
+from search.recipe.limits import DEFAULT_ASHA
+from search.recipe.recipe import Recipe, StageName, recipe_of_data
 from search.run.layout import Layout, Outcome
 from search.run.partitions import Partition, make_partition
 from search.run.planned import MISSING, REMEDY, WHAT, Planned
@@ -205,7 +207,7 @@ class RunFolder(Layout):
                 stage,
                 entry.name,
                 entry.family,
-                entry.configurations,
+                entry.planned_configurations,
                 self.recipe.partition_names(stage),
                 entry.continuous,
                 study_key(entry, self.recipe),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from models.space import Choice, Parameter, Scalar
 from search.recipe import overrides
-from search.recipe.recipe import Entry
+from search.recipe.entry import Entry
 from search.sampling.drawing import Point
 
 
@@ -14,7 +14,7 @@ def first_points(entry: Entry, warm: Sequence[Point] = ()) -> tuple[Point, ...]:
     for point in (*own_points(entry), *warm, *entry.published_points()):
         if point not in found:
             found.append(point)
-    return tuple(found[: entry.configurations])
+    return tuple(found[: entry.planned_configurations])
 
 
 def own_points(entry: Entry) -> tuple[Point, ...]:

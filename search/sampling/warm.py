@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from features.progress import say
 from models.metrics import in_words, told
 from models.space import Float, Scalar
-from search.recipe.recipe import Entry
+from search.recipe.entry import Entry
 from search.run.ended import Ended, read_ended
 from search.run.folder import RunFolder
 from search.run.predictions import read_footer

@@ -14,8 +14,9 @@ from features.store.stored_set import read_info
 from models.family import Backbone
 from models.pulse import beat
 from models.registry import get_family
+from search.recipe.entry import Entry
 from search.recipe.inputs import canonical_spec, layer_name, selected, source, split_layer
-from search.recipe.recipe import Entry, Recipe
+from search.recipe.recipe import Recipe
 from search.run.folder import RunFolder
 from search.run.predictions import Footer
 from search.study.best import best_backbone

@@ -9,8 +9,9 @@ from features.errors import EmofuseError
 from features.files import file_sha256
 from models.registry import family_sha256, get_family
 from models.weights import WEIGHTS_FILE
+from search.recipe.entry import Entry
 from search.recipe.inputs import slots, source, split_layer
-from search.recipe.recipe import Entry, StageName
+from search.recipe.recipe import StageName
 from search.recipe.weights import weights_digest
 from search.run.folder import RunFolder
 from search.run.predictions import Footer, read_footer

@@ -12,7 +12,7 @@ from features.errors import WrongUse
 from features.names import unknown_name
 from models.metrics import DEFAULT_METRICS
 from models.space import count_points
-from search.recipe.recipe import Entry
+from search.recipe.entry import Entry
 from search.run.failures import KINDS
 from search.run.folder import Outcome, RunFolder
 from search.run.lease import exclusive
@@ -57,8 +57,8 @@ def _budget(run: RunFolder, entry: Entry) -> int:
     """How many configurations the entry may get: its own, or where they flow between entries, all of its stage."""
     stage = next(stage for stage in run.recipe.stages if entry.name in stage.entries)
     if run.recipe.goal == "best" or stage.stage == "backbone":
-        return entry.configurations
-    total = sum(other.configurations for other in stage.entries.values())
+        return entry.planned_configurations
+    total = sum(other.planned_configurations for other in stage.entries.values())
     return int(min(total, count_points(entry.effective_space())))
 
 

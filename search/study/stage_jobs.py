@@ -16,7 +16,8 @@ from search.budget.spending import Spending
 from search.cluster.capacity import Capacity
 from search.cluster.interrupts import Interrupts
 from search.cluster.jobs import Job
-from search.recipe.recipe import Asha, Stage
+from search.recipe.limits import Asha
+from search.recipe.recipe import Stage
 from search.run.ended import Ended, note_ended
 from search.run.ending import Ending, ended_outcome
 from search.run.folder import RunFolder
@@ -47,7 +48,7 @@ class StageJobs(RunSource):
         self._outcomes = {outcome.trial_key: outcome for outcome in run.outcomes()}
         self._keeper = Keeper(run)
         self._seeds = {name: run.recipe.seeds_of(stage.stage, entry) for name, entry in stage.entries.items()}
-        configurations = sum(e.configurations * self._seeds[name] for name, e in stage.entries.items())
+        configurations = sum(e.planned_configurations * self._seeds[name] for name, e in stage.entries.items())
         self._total = configurations * len(self._partitions)
         self._ended = 0
         self._best: dict[tuple[str, str], float] = {}
@@ -120,13 +121,12 @@ class StageJobs(RunSource):
         entries = {name: entry for name, entry in self.stage.entries.items() if name not in self.run.lags}
         if not entries or self.run.recipe.lag is not None or self.run.recipe.sampler == "random":
             return
-        total = sum(entry.configurations for entry in self.stage.entries.values())
-        self.run = self.run.with_lags(
-            {
-                name: lag_for(at_once(slots(entry.request()), self._side_by_side(name), entry.configurations, total))
-                for name, entry in entries.items()
-            }
-        )
+        total = sum(entry.planned_configurations for entry in self.stage.entries.values())
+        held = {
+            name: at_once(slots(entry.request()), self._side_by_side(name), entry.planned_configurations, total)
+            for name, entry in entries.items()
+        }
+        self.run = self.run.with_lags({name: lag_for(number) for name, number in held.items()})
         for name in entries:
             self._studies[name].lag = self.run.lag(name)
 

@@ -198,4 +198,5 @@ def turns_of(run: RunFolder, stage: Stage, studies: Sequence[EntryStudy]) -> Tur
     watched = Watched(run, recipe.stop_when.no_gain if recipe.stop_when else None)
     if recipe.goal == "best":
         return EqualTurns(studies, watched)
-    return EnsembleTurns(studies, {name: entry.configurations for name, entry in stage.entries.items()}, watched)
+    asked = {name: entry.planned_configurations for name, entry in stage.entries.items()}
+    return EnsembleTurns(studies, asked, watched)

@@ -61,11 +61,11 @@ def world(_lab):
             writer.add(clip.clip_id, FeatureArray(frames, np.arange(steps, dtype=np.float32)))
         writer.finish()
 
-    def recipe(name: str, trials: int = 8, reads: str = "voice", **entry) -> str:
+    def recipe(name: str, configurations: int = 8, reads: str = "voice", **entry) -> str:
         pool = {
             "family": "temporal_pooling",
             "inputs": {"frames": reads},
-            "trials": trials,
+            "configurations": configurations,
             "max_epochs": 100,
             "published": False,
             "fixed": {"hidden": 256, "batch_size": 16, "lr": 2e-4},

@@ -93,7 +93,7 @@ def test_storage_that_is_not_shared_is_a_problem(hosts, world):
 
 def test_a_cut_link_leaves_two_workers_with_one_trial(hosts, world, undisturbed):
     long = {"hidden": 256, "batch_size": 16, "lr": 2e-4, "pool": "max", "pool_at": "hidden"}
-    recipe, run = world.recipe("cut", trials=3, reads="drone", fixed=long), hosts.shared / "cut"
+    recipe, run = world.recipe("cut", configurations=3, reads="drone", fixed=long), hosts.shared / "cut"
     driver = hosts.head.start(_command(world, recipe, "cut") + " --address auto")
     apart = hosts.workers[1]
     _wait_for(lambda: len(list(run.glob("checkpoints/*"))) == 2, driver)

@@ -9,7 +9,7 @@ from features.imports import import_arrays
 
 DIMENSIONS = ("arousal", "valence")
 ENTRY = {
-    "trials": 1,
+    "configurations": 1,
     "inputs": {"faces": "pics"},
     "published": False,
     "fixed": {"filters": 4, "hidden": 64, "dropout": 0.0, "lr": 0.003, "batch_size": 1, "loss": "mse", "window": 2},
@@ -39,7 +39,7 @@ def make_table(folder, seed=0, splits=("train",) * 4 + ("val",) * 3 + ("test",) 
 
 
 def write_recipe(folder, entries=None, **changes):
-    entries = entries or {"conv3d": ENTRY, "convlstm": {**ENTRY, "trials": 2}}
+    entries = entries or {"conv3d": ENTRY, "convlstm": {**ENTRY, "configurations": 2}}
     recipe = {"name": "r", "asha": None, "stages": [{"stage": "clips", "entries": entries}], **changes}
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     return folder / "recipe.yaml"

@@ -171,7 +171,7 @@ def corpus(folder: Path, name: str = "clips", sizes=(("train", 8), ("val", 8), (
 
 def recipe_file(folder: Path, **changes) -> Path:
     """A recipe of one `centroid` entry, changed at its top level."""
-    data = {"name": "small", "seed": 3, "stages": [{"stage": "clips", "entries": {"centroid": {"trials": 2}}}]}
+    data = {"name": "small", "seed": 3, "stages": [{"stage": "clips", "entries": {"centroid": {"configurations": 2}}}]}
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump({**data, **changes}, sort_keys=False))
     return path

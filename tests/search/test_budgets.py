@@ -20,7 +20,7 @@ from search.run.predictions import prediction_files, read_footer, read_predictio
 from search.runner import run_search
 from search.watch.status import read_status
 
-STAGES = [{"stage": "clips", "entries": {"centroid": {"trials": 4}}}]
+STAGES = [{"stage": "clips", "entries": {"centroid": {"configurations": 4}}}]
 
 
 class Slow(Centroid):
@@ -58,7 +58,10 @@ def test_a_number_of_trials_ends_a_search_with_whole_configurations_and_a_larger
 
 
 def test_an_entrys_trials_leave_the_others_alone(small_run):
-    entries = {"centroid": {"trials": 4, "budget": {"trials": 1}}, "other": {"family": "centroid", "trials": 3}}
+    entries = {
+        "centroid": {"configurations": 4, "budget": {"trials": 1}},
+        "other": {"family": "centroid", "configurations": 3},
+    }
     status = _search(small_run(stages=[{"stage": "clips", "entries": entries}]))
     assert [entry.finished for entry in status.entries] == [1, 3]
 
@@ -66,7 +69,7 @@ def test_an_entrys_trials_leave_the_others_alone(small_run):
 def test_what_runs_at_the_end_stops_at_its_checkpoint_and_goes_on_there(small_run, tmp_path, monkeypatch):
     monkeypatch.setitem(FAMILIES, "centroid", replace(CENTROID, build=Slow, max_epochs=60))
     monkeypatch.setattr("search.budget.clock._LOOK_S", 0.05)
-    run = small_run(stages=[{"stage": "clips", "entries": {"centroid": {"trials": 1}}}], asha=None)
+    run = small_run(stages=[{"stage": "clips", "entries": {"centroid": {"configurations": 1}}}], asha=None)
     began = time.monotonic()
     status = _search(run, hours=1 / 3600)
     assert time.monotonic() - began < 2.5 and status.left == 1 and not prediction_files(run.path)
@@ -87,7 +90,7 @@ def test_an_entry_whose_hours_are_over_stops_and_the_next_stage_follows(small_ru
     monkeypatch.setitem(FAMILIES, "slow", replace(CENTROID, name="slow", build=Slow, max_epochs=60))
     monkeypatch.setattr("search.budget.clock._LOOK_S", 0.05)
     monkeypatch.setattr("search.trial.heartbeats._FIRST_S", 0.1)
-    first = {"stage": "clips", "entries": {"slow": {"trials": 2, "budget": {"hours": 0.8 / 3600}}}}
+    first = {"stage": "clips", "entries": {"slow": {"configurations": 2, "budget": {"hours": 0.8 / 3600}}}}
     status = _search(small_run(stages=[first, *STAGES], asha=None))
     assert [(entry.finished, entry.left) for entry in status.entries] == [(0, 2), (4, 0)]
     assert len(list(status.run.glob("checkpoints/*/state.json"))) == 1
@@ -149,7 +152,7 @@ def test_killed_under_growing_budgets_until_it_is_done(small_run, tmp_path, monk
 
 
 def test_hopeless_configurations_are_given_up_after_two_folds_and_stay_so(small_run):
-    entries = {"centroid": {"trials": 8, "published": False}}
+    entries = {"centroid": {"configurations": 8, "published": False}}
     rule = {"rule": "median", "least": 2}
     stages = [{"stage": "clips", "entries": entries}]
     run = small_run(partitions=[{"folds": 4}], stages=stages, fold_stopping=rule, metric="log_loss")

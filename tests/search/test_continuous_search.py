@@ -191,7 +191,7 @@ def test_a_family_of_both_tasks_learns_classes_when_told(tmp_path):
     found = entry_spec(run, "clips", entry)
     assert (found.annotations, found.metric) == ("", "accuracy")
     assert "accuracy" in run_trial(found.at(entry.complete({"pooling": "original"}), "train")).metrics
-    wrong = {"pooled_svm": {"trials": 1, "task": "regression"}}
+    wrong = {"pooled_svm": {"configurations": 1, "task": "regression"}}
     with pytest.raises(WrongUse, match="task: family 'pooled_svm' is for classification, but got 'regression'"):
         read_recipe(write_recipe(tmp_path, wrong), tmp_path / "store")
 

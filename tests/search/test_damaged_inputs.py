@@ -15,7 +15,7 @@ from search.runner import run_search
 @pytest.fixture
 def search(small_run):
     """Searches four configurations on two partitions in this process."""
-    stages = [{"stage": "clips", "entries": {"centroid": {"trials": 4}}}]
+    stages = [{"stage": "clips", "entries": {"centroid": {"configurations": 4}}}]
     run = small_run(partitions=["train", "swap"], stages=stages)
 
     def go():

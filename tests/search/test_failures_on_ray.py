@@ -26,7 +26,7 @@ CLASSES = ("angry", "happy")
 ROOT, HERE = Path(__file__).parents[2], Path(__file__).parent
 ENTRY = {
     "family": "temporal_pooling",
-    "trials": 8,
+    "configurations": 8,
     "inputs": {"frames": "voice"},
     "max_epochs": 40,
     "published": False,

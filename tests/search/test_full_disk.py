@@ -38,7 +38,7 @@ def disk(tmp_path):
 @pytest.fixture
 def search(small_run):
     """`search(out)` searches four configurations on two partitions in this process."""
-    stages = [{"stage": "clips", "entries": {"centroid": {"trials": 4}}}]
+    stages = [{"stage": "clips", "entries": {"centroid": {"configurations": 4}}}]
     run = small_run(partitions=["train", "swap"], stages=stages)
 
     def go(out):

@@ -33,8 +33,10 @@ def families(monkeypatch):
     monkeypatch.setitem(FAMILIES, "wrong", replace(CENTROID, name="wrong", build=Guessing))
 
 
-def _stages(trials=7):
-    return [{"stage": "clips", "entries": {"centroid": {"trials": trials}, "wrong": {"trials": trials}}}]
+def _stages(number=7):
+    return [
+        {"stage": "clips", "entries": {"centroid": {"configurations": number}, "wrong": {"configurations": number}}}
+    ]
 
 
 def _recipe(folder, **changes):
@@ -91,7 +93,7 @@ def test_it_ends_when_nothing_more_is_gained(families, small_run, tmp_path, capf
 
 
 def test_the_goal_needs_an_ensemble_of_classes(small_run, tmp_path):
-    backbones = [{"stage": "backbone", "entries": {"toy_cnn": {"trials": 1}}}]
+    backbones = [{"stage": "backbone", "entries": {"toy_cnn": {"configurations": 1}}}]
     small_run()
     text = message(_recipe, tmp_path, stages=backbones, error=WrongUse)
     assert text.endswith("goal: ensemble: an ensemble has models of clips as members, but there are backbones only.")
@@ -101,7 +103,7 @@ def test_the_goal_needs_an_ensemble_of_classes(small_run, tmp_path):
 
 def test_labels_over_time_have_no_such_goal(monkeypatch, small_run, tmp_path):
     monkeypatch.setitem(FAMILIES, "over_time", replace(CENTROID, name="over_time", tasks=("regression",)))
-    stages = [{"stage": "clips", "entries": {"over_time": {"trials": 1}}}]
+    stages = [{"stage": "clips", "entries": {"over_time": {"configurations": 1}}}]
     small_run()
     text = message(_recipe, tmp_path, stages=stages, goal="best", stop_when={"no_gain": 5}, error=WrongUse)
     told = "stop_when: an ensemble of classes is looked at, but entry 'over_time' learns labels over time."

@@ -29,7 +29,7 @@ class Slow(Centroid):
 @pytest.mark.parametrize("sampler", ["random", pytest.param("tpe", marks=pytest.mark.slow)])
 def test_killed_until_it_is_done(small_run, tmp_path, monkeypatch, sampler, seed):
     monkeypatch.setitem(FAMILIES, "centroid", replace(CENTROID, build=Slow))
-    stages = [{"stage": "clips", "entries": {"centroid": {"trials": 6}}}]
+    stages = [{"stage": "clips", "entries": {"centroid": {"configurations": 6}}}]
     run = small_run(partitions=["train", "swap"], stages=stages, sampler=sampler, keep=1)
 
     def search(out):

@@ -60,8 +60,8 @@ def data(tmp_path_factory):
 
 
 def _recipe(folder, entries=None, **other):
-    mean = {"trials": 2, "fixed": {**POOLING["fixed"], "pool": "mean"}}
-    entries = entries or {"pool": {"trials": 2}, "pool_mean": mean}
+    mean = {"configurations": 2, "fixed": {**POOLING["fixed"], "pool": "mean"}}
+    entries = entries or {"pool": {"configurations": 2}, "pool_mean": mean}
     data = {
         "name": "small",
         "seed": 3,
@@ -125,10 +125,10 @@ def test_the_same_recipe_again_trains_nothing_and_elsewhere_gives_the_same(data,
 
 def test_a_larger_budget_extends_and_a_lost_journal_costs_nothing(data, tmp_path, capfd):
     out = tmp_path / "run"
-    _search(data, _recipe(tmp_path, {"pool": {"trials": 1}}), out)
+    _search(data, _recipe(tmp_path, {"pool": {"configurations": 1}}), out)
     before = _files(out)
     (out / "study.journal").unlink()
-    status = _search(data, _recipe(tmp_path, {"pool": {"trials": 2}}), out)
+    status = _search(data, _recipe(tmp_path, {"pool": {"configurations": 2}}), out)
     assert status.entries[0].finished == 4 and len(_files(out)) == 4
     assert before.items() <= _files(out).items()
     assert "4 of 4  pool" in capfd.readouterr().err
@@ -145,7 +145,7 @@ def test_one_failed_trial_is_recorded_and_not_tried_again_until_asked(data, tmp_
         return real(spec, report, device)
 
     monkeypatch.setattr(search.trial.trial, "_run", breaking)
-    recipe = _recipe(tmp_path, {"pool": {"trials": 1}})
+    recipe = _recipe(tmp_path, {"pool": {"configurations": 1}})
     status = _search(data, recipe, out)
     assert (status.entries[0].finished, status.entries[0].failed, status.left) == (1, 1, 0)
     assert "failed: RuntimeError: the device is on fire" in capfd.readouterr().err
@@ -162,7 +162,7 @@ def test_an_entry_without_a_finished_trial_is_an_error(data, tmp_path, monkeypat
         raise EmofuseError("nothing works")
 
     monkeypatch.setattr(search.trial.trial, "_run", breaking)
-    status = _search(data, _recipe(tmp_path, {"pool": {"trials": 1}}), tmp_path / "run")
+    status = _search(data, _recipe(tmp_path, {"pool": {"configurations": 1}}), tmp_path / "run")
     with pytest.raises(EmofuseError, match="none of the 2 trials of entry 'pool' finished; the first one: nothing"):
         status.check()
 
@@ -176,7 +176,9 @@ def test_two_searches_do_not_share_a_run(data, plain, tmp_path):
 
 
 def test_missing_features_are_told_before_any_training(data, tmp_path):
-    recipe = _recipe(tmp_path, {"pool": {"trials": 1}, "speech": {"trials": 1, "inputs": {"frames": "short_term"}}})
+    recipe = _recipe(
+        tmp_path, {"pool": {"configurations": 1}, "speech": {"configurations": 1, "inputs": {"frames": "short_term"}}}
+    )
     with pytest.raises(EmofuseError, match="'short_term' has not been extracted"):
         _search(data, recipe, tmp_path / "run")
     assert not prediction_files(tmp_path / "run")
@@ -211,8 +213,8 @@ def test_a_backbone_is_trained_first_and_its_layers_are_read(small_run):
         stills=True,
         partitions=["train", "swap"],
         stages=[
-            {"stage": "backbone", "entries": {"toy_cnn": {"trials": 2}}},
-            {"stage": "clips", "entries": {"centroid": {"trials": 3}, "pooled": {"trials": 1}}},
+            {"stage": "backbone", "entries": {"toy_cnn": {"configurations": 2}}},
+            {"stage": "clips", "entries": {"centroid": {"configurations": 3}, "pooled": {"configurations": 1}}},
         ],
     )
     status = run_search(
@@ -242,8 +244,8 @@ def test_status_reads_files_alone(data, plain, tmp_path, capsys):
 
 def test_status_counts_what_is_left_pruned_and_failed(data, tmp_path):
     out = tmp_path / "run"
-    _search(data, _recipe(tmp_path, {"pool": {"trials": 1}}), out)
-    recipe = read_recipe(_recipe(tmp_path, {"pool": {"trials": 4}}), data / "store")
+    _search(data, _recipe(tmp_path, {"pool": {"configurations": 1}}), out)
+    recipe = read_recipe(_recipe(tmp_path, {"pool": {"configurations": 4}}), data / "store")
     run = RunFolder.prepare(out, recipe, data / "clips.parquet", data / "store")
     note_asked(out, "pool", run.plan()[0].study, {1: "c"})
     for key, status in (("k1", "pruned"), ("k2", "failed")):
@@ -286,7 +288,9 @@ def _descendants(pid):
     }
 
 
-SLOW_TRIALS = {"pool": {"trials": 5, "max_epochs": 100, "fixed": {**POOLING["fixed"], "hidden": 256, "lr": 2e-4}}}
+SLOW_TRIALS = {
+    "pool": {"configurations": 5, "max_epochs": 100, "fixed": {**POOLING["fixed"], "hidden": 256, "lr": 2e-4}}
+}
 
 
 @pytest.mark.parametrize("goal", ["best", pytest.param("ensemble", marks=pytest.mark.slow)])
@@ -296,7 +300,7 @@ def test_a_search_on_ray_killed_with_sigkill_finishes_by_the_same_command(data, 
     out = tmp_path / "run"
     entries = SLOW_TRIALS
     if goal == "ensemble":
-        entries = {name: {**SLOW_TRIALS["pool"], "trials": n} for name, n in (("pool", 3), ("other", 2))}
+        entries = {name: {**SLOW_TRIALS["pool"], "configurations": n} for name, n in (("pool", 3), ("other", 2))}
     command = _command(data, _recipe(tmp_path, entries, goal=goal), out, "--cpus", "1")
     driver = _start(command)
     _wait_for(lambda: len(prediction_files(out)) >= 2, driver)
@@ -336,7 +340,9 @@ def test_a_signal_stops_a_search_on_ray(data, tmp_path, signal_number, code):
 
 
 def test_one_process_trains_all_entries_one_trial_at_a_time(data, tmp_path):
-    entries = {name: {"trials": 2, "resources": {"memory_mb": mb}} for name, mb in {"pool": 300, "wide": 700}.items()}
+    entries = {
+        name: {"configurations": 2, "resources": {"memory_mb": mb}} for name, mb in {"pool": 300, "wide": 700}.items()
+    }
     _search(data, _recipe(tmp_path, entries), tmp_path / "run", workers=Workers(cpus=2, max_concurrent=1))
     footers = sorted((read_footer(path) for path in prediction_files(tmp_path / "run")), key=lambda f: f.started_s)
     assert len(footers) == 8 and len({footer.worker for footer in footers}) == 1
@@ -345,7 +351,7 @@ def test_one_process_trains_all_entries_one_trial_at_a_time(data, tmp_path):
 
 @pytest.mark.slow
 def test_asha_stops_trials_and_keeps_them_stopped(data, tmp_path, capfd):
-    entries = {"pool": {"trials": 12, "max_epochs": 30}, "pool_mean": {"trials": 4, "max_epochs": 2}}
+    entries = {"pool": {"configurations": 12, "max_epochs": 30}, "pool_mean": {"configurations": 4, "max_epochs": 2}}
     recipe = _recipe(tmp_path, entries, asha={"grace_epochs": 2, "reduction": 2})
     status = _search(data, recipe, tmp_path / "run", workers=Workers(cpus=2))
     pool, mean = status.entries
@@ -370,7 +376,7 @@ def test_ray_and_this_process_give_the_same(data, tmp_path, plain):
 
 
 def test_damaged_predictions_are_told_and_trained_again(data, tmp_path, capsys):
-    recipe, out = _recipe(tmp_path, {"pool": {"trials": 2}}), tmp_path / "run"
+    recipe, out = _recipe(tmp_path, {"pool": {"configurations": 2}}), tmp_path / "run"
     _search(data, recipe, out)
     path, *_ = prediction_files(out)
     before, whole, files = read_predictions(path), path.read_bytes(), _files(out)
@@ -396,7 +402,7 @@ def test_damaged_predictions_are_told_and_trained_again(data, tmp_path, capsys):
 
 
 def test_the_lag_is_chosen_once_and_stands_in_run_json(data, tmp_path):
-    out, recipe = tmp_path / "run", _recipe(tmp_path, {"pool": {"trials": 1}})
+    out, recipe = tmp_path / "run", _recipe(tmp_path, {"pool": {"configurations": 1}})
 
     def lags():
         return json.loads((out / "run.json").read_text())["lags"]
@@ -406,11 +412,11 @@ def test_the_lag_is_chosen_once_and_stands_in_run_json(data, tmp_path):
     changed = {**json.loads((out / "run.json").read_text()), "lags": {"pool": 5}}
     changed.pop("content_sha256")
     (out / "run.json").write_text(json.dumps(changed))
-    _search(data, _recipe(tmp_path, {"pool": {"trials": 2}}), out)
+    _search(data, _recipe(tmp_path, {"pool": {"configurations": 2}}), out)
     assert lags() == {"pool": 5}
     changed.pop("lags")  # as earlier releases wrote it
     (out / "run.json").write_text(json.dumps(changed))
-    _search(data, _recipe(tmp_path, {"pool": {"trials": 2}, "pool_mean": {"trials": 1}}), out)
+    _search(data, _recipe(tmp_path, {"pool": {"configurations": 2}, "pool_mean": {"configurations": 1}}), out)
     assert lags() == {"pool": 8, "pool_mean": 2}
 
 

@@ -139,7 +139,7 @@ def test_a_run_of_an_earlier_release_has_the_defaults(search):
 
 
 def test_an_entry_has_a_metric_of_its_own(tmp_path, world):
-    stages = [{"stage": "clips", "entries": {n: {"family": "centroid", "trials": 1} for n in ("one", "two")}}]
+    stages = [{"stage": "clips", "entries": {n: {"family": "centroid", "configurations": 1} for n in ("one", "two")}}]
     stages[0]["entries"]["two"]["metric"] = "log_loss"
     recipe = read_recipe(recipe_file(tmp_path, metric="macro_f1", stages=stages))
     assert [recipe.metric_of(entry) for _, entry in recipe.all_entries()] == ["macro_f1", "log_loss"]
@@ -162,7 +162,7 @@ def test_an_entry_has_a_metric_of_its_own(tmp_path, world):
 def test_a_wrong_metric_is_one_sentence(tmp_path, world, metric, sentence):
     path = recipe_file(tmp_path, metric=metric)
     assert message(read_recipe, path, error=WrongUse) == f"{path}: {sentence}"
-    stages = [{"stage": "clips", "entries": {"centroid": {"trials": 1, "metric": metric}}}]
+    stages = [{"stage": "clips", "entries": {"centroid": {"configurations": 1, "metric": metric}}}]
     told = message(read_recipe, recipe_file(tmp_path, stages=stages), error=WrongUse)
     assert sentence.removeprefix("metric: ") in told and "stages[0].entries.centroid" in told
 

@@ -23,7 +23,7 @@ from search.watch.status import means, read_status
 
 
 def entries(**entry):
-    return [{"stage": "clips", "entries": {"centroid": {"trials": 2, **entry}}}]
+    return [{"stage": "clips", "entries": {"centroid": {"configurations": 2, **entry}}}]
 
 
 def search(folder, **changes):
@@ -85,7 +85,7 @@ def studied(folder):
 
 
 def test_a_configuration_may_be_chosen_on_its_own_partition(tmp_path, world):
-    found = search(tmp_path, stages=entries(choose_on="train", trials=3))
+    found = search(tmp_path, stages=entries(choose_on="train", configurations=3))
     on_train = sorted(f.metrics["accuracy"] for f in found if f.partition == "train")
     assert sorted(trial.value for trial in studied(tmp_path)) == pytest.approx(on_train)
     assert status_of(tmp_path).best == pytest.approx(on_train[-1])
@@ -93,11 +93,11 @@ def test_a_configuration_may_be_chosen_on_its_own_partition(tmp_path, world):
 
 def test_a_fusion_chosen_on_a_partition_reads_the_members_that_are_best_there(tmp_path, world):
     stages = [
-        *entries(trials=6, published=False),
+        *entries(configurations=6, published=False),
         {
             "stage": "fusion",
             "entries": {
-                f"on_{p}": {"family": "fused", "trials": 1, "inputs": {"members": ["centroid"]}, "choose_on": p}
+                f"on_{p}": {"family": "fused", "configurations": 1, "inputs": {"members": ["centroid"]}, "choose_on": p}
                 for p in ("train", "swap")
             },
         },
@@ -135,7 +135,7 @@ def test_means_are_over_seeds_then_partitions():
         (
             {
                 "stages": [
-                    {"stage": "backbone", "entries": {"toy_cnn": {"trials": 1, "seeds": 2}}},
+                    {"stage": "backbone", "entries": {"toy_cnn": {"configurations": 1, "seeds": 2}}},
                     *entries(),
                 ]
             },

@@ -16,11 +16,11 @@ RECIPE = {
         {
             "stage": "backbone",
             "entries": {
-                "vgg16": {"trials": 9, "inputs": {"faces": "fer2013_224_colour"}, "weights": "vgg_face.pth"},
-                "face_cnn": {"trials": 2, "inputs": {"faces": "faces:fps=12"}},
+                "vgg16": {"configurations": 9, "inputs": {"faces": "fer2013_224_colour"}, "weights": "vgg_face.pth"},
+                "face_cnn": {"configurations": 2, "inputs": {"faces": "faces:fps=12"}},
                 "equalised": {
                     "family": "face_cnn",
-                    "trials": 1,
+                    "configurations": 1,
                     "inputs": {"faces": "fer2013_equalised"},
                     "clip_faces": "faces:equalise=true",
                 },
@@ -29,8 +29,13 @@ RECIPE = {
         {
             "stage": "clips",
             "entries": {
-                "irnn": {"family": "cnn_irnn", "trials": 30, "space": {"hidden": [200, 400]}, "fixed": {"clip": 1.0}},
-                "audio_svm": {"trials": 5, "fixed": {"pca": 0.9}},
+                "irnn": {
+                    "family": "cnn_irnn",
+                    "configurations": 30,
+                    "space": {"hidden": [200, 400]},
+                    "fixed": {"clip": 1.0},
+                },
+                "audio_svm": {"configurations": 5, "fixed": {"pca": 0.9}},
             },
         },
     ],
@@ -48,7 +53,7 @@ def test_numbers_shrink_and_the_protocol_stays(path):
     recipe = read_smoke_recipe(path)
     assert recipe.partition_names("clips") == ("train", "fold-0-of-2", "fold-1-of-2")
     assert recipe.asha is None
-    assert {entry.trials for _, entry in recipe.all_entries()} == {1}
+    assert {entry.configurations for _, entry in recipe.all_entries()} == {1}
     assert {entry.max_epochs for _, entry in recipe.all_entries()} == {1, 2}
     _, irnn = recipe.entry("irnn")
     assert irnn.fixed == {"clip": 1.0, "hidden": 50}
@@ -67,14 +72,18 @@ def test_faces_are_extracted_where_stills_were_imported_and_no_weights_are_read(
 
 def test_random_weights_stand_for_the_models_that_a_recipe_names(tmp_path):
     entries = {
-        "layers": {"family": "layer_mix", "trials": 3, "inputs": {"layers": "speech:model=big,layers=6-12"}},
-        "one": {"family": "attention_pool", "trials": 3, "inputs": {"frames": "vision:model=b,fps=2,of=frames"}},
+        "layers": {"family": "layer_mix", "configurations": 3, "inputs": {"layers": "speech:model=big,layers=6-12"}},
+        "one": {
+            "family": "attention_pool",
+            "configurations": 3,
+            "inputs": {"frames": "vision:model=b,fps=2,of=frames"},
+        },
         "some": {
             "family": "attention_pool",
-            "trials": 3,
+            "configurations": 3,
             "inputs": {"frames": ["onnx:model=x.onnx,of=speech,rate=8000", "short_term", "onnx:model=y.onnx,fps=1"]},
         },
-        "head": {"family": "embedding_head", "trials": 3},
+        "head": {"family": "embedding_head", "configurations": 3},
     }
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump({"name": "x", "stages": [{"stage": "clips", "entries": entries}]}))
@@ -90,7 +99,7 @@ def test_random_weights_stand_for_the_models_that_a_recipe_names(tmp_path):
 
 def test_mistakes_in_the_recipe_are_told(tmp_path):
     path = tmp_path / "recipe.yaml"
-    path.write_text("name: x\nstages: [{stage: clips, entries: {audio_svn: {trials: 1}}}]\n")
+    path.write_text("name: x\nstages: [{stage: clips, entries: {audio_svn: {configurations: 1}}}]\n")
     assert "Unknown family 'audio_svn'" in message(read_smoke_recipe, path, error=WrongUse)
 
 

@@ -33,7 +33,7 @@ _SEARCH = 'ef.search("recipe.yaml", clips="data/clips.parquet", features="data/s
 def folder(tmp_path):
     """A working directory with clips, imported features and a recipe of one trial of a linear SVM."""
     subprocess.run([sys.executable, "-c", _MAKE], cwd=tmp_path, check=True, env=_environment())
-    entries = {"svm": {"family": "audio_svm", "trials": 1, "inputs": {"audio": "voice"}}}
+    entries = {"svm": {"family": "audio_svm", "configurations": 1, "inputs": {"audio": "voice"}}}
     recipe = {"name": "tiny", "seed": 1, "asha": None, "stages": [{"stage": "clips", "entries": entries}]}
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     return tmp_path

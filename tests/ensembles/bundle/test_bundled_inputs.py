@@ -19,7 +19,7 @@ from features.clips import Clip, ClipTable, hash_media, write_clips
 pytest.importorskip("transformers", reason="the extra `encoders` is not installed")
 ROOT = Path(__file__).parents[3]
 SPEECH, STEPS = "speech:model={folder}/tiny,layers=2,pool=mean", "speech:model={folder}/tiny"
-HEAD = {"trials": 1, "published": True, "max_epochs": 3}
+HEAD = {"configurations": 1, "published": True, "max_epochs": 3}
 MEMBERS = {
     "speech": {**HEAD, "family": "embedding_head", "inputs": {"embedding": SPEECH}},
     "frames": {**HEAD, "family": "attention_pool", "inputs": {"frames": [STEPS]}},

@@ -50,7 +50,7 @@ def test_a_recipe_is_copied_as_it_is_and_small_in_a_smoke_run(tmp_path):
     assert road.recipe("zheng").read_text() == (RECIPES / "zheng.yaml").read_text()
     small = Road("huang2018", tmp_path, tmp_path, smoke=True).recipe("huang2018")
     entry = read_yaml(small, "a recipe")["stages"][0]["entries"]["conv3d_temporal"]
-    assert (entry["trials"], entry["max_epochs"], entry["fixed"]["filters"]) == (4, 2, 4), (
+    assert (entry["configurations"], entry["max_epochs"], entry["fixed"]["filters"]) == (4, 2, 4), (
         "all windows that are published"
     )
 

@@ -19,7 +19,7 @@ def run(tmp_path, monkeypatch):
     put_in_place(monkeypatch)
     monkeypatch.chdir(tmp_path)
     corpus(tmp_path)
-    entries = {name: {"family": "centroid", "trials": 1} for name in ("one", "two", "three")}
+    entries = {name: {"family": "centroid", "configurations": 1} for name in ("one", "two", "three")}
     stages = [{"stage": "clips", "entries": entries}]
     (tmp_path / "r.yaml").write_text(yaml.safe_dump({"name": "small", "asha": None, "stages": stages}))
     words = ["--clips", "clips.parquet", "--features", "store", "-o", "run", "--in-process"]

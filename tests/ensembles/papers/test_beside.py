@@ -59,7 +59,7 @@ def run(tmp_path_factory):
         put_in_place(patch)
         patch.chdir(folder)
         corpus(folder)
-        entries = {name: {"family": "centroid", "trials": 2} for name in ("one", "two")}
+        entries = {name: {"family": "centroid", "configurations": 2} for name in ("one", "two")}
         recipe = {
             "name": "small",
             "seed": 3,

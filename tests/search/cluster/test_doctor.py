@@ -146,10 +146,11 @@ def test_a_node_looks_and_leaves_its_marker(tmp_path, patient):
 def test_the_need_for_disk_counts_models_checkpoints_and_activations(tmp_path):
     (tmp_path / "recipe.yaml").write_text(
         "name: x\npartitions: [train, swap]\nstages:\n"
-        "- {stage: backbone, entries: {face_cnn: {trials: 3}}}\n"
-        "- {stage: clips, entries: {cnn_irnn: {trials: 10, inputs: {frames: face_cnn.conv2}},\n"
-        "    pooled_svm: {trials: 1, inputs: {frames: 'face_cnn.conv3:selected=7|pca=3'}}}}\n"
-        "- {stage: fusion, entries: {concat_svm: {trials: 1, inputs: {members: [cnn_irnn, 'pooled_svm|pca=2']}}}}\n"
+        "- {stage: backbone, entries: {face_cnn: {configurations: 3}}}\n"
+        "- {stage: clips, entries: {cnn_irnn: {configurations: 10, inputs: {frames: face_cnn.conv2}},\n"
+        "    pooled_svm: {configurations: 1, inputs: {frames: 'face_cnn.conv3:selected=7|pca=3'}}}}\n"
+        "- {stage: fusion, entries: {concat_svm: {configurations: 1, "
+        "inputs: {members: [cnn_irnn, 'pooled_svm|pca=2']}}}}\n"
     )
     recipe = read_recipe(tmp_path / "recipe.yaml")
     faces = next(slot.default for slot in recipe.entry("face_cnn")[1].record().inputs)

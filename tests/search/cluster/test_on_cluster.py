@@ -100,7 +100,7 @@ def _finish(process):
 
 
 def test_the_doctor_looks_at_every_node(cluster, data, tmp_path):
-    code, said, _ = _finish(_start(cluster, [*_words(data, tmp_path / "run", "doctor", trials=4), "--json"]))
+    code, said, _ = _finish(_start(cluster, [*_words(data, tmp_path / "run", "doctor", configurations=4), "--json"]))
     found = {(finding["level"], finding["about"]): finding["text"] for finding in json.loads(said)["findings"]}
     assert found["ok", "requests"] == "pool: 1 CPU, 0.5 GPU, 2250 MB a trial; 2 at a time"
     assert found["ok", "storage"] == f"{tmp_path / 'run'} is read and written by all 2 nodes"
@@ -121,7 +121,7 @@ def _most_at_once(out):
 def test_a_node_is_killed_and_another_joins(cluster, data, tmp_path):
     out = tmp_path / "run"
     doomed = cluster.add_node(num_cpus=4, num_gpus=1, **MEMORY)
-    driver = _start(cluster, _words(data, out, trials=6))
+    driver = _start(cluster, _words(data, out, configurations=6))
     _wait_for(lambda: len(prediction_files(out)) >= 3, driver)
     before = _keys(out)
     cluster.remove_node(doomed, allow_graceful=False)
@@ -139,7 +139,7 @@ def test_a_node_is_killed_and_another_joins(cluster, data, tmp_path):
 
 
 def test_what_no_node_has_is_refused(cluster, data, tmp_path):
-    code, _, lines = _finish(_start(cluster, _words(data, tmp_path / "run", trials=2, resources={"cpu": 64})))
+    code, _, lines = _finish(_start(cluster, _words(data, tmp_path / "run", configurations=2, resources={"cpu": 64})))
     # Ray may tell of a node that an earlier test killed.
     lines = re.sub(
         r"\S*\(raylet\)\S* The node with node id.*?(?=^emofuse: )", "", lines, flags=re.DOTALL | re.MULTILINE
@@ -157,7 +157,7 @@ def test_the_head_is_killed_and_the_same_command_goes_on_elsewhere(data, tmp_pat
     for trials_before_death in (2, None):
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **MEMORY})
         cluster.add_node(num_cpus=2, num_gpus=1, **MEMORY)
-        driver = _start(cluster, _words(data, out, trials=8))
+        driver = _start(cluster, _words(data, out, configurations=8))
         if trials_before_death:
             _wait_for(lambda: len(_keys(out)) >= 2, driver)
             cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)

@@ -9,7 +9,7 @@ from search.cluster.jobs import Job
 from search.cluster.scheduler import AshaByEntry
 from search.cluster.searcher import JobSearcher, Running
 from search.cluster.tune import _name, connected
-from search.recipe.recipe import DEFAULT_ASHA, Asha
+from search.recipe.limits import DEFAULT_ASHA, Asha
 from search.run.ending import Ending
 from search.run.spec import TrialSpec
 

@@ -10,15 +10,17 @@ from features.errors import WrongUse
 from features.files import read_json, write_json
 from models.family import Resources
 from models.space import Choice, Float, Int, check_point
+from search.recipe.entry import Entry
+from search.recipe.limits import Asha
 from search.recipe.reading import read_recipe
-from search.recipe.recipe import Asha, Entry, recipe_of_data
+from search.recipe.recipe import recipe_of_data
 
 pytestmark = pytest.mark.usefixtures("world")
 
 
 def entries(**entry):
     """A recipe's stages: one entry `one` of family centroid."""
-    return [{"stage": "clips", "entries": {"one": {"family": "centroid", "trials": 9, **entry}}}]
+    return [{"stage": "clips", "entries": {"one": {"family": "centroid", "configurations": 9, **entry}}}]
 
 
 def read(tmp_path, **changes):
@@ -52,7 +54,9 @@ def test_folds_are_partitions(tmp_path):
 
 def test_exponents_are_numbers(tmp_path):
     path = tmp_path / "r.yaml"
-    path.write_text("name: x\nstages: [{stage: clips, entries: {centroid: {trials: 1, space: {scale: {low: 1e-3}}}}}]")
+    path.write_text(
+        "name: x\nstages: [{stage: clips, entries: {centroid: {configurations: 1, space: {scale: {low: 1e-3}}}}}]"
+    )
     assert read_recipe(path).entry("centroid")[1].effective_space()["scale"] == Float(0.001, 10.0, log=True)
 
 
@@ -67,13 +71,23 @@ def test_space_is_changed_by_the_recipe(tmp_path):
 def test_published_points_follow_the_space(tmp_path):
     first, second = ({"scale": 1.0, "steps": 2, "kind": "a", "n": 4}, {"scale": 5.0, "steps": 2, "kind": "b", "n": 8})
     assert entry(tmp_path).published_points() == (first, second)
-    assert entry(tmp_path, trials=1).published_points() == (first,)
+    assert entry(tmp_path, configurations=1).published_points() == (first,)
     assert entry(tmp_path, published=False).published_points() == ()
     clipped = entry(tmp_path, space={"scale": {"low": 2}, "steps": {"low": 3}})
     assert clipped.published_points() == ({**first, "scale": 2.0, "steps": 3}, {**second, "steps": 3})
     assert entry(tmp_path, space={"n": [8, 16]}).published_points() == (second,)
     fixed = entry(tmp_path, fixed={"kind": "a", "n": 2, "scale": 1})
     assert fixed.published_points() == ({"steps": 2},)
+
+
+def test_recipes_of_earlier_releases_say_trials(tmp_path):
+    today, earlier = ([{"stage": "clips", "entries": {"centroid": {w: 3}}}] for w in ("configurations", "trials"))
+    assert read(tmp_path, stages=earlier) == (recipe := read(tmp_path, stages=today))
+    assert Entry(name="one", family="centroid", trials=3) == Entry(name="one", family="centroid", configurations=3)
+    assert recipe.as_data()["stages"][0]["entries"]["centroid"]["configurations"] == 3
+    earlier[0]["entries"]["centroid"]["trials"] = 0
+    told = "stages[0].entries.centroid.trials: expected a number greater than 0, but got 0."
+    assert message(read, tmp_path, stages=earlier).endswith(told)
 
 
 numbers, wholes = st.floats(0.01, 100), st.integers(1, 20)
@@ -87,7 +101,7 @@ def test_published_points_lie_in_the_space(scale, steps, n):
         "steps": {"low": min(steps), "high": max(steps)},
         "n": list(n),
     }
-    one = Entry(name="one", family="centroid", trials=5, space=space)
+    one = Entry(name="one", family="centroid", configurations=5, space=space)
     for point in one.published_points():
         check_point(one.effective_space(), point, "one")
         assert one.complete(point) == point
@@ -98,9 +112,9 @@ def test_resources_of_the_recipe_come_first(tmp_path):
 
 
 def test_a_layer_of_an_earlier_backbone_is_an_input(tmp_path):
-    small = {"stage": "backbone", "entries": {"small": {"family": "toy_cnn", "trials": 1}}}
+    small = {"stage": "backbone", "entries": {"small": {"family": "toy_cnn", "configurations": 1}}}
     for name in ("small", "toy_cnn"):
-        clips = {"stage": "clips", "entries": {"pooled": {"trials": 1, "inputs": {"frames": f"{name}.first"}}}}
+        clips = {"stage": "clips", "entries": {"pooled": {"configurations": 1, "inputs": {"frames": f"{name}.first"}}}}
         assert read(tmp_path, stages=[small, clips]).entry("pooled")[1].input_specs() == {"frames": f"{name}.first"}
     clips["entries"]["pooled"]["inputs"]["frames"] = "small.firts"
     assert message(read, tmp_path, stages=[small, clips]).endswith(
@@ -169,12 +183,12 @@ def test_a_missing_file_is_told(tmp_path):
             "stages[0].stage: expected 'backbone', 'clips' or 'fusion', but got 'clip'.",
         ),
         (
-            {"stages": [{"stage": "backbone", "entries": {"centroid": {"trials": 1}}}]},
+            {"stages": [{"stage": "backbone", "entries": {"centroid": {"configurations": 1}}}]},
             "stages[0].entries.centroid: Family 'centroid' belongs to stage 'clips', but the entry's stage is "
             "'backbone'.",
         ),
         (
-            {"stages": [{"stage": "clips", "entries": {"a/b": {"trials": 1}}}]},
+            {"stages": [{"stage": "clips", "entries": {"a/b": {"configurations": 1}}}]},
             "stages[0].entries.a/b: an entry's name is made of letters, digits, _ and -, as files are.",
         ),
         (
@@ -198,12 +212,16 @@ def test_mistakes_are_told(tmp_path, changes, told):
             {"family": "centroit"},
             "Unknown family 'centroit': known are centroid, fused, pooled, toy_cnn. Did you mean 'centroid'?",
         ),
-        ({"trials": 0}, "stages[0].entries.one.trials: expected a number greater than 0, but got 0."),
+        ({"configurations": 0}, "stages[0].entries.one.configurations: expected a number greater than 0, but got 0."),
         (
             {"trails": 3},
-            "Unknown key 'trails': known are budget, choose_on, clip_faces, family, fixed, inputs, max_epochs, metric, "
-            "points, prior, published, resources, seeds, space, task, training, trials, weights, weights_from. "
-            "Did you mean 'trials'?",
+            "Unknown key 'trails': known are budget, choose_on, clip_faces, configurations, family, fixed, inputs, "
+            "max_epochs, metric, points, prior, published, resources, seeds, space, task, training, weights, "
+            "weights_from. Did you mean 'configurations'?",
+        ),
+        (
+            {"trials": 3},
+            "`trials` is what `configurations` was called in earlier releases; keep `configurations` alone.",
         ),
         ({"name": "two"}, "an entry's name is its key; leave out name 'two'."),
         (

@@ -32,10 +32,10 @@ def _families(monkeypatch):
 
 
 def recipe(folder, family="cnn", backbone=False, **entry):
-    entry = {"family": family, "trials": 1, "inputs": {"x": "mine"}, **entry}
+    entry = {"family": family, "configurations": 1, "inputs": {"x": "mine"}, **entry}
     stages = [{"stage": "clips", "entries": {"net": entry}}]
     if backbone:
-        vgg = {"family": "toy_cnn", "trials": 1, "inputs": {"x": "mine"}}
+        vgg = {"family": "toy_cnn", "configurations": 1, "inputs": {"x": "mine"}}
         stages.insert(0, {"stage": "backbone", "entries": {"vgg": vgg}})
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump({"name": "r", "stages": stages}))

@@ -62,10 +62,11 @@ def test_mappings_are_merged(tmp_path):
 
 def test_entries_share_what_a_key_of_one_s_own_holds(tmp_path):
     entry = "{<<: *usual, space: {scale: {low: 2}}}"
-    text = f"x-usual: &usual {{trials: 3, max_epochs: 2}}\nstages: [{{stage: clips, entries: {{centroid: {entry}}}}}]"
+    usual = "x-usual: &usual {configurations: 3, max_epochs: 2}"
+    text = f"{usual}\nstages: [{{stage: clips, entries: {{centroid: {entry}}}}}]"
     path = recipe_file(tmp_path)
     path.write_text(f"name: 2024-05-01\n{text}", encoding="utf-8")
     recipe = read_recipe(path)
     centroid = recipe.entry("centroid")[1]
-    assert (recipe.name, centroid.trials, centroid.max_epochs) == ("2024-05-01", 3, 2)
+    assert (recipe.name, centroid.configurations, centroid.max_epochs) == ("2024-05-01", 3, 2)
     assert recipe_of_data(recipe.as_data(), "again") == recipe

@@ -46,16 +46,16 @@ from search.watch.status import Status, read_status
 
 POSITIONS = 100
 STAGES = [
-    {"stage": "backbone", "entries": {"toy_cnn": {"trials": 1}}},
+    {"stage": "backbone", "entries": {"toy_cnn": {"configurations": 1}}},
     {
         "stage": "clips",
         "entries": {
-            "centroid": {"trials": 2},
-            "broken": {"family": "centroid", "trials": 1, "fixed": {"kind": "b"}},
-            "pooled": {"trials": 1, "published": False},
+            "centroid": {"configurations": 2},
+            "broken": {"family": "centroid", "configurations": 1, "fixed": {"kind": "b"}},
+            "pooled": {"configurations": 1, "published": False},
         },
     },
-    {"stage": "fusion", "entries": {"fused": {"trials": 1, "inputs": {"members": ["centroid"]}}}},
+    {"stage": "fusion", "entries": {"fused": {"configurations": 1, "inputs": {"members": ["centroid"]}}}},
 ]
 
 

@@ -38,7 +38,7 @@ def search(small_run):
     """Does a search of four configurations on two partitions with changes of the recipe; returns the run."""
 
     def go(entries=None, stills=False, **changes):
-        stages = [{"stage": "clips", "entries": {"centroid": {"trials": 4}}}]
+        stages = [{"stage": "clips", "entries": {"centroid": {"configurations": 4}}}]
         run = small_run(stills=stills, **{"partitions": ["train", "swap"], "stages": stages, **changes})
         run_search(
             run.recipe,
@@ -100,8 +100,8 @@ def test_a_budget_that_can_not_be_met_is_told(search):
 
 def test_backbones_that_are_needed_stay_and_others_stay_finished(search):
     stages = [
-        {"stage": "backbone", "entries": {"toy_cnn": {"trials": 4}}},
-        {"stage": "clips", "entries": {"pooled": {"trials": 1}}},
+        {"stage": "backbone", "entries": {"toy_cnn": {"configurations": 4}}},
+        {"stage": "clips", "entries": {"pooled": {"configurations": 1}}},
     ]
     budget = {"stages": stages, "stills": True, "partitions": ["train"]}
     run = search(**budget, disk_budget_gb=2.7 * MODEL_KB / 1e6)

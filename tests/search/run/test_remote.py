@@ -58,7 +58,7 @@ def test_a_search_on_s3_leaves_everything_there_and_continues_elsewhere(
     workers,
     capfd,
 ):
-    place, recipe = s3(workers).replace("s3://", "s3://KEY:HIDDEN@"), _recipe(tmp_path, {"pool": {"trials": 1}})
+    place, recipe = s3(workers).replace("s3://", "s3://KEY:HIDDEN@"), _recipe(tmp_path, {"pool": {"configurations": 1}})
     some = {"process": lambda: Workers(in_process=True), "ray": lambda: Workers(cpus=2)}[workers]
     status = _search(data, recipe, search_path(place), workers=some())
     assert status.entries[0].finished == 2
@@ -69,7 +69,7 @@ def test_a_search_on_s3_leaves_everything_there_and_continues_elsewhere(
     # Another machine has no mirror yet.
     monkeypatch.setenv("EMOFUSE_CACHE", str(tmp_path / "elsewhere"))
     before = {path.stem for path in prediction_files(run_path(place))}
-    status = _search(data, _recipe(tmp_path, {"pool": {"trials": 2}}), search_path(place), workers=some())
+    status = _search(data, _recipe(tmp_path, {"pool": {"configurations": 2}}), search_path(place), workers=some())
     assert status.entries[0].finished == 4
     assert before < {path.stem for path in prediction_files(run_path(place))}
     # The credentials are in no file of the run (here or there), and nothing told them.
@@ -91,7 +91,7 @@ def test_commands_read_a_uri_and_write_back(data, uri, tmp_path, capsys):  # noq
 
 
 def test_a_checkpoint_follows_its_trial_to_another_node(data, uri, tmp_path, monkeypatch):  # noqa: F811
-    recipe = _recipe(tmp_path, {"pool": {"trials": 1, "max_epochs": 3}})
+    recipe = _recipe(tmp_path, {"pool": {"configurations": 1, "max_epochs": 3}})
     out = search_path(uri)
     run = RunFolder.prepare(out, read_recipe(recipe, data / "store"), data / "clips.parquet", data / "store")
     remote_of(out).push()

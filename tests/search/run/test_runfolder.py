@@ -10,8 +10,8 @@ from search.study.plan import entry_spec
 from search.trial.trial import run_trial
 
 
-def stages(trials=2, **entry):
-    return [{"stage": "clips", "entries": {"centroid": {"trials": trials, **entry}}}]
+def stages(configurations=2, **entry):
+    return [{"stage": "clips", "entries": {"centroid": {"configurations": configurations, **entry}}}]
 
 
 def again(run, clips=None, **changes):
@@ -29,9 +29,22 @@ def test_a_run_is_opened_as_it_was_prepared(small_run):
 
 def test_a_run_is_extended(small_run):
     run = small_run()
-    longer = again(run, stages=stages(trials=9, max_epochs=5, space={"n": [2]}), partitions=["train", "swap"])
+    longer = again(run, stages=stages(configurations=9, max_epochs=5, space={"n": [2]}), partitions=["train", "swap"])
     assert RunFolder.open(run.path) == longer
-    assert longer.recipe.entry("centroid")[1].trials == 9
+    assert longer.recipe.entry("centroid")[1].configurations == 9
+
+
+def test_a_run_of_an_earlier_release_goes_on_as_it_is(small_run):
+    """Its recipe says `trials`, in run.json and in the file; no study is another one by that."""
+    run = small_run(stages=stages(configurations=3))
+    data = read_json(run.path / "run.json", "run")
+    entry = data["recipe"]["stages"][0]["entries"]["centroid"]
+    entry["trials"] = entry.pop("configurations")
+    write_json(run.path / "run.json", {k: v for k, v in data.items() if k != "content_sha256"})
+    assert RunFolder.open(run.path) == run
+    on = again(run, stages=[{"stage": "clips", "entries": {"centroid": {"trials": 3}}}])
+    assert on == run and on.plan() == run.plan()
+    assert read_json(run.path / "run.json", "run") == data | {"recipe": on.recipe.as_data()}
 
 
 def test_another_seed_or_entry_is_refused(small_run):
@@ -72,7 +85,7 @@ def test_a_bad_partition_is_refused_before_anything_is_written(tmp_path, world):
 
 
 def test_a_backbone_needs_stills(small_run):
-    backbone = [{"stage": "backbone", "entries": {"toy_cnn": {"trials": 1}}}]
+    backbone = [{"stage": "backbone", "entries": {"toy_cnn": {"configurations": 1}}}]
     assert message(small_run, stages=backbone, error=WrongUse) == (
         "Recipe 'small' has a backbone stage, so expected a table of stills (--stills)."
     )
@@ -162,7 +175,7 @@ def test_a_changed_copy_of_the_recipe_is_told_when_it_is_read(small_run, capsys)
     run = small_run()
     copy = run.path / "recipe.yaml"
     assert read_recipe(copy) == run.recipe and not capsys.readouterr().err
-    copy.write_text(copy.read_text().replace("trials: 2", "trials: 3"))
+    copy.write_text(copy.read_text().replace("configurations: 2", "configurations: 3"))
     read_recipe(copy)
     assert capsys.readouterr().err == (
         f"{copy}: this copy of the recipe is not as the search wrote it, so it was edited or is damaged; what was "

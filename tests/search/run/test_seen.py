@@ -10,9 +10,9 @@ from search.recipe.reading import read_recipe
 from search.run.folder import RunFolder
 from search.trial.trial import run_trial
 
-BACKBONE = {"stage": "backbone", "entries": {"toy_cnn": {"trials": 1}}}
-LAYERS = {"stage": "clips", "entries": {"pooled": {"trials": 1}}}
-OTHER = {"stage": "clips", "entries": {"centroid": {"trials": 1}}}
+BACKBONE = {"stage": "backbone", "entries": {"toy_cnn": {"configurations": 1}}}
+LAYERS = {"stage": "clips", "entries": {"pooled": {"configurations": 1}}}
+OTHER = {"stage": "clips", "entries": {"centroid": {"configurations": 1}}}
 TRAIN, SWAP, FOLDS = ["train"], ["swap"], [{"folds": 2}]
 
 
@@ -113,7 +113,7 @@ def test_weights_of_a_run_that_saw_the_clips_are_refused(tables, monkeypatch):
     weights.write_bytes(b"")
     (folder / "run").rename(folder / "first")
     weights = folder / "first" / weights.relative_to(first.path)
-    stage = {"stage": "backbone", "entries": {"toy_cnn": {"trials": 1, "weights": str(weights)}}}
+    stage = {"stage": "backbone", "entries": {"toy_cnn": {"configurations": 1, "weights": str(weights)}}}
     told = message(prepare, folder, stills, stages=(stage, LAYERS), partitions=SWAP)
     assert told.startswith(
         f"A backbone is fitted on 'clips-train-0' of the stills of {folder / 'first'}, and partition"

@@ -10,8 +10,8 @@ from small_world import message, recipe_file
 from features.errors import WrongUse
 from models.space import Choice, Float, Int
 from search.cluster.workers import Workers
+from search.recipe.entry import Entry
 from search.recipe.reading import read_recipe
-from search.recipe.recipe import Entry
 from search.run.predictions import prediction_files, read_footer
 from search.runner import run_search
 from search.sampling.drawing import Drawer
@@ -21,7 +21,7 @@ FULL = {"scale": 1.0, "steps": 2, "kind": "a", "n": 4}  # the family's first pub
 
 
 def _entry(**changes):
-    return Entry(**{"name": "one", "family": "centroid", "trials": 9, **changes})
+    return Entry(**{"name": "one", "family": "centroid", "configurations": 9, **changes})
 
 
 def test_own_points_come_first_and_what_they_do_not_say_is_as_published(world):
@@ -32,7 +32,7 @@ def test_own_points_come_first_and_what_they_do_not_say_is_as_published(world):
         {**FULL, "steps": 5, "n": 2},
         {"scale": 5.0, "steps": 2, "kind": "b", "n": 8},
     )
-    assert first_points(_entry(points=[{}], trials=1)) == (FULL,)
+    assert first_points(_entry(points=[{}], configurations=1)) == (FULL,)
     warm = {**FULL, "scale": 2.0}
     assert first_points(entry, [warm, own])[:3] == (own, {**FULL, "steps": 5, "n": 2}, warm)
     assert "kind" not in first_points(_entry(points=[{"kind": "b"}], fixed={"kind": "a"}))[0], "as --smoke fixes sizes"
@@ -91,7 +91,9 @@ def test_a_value_is_moved_to_the_nearest_there_is(parameter, value, nearest):
     ],
 )
 def test_mistakes_are_told(tmp_path, world, change, told):
-    recipe = recipe_file(tmp_path, stages=[{"stage": "clips", "entries": {"centroid": {"trials": 2, **change}}}])
+    recipe = recipe_file(
+        tmp_path, stages=[{"stage": "clips", "entries": {"centroid": {"configurations": 2, **change}}}]
+    )
     assert message(read_recipe, recipe, error=WrongUse).endswith(f"stages[0].entries.centroid: {told}")
 
 
@@ -124,12 +126,17 @@ def _search(run, recipe, out):
 
 
 def test_another_runs_best_come_first_mapped_told_and_kept(small_run, tmp_path, capfd):
-    run = small_run(stages=[{"stage": "clips", "entries": {"earlier": {"family": "centroid", "trials": 6}}}])
+    run = small_run(stages=[{"stage": "clips", "entries": {"earlier": {"family": "centroid", "configurations": 6}}}])
     _search(run, run.recipe, run.path)
     footers = [read_footer(path) for path in prediction_files(run.path)]
     best = sorted(footers, key=lambda footer: (-footer.metrics["accuracy"], footer.config_key))[:3]
     capfd.readouterr()
-    entry = {"trials": 4, "published": False, "fixed": {"kind": "a"}, "space": {"scale": {"low": 0.1, "high": 0.2}}}
+    entry = {
+        "configurations": 4,
+        "published": False,
+        "fixed": {"kind": "a"},
+        "space": {"scale": {"low": 0.1, "high": 0.2}},
+    }
     changes = {"warm_start": ["run"], "stages": [{"stage": "clips", "entries": {"centroid": entry}}]}
     recipe = read_recipe(recipe_file(tmp_path, **changes))
     out = tmp_path / "second"

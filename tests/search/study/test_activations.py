@@ -16,8 +16,8 @@ from search.trial.trial import run_trial
 
 POINT = {"scale": 1.0, "steps": 2, "kind": "a", "n": 4}
 STAGES = [
-    {"stage": "backbone", "entries": {"toy_cnn": {"trials": 2}}},
-    {"stage": "clips", "entries": {"pooled": {"trials": 1}}},
+    {"stage": "backbone", "entries": {"toy_cnn": {"configurations": 2}}},
+    {"stage": "clips", "entries": {"pooled": {"configurations": 1}}},
 ]
 
 
@@ -59,7 +59,7 @@ def test_the_clips_faces_that_a_backbone_reads():
                     {
                         "stage": "backbone",
                         "entries": {
-                            "cnn": {"family": "face_cnn", "trials": 1, "inputs": {"faces": trained_on}, **entry}
+                            "cnn": {"family": "face_cnn", "configurations": 1, "inputs": {"faces": trained_on}, **entry}
                         },
                     }
                 ],

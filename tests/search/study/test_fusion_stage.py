@@ -24,11 +24,14 @@ STAGES = [
     {
         "stage": "clips",
         "entries": {
-            "one": {"family": "centroid", "trials": 3},
-            "two": {"family": "centroid", "trials": 1, "inputs": {"x": "vec|pca=2"}},
+            "one": {"family": "centroid", "configurations": 3},
+            "two": {"family": "centroid", "configurations": 1, "inputs": {"x": "vec|pca=2"}},
         },
     },
-    {"stage": "fusion", "entries": {"both": {"family": "fused", "trials": 2, "inputs": {"members": ["one", "two"]}}}},
+    {
+        "stage": "fusion",
+        "entries": {"both": {"family": "fused", "configurations": 2, "inputs": {"members": ["one", "two"]}}},
+    },
 ]
 
 
@@ -93,8 +96,8 @@ def test_the_same_command_goes_on_with_what_is_there(tmp_path, world, capsys):
     for path in (run.path / "encodings").glob("*/*"):
         path.rename(path.with_name(f"gone-{path.name}"))
     stages = yaml.safe_load(yaml.safe_dump(STAGES))
-    stages[0]["entries"]["one"]["trials"] = 6
-    stages[1]["entries"]["both"]["trials"] = 3
+    stages[0]["entries"]["one"]["configurations"] = 6
+    stages[1]["entries"]["both"]["configurations"] = 3
     run = search(tmp_path, stages=stages)
     for path, probabilities in before.items():
         np.testing.assert_array_equal(read_predictions(path).probabilities, probabilities)
@@ -149,13 +152,13 @@ def test_without_a_finished_configuration_it_says_so(small_run):
 
 def told_of(folder, members=("one",), inputs=None):
     stages = [
-        {"stage": "clips", "entries": {"one": {"family": "centroid", "trials": 1, "inputs": inputs or {}}}},
+        {"stage": "clips", "entries": {"one": {"family": "centroid", "configurations": 1, "inputs": inputs or {}}}},
         {
             "stage": "fusion",
             "entries": {
                 "both": {
                     "family": "fused",
-                    "trials": 1,
+                    "configurations": 1,
                     "inputs": {"members": members if isinstance(members, str) else [*members]},
                 }
             },
@@ -174,7 +177,7 @@ def test_mistakes_in_a_recipe_are_told(tmp_path, world):
 
 
 def test_only_vectors_are_whitened(tmp_path, world):
-    stages = [{"stage": "backbone", "entries": {"toy_cnn": {"trials": 1, "inputs": {"faces": "imgs|pca=2"}}}}]
+    stages = [{"stage": "backbone", "entries": {"toy_cnn": {"configurations": 1, "inputs": {"faces": "imgs|pca=2"}}}}]
     told = message(read_recipe, recipe_file(tmp_path, stages=stages), error=WrongUse)
     assert "expected a grey image for each frame, but 'imgs|pca=2' is whitened, as only vectors can be" in told
 

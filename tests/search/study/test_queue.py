@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from models.space import count_points
+from search.recipe.entry import Entry
 from search.recipe.limits import FoldStopping
-from search.recipe.recipe import Entry
 from search.run.ending import Ending
 from search.sampling.folds import FoldRule
 from search.study.queue import Queue
@@ -134,10 +134,10 @@ def test_put_back_is_handed_out_first():
 
 
 def test_budget_of_a_small_space():
-    entry = Entry(name="s", family="audio_lstm", trials=7, fixed={})
-    assert entry.configurations == 7
+    entry = Entry(name="s", family="audio_lstm", configurations=7, fixed={})
+    assert entry.planned_configurations == 7
     everything = {name: value for name, value in entry.record().published[0].items()}
-    assert entry.model_copy(update={"fixed": everything}).configurations == 1
+    assert entry.model_copy(update={"fixed": everything}).planned_configurations == 1
     assert count_points({}) == 1
 
 

@@ -20,8 +20,8 @@ from search.study.replays import find_trial, replay
 from search.trial.trial import run_trial
 
 STAGES = [
-    {"stage": "backbone", "entries": {"toy_cnn": {"trials": 2}}},
-    {"stage": "clips", "entries": {"centroid": {"trials": 1}, "pooled": {"trials": 1}}},
+    {"stage": "backbone", "entries": {"toy_cnn": {"configurations": 2}}},
+    {"stage": "clips", "entries": {"centroid": {"configurations": 1}, "pooled": {"configurations": 1}}},
 ]
 
 

@@ -13,8 +13,8 @@ from search.trial.trial import run_trial
 
 POINT = {"scale": 1.0, "steps": 2, "kind": "a", "n": 4}
 STAGES = [
-    {"stage": "backbone", "entries": {"toy_cnn": {"trials": 1}}},
-    {"stage": "clips", "entries": {"pooled": {"trials": 1, "inputs": {"frames": "toy_cnn.flat:selected=2"}}}},
+    {"stage": "backbone", "entries": {"toy_cnn": {"configurations": 1}}},
+    {"stage": "clips", "entries": {"pooled": {"configurations": 1, "inputs": {"frames": "toy_cnn.flat:selected=2"}}}},
 ]
 
 
@@ -71,6 +71,6 @@ def test_more_than_there_are_is_refused(run):
 
 
 def test_a_recipe_names_it_beside_a_whitening():
-    entry = {"family": "cnn_irnn", "trials": 1, "inputs": {"frames": "face_cnn.conv2:selected=100|pca=5"}}
+    entry = {"family": "cnn_irnn", "configurations": 1, "inputs": {"frames": "face_cnn.conv2:selected=100|pca=5"}}
     recipe = recipe_of_data({"name": "r", "stages": [{"stage": "clips", "entries": {"one": entry}}]}, "r")
     assert recipe.entry("one")[1].input_specs() == {"frames": "face_cnn.conv2:selected=100|pca=5"}

@@ -68,7 +68,9 @@ def test_they_are_part_of_the_keys_and_of_what_is_stored(small_run):
 
 def test_a_stored_trial_knows_its_settings(small_run, monkeypatch):
     monkeypatch.setattr("models.training.wishes.with_wishes", lambda model, wishes: model)
-    run = small_run(stages=[{"stage": "clips", "entries": {"centroid": {"trials": 1, "training": {"patience": 3}}}}])
+    run = small_run(
+        stages=[{"stage": "clips", "entries": {"centroid": {"configurations": 1, "training": {"patience": 3}}}}]
+    )
     spec = entry_spec(run, *run.recipe.entry("centroid"))
     assert spec.training == {"patience": 3}
     spec = spec.at({"scale": 1.0, "steps": 2, "kind": "a", "n": 4}, "train")
@@ -79,13 +81,13 @@ def test_a_stored_trial_knows_its_settings(small_run, monkeypatch):
 
 
 def test_more_epochs_than_the_familys_may_be_asked_for(tmp_path, world):
-    entries = {"centroid": {"trials": 1, "max_epochs": 70}}
+    entries = {"centroid": {"configurations": 1, "max_epochs": 70}}
     recipe = read_recipe(recipe_file(tmp_path, stages=[{"stage": "clips", "entries": entries}]))
     assert recipe.entry("centroid")[1].max_epochs == 70
 
 
 def test_what_is_not_trained_in_epochs_refuses_them(tmp_path):
     for wish, name in (({"max_epochs": 7}, "max_epochs"), ({"training": {"patience": 7}}, "training")):
-        stages = [{"stage": "clips", "entries": {"audio_svm": {"trials": 1, **wish}}}]
+        stages = [{"stage": "clips", "entries": {"audio_svm": {"configurations": 1, **wish}}}]
         said = message(read_recipe, recipe_file(tmp_path, stages=stages), error=WrongUse)
         assert f"{name}: family 'audio_svm' is not trained in epochs; leave it out." in said

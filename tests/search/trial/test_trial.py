@@ -167,7 +167,7 @@ def test_a_planned_trial_meets_other_data(spec_of, tmp_path, monkeypatch):
 
 
 def test_features_that_were_not_extracted_are_told_when_planned(small_run):
-    stages = [{"stage": "clips", "entries": {"centroid": {"trials": 1, "inputs": {"x": "vec:size=9"}}}}]
+    stages = [{"stage": "clips", "entries": {"centroid": {"configurations": 1, "inputs": {"x": "vec:size=9"}}}}]
     run = small_run(stages=stages)
     text = message(entry_spec, run, *run.recipe.entry("centroid"))
     assert text.startswith("Feature set 'vec:size=9' has not been extracted into")

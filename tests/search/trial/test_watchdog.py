@@ -19,7 +19,7 @@ POINT = {"scale": 1.0, "steps": 2, "kind": "a", "n": 4}
 
 @pytest.fixture
 def run(small_run):
-    entry = {"trials": 2, "resources": {"stall_s": 1.0}}
+    entry = {"configurations": 2, "resources": {"stall_s": 1.0}}
     return small_run(stages=[{"stage": "clips", "entries": {"centroid": entry}}])
 
 

@@ -19,7 +19,7 @@ from search.watch.status_view import fused_text
 @pytest.fixture
 def searched(small_run, tmp_path):
     run = small_run()
-    entry = {"trials": 4, "published": False}
+    entry = {"configurations": 4, "published": False}
     recipe = recipe_file(
         tmp_path, partitions=["train", "swap"], stages=[{"stage": "clips", "entries": {"centroid": entry}}]
     )

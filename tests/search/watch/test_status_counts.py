@@ -14,7 +14,7 @@ from search.watch.status_view import full_text
 
 
 def _recipe(folder, **changes):
-    entry = {"trials": 3, "published": False, **changes.pop("entry", {})}
+    entry = {"configurations": 3, "published": False, **changes.pop("entry", {})}
     stages = [{"stage": "clips", "entries": {"centroid": entry}}]
     return read_recipe(recipe_file(folder, partitions=["train", "swap"], stages=stages, **changes))
 
@@ -38,7 +38,7 @@ def test_only_the_present_space_and_number_count(small_run, tmp_path):
     other = _searched(run, narrow)
     assert (other.finished, other.left, other.earlier) == (6, 0, 6)
 
-    less = _searched(run, _recipe(tmp_path, entry={"space": {"scale": [2.0, 3.0]}, "trials": 1}))
+    less = _searched(run, _recipe(tmp_path, entry={"space": {"scale": [2.0, 3.0]}, "configurations": 1}))
     assert (less.trials, less.finished, less.left, less.earlier) == (2, 2, 0, 10)
     back = _searched(run, _recipe(tmp_path))
     assert (back.finished, back.earlier) == (6, 6) and back.best_config == first.best_config
