@@ -93,15 +93,18 @@ class Live:
         """No more looks."""
         self._over.set()
 
-    def refresh(self, *, always: bool = True) -> None:
-        """Look at the files once; not `always` leaves it where nothing was added or removed of late."""
+    def refresh(self, *, always: bool = True, rested: bool = False) -> None:
+        """Look at the files once; not `always` leaves it where nothing was added or removed of late.
+
+        `rested` reads new predictions without the pause that they get else.
+        """
         touched, now_s = _touched(self.run), time.monotonic()
         if not always and touched == self._touched and now_s - self._looked_s < _QUIET_S:
             return
         self._touched, self._looked_s = touched, now_s
         files = _files(self.run)
         read = self._read
-        rested = read is None or time.monotonic() - read.at_s >= _REST * read.took_s
+        rested = rested or read is None or time.monotonic() - read.at_s >= _REST * read.took_s
         whole = read is None or (files != read.files and rested)
         if whole:
             start = time.monotonic()

@@ -46,9 +46,10 @@ def predicted(run: Path, test: LookOverTime = False) -> tuple[Predicted, list[En
     found = read_continuous_run(run, ensembles[0].partitions if ensembles else None, test)
     recordings = found.recordings
     if ensembles:
-        from ensembles.fitting.fit_over_time import nested_over_time
+        from ensembles.fitting.kept_nested import kept_nested_over_time
 
-        return Predicted(found, f"ensemble {ensembles[0].name}", nested_over_time(found, ensembles[0])), ensembles
+        fused = kept_nested_over_time(run, found, ensembles[0])
+        return Predicted(found, f"ensemble {ensembles[0].name}", fused), ensembles
     m = recordings.members.index(found.members[0].name)
     fused = np.where(recordings.valid[m], recordings.P[m], recordings.Y.mean(axis=0))
     return Predicted(found, found.members[0].name, fused), ensembles
