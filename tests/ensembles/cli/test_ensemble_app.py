@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from emofuse import main
-from ensembles.cli.demo import FIT
 from ensembles.fusion.option import MENU
 
 ROOT = Path(__file__).parents[3]
@@ -53,10 +52,6 @@ def test_fit_compare_leaderboard(emofuse, write_run):
     text = emofuse("compare", run, "decision", "greedy")
     assert "On 64 held-out clips, each by weights fitted without its group" in text and "McNemar p" in text
     assert json.loads(emofuse("compare", run, "decision", "greedy", "--test", "--json"))["n_clips"] == 16
-
-
-def test_the_demos_way_to_fit(emofuse, write_run):
-    assert "honest estimate" in emofuse("fit", write_run(), "--name", "demo", *FIT)
 
 
 def test_fit_and_score_splits(emofuse, write_run):
