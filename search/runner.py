@@ -82,18 +82,19 @@ def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
             if remote:
                 remote.push()
             if stage.stage == "fusion":
-                train_encoders(run, stage, workers, interrupts)
+                encoded = train_encoders(run, stage, workers, interrupts, budget)
                 if remote:
                     remote.pull("predictions", "models", "encodings")
+                if not encoded:
+                    cut_short = True
+                    break
             jobs = StageJobs(run, stage, journal, interrupts, budget)
             workers.train(jobs, interrupts)
-            cut_short = cut_short or jobs.cut_short
-            if not budget.purse.over:
-                train_more_seeds(run, stage, workers, interrupts)
+            cut_short = train_more_seeds(run, stage, workers, interrupts, budget) or jobs.cut_short or cut_short
             if remote:
                 remote.pull("predictions", "trials", "models")
     status = read_status(run)
-    if cut_short:
+    if cut_short and status.left:
         say(budget_text(status, len(list((run.path / "checkpoints").glob("*/*")))))
     return status
 

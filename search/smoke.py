@@ -65,8 +65,24 @@ def smoke_recipe(recipe: Recipe, *, own_data: bool = False) -> Recipe:
         for stage in recipe.stages
     )
     small: dict[str, Any] = {"partitions": tuple(dict.fromkeys(partitions)), "asha": None, "stages": stages}
-    small |= {"warm_start": (), "budget": Budget()}
-    return recipe.model_copy(update={**small, "seeds": _few(recipe.seeds)})
+    # What may end it before every entry was tried.
+    small |= {"warm_start": (), "budget": Budget(), "stop_when": None, "fold_stopping": None}
+    return _choosing(recipe.model_copy(update={**small, "seeds": _few(recipe.seeds)}))
+
+
+def _choosing(recipe: Recipe) -> Recipe:
+    """With `choose_on` moved to a partition that there is."""
+
+    def moved(stage: StageName, entry: Entry) -> Entry:
+        known = recipe.partition_names(stage)
+        gone = entry.choose_on is not None and entry.choose_on not in known
+        return entry.model_copy(update={"choose_on": known[0]}) if gone else entry
+
+    stages = tuple(
+        stage.model_copy(update={"entries": {name: moved(stage.stage, e) for name, e in stage.entries.items()}})
+        for stage in recipe.stages
+    )
+    return recipe.model_copy(update={"stages": stages})
 
 
 def _small(stage: StageName, entry: Entry, own_data: bool) -> Entry:
@@ -78,6 +94,7 @@ def _small(stage: StageName, entry: Entry, own_data: bool) -> Entry:
         "fixed": fixed,
         "space": {name: change for name, change in entry.space.items() if name not in fixed},
         "seeds": _few(entry.seeds),
+        "budget": Budget(),
     }
     if own_data:
         few = entry.model_copy(update=small | {"configurations": entry.configurations})

@@ -3,8 +3,8 @@
 import shutil
 import threading
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from models import pulse
@@ -31,6 +31,7 @@ class Clock:
         self._over = threading.Event()
         self._since_s: float | None = None
         self._told: set[str] = set()
+        self._marks, self._whole_alone = threading.Lock(), False
         self.here: str | None = None
 
     def __enter__(self) -> "Clock":
@@ -51,6 +52,17 @@ class Clock:
         """The whole run's budget is over, and running trials had time enough to stop by themselves."""
         return self._since_s is not None and time.monotonic() - self._since_s > _GRACE_S
 
+    @contextmanager
+    def whole_alone(self) -> Iterator[None]:
+        """While entered, what runs is no part of an entry's own budget: it stops with the whole run's alone."""
+        with self._marks:
+            self._whole_alone = True
+            self._clear()
+        try:
+            yield
+        finally:
+            self._whole_alone = False
+
     def _keep(self) -> None:
         written = time.monotonic()
         while not self._over.wait(_LOOK_S):
@@ -59,10 +71,13 @@ class Clock:
             if used_up is None:
                 used_up = set(self._entries)
                 self._since_s = self._since_s or time.monotonic()
-            for entry in used_up - self._told:
-                self._tell(entry)
-            if self.here in used_up:
-                pulse.ask_to_stop()
+            with self._marks:
+                if self._whole_alone and self._since_s is None:
+                    used_up = set()
+                for entry in used_up - self._told:
+                    self._tell(entry)
+                if self.here in used_up:
+                    pulse.ask_to_stop()
             if time.monotonic() - written > _WRITE_S:
                 self._worked.write()
                 written = time.monotonic()
@@ -79,3 +94,4 @@ class Clock:
 
     def _clear(self) -> None:
         shutil.rmtree(self._layout.stop_marks, ignore_errors=True)
+        self._told.clear()

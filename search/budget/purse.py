@@ -5,6 +5,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from search.budget.spent import Spent
 from search.recipe.limits import Budget
@@ -90,14 +91,18 @@ class Purse:
                 cost.finished_s += wall_s
                 cost.finished_gpu_s += gpu_s
 
-    def may_start(self, entry: str, trials: int = 1) -> bool:
-        """Whether so many more trials of the entry would end within the budgets."""
+    def may_start(self, entry: str, trials: int = 1, promised: Mapping[str, int] = MappingProxyType({})) -> bool:
+        """Whether so many more trials of the entry would end within the budgets, beside those `promised`, by entry."""
         with self._lock:
-            left_s = self.left_s
-            if left_s is not None and (left_s <= 0 or left_s < self._usual_s(entry)):
+            if not self._has_time(entry):
                 return False
             own = self._entries.get(entry, Budget())
-            return self._holds(own, entry, trials, {entry}) and self._holds(self._whole, entry, trials, None)
+            mine = {entry: promised.get(entry, 0) + trials}
+            return self._holds(own, mine, {entry}) and self._holds(self._whole, {**promised, **mine}, None)
+
+    def may_start_uncounted(self, entry: str) -> bool:
+        """Whether a trial that no budget counts, of an entry, would end before those of the whole run are over."""
+        return not self.over and self._has_time(entry)
 
     @property
     def left_s(self) -> float | None:
@@ -129,17 +134,21 @@ class Purse:
         trials = self._whole.trials
         return self.used_up() is None or (trials is not None and self._trials(None) >= trials)
 
-    def _holds(self, budget: Budget, entry: str, trials: int, of: set[str] | None) -> bool:
-        """Whether the budget of those entries (None: all) holds so many more trials of `entry`."""
-        if budget.trials is not None and self._trials(of) + trials > budget.trials:
+    def _has_time(self, entry: str) -> bool:
+        left_s = self.left_s
+        return left_s is None or (left_s > 0 and left_s >= self._usual_s(entry))
+
+    def _holds(self, budget: Budget, more: Mapping[str, int], of: set[str] | None) -> bool:
+        """Whether the budget of those entries (None: all) holds so many `more` trials, by entry."""
+        if budget.trials is not None and self._trials(of) + sum(more.values()) > budget.trials:
             return False
         if budget.gpu_hours is not None:
             left_s = budget.gpu_hours * _HOUR_S - self._gpu_s(of, to_come=True)
-            if left_s <= 0 or left_s < trials * self._usual_gpu_s(entry):
+            if left_s <= 0 or left_s < sum(count * self._usual_gpu_s(entry) for entry, count in more.items()):
                 return False
         if budget.hours is not None and of is not None:
             left_s = budget.hours * _HOUR_S - self._wall_s(of, to_come=True)
-            return left_s > 0 and left_s >= trials * self._usual_s(entry)
+            return left_s > 0 and left_s >= sum(count * self._usual_s(entry) for entry, count in more.items())
         return True
 
     def _usual_s(self, entry: str) -> float:

@@ -15,6 +15,7 @@ from search.goal.fused import Fused
 from search.goal.held_out import Clips, HeldOutScores
 from search.run.ended import Ended
 from search.run.layout import Layout
+from search.run.planned import read_no_gain
 
 NAME = "fused.jsonl"
 
@@ -48,6 +49,7 @@ class FusedHistory:
         self._scores = HeldOutScores()
         self._joined: dict[Name, int] = {}  # the place of each configuration in the ensemble
         self._refused: set[Name] = set()
+        self._told: set[Name] = set()  # those that have a point in the run's file
         self.fused: Fused | None = None
         self.points: list[FusedPoint] = []
 
@@ -80,6 +82,7 @@ class FusedHistory:
         scores: list[np.ndarray] = []
         for point in read_points(self._run):
             name = point.entry, point.config_key
+            self._told.add(name)
             if name in finished and (its := self._read(name, finished[name])) is not None:
                 self._joined[name] = len(scores)
                 scores.append(its)
@@ -97,7 +100,9 @@ class FusedHistory:
         has = ~np.isnan(scores[:, 0])
         own = worth(self._metric, clips.y[has], scores[has])
         self.points.append(FusedPoint(name[1], name[0], _at_s(trials), own, fused.score))
-        _append(self._run, self.points[-1])
+        if name not in self._told:
+            self._told.add(name)
+            _append(self._run, self.points[-1])
 
     def _add(self, scores: Sequence[np.ndarray]) -> tuple[Fused, Clips]:
         clips = self._scores.clips
@@ -158,6 +163,12 @@ def _append(run: Path, point: FusedPoint) -> None:
     # read again each time.
     with suppress(OSError), (run / NAME).open("ab", buffering=0) as file:
         file.write(f"\n{sealed_line({'point': point})}".encode())
+
+
+def had_enough(run: Path) -> bool:
+    """Whether `stop_when` has ended the run."""
+    no_gain = read_no_gain(run)
+    return no_gain is not None and without_gain(read_points(run)) >= no_gain
 
 
 def without_gain(points: Sequence[FusedPoint]) -> int:

@@ -9,6 +9,7 @@ from features.names import unknown_name
 from features.schema import where
 from models.family import Family
 from search.recipe import inputs, overrides
+from search.recipe.combinations import check_combinations
 from search.recipe.entry import Entry
 from search.recipe.recipe import Recipe, StageName
 from search.recipe.submissions import check_submissions
@@ -42,8 +43,7 @@ def check_recipe(recipe: Recipe, source: str, imported: frozenset[str] = frozens
         if stage.stage == "clips":
             clip_entries |= set(stage.entries)
     _check_metric(recipe, source)
-    _check_goal(recipe, source)
-    _check_choices(recipe, source)
+    check_combinations(recipe, source)
     fusible = {entry.name for stage_name, entry in recipe.all_entries() if stage_name != "backbone"}
     check_submissions(recipe.submissions, source, fusible, recipe.partition_names("clips"))
 
@@ -78,37 +78,11 @@ def _check_entry(
     _check_points(entry, family)
 
 
-def _check_goal(recipe: Recipe, source: str) -> None:
-    """Refuse what looks at the fused score where there is none."""
-    asked = ["goal: ensemble"] * (recipe.goal == "ensemble") + ["stop_when"] * (recipe.stop_when is not None)
-    members = [entry for stage, entry in recipe.all_entries() if stage != "backbone"]
-    if asked and (wrong := next((entry.name for entry in members if entry.continuous), None)):
-        raise WrongUse(
-            f"{source}: {asked[0]}: an ensemble of classes is looked at, but entry {wrong!r} learns labels over time."
-        )
-    if asked and not members:
-        raise WrongUse(
-            f"{source}: {asked[0]}: an ensemble has models of clips as members, but there are backbones only."
-        )
-
-
 def _check_metric(recipe: Recipe, source: str) -> None:
     """Refuse a metric of the recipe that is of no entry's task, and so would rule nothing."""
     tasks = {entry.continuous for stage, entry in recipe.all_entries()}
     if recipe.metric is not None and (recipe.metric == "ccc") not in tasks:
         raise WrongUse(f"{source}: metric: {_other_task(recipe.metric)}")
-
-
-def _check_choices(recipe: Recipe, source: str) -> None:
-    """Refuse a `choose_on` that is none of the partitions, and seeds of backbones, which are trained once."""
-    for stage, entry in recipe.all_entries():
-        place = f"{source}: entry {entry.name!r}"
-        if stage == "backbone" and (entry.seeds is not None or entry.choose_on is not None):
-            word = "choose_on" if entry.choose_on is not None else "seeds"
-            raise WrongUse(f"{place}: {word}: a backbone is trained once, on stills; leave it out.")
-        known = recipe.partition_names(stage)
-        if entry.choose_on is not None and entry.choose_on not in known:
-            raise WrongUse(f"{place}: choose_on: {unknown_name('partition', entry.choose_on, known)}")
 
 
 def _other_task(metric: str) -> str:

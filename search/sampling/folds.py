@@ -10,11 +10,13 @@ from search.recipe.limits import FoldStopping
 class FoldRule:
     """The rule of a recipe for one entry, whose configurations have `trials` each, always in the same order.
 
+    They are those of all partitions, with several `seeds` once more for each.
     What it says depends on nothing but the order in which it hears of configurations.
     """
 
-    def __init__(self, stopping: FoldStopping, trials: int):
+    def __init__(self, stopping: FoldStopping, trials: int, seeds: int = 1):
         self._stopping, self._trials = stopping, trials
+        self._of = "partitions" if seeds == 1 else "trials"
         self.rungs = stopping.rungs(trials)
         self._reached: dict[int, dict[int, float]] = defaultdict(dict)  # by rung and configuration
 
@@ -37,7 +39,7 @@ class FoldRule:
         others = [value for other, value in reached.items() if other != number]
         if len(others) < self._stopping.least:
             return None
-        place = f"after {len(values)} of {self._trials} partitions"
+        place = f"after {len(values)} of {self._trials} {self._of}"
         if self._stopping.rule == "median":
             worse = reached[number] < median(others)
             return f"given up {place}: worse than the median of {len(others)} configurations" if worse else None

@@ -33,7 +33,8 @@ class EntryStudy:
     """The configurations of one entry of a recipe, numbered from 0.
 
     `budget` is how many there shall be, at most as many as the space has points; of `first` those come next that were
-    never asked for. `lag` may be changed at any time: what was drawn stays. What an earlier run asked for is read from
+    never asked for. `lag` may be changed at any time: what was drawn stays. `known` is how many were asked for, where
+    that is known beside the journal. What an earlier run asked for is read from
     the journal, so a search that is continued or extended goes on where it stood. `identity` is whatever else makes
     results incomparable, such as the family's version.
     """
@@ -53,6 +54,7 @@ class EntryStudy:
         identity: Any = None,
     ):
         self.entry, self.lag, self._space, self._budget = entry, lag, space, budget
+        self.known = 0
         self._tpe = sampler == "tpe" or (sampler == "auto" and budget >= TPE_FROM)
         self._drawer = Drawer(space, seed=seed, entry=entry, tpe=self._tpe, prior=prior)
         self._first = first
@@ -86,6 +88,11 @@ class EntryStudy:
     def replaying(self) -> bool:
         """What comes next was drawn by an earlier run."""
         return not self.exhausted and self._asked < len(self._points)
+
+    @property
+    def begun(self) -> bool:
+        """What comes next was asked for by an earlier run, though the journal may have lost it."""
+        return not self.exhausted and self._asked < max(self.known, len(self._points))
 
     def ask(self, worths: Worths | None = None) -> tuple[int, Point] | None:
         """The next configuration's number and point; None when the budget is spent, or while TPE waits for results.

@@ -5,7 +5,9 @@ They are looked up once, when a run starts, and stand in its run.json: the other
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from features.errors import WrongUse
 from features.progress import say
 from models.metrics import in_words, told
 from models.space import Float, Scalar
@@ -13,7 +15,7 @@ from search.recipe.entry import Entry
 from search.run.ended import Ended, read_ended
 from search.run.folder import RunFolder
 from search.run.predictions import read_footer
-from search.run.remote import mirrored, shown
+from search.run.remote import is_uri, mirrored, remote_of, shown
 from search.sampling.first_points import changes, moved, usual_point
 
 # So many configurations of each run an entry begins with.
@@ -40,6 +42,8 @@ def warm_points(run: RunFolder, entry: Entry) -> list[dict[str, Scalar]]:
 
 
 def _looked_up(run: RunFolder, place: str) -> Found:
+    if _is_itself(run, place):
+        raise WrongUse(f"warm_start: expected other runs, but {place} is this one, which goes on by itself.")
     other = RunFolder.open(mirrored(place, "reader"))
     theirs = [entry for _, entry in other.recipe.all_entries()]
     ended = read_ended(other.path)
@@ -53,6 +57,13 @@ def _looked_up(run: RunFolder, place: str) -> Found:
     if not any(found.values()):
         say(f"warm start: {shown(other.path)} has no finished configuration of a family of this recipe")
     return found
+
+
+def _is_itself(run: RunFolder, place: str) -> bool:
+    remote = remote_of(run.path)
+    if is_uri(place) or remote is not None:
+        return remote is not None and remote.uri == place.rstrip("/")
+    return Path(place).resolve() == run.path
 
 
 def _best(other: RunFolder, entry: Entry, ended: Sequence[Ended]) -> list[tuple[Entry, str, Mapping[str, Scalar]]]:

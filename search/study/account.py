@@ -22,16 +22,21 @@ class Account:
 
     def note(self, entry: str, points: Sequence[Mapping[str, Scalar]], first: int = 0) -> None:
         """Write down the entry's configurations from number `first` on, where that isn't done."""
-        keys = {number: self._key(entry, point) for number, point in enumerate(points, start=first)}
+        keys = {number: self.key(entry, point) for number, point in enumerate(points, start=first)}
         fresh = {number: key for number, key in keys.items() if self._known[entry].get(number) != key}
         if fresh:
             self._known[entry] |= fresh
             note_asked(self._run.path, entry, self._studies[entry], fresh)
+
+    def known(self, entry: str) -> Mapping[int, str]:
+        """The keys of the configurations that the entry has asked for so far, by number."""
+        return self._known[entry]
 
     def next(self, entry: str, point: Mapping[str, Scalar]) -> None:
         """The entry asks for its next configuration."""
         self.note(entry, [point], first=self._next[entry])
         self._next[entry] += 1
 
-    def _key(self, entry: str, point: Mapping[str, Scalar]) -> str:
+    def key(self, entry: str, point: Mapping[str, Scalar]) -> str:
+        """The key of the entry's configuration at a point."""
         return self._specs[entry].at(self._stage.entries[entry].complete(point), "").config_key

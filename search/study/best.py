@@ -53,12 +53,14 @@ def _file(place: str) -> Path:
     return run.model_folder(best.trial_key) / WEIGHTS_FILE
 
 
-def best_trials(base: TrialSpec, partitions: Sequence[str], choose_on: str | None = None) -> dict[str, Footer]:
+def best_trials(
+    base: TrialSpec, partitions: Sequence[str], choose_on: str | None = None, seeds: int | None = None
+) -> dict[str, Footer]:
     """By partition, the trials of the configuration whose mean is best by the entry's metric; ties: lower log loss.
 
     `base` is its entry's spec: what was trained on other features, for another metric or by another version, is passed
-    over. Where a configuration was trained with several seeds, all of them are compared and the first ones returned.
-    With `choose_on` the results of that partition alone are compared.
+    over. Where a configuration was trained with several seeds, the first `seeds` (None: all) are compared and the first
+    ones returned. With `choose_on` the results of that partition alone are compared.
     """
     by_config: dict[str, dict[str, Footer]] = {}
     compared: dict[str, list[Footer]] = {}
@@ -69,7 +71,7 @@ def best_trials(base: TrialSpec, partitions: Sequence[str], choose_on: str | Non
             continue
         if not footer.repeat:
             by_config.setdefault(footer.config_key, {})[footer.partition] = footer
-        if choose_on in (None, footer.partition):
+        if choose_on in (None, footer.partition) and (seeds is None or footer.repeat < seeds):
             compared.setdefault(footer.config_key, []).append(footer)
     whole = [found for found in by_config.values() if len(found) == len(partitions)]
     if not whole:

@@ -102,7 +102,8 @@ def members(run: RunFolder, entry: Entry) -> dict[str, tuple[TrialSpec, dict[str
     for slot, text in entry.input_specs().items():
         stage, member = run.recipe.entry(source(text))
         base = entry_spec(run, stage, member)
-        found[slot] = base, best_trials(base, run.recipe.partition_names("fusion"), entry.choose_on)
+        seeds = run.recipe.seeds_of(stage, member)
+        found[slot] = base, best_trials(base, run.recipe.partition_names("fusion"), entry.choose_on, seeds)
     return found
 
 

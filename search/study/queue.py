@@ -1,6 +1,6 @@
 """Which trial comes next: entries have turns (search.study.turns), a configuration's partitions follow one another."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
@@ -21,8 +21,9 @@ class Queue:
     earlier run ended, or None; such a trial is never handed out, unless it was stopped early while its configuration is
     finished on another partition (`reopened(job)` hears of it): an ensemble takes a configuration as a whole. So
     `skipped(job, ending)` hears of trials that are not worth a start, because ASHA stopped their configuration on
-    another partition. `may_start(entry, whole)` tells whether a budget holds another trial of the entry, or a `whole`
-    configuration; those that it doesn't hold stay where they are.
+    another partition. `may_start(entry, whole, promised)` tells whether a budget holds another trial of the entry, or a
+    `whole` configuration, beside the trials that are `promised` to configurations (how many, by entry); those that it
+    doesn't hold stay where they are. What an earlier run asked for is begun, and its trials come as any others.
 
     `choose_on` names, by entry, the partition by which alone its configurations are compared: what happens on others
     doesn't touch the trials there.
@@ -40,7 +41,7 @@ class Queue:
         skipped: Callable[[Job, Ending], None],
         reopened: Callable[[Job], None],
         choose_on: Mapping[str, str | None] | None = None,
-        may_start: Callable[[str, bool], bool] = lambda entry, whole: True,
+        may_start: Callable[[str, bool, Mapping[str, int]], bool] = lambda entry, whole, promised: True,
         rules: Mapping[str, FoldRule] | None = None,
     ):
         self._turns = turns
@@ -58,8 +59,7 @@ class Queue:
     def exhausted(self) -> bool:
         """Every trial was handed out, or needs none."""
         return self._next() is None and (
-            self._turns.over
-            or all(study.exhausted or not self._may_start(name, True) for name, study in self._studies.items())
+            self._turns.over or all(study.exhausted or not self._may_begin(study) for study in self._studies.values())
         )
 
     @property
@@ -111,7 +111,8 @@ class Queue:
             chosen = self._choose_on.get(job.spec.entry)
             whole = _whole([ending for (partition, _), ending in known.items() if chosen in (None, partition)])
             self._studies[job.spec.entry].tell(job.number, whole)
-            self._turns.ended(jobs, whole)
+            first_seed = [known[_place(other)].status for other in jobs if not other.spec.repeat]
+            self._turns.ended(jobs, whole, all(status == "finished" for status in first_seed))
 
     def _skip(self, job: Job, skip: Ending) -> None:
         self._endings[job.configuration][_place(job)] = skip
@@ -175,15 +176,26 @@ class Queue:
         may: dict[str, bool] = {}
         for job in self._ready:
             entry = job.spec.entry
-            if may.setdefault(entry, self._may_start(entry, False)):
+            if entry not in may:
+                may[entry] = self._may_start(entry, False, {})
+            if may[entry]:
                 return job
         return None
+
+    def _may_begin(self, study: EntryStudy) -> bool:
+        """Whether the entry's next configuration has begun, or a budget holds all of it."""
+        return study.begun or self._may_start(study.entry, True, self._promised())
+
+    def _promised(self) -> Mapping[str, int]:
+        """The trials that are held back of configurations that have begun, by entry, where a budget holds any."""
+        held = Counter(entry for (entry, _), jobs in self._held.items() for _ in jobs)
+        return {entry: count for entry, count in held.items() if self._may_start(entry, False, {})}
 
     def _ask(self) -> bool:
         if self._turns.over:
             return False
         for study in self._turns.order():
-            if not self._may_start(study.entry, True):
+            if not self._may_begin(study):
                 continue
             asked = study.ask(partial(self._turns.worths, study.entry))
             if asked is not None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from features.errors import EmofuseError
 from features.progress import say
 from models.family import Resources
+from search.budget.spending import Spending
 from search.cluster.interrupts import Interrupts
 from search.cluster.jobs import Job
 from search.cluster.workers import Workers
@@ -22,10 +23,16 @@ from search.trial.watchdog import clear_hung
 
 
 class Refits(RunSource):
-    """A list of trials as a `Source` of jobs; a failed one is said and kept as an outcome."""
+    """A list of trials as a `Source` of jobs; a failed one is said and kept as an outcome.
 
-    def __init__(self, run: RunFolder, specs: Sequence[TrialSpec], interrupts: Interrupts):
-        super().__init__(run, interrupts)
+    With `spending` they are trials as others are, and further ones of a configuration (those of one seed) begin when
+    the budgets hold them on all partitions.
+    """
+
+    def __init__(
+        self, run: RunFolder, specs: Sequence[TrialSpec], interrupts: Interrupts, spending: Spending | None = None
+    ):
+        super().__init__(run, interrupts, spending)
         self._waiting = deque(Job(number, spec) for number, spec in enumerate(specs))
         self._total, self._ended = len(specs), 0
         self.reasons: dict[str, str] = {}
@@ -36,8 +43,13 @@ class Refits(RunSource):
 
     @property
     def exhausted(self) -> bool:
-        """Every trial was handed out."""
-        return not self._waiting
+        """Every trial was handed out, or no budget holds it."""
+        return self.peek() is None
+
+    @property
+    def left(self) -> bool:
+        """Some wait."""
+        return bool(self._waiting)
 
     @property
     def max_epochs(self) -> dict[str, int]:
@@ -52,26 +64,37 @@ class Refits(RunSource):
 
     def next(self) -> Job | None:
         """The next trial."""
-        if not self._waiting:
+        job = self.peek()
+        if job is None:
+            self._none_begun()
             return None
-        job = self._waiting.popleft()
+        self._waiting.remove(job)
         self.run.clear_outcome(job.key)
-        return self._requested(job)
+        return self._begun(job)
 
     def peek(self) -> Job | None:
         """The trial that `next` would hand out."""
-        return self._waiting[0] if self._waiting else None
+        return next((job for job in self._waiting if self._may_start(job)), None)
+
+    def _may_start(self, job: Job) -> bool:
+        if self._spending is None:
+            return True
+        together = sum((j.spec.entry, j.spec.repeat) == (job.spec.entry, job.spec.repeat) for j in self._waiting)
+        return self._spending.purse.may_start(job.spec.entry, together)
 
     def put_back(self, job: Job) -> None:
         """Hand `job` out again."""
+        self._taken_back(job)
         self._waiting.appendleft(job)
 
     def stopped(self, job: Job, wall_s: float, gpu_s: float) -> None:
-        """Never because of a budget, which refits have not; when the whole search stops it goes on another time."""
-        self.put_back(job)
+        """Keep what it took so far; it goes on when a budget holds it."""
+        self._taken_back(job, wall_s, gpu_s)
+        self._waiting.appendleft(job)
 
     def end(self, job: Job, ending: Ending) -> None:
         """Say how a refit ended."""
+        self._paid(job, ending)
         self._ended += 1
         if ending.status != "finished":
             self.reasons[job.key] = ending.reason
@@ -102,8 +125,14 @@ def train_refits(run: RunFolder, specs: Sequence[TrialSpec], workers: Workers) -
     return [_result(spec, reasons) for spec in specs]
 
 
-def train_more_seeds(run: RunFolder, stage: Stage, workers: Workers, interrupts: Interrupts) -> None:
-    """Train the best configuration of each entry with the further seeds that it asks for, unless that is done."""
+def train_more_seeds(
+    run: RunFolder, stage: Stage, workers: Workers, interrupts: Interrupts, spending: Spending
+) -> bool:
+    """Train the best configuration of each entry with the further seeds that it asks for, unless that is done.
+
+    Which is the best is told by the seeds that all configurations have, so it stays the same. Returns whether no budget
+    was left for some.
+    """
     todo: list[TrialSpec] = []
     for entry in stage.entries.values():
         every, best = run.recipe.seeds_of(stage.stage, entry), run.recipe.best_seeds_of(stage.stage, entry)
@@ -111,14 +140,16 @@ def train_more_seeds(run: RunFolder, stage: Stage, workers: Workers, interrupts:
             continue
         base = entry_spec(run, stage.stage, entry)
         try:
-            trials = best_trials(base, run.recipe.partition_names(stage.stage), entry.choose_on)
+            trials = best_trials(base, run.recipe.partition_names(stage.stage), entry.choose_on, every)
         except EmofuseError:
             continue  # none is finished, which `search run` tells
         specs = (base.at(f.hyperparameters, p, n) for n in range(every, best) for p, f in trials.items())
         todo += [s for s in specs if finished_result(s) is None and run.outcome(s.trial_key) is None]
-    if todo:
+    jobs = Refits(run, todo, interrupts, spending)
+    if not jobs.exhausted:
         say(f"further seeds of the best configuration of {', '.join(dict.fromkeys(s.entry for s in todo))}")
-        workers.train(Refits(run, todo, interrupts), interrupts)
+        workers.train(jobs, interrupts)
+    return jobs.left
 
 
 def _result(spec: TrialSpec, reasons: dict[str, str]) -> TrialResult:

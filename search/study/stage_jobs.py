@@ -11,7 +11,6 @@ from features.progress import say
 from models.family import Resources
 from models.metrics import in_words, told
 from models.space import Scalar
-from search.budget.parts import Part, note_part
 from search.budget.spending import Spending
 from search.cluster.capacity import Capacity
 from search.cluster.interrupts import Interrupts
@@ -41,8 +40,8 @@ class StageJobs(RunSource):
     def __init__(
         self, run: RunFolder, stage: Stage, journal: JournalStorage, interrupts: Interrupts, spending: Spending
     ):
-        super().__init__(run, interrupts)
-        self.stage, self._spending = stage, spending
+        super().__init__(run, interrupts, spending)
+        self.stage, self._purse = stage, spending.purse
         self._specs = {name: entry_spec(run, stage.stage, entry) for name, entry in stage.entries.items()}
         self._partitions = run.recipe.partition_names(stage.stage)
         self._outcomes = {outcome.trial_key: outcome for outcome in run.outcomes()}
@@ -54,12 +53,14 @@ class StageJobs(RunSource):
         self._best: dict[tuple[str, str], float] = {}
         self._studies = studies = {name: entry_study(run, entry, journal) for name, entry in stage.entries.items()}
         self._account = Account(run, stage, self._specs)
+        turns = turns_of(run, stage, list(studies.values()), self._account)
         for name, study in studies.items():
+            study.known = len(self._account.known(name))
             self._account.note(name, study.points)
         self._rules = self._fold_rules()
         self._queue = Queue(
             list(studies.values()),
-            turns_of(run, stage, list(studies.values())),
+            turns,
             self._trials,
             self._known,
             self._record,
@@ -102,7 +103,7 @@ class StageJobs(RunSource):
             self._settle_lags(lambda request: 1)  # in process
         job = self._queue.next()
         if job is None:
-            self._spending.clock.here = None
+            self._none_begun()
             return None
         try:
             spec = replace(job.spec, keep_from=self._keeper.started(job.spec))
@@ -110,11 +111,7 @@ class StageJobs(RunSource):
             self._queue.put_back(job)
             self.give_up(error)
             return None
-        job = self._requested(replace(job, spec=spec, start_by_s=self._spending.purse.latest_start_s(spec.entry)))
-        self._spending.purse.begin(job.key, spec.entry, job.spec.gpu)
-        if self._capacity is None:
-            self._spending.clock.here = spec.entry
-        return job
+        return self._begun(replace(job, spec=spec))
 
     def _settle_lags(self, slots: Callable[[Resources], int]) -> None:
         """Choose the lags of entries that have none, and write them down: a resume on other machines keeps them."""
@@ -136,32 +133,24 @@ class StageJobs(RunSource):
 
     def put_back(self, job: Job) -> None:
         """Hand `job` out again."""
-        self._spending.purse.end(job.key, job.spec.entry, 0.0, 0.0, ended=False)
+        self._taken_back(job)
         self._queue.put_back(job)
 
     def stopped(self, job: Job, wall_s: float, gpu_s: float) -> None:
         """Keep what it took so far, and hand it out again when a budget holds it."""
-        if wall_s:
-            note_part(self.run.path, Part(job.key, job.spec.entry, wall_s, gpu_s))
-        self._spending.purse.end(job.key, job.spec.entry, wall_s, gpu_s, ended=False)
+        self._taken_back(job, wall_s, gpu_s)
         self._keeper.ended(job.spec, None)
         self._queue.put_back(job)
-
-    def stopping(self) -> bool:
-        """A signal came, the trials can't go on, or the budget is over and some didn't stop by themselves."""
-        return super().stopping() or self._spending.clock.overdue
 
     @property
     def cut_short(self) -> bool:
         """Trials are left, but no budget for them."""
-        return self._queue.cut_short or self._spending.clock.overdue
+        return self._queue.cut_short or (self._spending is not None and self._spending.clock.overdue)
 
     def end(self, job: Job, ending: Ending) -> None:
         """Record and say how a trial ended."""
         self._record(job, ending)
-        self._spending.purse.end(
-            job.key, job.spec.entry, ending.wall_s, ending.gpu_s, finished=ending.status == "finished"
-        )
+        self._paid(job, ending)
         self._queue.end(job, ending)
         try:
             self._keeper.ended(job.spec, ending.value if ending.status == "finished" else None)
@@ -182,7 +171,7 @@ class StageJobs(RunSource):
         if stopping is None:
             return {}
         trials = {name: len(self._partitions) * self._seeds[name] for name in self.stage.entries}
-        rules = {name: FoldRule(stopping, count) for name, count in trials.items()}
+        rules = {name: FoldRule(stopping, count, self._seeds[name]) for name, count in trials.items()}
         return {n: rule for n, rule in rules.items() if rule.rungs and not self.stage.entries[n].choose_on}
 
     def _side_by_side(self, entry: str) -> int:
@@ -190,8 +179,9 @@ class StageJobs(RunSource):
         rule = self._rules.get(entry)
         return rule.opened(0) if rule else len(self._partitions) * self._seeds[entry]
 
-    def _may_start(self, entry: str, whole: bool) -> bool:
-        return self._spending.purse.may_start(entry, len(self._partitions) * self._seeds[entry] if whole else 1)
+    def _may_start(self, entry: str, whole: bool, promised: Mapping[str, int]) -> bool:
+        trials = len(self._partitions) * self._seeds[entry] if whole else 1
+        return self._purse.may_start(entry, trials, promised)
 
     def _trials(self, entry: str, point: Mapping[str, Scalar]) -> list[TrialSpec]:
         self._account.next(entry, point)

@@ -2,21 +2,22 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from features.progress import say
 from models.metrics import Metric, in_words, told
 from search.cluster.jobs import Job
 from search.goal.flow import Standing, mixed, order
-from search.goal.history import FusedHistory, finished_configurations, without_gain
+from search.goal.history import FusedHistory, Name, finished_configurations, without_gain
 from search.recipe.recipe import Recipe, Stage
 from search.run.ended import Ended, read_ended
 from search.run.ending import Ending
 from search.run.folder import RunFolder
-from search.run.planned import read_metric
+from search.run.planned import read_asked, read_metric
 from search.run.remote import remote_of
 from search.sampling.studies import EntryStudy
+from search.study.account import Account
 
 # How much of a configuration's value to its study is what it adds to the ensemble.
 GAIN_WEIGHT = 0.5
@@ -44,8 +45,8 @@ class Turns(Protocol):
         """What its finished configurations are worth, by number; None: their own values."""
         ...
 
-    def ended(self, jobs: Sequence[Job], ending: Ending) -> None:
-        """A configuration ended; `jobs` are its trials."""
+    def ended(self, jobs: Sequence[Job], ending: Ending, fusible: bool) -> None:
+        """A configuration ended; `jobs` are its trials, and whether an ensemble can take it (`Watched.ended`)."""
         ...
 
 
@@ -75,10 +76,10 @@ class EqualTurns:
         """Their own values."""
         return None
 
-    def ended(self, jobs: Sequence[Job], ending: Ending) -> None:
+    def ended(self, jobs: Sequence[Job], ending: Ending, fusible: bool) -> None:
         """The fused score hears of it, where someone looks at it."""
-        if self._watched is not None:
-            self._watched.ended(jobs, ending)
+        if self._watched is not None and fusible:
+            self._watched.ended(jobs)
 
 
 class EnsembleTurns:
@@ -129,25 +130,31 @@ class EnsembleTurns:
         known = {number: gains[key][0] for number, key in self._keys[entry].items() if key in gains}
         return mixed(self._own[entry], known, GAIN_WEIGHT)
 
-    def ended(self, jobs: Sequence[Job], ending: Ending) -> None:
+    def ended(self, jobs: Sequence[Job], ending: Ending, fusible: bool) -> None:
         """The fused score hears of it."""
         job = jobs[0]
         self._keys[job.spec.entry][job.number] = job.spec.config_key
         if ending.status == "finished" and ending.value is not None:
             self._own[job.spec.entry][job.number] = ending.value
-        self._watched.ended(jobs, ending)
+        if fusible:
+            self._watched.ended(jobs)
 
 
 class Watched:
-    """The fused score of a run while it is searched; `no_gain` configurations without a new best of it are enough."""
+    """The fused score of a run while it is searched; `no_gain` configurations without a new best of it are enough.
 
-    def __init__(self, run: RunFolder, no_gain: int | None):
+    It begins with the configurations that are finished, but for those that are `to_come` (entry and key): they have
+    not been asked for again yet, and decide no sooner than they did.
+    """
+
+    def __init__(self, run: RunFolder, no_gain: int | None, to_come: Callable[[Name], bool]):
         entries = [(stage, entry) for stage, entry in run.recipe.all_entries() if stage != "backbone"]
         partitions = {e.name: run.recipe.partition_names(stage) for stage, e in entries if not e.continuous}
         self._run, self._no_gain = run, no_gain
         self._metric: Metric = read_metric(run.path)
         self._history = FusedHistory(run.path, partitions, self._metric)
-        self._history.follow(finished_configurations(read_ended(run.path), partitions))
+        finished = finished_configurations(read_ended(run.path), partitions)
+        self._history.follow({name: trials for name, trials in finished.items() if not to_come(name)})
         self._gains: dict[str, tuple[float, float]] | None = None
         self._told = False
 
@@ -171,10 +178,8 @@ class Watched:
             self._gains = {key: gain for (_, key), gain in self._history.gains().items()}
         return self._gains
 
-    def ended(self, jobs: Sequence[Job], ending: Ending) -> None:
-        """Let the configuration join, if it finished."""
-        if ending.status != "finished":
-            return
+    def ended(self, jobs: Sequence[Job]) -> None:
+        """Let a configuration join, whose trials are finished on all partitions with the first seed at least."""
         spec = jobs[0].spec
         if self._history.has((spec.entry, spec.config_key)):
             return
@@ -190,13 +195,34 @@ class Watched:
         self._gains = None
 
 
-def turns_of(run: RunFolder, stage: Stage, studies: Sequence[EntryStudy]) -> Turns:
+def turns_of(run: RunFolder, stage: Stage, studies: Sequence[EntryStudy], account: Account) -> Turns:
     """The turns that the run's recipe asks for in a stage; backbones are no members, so theirs are equal."""
     recipe: Recipe = run.recipe
     if stage.stage == "backbone" or (recipe.goal == "best" and recipe.stop_when is None):
         return EqualTurns(studies)
-    watched = Watched(run, recipe.stop_when.no_gain if recipe.stop_when else None)
+    watched = Watched(run, recipe.stop_when.no_gain if recipe.stop_when else None, _to_come(run, studies, account))
     if recipe.goal == "best":
         return EqualTurns(studies, watched)
     asked = {name: entry.planned_configurations for name, entry in stage.entries.items()}
     return EnsembleTurns(studies, asked, watched)
+
+
+def _to_come(run: RunFolder, studies: Sequence[EntryStudy], account: Account) -> Callable[[Name], bool]:
+    """Whether a configuration that is finished will be asked for again, since the journal has lost it.
+
+    A journal that was deleted, or of which a killed driver had not brought the end to an object store yet, knows
+    less than there is. What earlier recipes asked for is not asked for again.
+    """
+    stored = {study.entry: {account.key(study.entry, point) for point in study.points} for study in studies}
+    earlier = {
+        entry: {key for of_study in by_study.values() for key in of_study.values()}
+        for entry, by_study in read_asked(run.path).items()
+    }
+
+    def to_come(name: Name) -> bool:
+        entry, key = name
+        if entry not in stored or key in stored[entry]:
+            return False
+        return key in account.known(entry).values() or key not in earlier.get(entry, ())
+
+    return to_come

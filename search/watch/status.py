@@ -11,10 +11,10 @@ from features.errors import EmofuseError
 from features.terminal import command
 from models.metrics import told
 from search.budget.told import Books, read_books
-from search.goal.history import read_points, without_gain
+from search.goal.history import had_enough
 from search.run.ended import Ended, read_ended_and_damaged
 from search.run.layout import Layout, Outcome
-from search.run.planned import Asked, Planned, asked_now, read_asked, read_no_gain, read_plan
+from search.run.planned import Asked, Planned, asked_now, read_asked, read_plan
 from search.trial.heartbeats import Heartbeat, SearchBeat, is_running, read_running, read_search
 from search.watch.following import after_fit
 from search.watch.gpus import GpuUse, gpu_use
@@ -140,8 +140,7 @@ def read_status(run: Layout) -> Status:
         by_entry[trial.entry].append(trial)
     running = Counter(beat.entry for beat in beats)
     present = {planned.entry: _present(planned, by_entry[planned.entry], asked) for planned in plan}
-    no_gain = read_no_gain(run.path)
-    enough = no_gain is not None and without_gain(read_points(run.path)) >= no_gain
+    enough = had_enough(run.path)
     trials = {planned.entry: _trials(planned, asked, enough) for planned in plan}
     entries = tuple(
         _entry_status(

@@ -167,8 +167,9 @@ def _gpu(use: GpuUse) -> str:
 def budget_text(status: Status, checkpoints: int) -> str:
     """What a budget left undone."""
     kept = f", {checkpoints} of them with a checkpoint" if checkpoints else ""
+    trials = f"{status.left} trial{'s' if status.left != 1 else ''}"
     return (
-        f"No budget is left for {status.left} trials{kept}; the same command with a larger one goes on. "
+        f"No budget is left for {trials}{kept}; the same command with a larger one goes on. "
         f"{' '.join(status.books.left().splitlines())}"
     )
 
@@ -184,11 +185,13 @@ def _ending(status: Status) -> Iterable[str]:
     if not status.running:
         if status.left:
             larger = ", with a larger budget where it is spent" if status.books.left() else ""
-            yield f"No search works on this run now; {status.left} trials are left: run the same command again{larger}."
+            left = "1 trial is" if status.left == 1 else f"{status.left} trials are"
+            yield f"No search works on this run now; {left} left: run the same command again{larger}."
         else:
             yield f"Nothing is left. {status.following(shown(status.run))}"
         return
-    yield f"A search works on this run now; {status.left} trials are not finished yet."
+    left = "1 trial is" if status.left == 1 else f"{status.left} trials are"
+    yield f"A search works on this run now; {left} not finished yet."
     silent_s = 0.0 if status.search is None or status.search.heard_s is None else time.time() - status.search.heard_s
     if silent_s > _SILENT_S:
         since = time.strftime("%H:%M:%S", time.localtime(time.time() - silent_s))

@@ -92,22 +92,10 @@ def test_it_ends_when_nothing_more_is_gained(families, small_run, tmp_path, capf
         assert sum(entry.finished for entry in on.entries) == 32
 
 
-def test_the_goal_needs_an_ensemble_of_classes(small_run, tmp_path):
-    backbones = [{"stage": "backbone", "entries": {"toy_cnn": {"configurations": 1}}}]
+def test_one_configuration_without_a_gain_says_nothing(small_run, tmp_path):
     small_run()
-    text = message(_recipe, tmp_path, stages=backbones, error=WrongUse)
-    assert text.endswith("goal: ensemble: an ensemble has models of clips as members, but there are backbones only.")
     text = message(_recipe, tmp_path, stages=_stages(), stop_when={"no_gain": 1}, error=WrongUse)
     assert text.endswith("stop_when.no_gain: expected a number greater than or equal to 2, but got 1.")
-
-
-def test_labels_over_time_have_no_such_goal(monkeypatch, small_run, tmp_path):
-    monkeypatch.setitem(FAMILIES, "over_time", replace(CENTROID, name="over_time", tasks=("regression",)))
-    stages = [{"stage": "clips", "entries": {"over_time": {"configurations": 1}}}]
-    small_run()
-    text = message(_recipe, tmp_path, stages=stages, goal="best", stop_when={"no_gain": 5}, error=WrongUse)
-    told = "stop_when: an ensemble of classes is looked at, but entry 'over_time' learns labels over time."
-    assert text.endswith(told)
 
 
 class Slow(Centroid):

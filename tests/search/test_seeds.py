@@ -158,7 +158,7 @@ def test_what_happens_elsewhere_does_not_touch_the_partition_that_is_chosen_on(s
     told = {}
 
     class Study:
-        entry, exhausted, asked, replaying = "centroid", False, 0, False
+        entry, exhausted, asked, replaying, begun = "centroid", False, 0, False, False
 
         def ask(self, worths=None):
             self.asked += 1

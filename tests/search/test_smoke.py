@@ -7,6 +7,7 @@ from small_world import message
 import emofuse
 from features.errors import WrongUse
 from models.registry import families
+from search.recipe.limits import Budget
 from search.smoke import read_smoke_recipe
 
 RECIPE = {
@@ -118,3 +119,19 @@ def test_every_smoke_point_stays_within_its_family():
 def test_data_is_given_or_made_up(path, capsys, words, told):
     assert emofuse.main(["search", "run", str(path), *words]) == 2
     assert told in capsys.readouterr().err
+
+
+def test_nothing_ends_it_before_every_entry_was_tried(tmp_path):
+    entries = {
+        "first": {"family": "audio_svm", "configurations": 40, "budget": {"hours": 1}, "choose_on": "fold-8-of-9"},
+        "second": {"family": "audio_svm", "configurations": 40, "choose_on": "train"},
+    }
+    limits = {"budget": {"trials": 20}, "stop_when": {"no_gain": 2}, "fold_stopping": {"rule": "median"}}
+    recipe = {"name": "x", "partitions": RECIPE["partitions"], "goal": "ensemble", **limits}
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump({**recipe, "stages": [{"stage": "clips", "entries": entries}]}))
+    small = read_smoke_recipe(path)
+    assert (small.budget, small.stop_when, small.fold_stopping) == (Budget(), None, None) and small.goal == "ensemble"
+    assert small.entry("first")[1].budget == Budget()
+    assert [small.entry(name)[1].choose_on for name in entries] == ["train", "train"]
+    assert small.partition_names("clips") == ("train", "fold-0-of-2", "fold-1-of-2")

@@ -16,6 +16,7 @@ from search.run.predictions import prediction_files, read_footer
 from search.runner import run_search
 from search.sampling.drawing import Drawer
 from search.sampling.first_points import first_points, moved
+from search.sampling.warm import with_warm_start
 
 FULL = {"scale": 1.0, "steps": 2, "kind": "a", "n": 4}  # the family's first published point
 
@@ -163,3 +164,10 @@ def test_a_run_without_that_family_is_told(small_run, tmp_path, capfd):
     recipe = read_recipe(recipe_file(tmp_path, warm_start=["run"]))
     _search(run, recipe, tmp_path / "second")
     assert "run has no finished configuration of a family of this recipe" in capfd.readouterr().err
+
+
+def test_a_run_is_no_warm_start_of_itself(small_run, tmp_path):
+    run = small_run(warm_start=["run"])
+    assert message(with_warm_start, run, error=WrongUse) == (
+        f"warm_start: expected other runs, but {run.path} is this one, which goes on by itself."
+    )

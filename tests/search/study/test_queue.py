@@ -16,6 +16,7 @@ class Spec:
     entry: str
     point: int
     partition: str
+    repeat: int = 0
 
     @property
     def trial_key(self):
@@ -30,7 +31,7 @@ class Study:
     def exhausted(self):
         return self.asked >= self.budget
 
-    replaying = False
+    replaying = begun = False
 
     def ask(self, worths=None):
         if self.exhausted:

@@ -19,8 +19,8 @@ class Watched:
     def gains(self):
         return self.its
 
-    def ended(self, jobs, ending):
-        self.heard.append((jobs[0].spec.entry, jobs[0].number, ending.status))
+    def ended(self, jobs):
+        self.heard.append((jobs[0].spec.entry, jobs[0].number))
 
 
 def _jobs(entry, number):
@@ -56,17 +56,18 @@ def test_the_budget_of_all_flows_to_where_the_ensemble_gains():
     given = []
     while not turns.over:
         entry = _names(turns)[0]
-        turns.ended(_jobs(entry, given.count(entry)), Ending("finished", 0.5, 1))
+        turns.ended(_jobs(entry, given.count(entry)), Ending("finished", 0.5, 1), True)
         turns.took(entry)
         given.append(entry)
     assert given[: 2 * START] == ["a", "b"] * START, "a start for each"
     assert len(given) == 20 and given.count("b") > 14 and given.count("a") >= START
-    assert watched.heard[0] == ("a", 0, "finished")
+    assert watched.heard[0] == ("a", 0)
 
 
 def test_a_study_is_told_ranks_of_own_score_and_gain():
     watched = Watched({"a0": 0.3, "a1": 0.1})
     turns = EnsembleTurns([Study("a")], {"a": 10}, watched)
     for number, ending in enumerate([Ending("finished", 0.5, 1), Ending("finished", 0.7, 1), Ending("failed")]):
-        turns.ended(_jobs("a", number), ending)
+        turns.ended(_jobs("a", number), ending, number < 2)
     assert turns.worths("a") == {0: GAIN_WEIGHT, 1: 1 - GAIN_WEIGHT}
+    assert watched.heard == [("a", 0), ("a", 1)], "no ensemble takes the one that failed"
