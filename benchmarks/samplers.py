@@ -1,14 +1,18 @@
 """Which sampler, and which ASHA: searches replayed on recorded learning curves of real trials, at equal budget.
 
-    python benchmarks/samplers.py record [ravdess mosi afew] [--pools FOLDER] [--minutes 13]
+    python benchmarks/samplers.py record [ravdess mosi ...] [--pools FOLDER] [--minutes 13]
     python benchmarks/samplers.py replay --pools FOLDER [FOLDER ...] [--seeds 20] [--plot FILE] [--only NAME ...]
+    python benchmarks/samplers.py forest --pools FOLDER [FOLDER ...]
 
 `record` trains configurations of one entry of each pool, drawn at random, with the program's own search (pools.py says
 on which clips). `replay` takes one entry of each pool, with what several FOLDERs hold of the same family and input, and
-lets two places search it: a suggestion is answered by the recorded configuration nearest to it that is left. The budget
-is in epochs, as many as 30 configurations need without ASHA (where there are fewer than 90, as a third of them need). A
-trial takes as long as it has epochs; one that ASHA stops has cost its epochs and can't be found. The regret is the
-held-out accuracy of the best of the pool less that of the best finished so far, in points.
+lets two places search it: a draw is answered by the recorded configuration nearest to it that is left. `forest` answers
+it by what a forest says that was fitted to the pool (curves.py tells what each is good for).
+
+A budget of 30 is as many epochs as 30 configurations need without ASHA. A trial takes as long as it has epochs; one
+that ASHA stops has cost its epochs and can't be found. The regret is the accuracy of the best of the pool less that of
+the best finished so far, in points; with a forest, that of what is best by luck and worth, without its luck. Where a
+search has taken more than half of a pool its cell is empty: what is left is no search any more.
 """
 
 import argparse
@@ -23,79 +27,42 @@ from typing import Any, Protocol
 import numpy as np
 import optuna
 import pools
-from ensemble_search import space_of, vector
+from curves import (
+    RECORDED,
+    SPOOKY,
+    Answer,
+    Answers,
+    Curves,
+    Fitted,
+    Forest,
+    Nearest,
+    Point,
+    Rungs,
+    entries,
+    read_curves,
+)
 
-from models.space import Choice, Space
+from models.space import Space
 from search.recipe.recipe import Asha
 from search.run.ending import Ending
 from search.sampling.drawing import Drawer, be_quiet, distributions, frozen
 from search.sampling.lag import lag_for
 
-PLACES, TRIALS = 2, 30
-PARTS = tuple(round(0.05 * n, 2) for n in range(1, 21))
-SHOWN = (0.25, 0.5, 1.0)
-_HEAD = {"family": "embedding_head", "trials": 240, "max_epochs": 60}
-_POOLING = {"family": "temporal_pooling", "trials": 240, "max_epochs": 40, "published": False}
-RECORDED: Mapping[str, Mapping[str, Any]] = {
-    "ravdess": {"ravdess_head": {**_HEAD, "inputs": {"embedding": "functionals"}}},
-    "mosi": {"mosi_head": {**_HEAD, "inputs": {"embedding": "mosi_audio"}}},
-    "afew": {
-        "afew_pooling": {**_POOLING, "inputs": {"frames": "convnet"}, "space": {"hidden": [32, 64, 128]}},
-    },
-}
-
-
-@dataclass(frozen=True)
-class Curves:
-    """One entry's recorded trials: points, held-out accuracy by epoch, and what each reached at its best epoch."""
-
-    name: str
-    space: Space
-    points: Sequence[Mapping[str, Any]]
-    curves: Sequence[Sequence[float]]
-    values: np.ndarray
-
-    @property
-    def trials(self) -> int:
-        """Of how many configurations the budget is."""
-        return min(TRIALS, len(self.points) // 3)
-
-    @property
-    def budget(self) -> float:
-        """Epochs that may be trained."""
-        return self.trials * float(np.mean([len(curve) for curve in self.curves]))
-
-
-def read_curves(folders: Sequence[Path], name: str) -> Curves:
-    """The entry that `RECORDED` names, with what the folders hold of the same family and input."""
-    ((_, wanted),) = RECORDED[name].items()
-    trials, spaces = [], []
-    for folder in folders:
-        pool = pools.read_pool(folder, name)
-        for entry, about in pool.entries.items():
-            if about["family"] == wanted["family"] and dict(about["inputs"]) == wanted["inputs"]:
-                spaces.append(space_of(about["space"]))
-                trials += [trial for trial in pool.trials if trial["entry"] == entry]
-    space = {
-        key: Choice(tuple(sorted({trial["point"][key] for trial in trials}, key=str))) if isinstance(p, Choice) else p
-        for key, p in spaces[-1].items()
-    }
-    curves = [[row["accuracy"] for row in trial["curve"]] for trial in trials]
-    values = np.array([trial["metrics"]["accuracy"] for trial in trials])
-    return Curves(name, space, [trial["point"] for trial in trials], curves, values)
+PLACES = 2
+BUDGETS = (10, 20, 30, 50, 80, 120)
 
 
 class Sampler(Protocol):
     """Draws a point given those that were taken and, by number, how they ended; None: it waits for results."""
 
-    def __call__(self, points: Sequence[Mapping[str, Any]], endings: Mapping[int, Ending]) -> Any: ...
+    def __call__(self, points: Sequence[Point], endings: Mapping[int, Ending]) -> Any: ...
 
 
 def ours(space: Space, seed: int, *, tpe: bool) -> Sampler:
     """The program's own draws, with the lag of so many places."""
     drawer, lag = Drawer(space, seed=seed, entry="one", tpe=tpe), lag_for(PLACES)
 
-    def draw(points: Sequence[Mapping[str, Any]], endings: Mapping[int, Ending]) -> Any:
+    def draw(points: Sequence[Point], endings: Mapping[int, Ending]) -> Any:
         if tpe and any(n not in endings for n in range(len(points) - lag)):
             return None
         return drawer.draw(points, endings, lag)
@@ -107,7 +74,7 @@ def gaussian(space: Space, seed: int) -> Sampler:
     """Optuna's sampler by a Gaussian process, which sees every result at once: keys would depend on their order."""
     found = distributions(space)
 
-    def draw(points: Sequence[Mapping[str, Any]], endings: Mapping[int, Ending]) -> Any:
+    def draw(points: Sequence[Point], endings: Mapping[int, Ending]) -> Any:
         sampler = optuna.samplers.GPSampler(seed=seed + 1000 * len(points), n_startup_trials=10)
         study = optuna.create_study(sampler=sampler, direction="maximize")
         study.add_trials([frozen(point, found, endings.get(n)) for n, point in enumerate(points)])
@@ -118,105 +85,144 @@ def gaussian(space: Space, seed: int) -> Sampler:
 
 @dataclass(frozen=True)
 class Strategy:
-    """A sampler, and when trials are stopped early."""
+    """A sampler, when trials are stopped early, and whether the published configurations come first."""
 
     sampler: Callable[[Space, int], Sampler]
     asha: Asha | None = None
+    published: bool = False
+
+
+def _random(space: Space, seed: int) -> Sampler:
+    return ours(space, seed, tpe=False)
+
+
+def _tpe(space: Space, seed: int) -> Sampler:
+    return ours(space, seed, tpe=True)
 
 
 ASHA, EARLY = Asha(grace_epochs=10, reduction=3), Asha(grace_epochs=5, reduction=3)
 STRATEGIES: Mapping[str, Strategy] = {
-    "random": Strategy(lambda space, seed: ours(space, seed, tpe=False)),
-    "random, ASHA": Strategy(lambda space, seed: ours(space, seed, tpe=False), ASHA),
-    "random, ASHA from epoch 5": Strategy(lambda space, seed: ours(space, seed, tpe=False), EARLY),
-    "TPE": Strategy(lambda space, seed: ours(space, seed, tpe=True)),
-    "TPE, ASHA": Strategy(lambda space, seed: ours(space, seed, tpe=True), ASHA),
-    "TPE, ASHA from epoch 5": Strategy(lambda space, seed: ours(space, seed, tpe=True), EARLY),
+    "random": Strategy(_random),
+    "TPE": Strategy(_tpe),
     "GP": Strategy(gaussian),
+    "random, published first": Strategy(_random, published=True),
+    "TPE, published first": Strategy(_tpe, published=True),
+    "random, ASHA": Strategy(_random, ASHA),
+    "random, ASHA from epoch 5": Strategy(_random, EARLY),
+    "TPE, ASHA": Strategy(_tpe, ASHA),
+    "TPE, ASHA from epoch 5": Strategy(_tpe, EARLY),
 }
 
 
 @dataclass
 class Replay:
-    """One search, in which an epoch is the unit of time."""
+    """One search with a budget of so many configurations, in which an epoch is the unit of time."""
 
     pool: Curves
+    answers: Answers
     strategy: Strategy
     seed: int
-    taken: list[int] = field(default_factory=list)
+    budget: int
+    asked: list[Answer] = field(default_factory=list)
     endings: dict[int, Ending] = field(default_factory=dict)
-    reached: dict[int, list[float]] = field(default_factory=dict)  # what trials had reached at each rung
-    best: list[tuple[float, float]] = field(default_factory=list)  # when, and the best so far
+    began: list[float] = field(default_factory=list)
+    finished: list[tuple[float, int]] = field(default_factory=list)  # when, and which
+    rungs: Rungs = field(init=False)
 
-    def run(self) -> np.ndarray:
-        """The regret (points) after each part of the budget."""
+    def __post_init__(self) -> None:
+        self.rungs = Rungs(self.strategy.asha)
+
+    def run(self) -> "Replay":
+        """Search until the budget is spent."""
         sampler = self.strategy.sampler(self.pool.space, self.seed)
-        where = np.array([vector(self.pool.space, point) for point in self.pool.points])
+        first = list(self.pool.first if self.strategy.published else ())
         running: list[tuple[float, int, int]] = []  # when the trial of that number comes to that epoch
-        now, over = 0.0, self.pool.budget / PLACES
+        now, over = 0.0, self._time(self.budget)
         while True:
-            while len(running) < PLACES and now < over and len(self.taken) < len(self.pool.points):
-                point = sampler([self.pool.points[n] for n in self.taken], self.endings)
+            while len(running) < PLACES and now < over and self.answers.left:
+                point = first.pop(0) if first else sampler([answer.point for answer in self.asked], self.endings)
                 if point is None:
                     break
-                far = ((where - np.array(vector(self.pool.space, point))) ** 2).sum(axis=1)
-                far[self.taken] = np.inf
-                self.taken.append(int(np.argmin(far)))
-                epoch = self._next(len(self.taken) - 1, 0)
-                heapq.heappush(running, (now + epoch, len(self.taken) - 1, epoch))
+                self.asked.append(self.answers(point))
+                self.began.append(now)
+                epoch = self._next(len(self.asked) - 1, 0)
+                heapq.heappush(running, (now + epoch, len(self.asked) - 1, epoch))
             if not running:
-                break
+                return self
             now, number, epoch = heapq.heappop(running)
             if not self._ends(number, epoch):
                 later = self._next(number, epoch)
                 heapq.heappush(running, (now + later - epoch, number, later))
             elif self.endings[number].status == "finished":
-                value = self.endings[number].value or 0.0
-                self.best.append((now, max(value, self.best[-1][1] if self.best else 0.0)))
-        return self._regret(over)
+                self.finished.append((now, number))
+
+    def chosen(self, budget: int) -> Answer | None:
+        """The best that had finished within a budget; None where none had."""
+        within = [self.asked[number] for when, number in self.finished if when <= self._time(budget) + 1e-9]
+        return max(within, key=lambda answer: answer.value, default=None)
+
+    def taken(self, budget: int) -> int:
+        """How many configurations had begun within a budget."""
+        return sum(when < self._time(budget) for when in self.began)
+
+    def regret(self, budget: int) -> float:
+        """In points; of a search that has finished nothing yet, that of the worst of the pool."""
+        chosen = self.chosen(budget)
+        return 100 * (self.answers.best - (chosen.worth if chosen else float(self.pool.values.min())))
+
+    def _time(self, budget: int) -> float:
+        return budget * self.pool.epochs / PLACES
 
     def _next(self, number: int, epoch: int) -> int:
-        """The epoch after `epoch` at which something may happen to the trial."""
-        last = len(self.pool.curves[self.taken[number]])
-        rungs = self.strategy.asha.rungs(last) if self.strategy.asha else []
-        return next((rung for rung in rungs if rung > epoch), last)
+        return self.rungs.next(self.asked[number].curve, epoch)
 
     def _ends(self, number: int, epoch: int) -> bool:
-        trial = self.taken[number]
-        curve = self.pool.curves[trial]
-        if epoch == len(curve):
-            self.endings[number] = Ending("finished", float(self.pool.values[trial]), epoch)
+        answer = self.asked[number]
+        if epoch == len(answer.curve):
+            self.endings[number] = Ending("finished", answer.value, epoch)
             return True
-        assert self.strategy.asha is not None
-        seen, value = self.reached.setdefault(epoch, []), max(curve[:epoch])
-        weak = bool(seen) and value < np.percentile(seen, 100 * (1 - 1 / self.strategy.asha.reduction))
-        seen.append(value)
+        weak = self.rungs.stops(answer.curve, epoch)
         if weak:
-            self.endings[number] = Ending("pruned", value, epoch)
-        return bool(weak)
-
-    def _regret(self, over: float) -> np.ndarray:
-        times = np.array([when for when, _ in self.best])
-        bests = np.array([value for _, value in self.best])
-        places = np.searchsorted(times, [part * over for part in PARTS], side="right") - 1
-        found = np.where(places >= 0, bests[np.maximum(places, 0)], self.pool.values.min())
-        return np.asarray(100 * (self.pool.values.max() - found))
+            self.endings[number] = Ending("pruned", max(answer.curve[:epoch]), epoch)
+        return weak
 
 
-def told(pool: Curves, found: Mapping[str, np.ndarray]) -> str:
-    """The table of a pool; `found` (seeds, parts) by strategy."""
-    lines = [f"\n{pool.name}: {len(pool.points)} configurations, budget of {pool.trials}, {PLACES} at once"]
-    lines.append(f"| search | {' | '.join(f'{part:.0%}' for part in SHOWN)} | less than random at the end |")
-    lines.append("|" + "---|" * (len(SHOWN) + 2))
-    for label, regrets in found.items():
-        cells = [f"{regrets[:, PARTS.index(part)].mean():.2f}" for part in SHOWN]
-        gain = found["random"][:, -1] - regrets[:, -1]
-        error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
-        lines.append(f"| {label} | {' | '.join(cells)} | {gain.mean():+.2f} ± {error:.2f} |")
-    return "\n".join(lines)
+Runs = Mapping[str, Sequence[Replay]]
 
 
-def plot(found: Mapping[str, Mapping[str, np.ndarray]], file: Path) -> None:
+def told(pool: Curves, found: Runs, budgets: Sequence[int], title: str) -> str:
+    """The table of a pool: regret, and in brackets by how much less that is than with random draws; `found` by search.
+
+    Then the accuracy on test clips of what was chosen.
+    """
+    heads = f"| search | {' | '.join(map(str, budgets))} |\n|{'---|' * (len(budgets) + 1)}"
+    regrets, tests = [f"\n{title}", heads], [f"\n{pool.name}: accuracy of what was chosen on test clips, %", heads]
+    for label, runs in found.items():
+        cells, right = [], []
+        for budget in budgets:
+            if np.mean([run.taken(budget) for run in runs]) > len(pool.points) / 2 and runs[0].answers.left < np.inf:
+                cells.append("")
+                right.append("")
+                continue
+            its = np.array([run.regret(budget) for run in runs])
+            gain = np.array([run.regret(budget) for run in found["random"]]) - its
+            error = gain.std(ddof=1) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
+            cells.append(f"{its.mean():.2f}" + (f" ({gain.mean():+.2f} ± {error:.2f})" if label != "random" else ""))
+            right.append(_test(pool, runs, budget))
+        regrets.append(f"| {label} | {' | '.join(cells)} |")
+        tests.append(f"| {label} | {' | '.join(right)} |")
+    recorded = pool.test is not None and found["random"][0].asked[0].trial is not None
+    return "\n".join([*regrets, *(tests if recorded else ())])
+
+
+def _test(pool: Curves, runs: Sequence[Replay], budget: int) -> str:
+    chosen = [run.chosen(budget) for run in runs]
+    if pool.test is None or any(answer is None or answer.trial is None for answer in chosen):
+        return ""
+    return f"{100 * np.mean([pool.test[answer.trial] for answer in chosen if answer]):.1f}"
+
+
+def plot(found: Mapping[str, Runs], most: Mapping[str, int], file: Path) -> None:
     """Mean regret over the budget, a panel for each pool."""
     import matplotlib
 
@@ -225,18 +231,47 @@ def plot(found: Mapping[str, Mapping[str, np.ndarray]], file: Path) -> None:
 
     figure, axes = pyplot.subplots(1, len(found), figsize=(4 * len(found), 3.2), squeeze=False)
     for axis, (name, by_strategy) in zip(axes[0], found.items(), strict=True):
-        for label, regrets in by_strategy.items():
-            axis.plot([100 * part for part in PARTS], regrets.mean(axis=0), label=label, linewidth=1.2)
-        axis.set(title=name, xlabel="epochs, % of the budget", ylabel="regret, points of accuracy", ylim=(0, None))
+        for label, runs in by_strategy.items():
+            half = len(runs[0].pool.points) / 2
+            budgets = [
+                budget
+                for budget in range(5, most[name] + 1)
+                if runs[0].answers.left == np.inf or np.mean([run.taken(budget) for run in runs]) <= half
+            ]
+            means = [np.mean([run.regret(budget) for run in runs]) for budget in budgets]
+            axis.plot(budgets, means, label=label, linewidth=1.2)
+        axis.set(title=name, xlabel="budget, configurations", ylabel="regret, points of accuracy", ylim=(0, None))
     axes[0][-1].legend(fontsize=7)
     figure.tight_layout()
     figure.savefig(file)
 
 
+def searched(pool: Curves, labels: Sequence[str], seeds: int, *, forest: bool) -> tuple[Runs, list[int], str]:
+    """Replays of a pool by search, the budgets that it holds, and its title."""
+    budgets = [budget for budget in BUDGETS if forest or budget <= len(pool.points) / 2]
+    fitted = Fitted(pool)
+    title = f"{pool.name}: {len(pool.points)} configurations, {PLACES} at once; {fitted.explained:.2f} of the variance"
+    title += f" is foretold by a forest{', which answers' if forest else ''}"
+    found: dict[str, Sequence[Replay]] = {}
+    for label in dict.fromkeys(("random", *labels)):
+        strategy = STRATEGIES[label]
+        if (strategy.asha and (forest or not pool.has_curves)) or (strategy.published and not pool.first):
+            continue
+        began = time.monotonic()
+        found[label] = [
+            Replay(pool, Forest(fitted, seed) if forest else Nearest(pool), strategy, seed, budgets[-1]).run()
+            for seed in range(seeds)
+        ]
+        asked = sum(len(run.asked) for run in found[label])
+        per_trial = 1000 * (time.monotonic() - began) / asked
+        print(f"{pool.name}, {label}: {asked / seeds:.0f} trials, {per_trial:.0f} ms for each", flush=True)
+    return found, budgets, title
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("record", "replay"))
-    parser.add_argument("names", nargs="*", default=list(RECORDED), metavar="POOL")
+    parser.add_argument("what", choices=("record", "replay", "forest"))
+    parser.add_argument("names", nargs="*", metavar="POOL")
     parser.add_argument("--pools", type=Path, nargs="+", default=[pools.DEFAULT / "one"], metavar="FOLDER")
     parser.add_argument("--minutes", type=float, default=13.0, help="the longest that a pool is recorded")
     parser.add_argument("--seeds", type=int, default=20)
@@ -244,30 +279,19 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, metavar="FILE")
     args = parser.parse_args()
     if args.what == "record":
-        for name in args.names:
-            pools.record(name, args.pools[0], args.minutes, lambda work, name=name: _made(name, work))
+        for name in args.names or RECORDED:
+            pools.record(name, args.pools[0], args.minutes, lambda work, name=name: entries(name, work))
         return
     be_quiet()
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    everything = {}
-    for name in args.names:
-        pool, found = read_curves(args.pools, name), {}
-        for label in dict.fromkeys(("random", *args.only)):
-            began = time.monotonic()
-            runs = [Replay(pool, STRATEGIES[label], seed) for seed in range(args.seeds)]
-            found[label] = np.array([run.run() for run in runs])
-            asked = sum(len(run.taken) for run in runs)
-            per_trial = 1000 * (time.monotonic() - began) / asked
-            print(f"{name}, {label}: {asked / args.seeds:.0f} trials, {per_trial:.0f} ms for each", flush=True)
-        everything[name] = found
-        print(told(pool, found), flush=True)
+    everything, most = {}, {}
+    for name in args.names or (*RECORDED, SPOOKY):
+        pool = read_curves(args.pools, name)
+        everything[name], budgets, title = searched(pool, args.only, args.seeds, forest=args.what == "forest")
+        most[name] = budgets[-1]
+        print(told(pool, everything[name], budgets, title), flush=True)
     if args.plot:
-        plot(everything, args.plot)
-
-
-def _made(name: str, work: Path) -> dict[str, Any]:
-    pools.POOLS[name](work)  # clips and features
-    return dict(RECORDED[name])
+        plot(everything, most, args.plot)
 
 
 if __name__ == "__main__":
