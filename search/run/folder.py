@@ -32,6 +32,9 @@ __all__ = ["Layout", "Outcome", "RunFolder"]
 SCHEMA_VERSION = 1
 # That of runs whose release kept none.
 EARLIER_LAG = 8
+# From so many configurations of an entry on TPE draws them, where the recipe doesn't say (benchmarks/samplers.py); in
+# runs whose release kept no such number, from the other.
+TPE_FROM, EARLIER_TPE_FROM = 0, 50
 
 Warm = Mapping[str, Sequence[Mapping[str, Scalar]]]  # points by entry
 
@@ -47,6 +50,8 @@ class _Stored:
     clips_fingerprint: str
     stills_fingerprint: str | None
     lags: dict[str, int] | None = None
+    tpe_from: int = EARLIER_TPE_FROM
+    asha_by_default: bool = False
     warm: dict[str, dict[str, tuple[dict[str, Scalar], ...]]] = field(default_factory=dict)
 
 
@@ -55,7 +60,8 @@ class RunFolder(Layout):
     """A run: its folder and what run.json says of it. Paths are absolute; `stills` is None without a backbone stage.
 
     `lags` are the lags of TPE (search.sampling.lag) by entry, chosen when trials of the entry were first asked for,
-    `warm` by run the first points of entries that were found there (search.sampling.warm).
+    `warm` by run the first points of entries that were found there (search.sampling.warm). What
+    happens where the recipe doesn't say stays as the run began: `tpe_from`, and with `asha_by_default` its ASHA.
     """
 
     recipe: Recipe
@@ -66,6 +72,8 @@ class RunFolder(Layout):
     stills_fingerprint: str | None
     lags: Mapping[str, int] = field(default_factory=dict)
     warm: Mapping[str, Warm] = field(default_factory=dict)
+    tpe_from: int = TPE_FROM
+    asha_by_default: bool = False
 
     @classmethod
     def prepare(cls, path: Path, recipe: Recipe, clips: Path, store: Path, stills: Path | None = None) -> "RunFolder":
@@ -86,6 +94,10 @@ class RunFolder(Layout):
         if faces is not None:
             _checked(faces, recipe, "backbone")
         refuse_seen(recipe, table, faces, partitions)
+        begun = earlier if earlier is not None and earlier.begun else None
+        own_asha = "asha" in recipe.model_fields_set
+        if begun is not None and begun.asha_by_default and not own_asha:
+            recipe = recipe.model_copy(update={"asha": begun.recipe.asha})
         run = cls(
             path.resolve(),
             recipe,
@@ -96,10 +108,12 @@ class RunFolder(Layout):
             faces.fingerprint if faces is not None else None,
             earlier.lags if earlier is not None else {},
             earlier.warm if earlier is not None else {},
+            begun.tpe_from if begun is not None else TPE_FROM,
+            not own_asha or _same_default(recipe, begun),
         )
-        if earlier is not None and earlier.begun:
-            _refuse_other_data(earlier, run)
-            _refuse_other_meaning(earlier, run)
+        if begun is not None:
+            _refuse_other_data(begun, run)
+            _refuse_other_meaning(begun, run)
         else:
             _refuse_other_trials(run)
         run._write()
@@ -131,6 +145,8 @@ class RunFolder(Layout):
             if stored.lags is not None
             else {entry.name: EARLIER_LAG for _, entry in recipe.all_entries()},
             warm=stored.warm,
+            tpe_from=stored.tpe_from,
+            asha_by_default=stored.asha_by_default,
         )
 
     def relocate(self, clips: Path | None = None, store: Path | None = None, stills: Path | None = None) -> "RunFolder":
@@ -231,7 +247,8 @@ class RunFolder(Layout):
             "clips_fingerprint": self.clips_fingerprint,
             "stills_fingerprint": self.stills_fingerprint,
             "plan": [asdict(planned) for planned in self.plan()],
-            "asha_by_default": self.recipe.asha == DEFAULT_ASHA,
+            "asha_by_default": self.asha_by_default,
+            "tpe_from": self.tpe_from,
             "lags": dict(self.lags),
             "warm": {place: dict(found) for place, found in self.warm.items()},
         }
@@ -249,6 +266,13 @@ def study_key(entry: Entry, recipe: Recipe) -> str:
     told += [{"choose_on": entry.choose_on}] if entry.choose_on else []
     told += [{"prior": entry.prior}] if entry.prior else []
     return content_key([*told, *([{"training": wishes}] if (wishes := entry.training.wishes()) else [])])
+
+
+def _same_default(recipe: Recipe, begun: RunFolder | None) -> bool:
+    """Whether its ASHA is what a run's own recipe holds where nobody asked for one."""
+    if begun is not None and begun.asha_by_default and recipe.asha == begun.recipe.asha:
+        return True
+    return recipe.asha == DEFAULT_ASHA
 
 
 def _earlier(path: Path) -> RunFolder | None:

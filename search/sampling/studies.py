@@ -16,12 +16,9 @@ from optuna.storages import JournalStorage
 from features.files import content_key
 from models.space import Space, space_as_data
 from search.run.ending import Ending
-from search.run.folder import EARLIER_LAG
+from search.run.folder import EARLIER_LAG, TPE_FROM
 from search.sampling.drawing import START, Drawer, Point, be_quiet, distributions, frozen, state_of
 from search.sampling.priors import Prior
-
-# With fewer configurations it found no better ones than random draws (benchmarks/samplers.py).
-TPE_FROM = 50
 
 # The attribute of a trial in the journal that is another try at the configuration of this number.
 _RETRY_OF = "retry_of"
@@ -33,10 +30,10 @@ class EntryStudy:
     """The configurations of one entry of a recipe, numbered from 0.
 
     `budget` is how many there shall be, at most as many as the space has points; of `first` those come next that were
-    never asked for. `lag` may be changed at any time: what was drawn stays. `known` is how many were asked for, where
-    that is known beside the journal. What an earlier run asked for is read from
-    the journal, so a search that is continued or extended goes on where it stood. `identity` is whatever else makes
-    results incomparable, such as the family's version.
+    never asked for. Where `sampler` is auto, TPE draws for an entry with `tpe_from` configurations or more. `lag` may
+    be changed at any time: what was drawn stays. `known` is how many were asked for, where that is known beside the
+    journal. What an earlier run asked for is read from the journal, so a search that is continued or extended goes on
+    where it stood. `identity` is whatever else makes results incomparable, such as the family's version.
     """
 
     def __init__(
@@ -49,13 +46,14 @@ class EntryStudy:
         seed: int,
         first: Sequence[Point] = (),
         sampler: Literal["auto", "random", "tpe"] = "auto",
+        tpe_from: int = TPE_FROM,
         lag: int = EARLIER_LAG,
         prior: Prior | None = None,
         identity: Any = None,
     ):
         self.entry, self.lag, self._space, self._budget = entry, lag, space, budget
         self.known = 0
-        self._tpe = sampler == "tpe" or (sampler == "auto" and budget >= TPE_FROM)
+        self._tpe = sampler == "tpe" or (sampler == "auto" and budget >= tpe_from)
         self._drawer = Drawer(space, seed=seed, entry=entry, tpe=self._tpe, prior=prior)
         self._first = first
         # Another space, seed or identity starts a new study; the old one stays in the journal.

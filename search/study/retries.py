@@ -47,6 +47,7 @@ def entry_study(run: RunFolder, entry: Entry, journal: JournalStorage) -> EntryS
         seed=run.recipe.seed,
         first=first_points(entry, warm_points(run, entry)),
         sampler=run.recipe.sampler,
+        tpe_from=run.tpe_from,
         lag=run.lag(entry.name),
         prior=prior(entry),
         identity=[entry.record().version, *told] if told else entry.record().version,

@@ -4,7 +4,8 @@ from small_world import CENTROID, corpus, message, recipe_file
 from features.errors import WrongUse
 from features.files import read_json, write_json
 from search.recipe.reading import read_recipe
-from search.run.folder import Outcome, RunFolder
+from search.recipe.recipe import DEFAULT_ASHA, Asha
+from search.run.folder import EARLIER_TPE_FROM, TPE_FROM, Outcome, RunFolder
 from search.run.layout import Layout
 from search.study.plan import entry_spec
 from search.trial.trial import run_trial
@@ -74,6 +75,34 @@ def test_other_clips_are_refused(small_run):
     assert text.endswith("use the table that the run was started with, or start a run in another folder.")
     other.rename(run.clips)
     assert message(run.table) == text
+
+
+def test_a_run_keeps_the_defaults_that_it_began_with(small_run):
+    run = small_run()
+    assert (run.tpe_from, run.asha_by_default, run.recipe.asha) == (TPE_FROM, True, DEFAULT_ASHA)
+    data = read_json(run.path / "run.json", "")
+    del data["tpe_from"]
+    earlier = Asha(grace_epochs=10, reduction=3, min_epochs=100)
+    data["recipe"]["asha"] = earlier.model_dump()
+    write_json(run.path / "run.json", data)
+    asha_of_its_own = again(run, asha={"grace_epochs": 2})
+    assert (asha_of_its_own.recipe.asha, asha_of_its_own.asha_by_default) == (Asha(grace_epochs=2), False)
+    write_json(run.path / "run.json", data)
+    for _ in range(2):
+        went_on = again(run)
+        assert (went_on.recipe.asha, went_on.asha_by_default) == (earlier, True)
+        assert went_on.tpe_from == EARLIER_TPE_FROM and RunFolder.open(run.path) == went_on
+    copied = RunFolder.prepare(run.path, read_recipe(run.path / "recipe.yaml"), run.clips, run.store)
+    assert copied == went_on, "its own copy of the recipe says no more than the recipe did"
+
+
+def test_a_run_that_has_not_begun_has_the_defaults_of_now(small_run):
+    run = small_run()
+    data = read_json(run.path / "run.json", "")
+    del data["tpe_from"]
+    write_json(run.path / "run.json", data)
+    recipe = read_recipe(recipe_file(run.path.parent))
+    assert RunFolder.prepare(run.path, recipe, run.clips, run.store).tpe_from == TPE_FROM
 
 
 def test_a_bad_partition_is_refused_before_anything_is_written(tmp_path, world):

@@ -76,12 +76,16 @@ def test_tpe_learns_from_results_and_waits_for_them(tmp_path):
     assert sum(point["kernel"] == "rbf" for point in points[-20:]) > 14
 
 
-def test_without_a_word_tpe_draws_where_an_entry_has_fifty_configurations(tmp_path):
+def test_without_a_word_tpe_draws_from_its_start_on_or_where_an_earlier_release_let_it(tmp_path):
     def points(folder, **wish):
         return _run(_study(tmp_path / folder, lag=3, **wish))
 
-    assert points("a", budget=49, sampler="auto") == points("b", budget=49, sampler="random")
-    assert points("c", budget=50, sampler="auto") == points("d", budget=50, sampler="tpe") != points("b", budget=50)
+    at_random = points("random", sampler="random")
+    assert points("now", sampler="auto") == points("tpe", sampler="tpe") != at_random
+    assert points("now")[: START + 3] == at_random[: START + 3]
+    assert points("few", budget=START + 3, sampler="auto") == at_random[: START + 3]
+    assert points("before", sampler="auto", tpe_from=25) == at_random
+    assert points("many", sampler="auto", tpe_from=24) == points("tpe")
 
 
 def test_other_seeds_and_entries_draw_other_points():
