@@ -24,8 +24,8 @@ from models.space import Choice, Float, Space
 from search.recipe.recipe import Asha, recipe_of_data
 from search.sampling.first_points import first_points
 
-_HEAD = {"family": "embedding_head", "trials": 240, "max_epochs": 60}
-_POOLING = {"family": "temporal_pooling", "trials": 240, "max_epochs": 40, "published": False}
+_HEAD = {"family": "embedding_head", "configurations": 240, "max_epochs": 60}
+_POOLING = {"family": "temporal_pooling", "configurations": 240, "max_epochs": 40, "published": False}
 # By name: of which clips (pools.POOLS), and the entry with its name.
 RECORDED: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "ravdess": ("ravdess", "ravdess_head", {**_HEAD, "inputs": {"embedding": "functionals"}}),

@@ -104,14 +104,14 @@ def ravdess(folder: Path) -> dict[str, Any]:
         write_clips(hash_media(table), clips)
     extract(read_clips(clips), ["is10", "functionals", "short_term"], folder / "store", workers=0)
     return {
-        "svm_is10": {"family": "audio_svm", "trials": 36, "inputs": {"audio": "is10"}},
-        "svm_functionals": {"family": "audio_svm", "trials": 48, "inputs": {"audio": "functionals"}},
-        "head_is10": {"family": "embedding_head", "trials": 40, "inputs": {"embedding": "is10"}},
-        "head_functionals": {"family": "embedding_head", "trials": 40, "inputs": {"embedding": "functionals"}},
-        "pooled_svm": {"trials": 48, "inputs": {"frames": "short_term"}},
+        "svm_is10": {"family": "audio_svm", "configurations": 36, "inputs": {"audio": "is10"}},
+        "svm_functionals": {"family": "audio_svm", "configurations": 48, "inputs": {"audio": "functionals"}},
+        "head_is10": {"family": "embedding_head", "configurations": 40, "inputs": {"embedding": "is10"}},
+        "head_functionals": {"family": "embedding_head", "configurations": 40, "inputs": {"embedding": "functionals"}},
+        "pooled_svm": {"configurations": 48, "inputs": {"frames": "short_term"}},
         "pooling": {
             "family": "temporal_pooling",
-            "trials": 24,
+            "configurations": 24,
             "inputs": {"frames": "short_term"},
             "max_epochs": 40,
             "published": False,
@@ -119,7 +119,7 @@ def ravdess(folder: Path) -> dict[str, Any]:
         },
         "lstm": {
             "family": "lstm_encoder",
-            "trials": 18,
+            "configurations": 18,
             "inputs": {"frames": "short_term"},
             "max_epochs": 40,
             "published": False,
@@ -149,9 +149,11 @@ def mosi(folder: Path) -> dict[str, Any]:
         if not file.exists():
             np.savez(file, clip_id=arrays["sample_id"].to_numpy(str), x=np.stack(arrays["vector"]))
         import_arrays(read_clips(clips), f"mosi_{name}", file, "clip", folder / "store")
-    svm = {f"svm_{n}": {"family": "audio_svm", "trials": 60, "inputs": {"audio": f"mosi_{n}"}} for n in _MODALITIES}
+    svm = {
+        f"svm_{n}": {"family": "audio_svm", "configurations": 60, "inputs": {"audio": f"mosi_{n}"}} for n in _MODALITIES
+    }
     head = {
-        f"head_{n}": {"family": "embedding_head", "trials": 70, "inputs": {"embedding": f"mosi_{n}"}}
+        f"head_{n}": {"family": "embedding_head", "configurations": 70, "inputs": {"embedding": f"mosi_{n}"}}
         for n in _MODALITIES
     }
     return svm | head
@@ -178,11 +180,11 @@ def afew(folder: Path) -> dict[str, Any]:
     import_arrays(read_clips(clips), "convnet", file, "frame", folder / "store", step_s=0.04)
     frames, short = {"frames": "convnet"}, {"max_epochs": 40, "published": False}
     return {
-        "mean_svm": {"family": "pooled_svm", "trials": 64, "inputs": frames, "fixed": {"pool": "mean"}},
-        "max_svm": {"family": "pooled_svm", "trials": 64, "inputs": frames, "fixed": {"pool": "max"}},
-        "cnn_pool_svm": {"trials": 64, "inputs": frames},
-        "pooling": {"family": "temporal_pooling", "trials": 36, "inputs": frames, **short},
-        "lstm": {"family": "lstm_encoder", "trials": 20, "inputs": frames, "space": _SHORT, **short},
+        "mean_svm": {"family": "pooled_svm", "configurations": 64, "inputs": frames, "fixed": {"pool": "mean"}},
+        "max_svm": {"family": "pooled_svm", "configurations": 64, "inputs": frames, "fixed": {"pool": "max"}},
+        "cnn_pool_svm": {"configurations": 64, "inputs": frames},
+        "pooling": {"family": "temporal_pooling", "configurations": 36, "inputs": frames, **short},
+        "lstm": {"family": "lstm_encoder", "configurations": 20, "inputs": frames, "space": _SHORT, **short},
     }
 
 
