@@ -151,7 +151,7 @@ def page_order(page: Page, made: Mapping[str, Shown]) -> list[str]:
 
 
 def _made(section: Section) -> Shown:
-    html = section_html(section, pictures=False)
+    html = section_html(section)
     drawn = specs([section])
     mark = hashlib.sha256((html + json.dumps(drawn, sort_keys=True)).encode()).hexdigest()[:12]
     return Shown(section.key, section.title, html, drawn, mark)

@@ -13,7 +13,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ensembles.live import actions
 from ensembles.live.refresh import Live
-from ensembles.report.render import in_script, live_page, page_script, vega
+from ensembles.report.render import in_script, live_page, page_script
+from ensembles.report.vega import vega
 from features.errors import EmofuseError
 from search.watch.page_token import guarded, with_token
 

@@ -1,10 +1,11 @@
 """A page: the sections of a run in their order, and the file that holds them all."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ensembles.predictions.scan import without_collector
 from ensembles.predictions.sealed_scores import Look
+from ensembles.report.artist import Artist
 from ensembles.report.blocks import Section
 from ensembles.report.gather import MOST_ROWS, Page, gather
 from ensembles.report.render import whole_page
@@ -35,6 +36,21 @@ from features.files import write_bytes
 
 # What changes while no prediction comes.
 STATE = ("now", "failures", "history", "fused", "cost")
+_PARTS = (
+    leaderboard,
+    seeds,
+    ensembles,
+    confusions,
+    agreement,
+    partitions,
+    history,
+    fused,
+    importance,
+    cost,
+    latency,
+    clips,
+    calibration,
+)
 
 
 @without_collector()
@@ -46,8 +62,11 @@ def write_report(
     `pictures` shows frames of single clips where their media are at hand, `sounds` lets them be heard, `static` leaves
     all scripts out. Errors: a folder without predictions and without a run.
     """
-    page = gather(run, test, pictures=pictures, sounds=sounds)
-    write_bytes(out, whole_page(page.title, subtitle(page), all_sections(page), static=static).encode())
+    with Artist() as artist:
+        page = gather(run, test, pictures=pictures, sounds=sounds)
+        sections = (section for section in _sections(page) if section is not None)
+        html = whole_page(page.title, subtitle(page), sections, static=static, artist=artist)
+    write_bytes(out, html.encode())
     return out
 
 
@@ -56,35 +75,24 @@ def all_sections(page: Page, *, state_only: bool = False) -> list[Section]:
 
     With `state_only` those that change while no prediction comes.
     """
+    return [section for section in _sections(page, state_only) if section is not None]
+
+
+def _sections(page: Page, state_only: bool = False) -> Iterator[Section | None]:
     state, failed = now.section(page), failures.section(page)
     if state_only:
-        changing = [state, failed, history.section(page), fused.section(page), cost.section(page)]
-        return [section for section in changing if section is not None]
+        yield from (state, failed, history.section(page), fused.section(page), cost.section(page))
+        return
     busy = page.status is not None and (page.status.running or bool(page.status.left) or page.board is None)
-    first = [state, failed] if busy else []
-    middle = [headline.section(page), *_as_far_as_there(page, lambda: over_time.sections(page))]
-    middle += [
-        part.section(page)
-        for part in (
-            leaderboard,
-            seeds,
-            ensembles,
-            confusions,
-            agreement,
-            partitions,
-            history,
-            fused,
-            importance,
-            cost,
-            latency,
-            clips,
-            calibration,
-        )
-    ]
-    last = [] if busy else [state, failed]
-    found = [*first, *middle, *last, members.section(page)]
-    found += [*_as_far_as_there(page, lambda: [paper.section(page)]), reproduce.section(page)]
-    return [section for section in found if section is not None]
+    yield from (state, failed) if busy else ()
+    yield headline.section(page)
+    yield from _as_far_as_there(page, lambda: over_time.sections(page))
+    for part in _PARTS:
+        yield part.section(page)
+    yield from () if busy else (state, failed)
+    yield members.section(page)
+    yield from _as_far_as_there(page, lambda: [paper.section(page)])
+    yield reproduce.section(page)
 
 
 def _as_far_as_there(page: Page, make: Callable[[], Sequence[Section | None]]) -> Sequence[Section | None]:

@@ -2,31 +2,43 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
+from ensembles.report.artist import Artist
 from ensembles.report.blocks import Beside, Block, Chart, Chooser, Details, Section
+from ensembles.report.vega import vega
 
 # Nothing is fetched from anywhere; the browser itself refuses it.
 _POLICY = "default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-_EMPTY = re.compile(r"<g[^>]*></g>|\n\s*")
-_ID, _REFERENCE = re.compile(r'\bid="([^"]+)"'), re.compile(r"url\(#([^)]+)\)")
 _BACKTICKS = re.compile(r"`([^`]+)`")
-_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 
-def whole_page(title: str, subtitle: str, sections: Sequence[Section], *, static: bool = False) -> str:
-    """One self-contained file; without scripts (`static`) it says the same."""
+def whole_page(
+    title: str, subtitle: str, sections: Iterable[Section], *, static: bool = False, artist: Artist | None = None
+) -> str:
+    """One self-contained file; without scripts (`static`) it says the same.
+
+    The `artist` draws its pictures, each from when its section is there; without one they are drawn by a new one.
+    """
+    if artist is None:
+        with Artist() as artist:
+            return whole_page(title, subtitle, sections, static=static, artist=artist)
+    shown = []
+    for section in sections:
+        shown.append(section)
+        for chart in _charts(section.blocks):
+            artist.begin(chart)
     return _template("page.html.j2").render(
         css=_safe(_text("style.css")),
         policy=_POLICY,
         title=title,
         subtitle=subtitle,
-        sections=[(section, _safe(section_html(section))) for section in sections],
-        specs=_safe(specs_json(sections)),
+        sections=[(section, _safe(section_html(section, artist.svg))) for section in shown],
+        specs=_safe(specs_json(shown)),
         scripts=[] if static else [_safe(vega()), _safe(_text("page.js"))],
         live=None,
         version=version("emofuse"),
@@ -60,9 +72,9 @@ def page_script() -> str:
     return f"{_text('page.js')}\n{_text('live.js')}"
 
 
-def section_html(section: Section, *, pictures: bool = True) -> str:
-    """The inside of a section; without `pictures` the browser draws them."""
-    return _template("blocks.html.j2").render(section=section, draw=_drawn if pictures else lambda chart: "")
+def section_html(section: Section, svg: Callable[[Chart], str] = lambda chart: "") -> str:
+    """The inside of a section with its pictures as `svg` draws them; without it the browser does."""
+    return _template("blocks.html.j2").render(section=section, draw=lambda chart: _safe(svg(chart)))
 
 
 def specs_json(sections: Iterable[Section]) -> str:
@@ -91,37 +103,6 @@ def _charts(blocks: Iterable[Block]) -> Iterator[Chart]:
                 yield from _charts(column)
         elif isinstance(block, Chooser):
             yield from _charts(own for _, own in block.options)
-
-
-def _drawn(chart: Chart) -> Any:
-    """The picture as SVG, with fewer digits than anybody sees."""
-    import vl_convert
-
-    svg = vl_convert.vegalite_to_svg(json.dumps(chart.spec), vl_version="6.4")
-    svg = _NUMBER.sub(lambda found: f"{float(found[0]):.1f}", svg)
-    # The text of the picture stands beside it: readers of screens needn't go through its hundreds of marks.
-    svg = re.sub(r'\s(role|aria-[a-z]+)="[^"]*"', "", svg)
-    svg = svg.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
-    # vl-convert counts on from picture to picture, so a page would depend on those that were made before it.
-    ids = {found: f"{chart.key}-{n}" for n, found in enumerate(dict.fromkeys(_ID.findall(svg)))}
-    svg = _ID.sub(lambda found: f'id="{_plain(ids[found[1]])}"', svg)
-    svg = _REFERENCE.sub(lambda found: f"url(#{_plain(ids.get(found[1], found[1]))})", svg)
-    while (shorter := _EMPTY.sub("", svg)) != svg:
-        svg = shorter
-    return _safe(svg)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^\w-]", "-", name)
-
-
-@cache
-def vega() -> str:
-    """Vega, Vega-Lite and vega-embed in one script, as vl-convert brings them along."""
-    import vl_convert
-
-    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version="6.4")
-    return bundle.replace("</script", "<\\/script")
 
 
 @cache

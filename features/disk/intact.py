@@ -10,13 +10,13 @@ import hashlib
 import json
 import os
 import socket
-import stat
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import IO
+
+from features.disk.own_folder import own_folder
 
 _COUNTS_S = 30 * 86400
 # So long who finds another process at the same check waits for its result.
@@ -129,22 +129,4 @@ def _lock(file: IO[str], beat: Callable[[], None]) -> None:
 
 
 def _folder() -> Path | None:
-    """A folder of this user's own that nobody else can write to; None where there is none."""
-    return next((place for place in _places() if _is_ours(place)), None)
-
-
-def _places() -> Iterator[Path]:
-    cache = os.environ.get("XDG_CACHE_HOME")
-    with suppress(RuntimeError):  # a user without a home
-        yield (Path(cache) if cache else Path.home() / ".cache") / "emofuse" / "intact"
-    yield Path(tempfile.gettempdir()) / f"emofuse-intact-{os.getuid()}"
-
-
-def _is_ours(folder: Path) -> bool:
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.lstat()
-    except OSError:
-        return False
-    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
-    return ours and os.access(folder, os.W_OK)
+    return own_folder("intact")
