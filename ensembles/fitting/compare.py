@@ -9,8 +9,8 @@ from ensembles.evaluation.intervals import Comparison
 from ensembles.fitting.ensemble import Ensemble
 from ensembles.fitting.estimate import compare_outside, out_of_fold
 from ensembles.fitting.fit import factory_of, fit_on, score_on_test
-from ensembles.fitting.fused import places_of
 from ensembles.fitting.options import FitOptions
+from ensembles.fitting.places import places_of
 from ensembles.fusion import make_fusion
 from ensembles.predictions.sealed_scores import Look, looked_at
 from ensembles.predictions.sets import TestScores, read_run

@@ -8,8 +8,6 @@ share them.
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ensembles.fitting.ensemble import Ensemble, EnsembleMember
 from ensembles.predictions.sealed_scores import Member
 from search.run.predictions import prediction_path, read_footer
@@ -19,7 +17,7 @@ def seconds_per_clip(member: Member) -> float | None:
     """The mean over the member's trials; None where one of them didn't measure it."""
     seconds = [footer.predict_s for footer in member.trials.values()]
     known = [s for s in seconds if s is not None]
-    return float(np.mean(known)) if known and len(known) == len(seconds) else None
+    return sum(known) / len(known) if known and len(known) == len(seconds) else None
 
 
 def in_ms(seconds: float | None) -> str:

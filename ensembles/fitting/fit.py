@@ -22,6 +22,7 @@ from ensembles.fitting.estimate import (
 )
 from ensembles.fitting.latency import bounded
 from ensembles.fitting.options import FitOptions
+from ensembles.fitting.places import find_places
 from ensembles.fitting.selection import Selected, Selection, restricted
 from ensembles.fusion import AutoFusion, BestSingle, DecisionFusion, Fusion, UniformAverage, make_fusion
 from ensembles.fusion.option import Option
@@ -32,11 +33,13 @@ from features.progress import progress
 from models.metrics import Metric
 from search.run.planned import read_metric
 
+Keep = Callable[[Ensemble, HeldOut, np.ndarray], None]
 
-def fit_ensemble(run: Path, options: FitOptions, *, test: Look = False) -> Ensemble:
+
+def fit_ensemble(run: Path, options: FitOptions, *, test: Look = False, keep: Keep | None = None) -> Ensemble:
     """Read a run, choose candidates, fit the method on their held-out rows and estimate it by nested folds.
 
-    `test` adds the scores on the test clips. Errors: those of `read_run`, `make_fusion` and the method itself; test
+    `test` adds the scores on the test clips, `keep` is that of `fit_on`. Errors: those of `read_run`, `make_fusion` and the method itself; test
     clips without labels are told before anything is fitted.
     """
     options = replace(options, metric=options.metric or read_metric(run))
@@ -45,13 +48,16 @@ def fit_ensemble(run: Path, options: FitOptions, *, test: Look = False) -> Ensem
     tests = looked_at(predictions.test, test)
     known = {member.name: member.footer.hyperparameters for member in predictions.held_out.members}
     chosen = bounded(restricted(options.selection, options.where, known), predictions.held_out.members)
-    ensemble = fit_on(predictions.held_out, replace(options, partitions=predictions.partitions, selection=chosen))
+    options = replace(options, partitions=predictions.partitions, selection=chosen)
+    ensemble = fit_on(predictions.held_out, options, keep=keep)
     ensemble = score_on_train(ensemble, predictions)
     return score_on_test(ensemble, tests) if test else ensemble
 
 
-def fit_on(held_out: HeldOut, options: FitOptions, *, whole: bool = False) -> Ensemble:
+def fit_on(held_out: HeldOut, options: FitOptions, *, whole: bool = False, keep: Keep | None = None) -> Ensemble:
     """`fit_ensemble` on predictions that are read already; it takes nothing that holds test labels.
+
+    `keep` is given the fused probabilities (N, C) of the nested estimate's first repeat, once all its fits are made.
 
     Ctrl-C ends the search with the best weights so far, and the nested estimate with the folds that are done; `note`
     says which. With `whole` it ends everything (KeyboardInterrupt).
@@ -95,6 +101,8 @@ def fit_on(held_out: HeldOut, options: FitOptions, *, whole: bool = False) -> En
     for who, predictions in outside.items():
         estimate = summarise(predictions, held_out, nested.scored)
         ensemble = ensemble.with_scores(who, "nested", _on_other_rows(ensemble, estimate))
+    if keep is not None and not nested.interrupted:
+        keep(ensemble, held_out, nested.probabilities[0])
     return replace(ensemble, against_single=compare_outside(nested, outside["best_single"], held_out, fusion.metric))
 
 
@@ -207,23 +215,6 @@ def _on_other_rows(ensemble: Ensemble, nested: Estimate) -> Measured:
     return Measured(
         rows, nested.n_clips, nested.n_groups, nested.metrics, nested.interval, nested.confusion, nested.intervals
     )
-
-
-def find_places(ensemble: Ensemble, members: Sequence[Member]) -> tuple[list[int], list[str]]:
-    """Where the ensemble's members stand among `members`, by their refits where these are refits; names of the absent.
-
-    One configuration may be there twice, refitted for two partitions.
-    """
-    refits = {
-        footer.trial_key: m for m, one in enumerate(members) for name, footer in one.trials.items() if name == "full"
-    }
-    configs = {(member.entry, member.config_key): m for m, member in enumerate(members)}
-    found = [
-        refits.get(str(member.refit)) if refits else configs.get((member.entry, member.config_key))
-        for member in ensemble.members
-    ]
-    absent = [member.name for member, place in zip(ensemble.members, found, strict=True) if place is None]
-    return [place for place in found if place is not None], absent
 
 
 def score_on_train(ensemble: Ensemble, predictions: RunPredictions) -> Ensemble:

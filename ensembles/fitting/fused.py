@@ -1,15 +1,14 @@
 """What a stored ensemble says of the clips of its run."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ensembles.fitting.ensemble import Ensemble
-from ensembles.fitting.fit import find_places
-from ensembles.predictions.sets import Member, read_refits, read_run
-from features.errors import EmofuseError, WrongUse
+from ensembles.fitting.places import places_of
+from ensembles.predictions.sets import read_refits, read_run
+from features.errors import WrongUse
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +38,3 @@ def fused(run: Path, ensemble: Ensemble, split: str, refits: bool = False) -> Fu
     own = held_out.of_members(places_of(ensemble, held_out.members))
     labels = tuple(own.classes[c] for c in own.y)
     return Fused(own.ids, own.groups, labels, ensemble.predict_proba(own.P, own.valid))
-
-
-def places_of(ensemble: Ensemble, members: Sequence[Member]) -> list[int]:
-    """Where the ensemble's members stand among `members`; EmofuseError where one is missing."""
-    places, absent = find_places(ensemble, members)
-    if absent:
-        raise EmofuseError(f"Ensemble {ensemble.name!r}: the predictions of its member {absent[0]} are gone.")
-    return places

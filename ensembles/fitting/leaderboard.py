@@ -1,7 +1,7 @@
 """All members and ensembles of a run, side by side."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -135,8 +135,8 @@ def board_of(
             log_loss=reached["log_loss"][m],
             coverage=covered[m],
             test_accuracy=on_test[m] if on_test else None,
-            epochs=_mean(footer.best_epoch for footer in member.trials.values()),
-            wall_s=sum(footer.wall_s for footer in member.trials.values()),
+            epochs=_mean([footer.best_epoch for footer in member.trials.values()]),
+            wall_s=sum([footer.wall_s for footer in member.trials.values()]),
             macro_average_precision=reached["macro_average_precision"][m],
             macro_f1=reached["macro_f1"][m],
             over_seeds=over_seeds.get(member.name, {}),
@@ -251,9 +251,8 @@ def _brief(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _mean(values: Iterable[float]) -> float:
-    numbers = list(values)
-    return sum(numbers) / len(numbers) if numbers else 0.0
+def _mean(values: Collection[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
 
 
 def _worth(metric: Metric) -> Callable[[Ensemble], float]:

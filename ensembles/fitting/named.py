@@ -6,7 +6,7 @@ import numpy as np
 
 from ensembles.continuous.traces import file_traces, fused_traces, member_traces
 from ensembles.fitting.ensemble import Ensemble, ensemble_names, open_ensemble
-from ensembles.fitting.fused import places_of
+from ensembles.fitting.places import places_of
 from ensembles.predictions.organisers import ClassPredictions, TracePredictions
 from ensembles.predictions.scan import pool, scan
 from ensembles.predictions.sets import NOT_POOLED, HeldOut, TestScores, read_refits, read_run

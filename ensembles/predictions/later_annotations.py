@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from features.datasets.avec_labels import read_labels
 from features.errors import EmofuseError
 from features.tables.user_tables import id_texts
 
@@ -92,6 +91,8 @@ def _at(moments: np.ndarray, time_s: np.ndarray, values: np.ndarray) -> np.ndarr
 def read_test_annotations(path: Path, table: pa.Table | None) -> TestAnnotations:
     """The labels of a folder of AVEC label files, or of a `table` with clip_id, time_s and a column per dimension."""
     if table is None:
+        from features.datasets.avec_labels import read_labels  # with it come all corpora
+
         labels = read_labels(path)
         series = {name: (gold.time_s, gold.values) for name, gold in labels.items()}
         return TestAnnotations(series, next(iter(labels.values())).dimensions, str(path))

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ensembles.predictions.cache import Content
 from features.errors import DamagedFile, EmofuseError
+from features.tables.numbers import numbers
 from search.run.predictions import (
     FOOTER,
     ROW_COLUMNS,
@@ -132,7 +133,7 @@ def _read(path: Path, known: Mapping[bytes, Content]) -> "Content | _Read | None
         raise damaged(path, "its footer names no classes")
     classes = tuple(sorted(footer.classes))
     table = read_rows(path, opened, class_schema(classes))
-    rows, P, valid = table.select(ROW_COLUMNS), scores_of(table, classes), table["valid"].to_numpy()
+    rows, P, valid = table.select(ROW_COLUMNS), scores_of(table, classes), numbers(table["valid"])
     return _Read(path, opened.digest, opened.metadata[FOOTER], footer, classes, rows, P, valid)
 
 

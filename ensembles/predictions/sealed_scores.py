@@ -7,6 +7,7 @@ what is fitted.
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class Member:
     trials: Mapping[str, Footer] = field(compare=False)
     accuracies: Mapping[str, float] = field(compare=False, default_factory=dict)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Short and unique in a run."""
         return f"{self.entry}/{self.config_key[:12]}"

@@ -1,10 +1,13 @@
 """What the lead ensemble says of each held-out clip."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from ensembles.fitting.ensemble import Ensemble
+from ensembles.fitting.outside import outside_of
+from ensembles.fitting.places import find_places
 from ensembles.predictions.sets import HeldOut
 
 
@@ -16,17 +19,12 @@ class Clips:
     nested: bool
 
 
-def fused_clips(ensemble: Ensemble, held_out: HeldOut, *, nested: bool) -> Clips | None:
-    """The fused probabilities of all held-out clips; `nested` fits weights anew without each clip's group."""
-    from ensembles.fitting.fit import factory_of, find_places
-
+def fused_clips(run: Path, ensemble: Ensemble, held_out: HeldOut, *, nested: bool) -> Clips | None:
+    """The fused probabilities of all held-out clips; `nested`: by weights fitted without each clip's group."""
     places, absent = find_places(ensemble, held_out.members)
     if absent:
         return None
     if nested and len(set(held_out.groups)) > 1 and ensemble.folds > 1:
-        from ensembles.fitting.estimate import out_of_fold
-
-        outside = out_of_fold(factory_of(ensemble, held_out), held_out, ensemble.folds, 1, ensemble.seed)
-        return Clips(outside.probabilities[0], True)
+        return Clips(outside_of(run, ensemble, held_out), True)
     own = held_out.of_members(places)
     return Clips(ensemble.predict_proba(own.P, own.valid), False)

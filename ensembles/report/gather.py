@@ -90,7 +90,7 @@ class Page:
         if self.lead is None or self.predictions is None:
             return None
         held_out = self.predictions.held_out
-        return fused_clips(self.lead, held_out, nested=not self.fast and held_out.P.size <= _MOST_SCORES)
+        return fused_clips(self.run, self.lead, held_out, nested=not self.fast and held_out.P.size <= _MOST_SCORES)
 
 
 @without_collector()

@@ -32,13 +32,13 @@ class Media:
 
     def thumbnail(self, clip_id: str) -> str | None:
         """A frame of the clip as a data URI; None where it has none."""
+        clip = self._by_id.get(clip_id)
+        if clip is None or self._table is None:
+            return None
         import cv2
 
         from features.decode.video import video_frames
 
-        clip = self._by_id.get(clip_id)
-        if clip is None or self._table is None:
-            return None
         try:
             frames = list(islice(video_frames(self._table.media(clip), every_s=_LOOK_S, max_side=_SIDE), _FRAMES))
         except (ClipFailure, EmofuseError, OSError):
@@ -50,13 +50,13 @@ class Media:
 
     def sound(self, clip_id: str) -> str | None:
         """The first seconds of the clip's sound as a data URI; None where it has none."""
+        clip = self._by_id.get(clip_id)
+        if clip is None or self._table is None:
+            return None
         import soundfile
 
         from features.decode.audio import read_audio
 
-        clip = self._by_id.get(clip_id)
-        if clip is None or self._table is None:
-            return None
         buffer = io.BytesIO()
         try:
             samples = read_audio(self._table.media(clip), _RATE)[: _SOUND_S * _RATE]

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, cast
 
 from features.errors import DamagedFile
 from features.files import file_sha256, read_json, replacing, write_json
+from features.quick_json import parsed
 
 DIGESTS = "digests.json"
 _CHUNK = 1 << 22
@@ -116,7 +117,7 @@ def open_line(line: str) -> dict[str, Any] | None:
         if zlib.crc32(line.encode(errors="replace")) != int(found[1]):
             return None
     try:
-        value = json.loads(line)
+        value = parsed(line)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

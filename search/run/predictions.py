@@ -20,7 +20,9 @@ import pyarrow as pa
 from features.disk.sealed_parquet import Opened, open_sealed, sealed
 from features.errors import DamagedFile, EmofuseError
 from features.files import write_bytes
+from features.quick_json import parsed
 from features.schema import check_version, parse
+from features.tables.numbers import numbers
 from models.metrics import SearchMetric, search_value
 
 SCHEMA_VERSION = 2
@@ -276,7 +278,7 @@ def parse_footer(metadata: Mapping[bytes, bytes], path: Path | str) -> Footer:
     if FOOTER not in metadata:
         raise damaged(path, "its footer is missing")
     try:
-        data = json.loads(metadata[FOOTER])
+        data = parsed(metadata[FOOTER])
     except (ValueError, RecursionError) as error:
         raise damaged(path, f"its footer can't be parsed as JSON ({error})") from None
     if not isinstance(data, Mapping) or data.get("schema_version") != _UNSEALED:
@@ -315,7 +317,7 @@ def class_schema(classes: Sequence[str]) -> pa.Schema:
 
 def scores_of(table: pa.Table, classes: Sequence[str]) -> np.ndarray:
     """The probabilities (N, C) float32 in rows read by `class_schema`, C in the order of `classes`."""
-    columns = [table[f"p_{name}"].to_numpy() for name in classes]
+    columns = [numbers(table[f"p_{name}"]) for name in classes]
     return np.stack(columns, axis=1) if columns else np.zeros((table.num_rows, 0), np.float32)
 
 
@@ -328,7 +330,7 @@ def read_predictions(path: Path) -> Predictions:
     table = read_rows(path, opened, class_schema(footer.classes))
     ids, groups, splits, roles, labels = (tuple(table[name].to_pylist()) for name in ROW_COLUMNS)
     P = scores_of(table, footer.classes)
-    found = Predictions(footer, ids, groups, splits, roles, labels, table["valid"].to_numpy(), P)
+    found = Predictions(footer, ids, groups, splits, roles, labels, numbers(table["valid"]), P)
     with stored_in(path):
         found.check()
     return found

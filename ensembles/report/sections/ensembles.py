@@ -7,6 +7,7 @@ import numpy as np
 
 from ensembles.evaluation.intervals import Interval, accuracy_intervals, compare_right
 from ensembles.fitting.ensemble import Ensemble, with_interval
+from ensembles.fitting.places import find_places
 from ensembles.fusion.option import MENU, PLAIN
 from ensembles.predictions.sets import HeldOut
 from ensembles.report import charts
@@ -46,8 +47,6 @@ def _parts(page: Page, ensemble: Ensemble) -> list[Block]:
     if ensemble.choice:
         blocks.append(_choice(ensemble))
     if page.predictions is not None:
-        from ensembles.fitting.fit import find_places
-
         held_out = page.predictions.held_out
         places, absent = find_places(ensemble, held_out.members)
         if not absent and set(ensemble.partitions) == set(page.predictions.partitions):

@@ -1,5 +1,6 @@
 """The search over time: every trial that ended, the best so far, and what ASHA stopped."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,7 +43,7 @@ def _dated(page: Page, trials: Sequence[Ended]) -> list[Ended]:
     """The trials with the time at which they say they ended: that of their file changes when a run is copied."""
     members = page.predictions.held_out.members if page.predictions else ()
     said = {f.trial_key: f.started_s + f.wall_s for m in members for f in m.trials.values() if f.started_s}
-    return [t._replace(at_s=said.get(t.trial_key, t.at_s)) for t in trials]
+    return [t._replace(at_s=said[t.trial_key]) if t.trial_key in said else t for t in trials]
 
 
 def _metrics(page: Page) -> Mapping[str, str]:
@@ -55,16 +56,18 @@ def points(
     """A row for each trial that is drawn; `best` where it was the best of its entry so far, and at the end."""
     rows: list[dict[str, Any]] = []
     best: dict[str, float] = {}
-    for t in sorted(trials, key=lambda t: t.at_s):
+    drawn = set(np.linspace(0, len(trials) - 1, min(len(trials), _MOST_TRIALS)).astype(int).tolist())
+    when = 0.0
+    for n, t in enumerate(sorted(trials, key=lambda t: t.at_s)):
         metric = metrics.get(t.entry, "accuracy")
-        value, sign = float(told(metric, t.value or 0.0)), -1 if metric == "log_loss" else 1
-        when, reached = round((t.at_s - start_s) / unit_s, 3), round(scale * value, 4)
-        rows.append({"t": when, "v": reached, "entry": t.entry, "how": _WORDS[t.status], "part": t.partition})
-        if t.status == "finished" and (t.entry not in best or sign * reached > sign * best[t.entry]):
+        reached, sign = round(scale * float(told(metric, t.value or 0.0)), 4), -1 if metric == "log_loss" else 1
+        better = t.status == "finished" and (t.entry not in best or sign * reached > sign * best[t.entry])
+        if better or n in drawn:
+            when = round((t.at_s - start_s) / unit_s, 3)
+            rows.append({"t": when, "v": reached, "entry": t.entry, "how": _WORDS[t.status], "part": t.partition})
+        if better:
             rows[-1]["best"] = best[t.entry] = reached
-    drawn = set(np.linspace(0, len(rows) - 1, min(len(rows), _MOST_TRIALS)).astype(int).tolist())
-    shown = [row for n, row in enumerate(rows) if n in drawn or "best" in row]
-    return shown + [{"t": rows[-1]["t"], "entry": entry, "best": value} for entry, value in best.items()]
+    return rows + [{"t": when, "entry": entry, "best": value} for entry, value in best.items()]
 
 
 def _picture(page: Page, trials: Sequence[Ended]) -> Chart:
@@ -117,8 +120,10 @@ def _picture(page: Page, trials: Sequence[Ended]) -> Chart:
 def _table(page: Page, trials: Sequence[Ended]) -> Table:
     metrics = _metrics(page)
     rows = []
-    for entry in sorted({t.entry for t in trials}):
-        own = [t for t in trials if t.entry == entry]
+    by_entry: dict[str, list[Ended]] = defaultdict(list)
+    for trial in trials:
+        by_entry[trial.entry].append(trial)
+    for entry, own in sorted(by_entry.items()):
         values = sorted(t.value for t in own if t.status == "finished" and t.value is not None)
         metric = metrics.get(entry, "accuracy")
         counts = [sum(t.status == status for t in own) for status in _WORDS]

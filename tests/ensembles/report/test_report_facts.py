@@ -7,7 +7,7 @@ import pytest
 
 import emofuse
 from ensembles.evaluation.intervals import compare_right
-from ensembles.fitting.fit import find_places
+from ensembles.fitting.places import find_places
 from ensembles.report.blocks import Beside, Chart, Chooser, Code, Details, Drawing, Heading, Heat, Table, Text, Tiles
 from ensembles.report.calibrated import expected_error, kept_accuracy, reliability
 from ensembles.report.gather import gather
