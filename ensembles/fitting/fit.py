@@ -39,8 +39,8 @@ Keep = Callable[[Ensemble, HeldOut, np.ndarray], None]
 def fit_ensemble(run: Path, options: FitOptions, *, test: Look = False, keep: Keep | None = None) -> Ensemble:
     """Read a run, choose candidates, fit the method on their held-out rows and estimate it by nested folds.
 
-    `test` adds the scores on the test clips, `keep` is that of `fit_on`. Errors: those of `read_run`, `make_fusion` and the method itself; test
-    clips without labels are told before anything is fitted.
+    `test` adds the scores on the test clips, `keep` is that of `fit_on`. Errors: those of `read_run`, `make_fusion` and
+    the method itself; test clips without labels are told before anything is fitted.
     """
     options = replace(options, metric=options.metric or read_metric(run))
     make_fusion(options.method, {"metric": options.metric, **options.params}, options.seed)

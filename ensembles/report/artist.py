@@ -29,7 +29,7 @@ class Artist:
         self._drawn: dict[str, Future[str | None]] = {}
 
     def __enter__(self) -> "Artist":
-        if "vl_convert" not in sys.modules and (os.cpu_count() or 1) > 1 and sys.executable:
+        if _another_is_quicker():
             command = [sys.executable, "-P", drawing.__file__]  # without this folder among those of modules
             pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
             with suppress(OSError):
@@ -64,3 +64,7 @@ class Artist:
         except (OSError, ValueError):
             return None
         return str(json.loads(answer)) if answer.endswith("\n") else None
+
+
+def _another_is_quicker() -> bool:
+    return "vl_convert" not in sys.modules and (os.cpu_count() or 1) > 1 and bool(sys.executable)

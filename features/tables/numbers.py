@@ -1,4 +1,4 @@
-"""Columns of numbers as arrays, without pandas: pyarrow's own `to_numpy` imports it, which takes longer than reading."""
+"""Columns of numbers as arrays, without pandas: pyarrow's own `to_numpy` imports it, and that takes long."""
 
 import numpy as np
 import pyarrow as pa

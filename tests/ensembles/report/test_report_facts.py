@@ -301,12 +301,13 @@ def test_a_run_in_progress_has_a_page(tmp_path):
 
 
 def test_pictures_have_specs_that_draw(shown):
-    from ensembles.report.render import _drawn, specs
+    from ensembles.report.render import specs
+    from ensembles.report.svg import svg_of
 
     drawn = specs(shown.values())
     assert {"board", "cost", "adds-best", "reliability", "coverage"} <= set(drawn)
     for chart in only(shown["calibration"].blocks, Chart):
-        svg = str(_drawn(chart))
+        svg = svg_of(chart.key, chart.spec)
         assert svg.startswith("<svg aria-hidden") and "NaN" not in svg and "role=" not in svg
 
 
