@@ -99,6 +99,22 @@ def test_the_bundle_predicts_the_test_recordings_as_the_refits_did(world, tmp_pa
         assert numbers[0] == pytest.approx(numbers[1], abs=2e-5)
 
 
+def test_the_bundle_is_measured_as_the_refits_were(world, tmp_path, capsys):
+    """From the media alone: what `refit --test` reached on the features of the store, and a page of it."""
+    capsys.readouterr()
+    page = tmp_path / "e.html"
+    assert run("evaluate", world / "bundle", world / "clips.parquet", "--json", "-o", page) == 0
+    found = json.loads(capsys.readouterr().out)
+    stored = open_ensemble(world / "run", "best").scores["ensemble"]["test_refit"].metrics
+    assert found["scored"] == "1 of 6 recordings (split test)" and found["without"] == {}
+    for name in ("arousal", "valence"):
+        assert found["by_dimension"][name]["ccc"]["value"] == pytest.approx(stored[f"ccc_{name}"], abs=1e-4)
+        assert found["by_dimension"][name]["ccc"]["interval"] is None, "one recording is one group"
+    squares = [own["rmse"]["value"] ** 2 for own in found["by_dimension"].values()]
+    assert np.mean(squares) == pytest.approx(stored["mse"], abs=1e-4)
+    assert page.read_text().count('data-chart="trace-') == 2
+
+
 def _rows(text):
     return list(csv.DictReader(io.StringIO(text)))
 
@@ -164,6 +180,12 @@ def test_imported_features_are_predicted_from_a_store_and_from_a_file(world, tmp
     own = [row for row in rows if row["clip_id"] == table.clips[0].clip_id]
     assert len({row["clip_id"] for row in rows}) == len(table) == 6 and 25 < len(own) < 36
     assert len({row["arousal"] for row in own}) > 5
+    capsys.readouterr()
+    evaluate = ["evaluate", tmp_path / "bundle", world / "clips.parquet", "--split", "all"]
+    assert run(*evaluate, "--features", tmp_path / "store") == 0
+    assert "On 6 recordings, 6 groups" in capsys.readouterr().out
+    assert run(*evaluate) == 2
+    assert "can't be computed from media: give" in capsys.readouterr().err
     np.savez(tmp_path / "few.npz", **{table.clips[0].clip_id: stored[table.clips[0].clip_id]})
     capsys.readouterr()
     assert run(*predict, *clips, "--features", tmp_path / "few.npz", "--json") == 1

@@ -88,6 +88,6 @@ def refuse_media_alone(needed: Mapping[str, BundleImported], folder: Path) -> No
     if needed:
         raise WrongUse(
             f"{folder}: its models read {'the imported sets' if len(needed) > 1 else 'the imported set'} "
-            f"{', '.join(map(shown, needed))}, which can't be computed from media: give --clips CLIPS and --features "
-            "with a store, or a file of arrays."
+            f"{', '.join(map(shown, needed))}, which can't be computed from media: give --features with a store, "
+            "or a file of arrays (to predict, --clips CLIPS too)."
         )

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.clips import read_clips
-from features.errors import WrongUse
 from features.progress import progress, say
 from features.terminal import Table, console
 
 if TYPE_CHECKING:
     from ensembles.applying.asked import Asked
     from ensembles.applying.evaluated import Evaluated
+    from ensembles.applying.evaluated_over_time import EvaluatedOverTime
     from ensembles.applying.rows import Result
 
 evaluate_app = typer.Typer(add_completion=False)
@@ -29,6 +29,10 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(help="train, val, test or all (default: test, or all where test has no labels).")
     ] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(help="Imported sets that it reads: a feature store, or [NAME=]FILE of arrays; repeatable."),
+    ] = None,
     encoder: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=PLACE", help="Weights of an encoder that the bundle doesn't hold; repeatable."),
@@ -39,41 +43,60 @@ def evaluate(
 ) -> None:
     """Measure a bundle on labelled clips: accuracy, UAR, intervals over groups, confusion, clips that are unlike.
 
-    Of a table with several splits only test counts, since the bundle learned from the others.
+    Of a bundle of continuous emotion: CCC, correlation and RMSE by dimension, of each recording and group. Of a table
+    with several splits only test counts, since the bundle learned from the others.
 
     Example: emofuse evaluate bundle clips.parquet -o evaluation.html
     """
     from ensembles.applying.evaluated import asked_of, evaluated, labelled
-    from ensembles.applying.many import predict_many
+    from ensembles.applying.evaluated_over_time import EvaluatedOverTime, annotated, evaluated_over_time
+    from ensembles.applying.given_clips import predict_table
     from ensembles.bundle.bundle import open_bundle
-    from ensembles.bundle.given import refuse_media_alone
     from ensembles.bundle.predict import refuse_absent
     from ensembles.bundle.weights import given_places
+    from ensembles.cli.evaluate_over_time import print_over_time
 
     refuse_absent(device)
     table, opened = read_clips(clips), open_bundle(bundle)
-    if opened.ensemble.over_time:
-        raise WrongUse(
-            f"{bundle} tells values over time: `emofuse predict -o FILE` writes them; `evaluate` is for classes."
-        )
-    refuse_media_alone(opened.imported, opened.folder)
-    wanted, which = labelled(table, split, opened.ensemble.classes)
+    ensemble = opened.ensemble
+    wanted, which = (
+        annotated(table, split, ensemble.outputs) if ensemble.over_time else labelled(table, split, ensemble.classes)
+    )
     asked = asked_of(table, wanted)
-    found = predict_many(opened, asked, workers=workers, device=device, encoders=given_places(encoder or []))
-    done = evaluated(opened.ensemble.classes, wanted, _counted(found, len(asked)))
+    found = predict_table(opened, table, asked, features or [], workers, device, given_places(encoder or []))
+    counted = _counted(found, len(asked), "recordings" if ensemble.over_time else "clips")
+    done: Evaluated | EvaluatedOverTime
+    if ensemble.over_time:
+        done = evaluated_over_time(ensemble.outputs, table, wanted, counted)
+    else:
+        done = evaluated(ensemble.classes, wanted, counted)
     if as_json:
         print(json.dumps({"scored": which, **done.as_data()}))
+    elif isinstance(done, EvaluatedOverTime):
+        print_over_time(done, which)
     else:
         _print(done, which)
     if out is not None:
-        from ensembles.report.evaluation import write_evaluation
-
-        write_evaluation(done, bundle, clips, which, out)
+        _write(done, bundle, clips, which, features or [], out)
         say(f"Written: {out}")
 
 
-def _counted(found: "Iterator[tuple[Asked, Result]]", number: int) -> "Iterator[tuple[Asked, Result]]":
-    with progress("clips", number, estimate=True) as counter:
+def _write(
+    done: "Evaluated | EvaluatedOverTime", bundle: Path, clips: Path, which: str, features: list[str], out: Path
+) -> None:
+    from ensembles.applying.evaluated_over_time import EvaluatedOverTime
+    from ensembles.report.evaluation import write_evaluation
+    from ensembles.report.evaluation_over_time import write_evaluation_over_time
+
+    given = [word for place in features for word in ("--features", place)]
+    if isinstance(done, EvaluatedOverTime):
+        write_evaluation_over_time(done, bundle, clips, which, out, given)
+    else:
+        write_evaluation(done, bundle, clips, which, out, given)
+
+
+def _counted(found: "Iterator[tuple[Asked, Result]]", number: int, what: str) -> "Iterator[tuple[Asked, Result]]":
+    with progress(what, number, estimate=True) as counter:
         for clip, result in found:
             counter.advance(note=Path(clip.name).name)
             yield clip, result

@@ -1,5 +1,6 @@
 """The page of `emofuse evaluate`: a bundle on labelled clips."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,10 @@ _WRONG = 200  # clips that are listed
 _METRICS = {"accuracy": "Accuracy", "unweighted_accuracy": "Unweighted accuracy (UAR)", "macro_f1": "Macro F1"}
 
 
-def write_evaluation(done: Evaluated, bundle: Path, clips: Path, which: str, out: Path) -> None:
-    """Write the page to `out`; `which` tells the clips in words."""
+def write_evaluation(
+    done: Evaluated, bundle: Path, clips: Path, which: str, out: Path, options: Sequence[str] = ()
+) -> None:
+    """Write the page to `out`; `which` tells the clips in words, `options` are further ones of the command."""
     sections = [
         _headline(done, which),
         _confusion(done),
@@ -30,7 +33,7 @@ def write_evaluation(done: Evaluated, bundle: Path, clips: Path, which: str, out
             "reproduce",
             "How to get this page again",
             "The command that wrote it.",
-            [Code(command("evaluate", bundle, clips, "-o", out))],
+            [Code(command("evaluate", bundle, clips, *options, "-o", out))],
         ),
     ]
     write_bytes(out, whole_page(f"{bundle.name} on {clips.name}", which, sections).encode())

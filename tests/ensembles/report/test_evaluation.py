@@ -39,7 +39,7 @@ def table(tmp_path, monkeypatch):
             )
 
     monkeypatch.setattr("ensembles.bundle.bundle.open_bundle", lambda folder: bundle)
-    monkeypatch.setattr("ensembles.applying.many.predict_many", predict_many)
+    monkeypatch.setattr("ensembles.applying.given_clips.predict_many", predict_many)
     return path
 
 
