@@ -1,7 +1,7 @@
 """`search run --smoke`: any recipe tried out in minutes, on a few short clips made out of nothing.
 
 What is tried is the recipe's own: its stages, families, inputs with their parameters, and kinds of partitions. Small
-are the numbers: clips, trials, epochs, folds, and each family's sizes (`Family.smoke`).
+are the numbers: clips, configurations, epochs, folds, and each family's sizes (`Family.smoke`).
 """
 
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def read_smoke_recipe(path: Path) -> Recipe:
 
 
 def smoke_recipe(recipe: Recipe, *, own_data: bool = False) -> Recipe:
-    """The recipe with one trial per entry, two epochs, two folds, narrow networks and no files of weights.
+    """The recipe with one configuration per entry, two epochs, two folds, narrow networks and no files of weights.
 
     With `own_data` the made-up clips are brought in as the corpus' own: inputs stay as they are, also imported ones,
     and every published point of an entry is tried.

@@ -12,7 +12,7 @@ from features.progress import say
 
 def curves(
     run: Run,
-    names: Annotated[list[str], typer.Argument(help="Members, as ENTRY/CONFIG, or ENTRY for its best trial.")],
+    names: Annotated[list[str], typer.Argument(help="Members, as ENTRY/CONFIG, or ENTRY for its best configuration.")],
     partition: Annotated[str | None, typer.Option(help="Of the trials on this partition (default: the first).")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the numbers to this CSV file.")] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw them side by side, as .svg or .png.")] = None,

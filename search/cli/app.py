@@ -66,7 +66,7 @@ def run(
         bool, typer.Option("--smoke", help="Try the recipe on made-up clips with tiny sizes, in minutes.")
     ] = False,
 ) -> None:
-    """Start a search; the same command resumes one that was stopped, and extends one whose recipe asks for more trials.
+    """Start a search; the same command resumes one that was stopped, and extends one whose recipe asks for more.
 
     Example:  emofuse search run recipes/ravdess_audio.yaml --clips clips.parquet --features store -o run
 

@@ -17,7 +17,7 @@ def retry(
         typer.Option("--kind", help="Only these: diverged, out_of_memory, hung, lost, error; repeatable."),
     ] = None,
 ) -> None:
-    """Queue failed trials again, as new trials of the study; the next `emofuse search run` trains them.
+    """Queue failed trials again; the next `emofuse search run` trains them, with the keys that they had.
 
     Example:  emofuse search retry run --kind hung --kind lost
     """

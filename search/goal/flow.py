@@ -8,7 +8,7 @@ import numpy as np
 
 # So many configurations each entry gets, in turn, before gains are looked at.
 START = 3
-# No entry falls behind this part of the pace that its own `trials` would give it.
+# No entry falls behind this part of the pace that its own `configurations` would give it.
 FLOOR = 0.3
 # What an entry's last configurations added tells what its next one may add.
 WINDOW = 8

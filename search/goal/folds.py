@@ -1,4 +1,4 @@
-"""Folds of clips for a score that is made again with each trial: whole groups, and nothing to import."""
+"""Folds of clips for a score that is made again with each configuration: whole groups, and nothing to import."""
 
 from collections import Counter
 

@@ -51,7 +51,7 @@ class Turns(Protocol):
 
 
 class EqualTurns:
-    """The entries one after another, until their trials are spent."""
+    """The entries one after another, until their configurations are spent."""
 
     def __init__(self, studies: Sequence[EntryStudy], watched: "Watched | None" = None):
         self._studies, self._watched = deque(studies), watched

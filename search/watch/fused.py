@@ -1,4 +1,4 @@
-"""The fused score of a run over time: whether more trials still help the ensemble.
+"""The fused score of a run over time: whether more configurations still help the ensemble.
 
 For pages and tables: `fused_over_time(run)`.
 """

@@ -1,4 +1,4 @@
-"""The fused score over time: whether more trials still help the ensemble."""
+"""The fused score over time: whether more configurations still help the ensemble."""
 
 from ensembles.report import charts
 from ensembles.report.blocks import Block, Cell, Chart, Column, Row, Section, Table
