@@ -78,7 +78,8 @@ def search(
     Examples
     --------
     >>> import emofuse as ef
-    >>> recipe = {"name": "tiny", "seed": 1, "stages": [{"stage": "clips", "entries": {"centroid": {"configurations": 1}}}]}
+    >>> entries = {"centroid": {"configurations": 1}}
+    >>> recipe = {"name": "tiny", "seed": 1, "stages": [{"stage": "clips", "entries": entries}]}
     >>> run = ef.search(recipe, clips="clips.parquet", features="store", out="runs/tiny", in_process=True)
     >>> len(run.trials())
     1

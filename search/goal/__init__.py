@@ -1,1 +1,1 @@
-"""What a search is worth to an ensemble: the fused score of all finished configurations, and what each of them adds to it."""
+"""What a search is worth to an ensemble: the fused score of all finished configurations, and what each adds to it."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from search.run.ended import Ended
 from search.run.failures import Kind
 from search.run.layout import Outcome
 from search.run.spec import TrialSpec
@@ -25,6 +26,23 @@ class Ending:
     kind: Kind | None = None
     gpu_s: float = 0.0
     folds: int = 0
+
+
+def ended_trial(spec: TrialSpec, ending: Ending) -> Ended:
+    """The line of a trial that ended just now."""
+    return Ended(
+        spec.trial_key,
+        spec.config_key,
+        spec.entry,
+        spec.partition,
+        ending.status,
+        ending.value,
+        ending.epochs,
+        ending.wall_s,
+        ending.reason,
+        repeat=spec.repeat,
+        gpu_s=ending.gpu_s,
+    )
 
 
 def ended_outcome(spec: TrialSpec, ending: Ending) -> Outcome:

@@ -11,7 +11,7 @@ from search.cluster.interrupts import Interrupts
 from search.cluster.jobs import Job
 from search.cluster.workers import Workers
 from search.recipe.recipe import Stage
-from search.run.ending import Ending
+from search.run.ending import Ending, ended_trial
 from search.run.folder import RunFolder
 from search.run.remote import remote_of
 from search.run.spec import TrialSpec
@@ -95,6 +95,8 @@ class Refits(RunSource):
     def end(self, job: Job, ending: Ending) -> None:
         """Say how a refit ended."""
         self._paid(job, ending)
+        if self._spending is not None and self.counts:
+            self._spending.forecast.note(ended_trial(job.spec, ending))
         self._ended += 1
         if ending.status != "finished":
             self.reasons[job.key] = ending.reason

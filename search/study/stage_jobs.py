@@ -17,8 +17,8 @@ from search.cluster.interrupts import Interrupts
 from search.cluster.jobs import Job
 from search.recipe.limits import Asha
 from search.recipe.recipe import Stage
-from search.run.ended import Ended, note_ended
-from search.run.ending import Ending, ended_outcome
+from search.run.ended import note_ended
+from search.run.ending import Ending, ended_outcome, ended_trial
 from search.run.folder import RunFolder
 from search.run.keeping import Keeper
 from search.run.remote import remote_of
@@ -41,7 +41,7 @@ class StageJobs(RunSource):
         self, run: RunFolder, stage: Stage, journal: JournalStorage, interrupts: Interrupts, spending: Spending
     ):
         super().__init__(run, interrupts, spending)
-        self.stage, self._purse = stage, spending.purse
+        self.stage, self._purse, self._forecast = stage, spending.purse, spending.forecast
         self._specs = {name: entry_spec(run, stage.stage, entry) for name, entry in stage.entries.items()}
         self._partitions = run.recipe.partition_names(stage.stage)
         self._outcomes = {outcome.trial_key: outcome for outcome in run.outcomes()}
@@ -208,6 +208,7 @@ class StageJobs(RunSource):
         """Take back that a trial was stopped early."""
         self.run.clear_outcome(job.key)
         self._outcomes.pop(job.key, None)
+        self._forecast.forget(job.key)
         self._ended -= 1
 
     def _record(self, job: Job, ending: Ending) -> None:
@@ -218,22 +219,9 @@ class StageJobs(RunSource):
             if remote := remote_of(self.run.path):
                 remote.delete(f"checkpoints/{job.key}")
                 remote.soon(f"trials/{job.key}.json", f"trials/{job.key}.txt")
-        note_ended(
-            self.run.path,
-            Ended(
-                job.key,
-                job.spec.config_key,
-                job.spec.entry,
-                job.spec.partition,
-                ending.status,
-                ending.value,
-                ending.epochs,
-                ending.wall_s,
-                ending.reason,
-                repeat=job.spec.repeat,
-                gpu_s=ending.gpu_s,
-            ),
-        )
+        ended = ended_trial(job.spec, ending)
+        note_ended(self.run.path, ended)
+        self._forecast.note(ended)
         self._ended += 1
         best = self._best_so_far(job.spec, ending)
         # A job's log is nothing but these lines, without times of its own.

@@ -10,15 +10,16 @@ from typing import Any
 from features.errors import EmofuseError
 from features.terminal import command
 from models.metrics import told
+from search.budget.left import Standing, left_by_entry, standings, unclaimed
+from search.budget.pace import Pace, measure
 from search.budget.told import Books, read_books
 from search.goal.history import had_enough
 from search.run.ended import Ended, read_ended_and_damaged
 from search.run.layout import Layout, Outcome
-from search.run.planned import Asked, Planned, asked_now, read_asked, read_plan
+from search.run.planned import read_asked, read_no_gain, read_plan
 from search.trial.heartbeats import Heartbeat, SearchBeat, is_running, read_running, read_search
 from search.watch.following import after_fit
 from search.watch.gpus import GpuUse, gpu_use
-from search.watch.pace import Pace, measure
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,11 @@ class Status:
         return f"Next: {command('ensemble', 'fit', run, *task, *partitions)}"
 
     @property
+    def total(self) -> int:
+        """How many trials there shall be."""
+        return sum(entry.trials for entry in self.entries) + self.open
+
+    @property
     def left(self) -> int:
         """How many trials have not ended."""
         return sum(entry.left for entry in self.entries) + self.open
@@ -132,29 +138,21 @@ def read_status(run: Layout) -> Status:
     now_s = time.time()
     (plan, asha_by_default), search = read_plan(run.path), read_search(run.path)
     ended, bad = read_ended_and_damaged(run.path)
-    asked = read_asked(run.path)
     over = {trial.trial_key for trial in ended}
     beats = tuple(beat for beat in read_running(run.path) if beat.trial_key not in over)
-    by_entry: dict[str, list[Ended]] = defaultdict(list)
-    for trial in ended:
-        by_entry[trial.entry].append(trial)
     running = Counter(beat.entry for beat in beats)
-    present = {planned.entry: _present(planned, by_entry[planned.entry], asked) for planned in plan}
+    searched = Counter(trial.entry for trial in ended if trial.partition != "full")  # refits lie in the same folder
     enough = had_enough(run.path)
-    trials = {planned.entry: _trials(planned, asked, enough) for planned in plan}
-    entries = tuple(
-        _entry_status(
-            planned, by_entry[planned.entry], present[planned.entry], running[planned.entry], trials[planned.entry]
-        )
-        for planned in plan
-    )
+    counted = standings(plan, ended, read_asked(run.path), enough)
+    entries = tuple(_entry_status(one, searched[name], running[name]) for name, one in counted.items())
+    books = read_books(run.path, ended)
     active = is_running(run.path, search)
     pace = None
     if active and search is not None:
-        left = {entry.entry: entry.left for entry in entries}
-        pace = measure(ended, beats, left, search.started_s, now_s)
-    counted = (trial for trials in present.values() for trial in trials)
-    failed = (run.outcome(trial.trial_key) for trial in counted if trial.status == "failed")
+        left = left_by_entry(counted, enough)
+        pace = measure(ended, beats, left, search.started_s, now_s, books, read_no_gain(run.path) is not None)
+    trials = (trial for one in counted.values() for trial in one.present)
+    failed = (run.outcome(trial.trial_key) for trial in trials if trial.status == "failed")
     failures = tuple(outcome for outcome in failed if outcome is not None)
     damaged = tuple(str(error) for error in bad)
     of_clips = [planned for planned in plan if planned.stage != "backbone"]
@@ -172,9 +170,9 @@ def read_status(run: Layout) -> Status:
         damaged,
         _fusible([trial for trial in ended if not over_time or trial.entry in over_time]),
         asha_by_default,
-        0 if enough else _open(plan, trials),
+        0 if enough else sum(unclaimed(counted.values()).values()),
         enough,
-        read_books(run.path, ended),
+        books,
     )
 
 
@@ -192,32 +190,8 @@ def _fusible(ended: Sequence[Ended]) -> tuple[str, ...] | None:
     return (max(sorted(partitions), key=lambda name: partitions[name]),)
 
 
-def _present(planned: Planned, ended: Sequence[Ended], asked: Asked) -> list[Ended]:
-    """The trials that the recipe asks for now; all of the entry where there is no account of it."""
-    keys = asked_now(asked, planned)
-    return [t for t in ended if t.partition in planned.partitions and (keys is None or t.config_key in keys)]
-
-
-def _trials(planned: Planned, asked: Asked, enough: bool) -> int:
-    """How many trials the entry shall have: where its stage flows, or had enough, those that were asked for."""
-    keys = asked_now(asked, planned)
-    if planned.flows:
-        return planned.trials_of(len(keys or ()))
-    return planned.trials if keys is None or not enough else planned.trials_of(len(keys))
-
-
-def _open(plan: Sequence[Planned], trials: Mapping[str, int]) -> int:
-    """How many trials of stages that flow were given to no entry yet."""
-    stages = {planned.stage for planned in plan if planned.flows}
-    flowing = [[planned for planned in plan if planned.stage == stage] for stage in stages]
-    return sum(max(0, sum(p.trials - trials[p.entry] for p in entries)) for entries in flowing)
-
-
-def _entry_status(
-    planned: Planned, everything: Sequence[Ended], ended: Sequence[Ended], running: int, trials: int
-) -> EntryStatus:
-    # Refits (partition `full`) lie in the same folder.
-    searched = [trial for trial in everything if trial.partition != "full"]
+def _entry_status(one: Standing, searched: int, running: int) -> EntryStatus:
+    planned, ended = one.planned, one.present
     counts = Counter(trial.status for trial in ended)
     compared = (planned.choose_on,) if planned.choose_on else planned.partitions
     best = max(means(ended, compared).items(), key=lambda item: item[1], default=(None, None))
@@ -225,16 +199,16 @@ def _entry_status(
         stage=planned.stage,
         entry=planned.entry,
         family=planned.family,
-        trials=trials,
+        trials=one.trials,
         finished=counts["finished"],
         running=running,
         pruned=counts["pruned"],
         failed=counts["failed"],
-        left=max(0, trials - len(ended)),
+        left=one.left,
         best=None if best[1] is None else told(planned.searched, best[1]),
         best_config=best[0],
         reason=next((trial.reason for trial in ended if trial.status == "failed"), None),
-        earlier=len(searched) - len(ended),
+        earlier=searched - len(ended),
         rungs=planned.rungs,
         metric=planned.searched,
     )

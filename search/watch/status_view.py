@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from features.progress import duration
 from models.metrics import DEFAULT_METRICS, in_words, search_value, told
+from search.budget.pace import SILENT_S
 from search.budget.told import spent_table
 from search.run.remote import shown
 from search.trial.heartbeats import Heartbeat
@@ -13,8 +14,6 @@ from search.watch.fused import FusedCurve
 from search.watch.gpus import GpuUse
 from search.watch.status import Status
 
-# Ray is heard several times a second; a sign of life is written every 5 s, on an object store every 20 s.
-_SILENT_S = 60.0
 _SHOWN = 20  # trials that run now
 _SHOWN_DAMAGED = 3
 _HEAD = ("stage", "entry", "family", "trials", "finished", "running", "pruned", "failed", "left", "best held out")
@@ -176,9 +175,8 @@ def budget_text(status: Status, checkpoints: int) -> str:
 
 def stopped_text(status: Status, checkpoints: int) -> str:
     """How far a search had come when it was stopped."""
-    total = sum(entry.trials for entry in status.entries)
     kept = f"; {checkpoints} that ran keep a checkpoint" if checkpoints else ""
-    return f"Stopped: {total - status.left} of {total} trials have ended{kept}."
+    return f"Stopped: {status.total - status.left} of {status.total} trials have ended{kept}."
 
 
 def _ending(status: Status) -> Iterable[str]:
@@ -193,18 +191,14 @@ def _ending(status: Status) -> Iterable[str]:
     left = "1 trial is" if status.left == 1 else f"{status.left} trials are"
     yield f"A search works on this run now; {left} not finished yet."
     silent_s = 0.0 if status.search is None or status.search.heard_s is None else time.time() - status.search.heard_s
-    if silent_s > _SILENT_S:
+    if silent_s > SILENT_S:
         since = time.strftime("%H:%M:%S", time.localtime(time.time() - silent_s))
         yield (
             f"No progress since {since} ({duration(silent_s)} ago): Ray is silent. The driver starts it again, or ends "
             "with the reason; if neither happens within some minutes, stop it and run the same command."
         )
     elif status.pace is not None:
-        done = ""
-        if status.pace.left_s is not None:
-            at = time.strftime("%Y-%m-%d %H:%M", time.localtime(time.time() + status.pace.left_s))
-            done = f"; about {duration(status.pace.left_s)} to go, until {at}"
-        yield f"{status.pace.per_hour:,.0f} trials per hour{done}."
+        yield f"{status.pace}."
     if status.search is not None:
         cluster = f"; Ray's dashboard: {status.search.dashboard}" if status.search.dashboard else ""
         yield f"The driver is process {status.search.pid} on {status.search.host}{cluster}."

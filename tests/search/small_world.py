@@ -19,6 +19,7 @@ from models.family import Family, FitResult, Input, Resources
 from models.metrics import held_out_metrics
 from models.pulse import Stopped, asked_to_stop
 from models.space import Choice, Float, Int
+from search.budget.forecast import Forecast
 
 CLASSES = ("angry", "happy")
 SETS = {
@@ -175,6 +176,18 @@ def recipe_file(folder: Path, **changes) -> Path:
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump({**data, **changes}, sort_keys=False))
     return path
+
+
+def forecasts(monkeypatch) -> list[str]:
+    """What a search would say of its end after each trial."""
+    lines, note = list[str](), Forecast.note
+
+    def noted(self, trial):
+        note(self, trial)
+        lines.append(self.line())
+
+    monkeypatch.setattr(Forecast, "note", noted)
+    return lines
 
 
 def message(function, *args, error=EmofuseError, **kwargs) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from small_world import forecasts
 
 from features.clips import Clip, ClipTable, write_clips
 from features.errors import EmofuseError, WrongUse
@@ -339,7 +340,8 @@ def test_a_signal_stops_a_search_on_ray(data, tmp_path, signal_number, code):
     assert "Traceback" not in lines and not list(Layout(out).outcomes())
 
 
-def test_one_process_trains_all_entries_one_trial_at_a_time(data, tmp_path):
+def test_one_process_trains_all_entries_one_trial_at_a_time(data, tmp_path, monkeypatch):
+    lines = forecasts(monkeypatch)
     entries = {
         name: {"configurations": 2, "resources": {"memory_mb": mb}} for name, mb in {"pool": 300, "wide": 700}.items()
     }
@@ -347,6 +349,11 @@ def test_one_process_trains_all_entries_one_trial_at_a_time(data, tmp_path):
     footers = sorted((read_footer(path) for path in prediction_files(tmp_path / "run")), key=lambda f: f.started_s)
     assert len(footers) == 8 and len({footer.worker for footer in footers}) == 1
     assert all(one.started_s + one.wall_s <= two.started_s for one, two in pairwise(footers))
+    assert [line.split(", ")[0] for line in lines] == [
+        *(f"{n} trials are left" for n in range(7, 1, -1)),
+        "1 trial is left",
+        "",
+    ]
 
 
 @pytest.mark.slow

@@ -35,14 +35,13 @@ def section(page: Page) -> Section | None:
 
 
 def _tiles(status: Status) -> list[Tile]:
-    total = sum(entry.trials for entry in status.entries)
     finished, pruned, failed = (
         sum(getattr(e, name) for e in status.entries) for name in ("finished", "pruned", "failed")
     )
     tiles = [
         Tile(
             "Trials that ended",
-            f"{total - status.left:,} of {total:,}",
+            f"{status.total - status.left:,} of {status.total:,}",
             f"{finished:,} finished, {pruned:,} stopped by ASHA, {failed:,} failed",
             True,
         )
@@ -51,12 +50,7 @@ def _tiles(status: Status) -> list[Tile]:
     if status.pace is not None:
         pace = f"{status.pace.per_hour:,.0f} trials per hour"
         left = "unknown" if status.pace.left_s is None else duration(status.pace.left_s)
-        at = (
-            ""
-            if status.pace.left_s is None
-            else time.strftime(", until %Y-%m-%d %H:%M", time.localtime(time.time() + status.pace.left_s))
-        )
-        tiles.append(Tile("To go", left, pace + at))
+        tiles.append(Tile("To go", left, pace + status.pace.until))
     return tiles
 
 

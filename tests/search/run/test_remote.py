@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from object_store import object_store
+from small_world import forecasts
 from test_runner import _recipe, _search, data  # noqa: F401  the fixture and the small searches
 
 from features.errors import EmofuseError, WrongUse
@@ -60,8 +61,10 @@ def test_a_search_on_s3_leaves_everything_there_and_continues_elsewhere(
 ):
     place, recipe = s3(workers).replace("s3://", "s3://KEY:HIDDEN@"), _recipe(tmp_path, {"pool": {"configurations": 1}})
     some = {"process": lambda: Workers(in_process=True), "ray": lambda: Workers(cpus=2)}[workers]
+    lines = forecasts(monkeypatch)
     status = _search(data, recipe, search_path(place), workers=some())
     assert status.entries[0].finished == 2
+    assert lines[0].startswith("1 trial is left, "), "counted though the predictions lie on the store"
     found = objects(place)
     assert sum(name.startswith("predictions/") for name in found) == 2
     assert {"run.json", "recipe.yaml", "study.journal"} <= found

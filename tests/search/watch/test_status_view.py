@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from features.progress import duration
+from search.budget.pace import Pace
 from search.trial.heartbeats import Heartbeat, SearchBeat
 from search.trial.usage import Usage
 from search.watch.gpus import gpu_use
-from search.watch.pace import Pace
 from search.watch.status import EntryStatus, Status
 from search.watch.status_view import full_text
 
