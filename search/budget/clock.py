@@ -1,33 +1,38 @@
 """A thread that keeps a search's time, and stops running trials at their checkpoints when a budget is over."""
 
+import math
 import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from models import pulse
 from search.budget.purse import Purse
 from search.budget.worked import Worked
-from search.run.layout import Layout
+from search.run.layout import STOP_MARKS, Layout
+from search.run.remote import remote_of
 from search.trial.heartbeats import FOLDER
 
 _LOOK_S = 0.5
 _WRITE_S = 5.0
 # An epoch that runs may end; a trial that knows no epochs, or hangs, is not waited for any longer.
 _GRACE_S = 60.0
+# Object stores take money for being asked.
+_ASK_EVERY_S = 10.0
 
 
 class Clock:
     """While entered, the time is kept, and what runs over the budget of `purse` is told to stop.
 
-    Workers learn of it by a file for each entry; `here` is the entry of the trial that runs in this process, if one
-    does.
+    Workers learn of it by a file for each entry, or an object; `here` is the entry of the trial that runs in this
+    process, if one does.
     """
 
     def __init__(self, run: Path, entries: Iterable[str], worked: Worked, purse: Purse):
         self._layout, self._entries, self._worked, self._purse = Layout(run), tuple(entries), worked, purse
+        self._remote, self._asked_s = remote_of(run), -math.inf
         self._over = threading.Event()
         self._since_s: float | None = None
         self._told: set[str] = set()
@@ -83,15 +88,29 @@ class Clock:
                 written = time.monotonic()
 
     def _running(self) -> list[str]:
-        """The keys of the trials that give a sign of life."""
-        return [path.stem for path in (self._layout.path / FOLDER).glob("[!.]*.json")]
+        """The keys of the trials that give a sign of life; of an object store only now and then."""
+        if self._remote is None:
+            return [path.stem for path in (self._layout.path / FOLDER).glob("[!.]*.json")]
+        if not self._purse.limited or time.monotonic() - self._asked_s < _ASK_EVERY_S:
+            return []
+        self._asked_s = time.monotonic()
+        with suppress(OSError):
+            return [PurePath(name).stem for name in self._remote.marked(FOLDER)]
+        return []
 
     def _tell(self, entry: str) -> None:
         with suppress(OSError):
-            self._layout.stop_marks.mkdir(exist_ok=True)
-            (self._layout.stop_marks / entry).touch()
+            if self._remote is None:
+                self._layout.stop_marks.mkdir(exist_ok=True)
+                (self._layout.stop_marks / entry).touch()
+            else:
+                self._remote.mark(f"{STOP_MARKS}/{entry}")
             self._told.add(entry)
 
     def _clear(self) -> None:
-        shutil.rmtree(self._layout.stop_marks, ignore_errors=True)
+        with suppress(OSError):
+            if self._remote is None:
+                shutil.rmtree(self._layout.stop_marks, ignore_errors=True)
+            else:
+                self._remote.delete(STOP_MARKS)
         self._told.clear()

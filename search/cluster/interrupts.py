@@ -1,6 +1,6 @@
 """Ctrl-C, SIGTERM and what else ends a search early: running trials keep a checkpoint first; a second signal stops now.
 
-Workers, on whatever host, learn of it by a file in the run's folder.
+Workers, on whatever host, learn of it by a file in the run's folder, or an object.
 """
 
 import os
@@ -15,7 +15,8 @@ from typing import Any
 from features.errors import EmofuseError
 from features.progress import say
 from models import pulse
-from search.run.layout import Layout
+from search.run.layout import EVERY, STOP_MARKS, Layout
+from search.run.remote import Remote, remote_of
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # A signal to the whole process group (a batch system's) strikes Ray's own processes too, and Ray then waits for them.
@@ -34,7 +35,7 @@ class Interrupts:
     """
 
     def __init__(self, run: Path, embedded: bool = False) -> None:
-        self._file, self._embedded = Layout(run).stop_file, embedded
+        self._file, self._embedded, self._remote = Layout(run).stop_file, embedded, remote_of(run)
         self._requested: int | None = None
         self._reason: EmofuseError | None = None
         self._deferred = False
@@ -103,6 +104,8 @@ class Interrupts:
         pulse.ask_to_stop()
         with suppress(OSError):  # the disk may be what it stops for
             self._file.touch()
+        if self._remote is not None:  # which may be slow, and this may be a signal's handler
+            threading.Thread(target=self._mark, args=(self._remote,), name="stop-mark", daemon=True).start()
 
         def leave() -> None:
             # Nothing is lost by leaving in the middle: every file is whole or absent.
@@ -121,6 +124,13 @@ class Interrupts:
         pulse.forget_stop()
         with suppress(OSError):
             self._file.unlink(missing_ok=True)
+            if self._remote is not None:
+                self._remote.delete(STOP_MARKS)
+
+    @staticmethod
+    def _mark(remote: Remote) -> None:
+        with suppress(OSError):
+            remote.mark(f"{STOP_MARKS}/{EVERY}")
 
     @staticmethod
     def _raise(number: int) -> None:

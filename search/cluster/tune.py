@@ -69,6 +69,7 @@ def work(config: dict[str, Any], shipped: Sources | None = None) -> None:
             with waiting():
                 tune.report({"epoch": epoch, "value": best})
 
+    pulse.forget_stop()  # the last trial of this process may have ended before it heard of it
     remote, began = config["remote"], time.time()
     if config["start_by_s"] is not None and began > config["start_by_s"]:
         tune.report({"stopped": 0.0})
@@ -80,8 +81,7 @@ def work(config: dict[str, Any], shipped: Sources | None = None) -> None:
         return
     except Stopped:
         if not Layout(Path(spec.run)).stop_file.exists():
-            # Not the whole search stops, and this process will train others.
-            pulse.forget_stop()
+            # Not the whole search stops.
             tune.report({"stopped": time.time() - began})
         return
     tune.report({"ending": json.dumps(asdict(result.ending))})

@@ -85,12 +85,12 @@ class Workers:
         try:
             result = _trained(jobs.run, job)
         except Stopped:
-            if not interrupts.stopping:
-                pulse.forget_stop()
             wall_s = time.monotonic() - began
             jobs.stopped(job, wall_s, gpu_seconds(job.spec, wall_s))
         else:
             jobs.end(job, result.ending)
+        if not interrupts.stopping:  # the trial may have ended before it heard of it
+            pulse.forget_stop()
 
 
 def _trained(run: RunFolder, job: Job) -> TrialResult:

@@ -15,6 +15,8 @@ from features.schema import read_as
 from search.run.failures import Kind
 from search.run.predictions import prediction_files, prediction_path
 
+STOP_MARKS, EVERY = ".stopping", ".every"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -65,8 +67,11 @@ class Layout:
 
     @property
     def stop_marks(self) -> Path:
-        """The folder with a file for each entry whose running trials shall stop at their checkpoints."""
-        return self.path / ".stopping"
+        """The folder with a file for each entry whose running trials shall stop at their checkpoints.
+
+        On an object store, where workers share no folder, objects take the files' place, and EVERY that of `stop_file`.
+        """
+        return self.path / STOP_MARKS
 
     def prediction(self, entry: str, trial_key: str) -> Path:
         """The trial's prediction file."""

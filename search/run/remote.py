@@ -152,7 +152,9 @@ class Remote:
         What was there and was removed here since is removed there too.
         """
         here = self._files(below)
-        self._parallel(self._put, [name for name in here if self._seen.get(name) != _state(self.local / name)])
+        # Who reads adds what it derives, but not in the place of what a driver has derived meanwhile.
+        own = [name for name in here if self.role != "reader" or name != _DERIVED]
+        self._parallel(self._put, [name for name in own if self._seen.get(name) != _state(self.local / name)])
         for name in self._seen.keys() - set(here):
             if _is_below(name, below):
                 self.delete(name)
@@ -164,6 +166,17 @@ class Remote:
 
         names = [info.base_name for info in self._fs.get_file_info(FileSelector(self._base, allow_not_found=True))]
         return [name for name in names if not _hidden(name) and name != _LEASE]
+
+    def mark(self, name: str) -> None:
+        """Put an empty object there at once, which no mirror takes along where its name is hidden."""
+        self._write(name, b"")
+
+    def marked(self, folder: str) -> set[str]:
+        """The names of the objects in a folder, hidden ones too, by one request."""
+        from pyarrow.fs import FileSelector
+
+        selector = FileSelector(f"{self._base}/{folder}", allow_not_found=True)
+        return {info.base_name for info in self._fs.get_file_info(selector) if info.is_file}
 
     def delete(self, below: str) -> None:
         """Remove `below`, a file or a folder with all that is in it, from the store; nothing where it is absent."""
@@ -182,7 +195,7 @@ class Remote:
     def forget_stale(self, *below: str) -> None:
         """Drop from the mirror (or below these places) what the store didn't hold when it was pulled."""
         for name in self._files(below):
-            if name not in self._seen:
+            if name not in self._seen and name != _DERIVED:
                 (self.local / name).unlink(missing_ok=True)
 
     def soon(self, *names: str) -> None:

@@ -1,11 +1,13 @@
 """A trial of a run on an object store: fetch what it reads, train in this node's mirror, put what it wrote."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
+from models import pulse
 from models.family import Report
 from models.pulse import Stopped
-from search.run.layout import Layout
+from search.run.layout import EVERY, STOP_MARKS, Layout
 from search.run.remote import Remote, opened
 from search.run.spec import TrialSpec
 from search.trial.attempts import attempt_trial
@@ -22,14 +24,19 @@ _NOT_READ = {
     "asked.jsonl",
     "stopped.jsonl",
     "worked.json",
+    "fused.jsonl",
+    "running",
     "recipe.yaml",
 }
+# An epoch may be short, and stores take money for being asked whether trials shall stop.
+_ASK_EVERY_S = 10.0
 
 
 def attempt_remote_trial(uri: str, spec: TrialSpec, report: Report | None = None) -> TrialResult:
     """`attempt_trial` for the run at `uri`; the result counts once its files lie there.
 
-    A checkpoint goes there after the epoch that wrote it, so that another node can take the trial over.
+    A checkpoint goes there after the epoch that wrote it, so that another node can take the trial over. Whether the
+    trial shall stop is asked then, too.
     """
     remote = opened(uri, "worker")
     here = Layout(remote.local)
@@ -39,8 +46,15 @@ def attempt_remote_trial(uri: str, spec: TrialSpec, report: Report | None = None
     remote.pull(*(name for name in remote.top() if name not in _NOT_READ), *own)
     remote.forget_stale(*own)
 
+    asked_s = time.monotonic()
+
     def after_epoch(epoch: int, metrics: dict[str, float]) -> None:
+        nonlocal asked_s
         remote.push(checkpoint)
+        if time.monotonic() - asked_s >= _ASK_EVERY_S:
+            asked_s = time.monotonic()
+            if remote.marked(STOP_MARKS) & {spec.entry, EVERY}:
+                pulse.ask_to_stop()
         if report is not None:
             report(epoch, metrics)
 

@@ -15,6 +15,7 @@ from small_world import forecasts
 from test_runner import _recipe, _search, data  # noqa: F401  the fixture and the small searches
 
 from features.errors import EmofuseError, WrongUse
+from models import pulse
 from search.cluster.workers import Workers
 from search.recipe.reading import read_recipe
 from search.run import lease
@@ -93,7 +94,8 @@ def test_commands_read_a_uri_and_write_back(data, uri, tmp_path, capsys):  # noq
     assert "ensembles/plain/ensemble.json" in objects(uri)
 
 
-def test_a_checkpoint_follows_its_trial_to_another_node(data, uri, tmp_path, monkeypatch):  # noqa: F811
+def _one_trial(data, uri, tmp_path):  # noqa: F811
+    """A trial of a run that was just begun at `uri`."""
     recipe = _recipe(tmp_path, {"pool": {"configurations": 1, "max_epochs": 3}})
     out = search_path(uri)
     run = RunFolder.prepare(out, read_recipe(recipe, data / "store"), data / "clips.parquet", data / "store")
@@ -102,8 +104,34 @@ def test_a_checkpoint_follows_its_trial_to_another_node(data, uri, tmp_path, mon
     point = entry.complete(
         {name: p.values[0] if hasattr(p, "values") else p.low for name, p in entry.effective_space().items()}
     )
-    spec = entry_spec(run, "clips", entry).at(point, "train")
-    seen = []
+    return entry_spec(run, "clips", entry).at(point, "train")
+
+
+@pytest.mark.parametrize(("mark", "stops"), [("pool", True), (".every", True), ("other", False)])
+def test_a_trial_hears_after_an_epoch_that_it_shall_stop(data, uri, tmp_path, monkeypatch, mark, stops):  # noqa: F811
+    spec, heard = _one_trial(data, uri, tmp_path), []
+
+    def training(spec, report):
+        for epoch in (1, 2):
+            if epoch == 2:
+                Remote(uri, "driver").mark(f".stopping/{mark}")
+            report(epoch, {})
+            heard.append(pulse.asked_to_stop())
+        raise pulse.Stopped
+
+    monkeypatch.setattr(remote_trial, "_ASK_EVERY_S", 0.0)
+    monkeypatch.setattr(remote_trial, "attempt_trial", training)
+    with pytest.raises(pulse.Stopped):
+        remote_trial.attempt_remote_trial(uri, spec)
+    pulse.forget_stop()
+    assert heard == [False, stops]
+    remote = Remote(uri, "driver")
+    remote.delete(".stopping")
+    assert not remote.marked(".stopping") and ".stopping" not in str(objects(uri))
+
+
+def test_a_checkpoint_follows_its_trial_to_another_node(data, uri, tmp_path, monkeypatch):  # noqa: F811
+    spec, seen = _one_trial(data, uri, tmp_path), []
 
     def dying(spec, report):
         folder = Path(spec.run) / "checkpoints" / spec.trial_key
