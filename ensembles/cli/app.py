@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from ensembles.cli.ablation import ablation
-from ensembles.cli.compare import compare, leaderboard
+from ensembles.cli.compare import compare
 from ensembles.cli.confusion import confusion
 from ensembles.cli.continuous import continuous
 from ensembles.cli.curves import curves
 from ensembles.cli.export import export, refit
 from ensembles.cli.figures import filters, traces, windows
+from ensembles.cli.leaderboard import leaderboard
 from ensembles.cli.options import (
     METHODS_HELP,
     METRICS_HELP,

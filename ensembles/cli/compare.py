@@ -1,9 +1,9 @@
-"""The commands `emofuse ensemble compare` and `leaderboard`."""
+"""The command `emofuse ensemble compare`."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,31 +20,18 @@ from ensembles.cli.options import (
     Test,
     look,
 )
+from ensembles.fitting.defaults import DEFAULT_METHOD
 from features.errors import WrongUse
-from features.progress import say
-from features.terminal import Table, console
+from features.terminal import console
 
 if TYPE_CHECKING:
-    from ensembles.continuous.later import LookOverTime
-    from ensembles.continuous.run import ContinuousRun
     from ensembles.predictions.sealed_scores import Look
+    from models.metrics import Metric
 
 _TWO_ALONE = (
     "compare expects the names of two stored ensembles alone, or no names but --method, --partition and --fit-split."
 )
-# The first goes first where a terminal is narrow.
-_DROPPED = (
-    "hyperparameters",
-    "seconds",
-    "epochs",
-    "scored",
-    "mean over partitions",
-    "ms per clip",
-    "unweighted",
-    "log-loss",
-)
-_DROPPED_OF_ENSEMBLES = ("clips of training", "on the rows that chose it", "members", "best single (nested)", "method")
-_USUAL_METHODS = ("best", "uniform", "greedy", "decision")
+_USUAL_METHODS = ("best", "uniform", "greedy", "decision", DEFAULT_METHOD)
 
 
 def compare(
@@ -60,14 +47,18 @@ def compare(
     seed: Seed = 0,
     test: Test = False,
     labels: Labels = None,
+    metric: Annotated[
+        str | None, typer.Option(help=METRICS_HELP.replace("What is maximised", "What they are compared by"))
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare two ensembles of a run, or methods: paired interval over groups and McNemar's test.
+    """Compare two ensembles of a run, or methods: paired interval over groups, and how likely chance does as much.
 
-    Ensembles of continuous emotion are compared by CCC, in each dimension and in the mean.
+    Accuracies have McNemar's test, other metrics one that swaps the predictions of whole groups. Ensembles of
+    continuous emotion are compared by CCC, in each dimension and in the mean.
 
-    Two ensembles are compared with each other, methods (by default best, uniform, greedy and decision) with the best
-    single member; these are fitted anew and not stored.
+    Two ensembles are compared with each other, methods (by default best, uniform, greedy, decision and auto) with the
+    best single member; these are fitted anew and not stored.
 
     Example: emofuse ensemble compare runs/demo decision uniform
 
@@ -77,43 +68,53 @@ def compare(
     from ensembles.continuous.run import continuous_entries
     from ensembles.fitting.ensemble import open_ensemble
     from ensembles.predictions.splits import scores_test, split_to_fit
+    from models.metrics import metric_named
 
     looked, split = look(scores_test(score_split, test), labels), split_to_fit(fit_split)
+    by = metric_named(metric) if metric else None
     over_time, others = continuous_entries(run)
     if first is None and over_time and not others:
+        _refuse_metric(metric)
         methods_over_time(run, method, partition, split, seed, looked, as_json)
     elif first is not None and second is not None and open_ensemble(run, first).over_time is not None:
         if method or partition or split:
             raise WrongUse(_TWO_ALONE)
+        _refuse_metric(metric)
         two_over_time(run, first, second, looked, as_json)
     elif first is None:
-        _compare_methods(run, method or list(_USUAL_METHODS), partition, split, seed, looked, as_json)
+        _compare_methods(run, method or list(_USUAL_METHODS), partition, split, seed, looked, by, as_json)
     elif second is None or method or partition or split:
         named = f"{'names' if second else 'name'} {' and '.join(filter(None, (first, second)))}"
         raise WrongUse(f"{_TWO_ALONE.rstrip('.')}; got the {named}.")
     else:
-        _compare_two(run, first, second, looked, as_json)
+        _compare_two(run, first, second, looked, by, as_json)
 
 
-def _compare_two(run: Path, first: str, second: str, test: "Look", as_json: bool) -> None:
+def _refuse_metric(metric: str | None) -> None:
+    if metric is not None:
+        raise WrongUse(f"--metric {metric}: ensembles of continuous emotion are compared by CCC; leave --metric out.")
+
+
+def _compare_two(run: Path, first: str, second: str, test: "Look", metric: "Metric | None", as_json: bool) -> None:
     from ensembles.fitting.compare import compare_ensembles
     from ensembles.fitting.ensemble import open_ensemble
     from ensembles.fitting.tables import signed
 
-    result = compare_ensembles(run, open_ensemble(run, first), open_ensemble(run, second), test=test)
+    result = compare_ensembles(run, open_ensemble(run, first), open_ensemble(run, second), test=test, metric=metric)
     if as_json:
         typer.echo(json.dumps(asdict(result)))
         return
+    by, interval = result.metric, result.interval
     where = "test clips" if test else "held-out clips, each by weights fitted without its group"
-    bounds = f", 95 % [{signed(result.interval.low)}, {signed(result.interval.high)}]" if result.interval else ""
+    bounds = f", 95 % [{signed(interval.low, by)}, {signed(interval.high, by)}]" if interval else ""
+    one, other = (f"{v:.3f}" if by == "log_loss" else f"{100 * v:.1f} %" for v in (result.first, result.second))
+    unit = "" if by == "log_loss" else " points"
+    named = "" if by == "accuracy" else f" by {by}"
     shown = console()
-    shown.print(f"On {result.n_clips} {where} ({result.n_groups} groups):")
-    shown.print(f"  {first} {100 * result.first:.1f} %, {second} {100 * result.second:.1f} %")
-    shown.print(f"  difference {signed(result.difference)} points{bounds}")
-    shown.print(
-        f"  right only in {first}: {result.only_first}, only in {second}: {result.only_second}; "
-        f"McNemar p = {result.p_value:.3g}"
-    )
+    shown.print(f"On {result.n_clips} {where} ({result.n_groups} groups){named}:")
+    shown.print(f"  {first} {one}, {second} {other}")
+    shown.print(f"  difference {signed(result.difference, by)}{unit}{bounds}; {result.test} p = {result.p_value:.3g}")
+    shown.print(f"  right only in {first}: {result.only_first}, only in {second}: {result.only_second}")
 
 
 def _compare_methods(
@@ -123,180 +124,19 @@ def _compare_methods(
     split: str | None,
     seed: int,
     test: "Look",
+    metric: "Metric | None",
     as_json: bool,
 ) -> None:
     from ensembles.fitting.compare import compare_methods
     from ensembles.fitting.ensemble import ensemble_json
-    from ensembles.fitting.tables import ensembles_table, signed
+    from ensembles.fitting.tables import against_table, ensembles_table
 
-    ensembles = compare_methods(run, methods, partitions=partition, fit_split=split, seed=seed, test=test)
+    ensembles = compare_methods(
+        run, methods, partitions=partition, fit_split=split, seed=seed, test=test, metric=metric
+    )
     if as_json:
         typer.echo(json.dumps({"ensembles": [ensemble_json(ensemble) for ensemble in ensembles]}))
         return
     shown = console()
     shown.print(ensembles_table(ensembles))
-    table = Table(title="Against the best single member, outside the fits")
-    for column in ("method", "difference", "95 % over groups", "McNemar p"):
-        table.add_column(column, justify="left" if column == "method" else "right")
-    for ensemble in ensembles:
-        against = ensemble.against_single
-        if against is not None:
-            bounds = f"[{signed(against.interval.low)}, {signed(against.interval.high)}]" if against.interval else "-"
-            table.add_row(ensemble.name, signed(against.difference), bounds, f"{against.p_value:.3g}")
-    shown.print(table if table.row_count else ensembles[0].note)
-
-
-def leaderboard(
-    run: Run,
-    method: Annotated[
-        list[str] | None, typer.Option(help="Only stored ensembles of this method (repeatable; default: all).")
-    ] = None,
-    partition: Partitions = None,
-    fit_split: FitSplit = None,
-    score_split: ScoreSplit = None,
-    top: Annotated[int, typer.Option(min=0, help="Show so many members; 0: all.")] = 30,
-    recall: Annotated[
-        bool, typer.Option("--recall", help="Also recall by class, macro average precision, accuracy on fitted clips.")
-    ] = False,
-    csv: Annotated[Path | None, typer.Option(help="Also write all columns to this CSV file.")] = None,
-    test: Test = False,
-    labels: Labels = None,
-    metric: Annotated[
-        str | None, typer.Option(help=METRICS_HELP.replace("What is maximised", "What orders the members"))
-    ] = None,
-    wide: Annotated[bool, typer.Option("--wide", help="All columns, also where they don't fit the terminal.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """List the members of a run by the metric it was searched for, and its ensembles with their honest estimates.
-
-    That is the held-out accuracy where the recipe names no `metric`, of continuous emotion the CCC.
-
-    Example: emofuse ensemble leaderboard runs/demo
-    """
-    from ensembles.cli.narrow import narrowed, room
-    from ensembles.continuous.later import seen_over_time
-    from ensembles.continuous.run import continuous_entries, read_continuous_run
-    from ensembles.fitting.cost import in_ms
-    from ensembles.fitting.ensemble import ensemble_json, with_interval
-    from ensembles.fitting.leaderboard import board_table
-    from ensembles.fitting.leaderboard import leaderboard as make
-    from ensembles.fitting.tables import classes_tables, ensembles_table, pct, seeds_table
-    from ensembles.predictions.later_annotations import TestAnnotations
-    from ensembles.predictions.long_format import write_long
-    from ensembles.predictions.splits import scores_test, split_to_fit
-    from models.metrics import metric_named
-
-    test = scores_test(score_split, test)
-    looked = look(test, labels)
-    over_time, others = continuous_entries(run)
-    told: dict[str, Any] = {}
-    if over_time:
-        # Of a run with members of both kinds the labels are for the one that they are labels of.
-        seen = seen_over_time(looked) if not others or isinstance(looked, TestAnnotations) else test
-        found = read_continuous_run(run, partition, seen, split_to_fit(fit_split))
-        shown_top = None if as_json else top
-        told = {"continuous": _over_time(run, found, method, shown_top, seen, None if others else csv)}
-        if not others:
-            if as_json:
-                typer.echo(json.dumps(told))
-            return
-    board = make(
-        run,
-        partition,
-        test=test if over_time and isinstance(looked, TestAnnotations) else looked,
-        split=split_to_fit(fit_split),
-        intervals=top or None,
-        metric=metric_named(metric) if metric else None,
-    )
-    if method:
-        board = replace(board, ensembles=tuple(e for e in board.ensembles if e.method in method))
-    if csv is not None:
-        write_long(csv, board_table(board))
-    if as_json:
-        ensembles = [ensemble_json(ensemble) for ensemble in board.ensembles]
-        typer.echo(json.dumps({**asdict(replace(board, ensembles=())), "ensembles": ensembles, **told}))
-        return
-    shown = console()
-    title = f"{len(board.members)} members on {board.n_clips} held-out clips of {', '.join(board.partitions)}"
-    if board.metric != "accuracy":
-        title += f", by {board.metric}"
-    title += "; accuracy in % with 95 % intervals over groups"
-    table = Table(title=title)
-    for column in ("member", "hyperparameters"):
-        table.add_column(column, overflow="fold")
-    columns = [
-        "accuracy",
-        "mean over partitions",
-        "unweighted",
-        "log-loss",
-        "scored",
-        "epochs",
-        "seconds",
-        "ms per clip",
-    ]
-    extra = board.metric not in ("accuracy", "unweighted_accuracy", "log_loss")
-    columns = [*columns[:3], *([board.metric] if extra else []), *columns[3:]]
-    for column in [*columns, "test accuracy"] if test else columns:
-        table.add_column(column, justify="right")
-    for row in board.members[: top or None]:
-        cells = [with_interval(row.accuracy, row.interval), pct(row.mean_accuracy), pct(row.unweighted_accuracy)]
-        cells += [pct(row.reached(board.metric))] if extra else []
-        cells += [f"{row.log_loss:.3f}", pct(row.coverage), f"{row.epochs:.0f}", f"{row.wall_s:.1f}"]
-        cells.append(in_ms(row.predict_s))
-        if test:
-            cells.append(with_interval(row.test_accuracy or 0, row.test_interval))
-        table.add_row(row.name, row.hyperparameters, *cells)
-    width = room(wide)
-    shown = console() if width is None else console(width=width)
-    gone = narrowed(table, width, _DROPPED)
-    shown.print(table)
-    if gone:
-        shown.print(f"Left out here: {', '.join(gone)}; --wide shows them.")
-    if len(board.members) > (top or len(board.members)):
-        shown.print(f"... and {len(board.members) - top} more: --top 0 lists all.")
-    if (repeated := seeds_table(board, top)) is not None:
-        shown.print(repeated)
-    if board.ensembles:
-        ensembles_shown = ensembles_table(board.ensembles)
-        narrowed(ensembles_shown, width, _DROPPED_OF_ENSEMBLES)
-        shown.print(ensembles_shown)
-    if recall:
-        for table in classes_tables(board, top):
-            shown.print(table)
-    if board.left_out:
-        say(f"{len(board.left_out)} members left out: {'; '.join(sorted(set(board.left_out.values())))}.")
-
-
-def _over_time(
-    run: Path,
-    found: "ContinuousRun",
-    methods: list[str] | None,
-    top: int | None,
-    test: "LookOverTime",
-    csv: Path | None,
-) -> dict[str, Any]:
-    """Members and ensembles of continuous emotion: as data, as tables (unless `top` is None), as a file if wanted."""
-    from ensembles.fitting.ensemble import ensemble_json, readable_ensembles
-    from ensembles.fitting.fit_over_time import score_later
-    from ensembles.fitting.tables_over_time import (
-        board_over_time,
-        by_worth,
-        ensembles_over_time,
-        members_table,
-        seeds_over_time,
-    )
-    from ensembles.predictions.later_annotations import TestAnnotations
-    from ensembles.predictions.long_format import write_long
-
-    fused = [e for e in by_worth(readable_ensembles(run)) if not methods or e.method in methods]
-    if isinstance(test, TestAnnotations):
-        fused = [score_later(run, ensemble, test) for ensemble in fused]
-    if top is not None:
-        console().print(members_table(found, top, bool(test)))
-        if (repeated := seeds_over_time(found, top)) is not None:
-            console().print(repeated)
-        if fused:
-            console().print(ensembles_over_time(fused))
-    if csv is not None:
-        write_long(csv, board_over_time(found, fused))
-    return {**found.as_data(), "ensembles": [ensemble_json(ensemble) for ensemble in fused]}
+    shown.print(against_table(ensembles) or ensembles[0].note)

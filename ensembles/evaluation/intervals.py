@@ -29,8 +29,8 @@ class Comparison:
     """Two classifiers on the same clips.
 
     `difference` = accuracy (or the `metric`) of the first minus the second, with its paired interval over groups
-    (None with one group). `only_first` and `only_second` count the clips that one alone gets right; `p_value` is
-    McNemar's exact two-sided test on them.
+    (None with one group). `only_first` and `only_second` count the clips that one alone gets right. `p_value` is
+    two-sided, of the `test` that is named: of accuracies McNemar's exact one on these clips.
     """
 
     n_clips: int
@@ -43,6 +43,7 @@ class Comparison:
     only_second: int
     p_value: float
     metric: str = "accuracy"
+    test: str = "McNemar"
 
 
 class Grouping:

@@ -40,6 +40,21 @@ class Tally:
             return (self._losses.sum() - self._losses) / (self._sizes.sum() - self._sizes)
         return shares_of(metric, self._confusions.sum(axis=0) - self._confusions)
 
+    @property
+    def cells(self) -> int:
+        """Numbers that it keeps of each group."""
+        return self._confusions[0].size
+
+    def swapped(self, other: "Tally", metric: Metric, swaps: np.ndarray) -> np.ndarray:
+        """(K,) the metric minus that of `other` on the same clips, were groups swapped: `swaps` (K, G) of 0 and 1."""
+        if metric == "log_loss":
+            moved = swaps @ (other._losses - self._losses)
+            return (self._losses.sum() - other._losses.sum() + 2 * moved) / self._sizes.sum()
+        C = self._confusions.shape[1]
+        moved = (swaps @ (other._confusions - self._confusions).reshape(len(swaps[0]), C * C)).reshape(-1, C, C)
+        own, others = self._confusions.sum(axis=0) + moved, other._confusions.sum(axis=0) - moved
+        return shares_of(metric, own) - shares_of(metric, others)
+
     def interval(self, metric: Metric) -> Interval | None:
         """The 95 % interval over groups; None with fewer than two."""
         if self.grouping.n_groups < 2:

@@ -1,14 +1,15 @@
 """What an ensemble is worth on clips that did not choose its weights: nested estimation by group."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from ensembles.evaluation.folds import group_folds
-from ensembles.evaluation.intervals import Comparison, Interval, accuracy_interval, compare_right
-from ensembles.evaluation.jackknife import Tally, difference_interval, intervals_of
+from ensembles.evaluation.intervals import Comparison, Interval, accuracy_interval
+from ensembles.evaluation.jackknife import intervals_of
 from ensembles.evaluation.metrics import METRICS, score
+from ensembles.evaluation.paired import compare
 from ensembles.fitting.selection import Selected
 from ensembles.fusion.base import Fusion, fuse
 from ensembles.fusion.pooling import Missing, combine
@@ -109,20 +110,8 @@ def summarise(outside: OutOfFold, held_out: HeldOut, scored: np.ndarray | None =
 def compare_outside(first: OutOfFold, second: OutOfFold, held_out: HeldOut, metric: Metric = "accuracy") -> Comparison:
     """Two methods on the same clips by the folds of their first repeat, which have to be the same."""
     rows = np.flatnonzero(first.scored & second.scored)
-    y, groups = held_out.y[rows], [held_out.groups[n] for n in rows]
-    both = [outside.probabilities[0, rows] for outside in (first, second)]
-    by_clips = compare_right(both[0].argmax(axis=1) == y, both[1].argmax(axis=1) == y, groups)
-    if metric == "accuracy":
-        return by_clips
-    one, other = (Tally(y, p, groups) for p in both)
-    return replace(
-        by_clips,
-        metric=metric,
-        first=one.value(metric),
-        second=other.value(metric),
-        difference=one.value(metric) - other.value(metric),
-        interval=difference_interval(metric, one, other),
-    )
+    one, other = (outside.probabilities[0, rows] for outside in (first, second))
+    return compare(held_out.y[rows], one, other, [held_out.groups[n] for n in rows], metric)
 
 
 def out_of_fold(

@@ -171,6 +171,23 @@ def pct(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def signed(value: float) -> str:
-    """A difference in percent."""
-    return f"{100 * value:+.1f}"
+def signed(value: float, metric: str = "accuracy") -> str:
+    """A difference: in percentage points, of the log-loss as it is."""
+    return f"{value:+.3f}" if metric == "log_loss" else f"{100 * value:+.1f}"
+
+
+def against_table(ensembles: Sequence[Ensemble]) -> Table | None:
+    """How far each is ahead of the best single member outside the fits; None where nothing tells."""
+    compared = [(ensemble.name, ensemble.against_single) for ensemble in ensembles if ensemble.against_single]
+    if not compared:
+        return None
+    _, one = compared[0]
+    of = "" if one.metric == "accuracy" else f" by {one.metric}"
+    table = Table(title=f"Against the best single member{of}, outside the fits")
+    for column in ("method", "difference", "95 % over groups", f"{one.test} p"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for name, against in compared:
+        metric, interval = against.metric, against.interval
+        bounds = f"[{signed(interval.low, metric)}, {signed(interval.high, metric)}]" if interval else "-"
+        table.add_row(name, signed(against.difference, metric), bounds, f"{against.p_value:.3g}")
+    return table

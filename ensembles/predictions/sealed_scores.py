@@ -17,14 +17,15 @@ from ensembles.evaluation.intervals import (
     Interval,
     accuracy_interval,
     accuracy_intervals,
-    compare_right,
 )
 from ensembles.evaluation.jackknife import intervals_of
 from ensembles.evaluation.metrics import Scores, score, summaries
+from ensembles.evaluation.paired import compare
 from ensembles.predictions.later_annotations import TestAnnotations
 from ensembles.predictions.scan import Pooled
 from features.errors import EmofuseError, WrongUse
 from features.spelling import key
+from models.metrics import Metric
 from search.run.predictions import Footer
 
 
@@ -119,7 +120,7 @@ class TestScores:
     _intervals: Callable[[np.ndarray], list[Interval | None]]
     _score: Callable[[np.ndarray], Scores]
     _interval: Callable[[np.ndarray], Interval | None]
-    _compare: Callable[[np.ndarray, np.ndarray], Comparison]
+    _compare: Callable[[np.ndarray, np.ndarray, Metric], Comparison]
     _metric_intervals: Callable[[np.ndarray], Mapping[str, Interval]]
     _sealed_by: Callable[[TestLabels], tuple[int, tuple[Callable[..., Any], ...]]]
 
@@ -177,11 +178,11 @@ class TestScores:
         self._check(probabilities)
         return self._metric_intervals(probabilities)
 
-    def compare(self, first: np.ndarray, second: np.ndarray) -> Comparison:
-        """Two classifiers on the labelled test clips."""
+    def compare(self, first: np.ndarray, second: np.ndarray, metric: Metric = "accuracy") -> Comparison:
+        """Two classifiers on the labelled test clips by a metric."""
         self._check(first)
         self._check(second)
-        return self._compare(first, second)
+        return self._compare(first, second, metric)
 
     def of_members(self, chosen: Sequence[int]) -> "TestScores":
         """The same clips with some of the members only."""
@@ -257,6 +258,6 @@ def _seal(
         lambda many: summaries(y, many if len(rows) == many.shape[1] else many[:, rows])["accuracy"],
         lambda probabilities: accuracy_interval(right(probabilities).astype(float), labelled_groups),
         lambda many: accuracy_intervals((many[:, rows].argmax(axis=2) == y).astype(float), labelled_groups),
-        lambda first, second: compare_right(right(first), right(second), labelled_groups),
+        lambda first, second, metric: compare(y, first[rows], second[rows], labelled_groups, metric),
         lambda probabilities: intervals_of(y, probabilities[rows], labelled_groups),
     )

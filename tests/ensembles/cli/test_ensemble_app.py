@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from emofuse import main
+from ensembles.cli.compare import _USUAL_METHODS
+from ensembles.fitting.defaults import DEFAULT_METHOD
 from ensembles.fusion.option import MENU
 
 ROOT = Path(__file__).parents[3]
@@ -79,6 +81,35 @@ def test_compare_methods(emofuse, write_run):
     data = json.loads(emofuse("compare", run, "--method", "greedy", "--fit-split", "validation", "--json"))
     assert [e["method"] for e in data["ensembles"]] == ["greedy"]
     assert not (run / "ensembles").exists()
+
+
+def test_methods_and_ensembles_are_compared_by_what_was_searched_for(emofuse, write_run):
+    run = write_run()
+    (run / "run.json").write_text(
+        json.dumps({"recipe": {"name": "r", "metric": "log_loss"}, "plan": []}), encoding="utf-8"
+    )
+    methods = ("--method", "greedy", "--method", "uniform")
+    text = emofuse("compare", run, *methods)
+    assert "Against the best single member by log_loss" in text and "permutation over groups p" in text
+    (one, _) = json.loads(emofuse("compare", run, *methods, "--json"))["ensembles"]
+    nested = [one["scores"][who]["nested"]["metrics"]["log_loss"] for who in ("ensemble", "best_single")]
+    assert one["metric"] == one["against_single"]["metric"] == "log_loss"
+    assert one["against_single"]["difference"] == pytest.approx(nested[0] - nested[1])
+    assert "McNemar p" in emofuse("compare", run, *methods, "--metric", "accuracy")
+    for method in ("greedy", "uniform"):
+        emofuse("fit", run, "--method", method, "--all")
+    text = emofuse("compare", run, "greedy", "uniform")
+    assert "groups) by log_loss:" in text and "points" not in text and "permutation over groups p =" in text
+    for metric in ("macro_f1", "accuracy"):
+        found = json.loads(emofuse("compare", run, "greedy", "uniform", "--metric", metric, "--test", "--json"))
+        assert found["metric"] == metric and (found["test"] == "McNemar") == (metric == "accuracy")
+    assert "Unknown metric 'recall'" in emofuse("compare", run, "--metric", "recall", expect=2)
+
+
+def test_methods_compared_by_default_are_those_of_fit_too(emofuse):
+    assert DEFAULT_METHOD in _USUAL_METHODS
+    said = f"by default {', '.join(_USUAL_METHODS[:-1])} and {_USUAL_METHODS[-1]}"
+    assert said in " ".join(emofuse("compare", "--help").split())
 
 
 def test_splits_that_make_no_sense(emofuse, write_run):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from ensembles.evaluation.intervals import accuracy_interval, accuracy_intervals, compare_right
 
@@ -82,3 +83,10 @@ def test_intervals_of_many_are_those_of_each(groups):
     many = accuracy_intervals(right, groups.astype(str))
     assert many == [accuracy_interval(row, groups.astype(str)) for row in right]
     assert accuracy_intervals(right[:0], groups.astype(str)) == []
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 1), (3, 3), (4, 9), (120, 80), (700, 640)])
+def test_mcnemars_test_is_the_binomial_one(one, other):
+    first, second = np.repeat([True, False], [one, other]), np.repeat([False, True], [one, other])
+    c = compare_right(first, second, [str(n) for n in range(one + other)])
+    assert c.p_value == pytest.approx(binomtest(one, one + other).pvalue)
