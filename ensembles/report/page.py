@@ -83,7 +83,9 @@ def _sections(page: Page, state_only: bool = False) -> Iterator[Section | None]:
     if state_only:
         yield from (state, failed, history.section(page), fused.section(page), cost.section(page))
         return
-    busy = page.status is not None and (page.status.running or bool(page.status.left) or page.board is None)
+    busy = page.status is not None and (
+        page.status.running or bool(page.status.left) or not (page.board or page.over_time)
+    )
     yield from (state, failed) if busy else ()
     yield headline.section(page)
     yield from _as_far_as_there(page, lambda: over_time.sections(page))
@@ -108,7 +110,8 @@ def _as_far_as_there(page: Page, make: Callable[[], Sequence[Section | None]]) -
 def subtitle(page: Page) -> str:
     """What the run consists of, in one line."""
     if page.board is None:
-        return page.problem
+        learnt = ", ".join(sorted(page.over_time))
+        return page.problem or (f"Continuous emotion, learnt by {learnt}" if learnt else "")
     board = page.board
     who = f"{_count(board.members, 'model')} and {_count(board.ensembles, 'ensemble')}"
     where = f"{_count(board.partitions, 'partition')}: {', '.join(board.partitions)}"

@@ -35,7 +35,11 @@ def _member(page: Page, row: MemberRow) -> Details:
     held_out, m = page.predictions.held_out, page.places[row.name]
     member = held_out.members[m]
     own = score(held_out.y, held_out.P[m])
-    left: list[Block] = [_facts(row, member.trials), *_curves(page, row, member.trials)]
+    told = "Solid: accuracy on held-out clips; dashed: on the clips of the fit; upright: the kept epoch."
+    left: list[Block] = [
+        facts(row.name, row.family, member.trials),
+        *curves(page.called(row.name), member.trials, told),
+    ]
     right: list[Block] = [
         confusion("Confusion on held-out clips: counts and row percent", own.confusion, held_out.classes)
     ]
@@ -44,20 +48,21 @@ def _member(page: Page, row: MemberRow) -> Details:
     return Details(value, [Beside([left, right])], anchor(row.name))
 
 
-def _facts(row: MemberRow, trials: Mapping[str, Footer]) -> Table:
+def facts(name: str, family: str, trials: Mapping[str, Footer]) -> Table:
+    """A member's hyperparameters, and how its trials went, by partition."""
     footer = next(iter(trials.values()))
     pairs = [
-        ("key", row.name),
-        ("family", row.family),
+        ("key", name),
+        ("family", family),
         *((k, _brief(v)) for k, v in sorted(footer.hyperparameters.items())),
     ]
     pairs += [("trained on", f"{footer.device}, {footer.cpu:g} threads")]
-    for name, trial in trials.items():
+    for partition, trial in trials.items():
         reached = trial.metrics.get(trial.searched)
         told = f"{trial.epochs} epochs, kept {trial.best_epoch}, {trial.wall_s:.0f} s"
         told += f", {trial.searched.replace('_', ' ')} {reached:.3f}" if reached is not None else ""
-        pairs.append((f"on {name}", f"{told} (trial {trial.trial_key[:8]})"))
-    rows = [Row([Cell(name), Cell(value)]) for name, value in pairs]
+        pairs.append((f"on {partition}", f"{told} (trial {trial.trial_key[:8]})"))
+    rows = [Row([Cell(key), Cell(value)]) for key, value in pairs]
     return Table("", "Hyperparameters and trials", [Column("name"), Column("value", wide=True)], rows)
 
 
@@ -65,18 +70,16 @@ def _brief(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _curves(page: Page, row: MemberRow, trials: Mapping[str, Footer]) -> list[Block]:
-    drawn: list[Block] = []
-    for name, footer in trials.items():
-        if len(footer.curve) < 2:
-            continue
-        drawn.append(curve(f"{page.called(row.name)} on {name}", footer.curve, footer.best_epoch))
+def curves(called: str, trials: Mapping[str, Footer], told: str) -> list[Block]:
+    """The learning curves of a member's trials by partition; `told` says what their lines are."""
+    drawn: list[Block] = [
+        curve(f"{called} on {name}", footer.curve, footer.best_epoch)
+        for name, footer in trials.items()
+        if len(footer.curve) > 1
+    ]
     if not drawn:
         return [Text("It is not trained in epochs, so it has no learning curve.")]
-    return [
-        *drawn,
-        Text("Solid: accuracy on held-out clips; dashed: on the clips of the fit; upright: the kept epoch."),
-    ]
+    return [*drawn, Text(told)]
 
 
 def curve(name: str, rows: Sequence[Mapping[str, float]], kept: int | None, of: int | None = None) -> Drawing:

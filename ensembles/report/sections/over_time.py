@@ -2,27 +2,27 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from ensembles.continuous.later import LookOverTime, seen_over_time
 from ensembles.continuous.run import ContinuousMember, ContinuousRun, read_continuous_run
-from ensembles.fitting.ensemble import Ensemble, How, ccc, readable_ensembles
-from ensembles.fitting.leaderboard import short
-from ensembles.fitting.tables import HOWS
+from ensembles.fitting.ensemble import Ensemble, readable_ensembles
 from ensembles.fitting.tables_over_time import by_worth
 from ensembles.predictions.later_annotations import TestAnnotations
 from ensembles.report import charts
-from ensembles.report.blocks import Beside, Block, Cell, Chart, Column, Heading, Row, Section, Table, Text, Tile, Tiles
+from ensembles.report.blocks import Beside, Block, Cell, Chart, Column, Heading, Row, Section, Table, Text
 from ensembles.report.gather import Page
 from ensembles.report.sections import seeds
 from ensembles.report.sections.heats import heat
+from ensembles.report.sections.over_time_headline import headline
+from ensembles.report.sections.over_time_members import each, leaderboard, names_over_time
 from models.concordance import concordance
+from search.run.planned import read_asked
 
 MOST_TRACES = 8  # recordings that are drawn
-_MOST_MEMBERS = 200  # rows of the leaderboard
 MOST_POINTS = 400  # of one line
 _LABELS, _PREDICTIONS = "labels", "predictions"
 
@@ -62,91 +62,18 @@ def sections(page: Page) -> list[Section]:
     alone = page.board is None or isinstance(page.look, TestAnnotations)
     test = seen_over_time(page.look) if alone else bool(page.look)
     shown, ensembles = predicted(page.run, test)
-    found = [
-        headline(shown, ensembles),
-        _leaderboard(shown.found, ensembles, bool(test)),
-        traces(shown),
-        recordings(shown),
+    run = shown.found
+    names = names_over_time(run, read_asked(page.run))
+    shown = replace(shown, name=names.get(shown.name, shown.name))
+    found = [headline(run, ensembles, names), leaderboard(run, ensembles, names, bool(test))]
+    found += [traces(shown), recordings(shown)]
+    found += [
+        *seeds.over_time(run),
+        *windows(run),
+        *([_weights(ensembles, names)] if ensembles else []),
+        each(run, names),
     ]
-    found += [*seeds.over_time(shown.found), *windows(shown.found), *([_weights(ensembles)] if ensembles else [])]
     return found
-
-
-def headline(shown: Predicted, ensembles: Sequence[Ensemble]) -> Section:
-    """The best ensemble and the best single model, by concordance."""
-    blocks: list[Block] = [Tiles(_tiles(shown, ensembles))]
-    if ensembles and ensembles[0].verdict:
-        wrong = "does not" in ensembles[0].verdict
-        blocks.append(Text(ensembles[0].verdict, "warn" if wrong else "good"))
-    found = shown.found.recordings
-    models, where = (
-        len(shown.found.members),
-        f"{len(set(found.recording))} held-out recordings of {len(set(found.group))} groups",
-    )
-    says = f"{models} model{'s' * (models != 1)} and {len(ensembles)} ensemble{'s' * (len(ensembles) != 1)} of "
-    says += f"{', '.join(found.dimensions)} on {where}, by their concordance with the labels (CCC)."
-    return Section("continuous", "Continuous emotion: what came out", says, blocks)
-
-
-def _tiles(shown: Predicted, ensembles: Sequence[Ensemble]) -> list[Tile]:
-    best = shown.found.members[0]
-    count = len(set(shown.found.recordings.recording))
-    note = f"{best.name}, {count} held-out recordings, by which it was chosen"
-    tiles = [Tile("Best single model, mean CCC", f"{best.metrics['ccc']:.3f}", note, not ensembles)]
-    if not ensembles:
-        return tiles
-    own = ensembles[0].scores["ensemble"]
-    hows: tuple[How, ...] = ("test_refit", "test", "nested")
-    first: list[Tile] = []
-    for how in hows:
-        if how in own:
-            measured = own[how]
-            each = ", ".join(f"{name} {measured.metrics[f'ccc_{name}']:.3f}" for name in ensembles[0].outputs)
-            label = f"Ensemble, {HOWS[how].replace('clips', 'recordings')}"
-            first.append(
-                Tile(label, ccc(measured).partition(" ")[0], f"{measured.n_clips} recordings, {each}", not first)
-            )
-    return [*first, *tiles]
-
-
-def _leaderboard(found: ContinuousRun, ensembles: Sequence[Ensemble], test: bool) -> Section:
-    names = ("", *found.dimensions)
-    columns = [
-        Column("model"),
-        *(Column(name or "mean", True) for name in names),
-        Column("fitted", True),
-        Column("scored", True),
-    ]
-    columns += [Column(f"test {name or 'mean'}", True) for name in names] if test else []
-    rows = []
-    for ensemble in ensembles:
-        own = ensemble.scores["ensemble"]
-        nested, final = own.get("nested"), own.get("test_refit", own.get("test"))
-        cells = [f"ensemble {ensemble.name}", *(ccc(nested, name) if nested else "-" for name in names)]
-        cells += [f"{own['fit'].metrics['ccc']:.3f}" if "fit" in own else "-", ""]
-        if test:
-            cells += [ccc(final, name) if final else "-" for name in names]
-        rows.append(Row([*map(Cell, cells), Cell(f"{ensemble.method}, {len(ensemble.members)} members")], strong=True))
-    rows += [_member_row(member, names, test) for member in found.members[:_MOST_MEMBERS]]
-    says = (
-        "CCC over all held-out recordings, one after the other. An ensemble's is the nested estimate with its interval "
-        "over groups; `fitted` is its mean CCC on the recordings that chose its weights."
-    )
-    if len(found.members) > _MOST_MEMBERS:
-        says += f" The {_MOST_MEMBERS} best of {len(found.members):,} models are listed."
-    table = Table(
-        "over-time", "Models and ensembles by CCC", [*columns, Column("hyperparameters", long=True)], rows, True
-    )
-    return Section("over-time", "Continuous emotion: models and ensembles", says, [table])
-
-
-def _member_row(member: ContinuousMember, names: Sequence[str], test: bool) -> Row:
-    def cells(metrics: Mapping[str, float]) -> list[str]:
-        return [f"{metrics[f'ccc_{name}' if name else 'ccc']:.3f}" if metrics else "-" for name in names]
-
-    texts = [member.name, *cells(member.metrics), "", f"{100 * member.coverage:.0f} %"]
-    texts += cells(member.test) if test else []
-    return Row([*map(Cell, texts), Cell(short(member.footer.hyperparameters))])
 
 
 def recordings(shown: Predicted) -> Section:
@@ -281,10 +208,10 @@ def _window_chart(dimension: str, rows: Sequence[Mapping[str, object]]) -> Chart
     )
 
 
-def _weights(ensembles: Sequence[Ensemble]) -> Section:
+def _weights(ensembles: Sequence[Ensemble], called: Mapping[str, str]) -> Section:
     blocks: list[Block] = []
     for ensemble in ensembles:
-        names, values = [member.name for member in ensemble.members], ensemble.weights
+        names, values = [called.get(m.name, m.name) for m in ensemble.members], ensemble.weights
         blocks.append(
             Text(f"Ensemble {ensemble.name}: method {ensemble.method}, {len(names)} of {ensemble.n_candidates} models.")
         )

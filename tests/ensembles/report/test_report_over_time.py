@@ -7,6 +7,7 @@ import pytest
 from tracks import DIMENSIONS, small_run, write
 
 import emofuse
+from ensembles.continuous.concordance import mean_concordance_interval
 from ensembles.continuous.run import read_continuous_run
 from ensembles.fitting.fit_over_time import nested_over_time
 from ensembles.report.blocks import Chart, Table, Text, Tiles
@@ -79,9 +80,47 @@ def test_windows_are_drawn_where_an_entry_tried_several(run):
 def test_without_an_ensemble_the_best_model_is_drawn(run):
     shown = sections(run)
     best = emofuse.open_run(run).leaderboard().index[0]
-    assert f"what {best} predicts" in shown["traces"].says and "over-time-weights" not in shown
+    assert best.startswith("a/") and "what a #2 predicts" in shown["traces"].says and "over-time-weights" not in shown
     (tiles,) = [block for block in shown["continuous"].blocks if isinstance(block, Tiles)]
     assert [tile.main for tile in tiles.tiles] == [True]
+
+
+def test_the_headline_hides_nothing_that_beats_the_ensemble(run):
+    """What is told of the ensemble, the plain average and the best single model is what the record holds."""
+    ensemble = emofuse.open_run(run).fit("uniform", name="one", folds=3, test=True).record
+    average, single = (ensemble.scores[who]["nested"] for who in ("candidates_average", "best_single"))
+    assert single.metrics["ccc"] > ensemble.scores["ensemble"]["nested"].metrics["ccc"], "or there is nothing to hide"
+    blocks = sections(run)["continuous"].blocks
+    told = [block for block in blocks if isinstance(block, Text)]
+    warned = [block.text for block in told if block.tone == "warn"]
+    (warned,) = [text for text in warned if "does not win on held-out recordings, nested" in text]
+    assert f"the best single model of each dimension ({single.metrics['ccc']:.3f})" in warned
+    (sentence,) = [block.text for block in told if block.text.startswith("On 6 held-out recordings")]
+    for one in (ensemble.scores["ensemble"]["nested"], average, single):
+        bounds = one.intervals["ccc"]
+        assert f"{one.metrics['ccc']:.3f} (95 % interval {bounds.low:.3f} to {bounds.high:.3f})" in sentence
+    assert "On 1 test recordings that nothing was chosen on" in "".join(block.text for block in told)
+    assert not [block.text for block in told if "/config" in block.text], "people's names"
+    (table,) = [block for block in blocks if isinstance(block, Table)]
+    assert [row.cells[1].text for row in table.rows] == ["mean"] * 3 + ["arousal"] * 3 + ["valence"] * 3
+
+
+def test_every_model_has_an_interval_and_a_part_of_its_own(run):
+    shown = sections(run)
+    (table,) = shown["over-time"].blocks
+    names = [row.cells[0] for row in table.rows]
+    assert sorted(cell.text for cell in names) == ["a #1", "a #2", "b #1"]
+    row = next(row for row in table.rows if row.cells[0].text.startswith("a"))
+    found = read_continuous_run(run)
+    m = found.recordings.members.index(row.cells[0].title)
+    Y, P, groups = found.recordings.Y, found.recordings.P[m], found.recordings.group
+    bounds = mean_concordance_interval(Y, P, groups)
+    assert f"[{bounds.low:.3f}, {bounds.high:.3f}]" in row.cells[2].text
+    (lacking,) = [row for row in table.rows if row.cells[0].text == "b #1"]
+    assert "[" not in lacking.cells[2].text, "a recording that it could not score has the mean label"
+    parts = {part.anchor: part for part in shown["over-time-members"].blocks}
+    assert set(parts) == {cell.anchor for cell in names}
+    assert parts[row.cells[0].anchor].summary.startswith(f"{row.cells[0].text}, held-out CCC 0.")
 
 
 def test_the_page_holds_all_of_it(run, tmp_path, capsys):
@@ -89,7 +128,7 @@ def test_the_page_holds_all_of_it(run, tmp_path, capsys):
     shown = {section.key: section for section in over_time.sections(gather(run, True))}
     (table,) = [block for block in shown["over-time"].blocks if isinstance(block, Table)]
     first = table.rows[0].cells
-    assert first[0].text == "ensemble best" and first[1].text.count("[") == 1
+    assert first[0].text == "ensemble best" and first[2].text.count("[") == 1
     assert "test mean" in [column.name for column in table.columns]
     assert any(isinstance(block, Text) and block.tone in ("warn", "good") for block in shown["continuous"].blocks)
     assert emofuse.main(["report", str(run), "-o", str(tmp_path / "r.html"), "--test", "--static"]) == 0
