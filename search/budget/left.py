@@ -61,4 +61,6 @@ def _trials(planned: Planned, asked: Asked, enough: bool) -> int:
     keys = asked_now(asked, planned)
     if planned.flows:
         return planned.trials_of(len(keys or ()))
-    return planned.trials if keys is None or not enough else planned.trials_of(len(keys))
+    if not enough or not asked or planned.stage == "backbone":  # there is no account, or nothing that ends
+        return planned.trials
+    return planned.trials_of(len(keys or ()))  # a stage that never began has asked for none

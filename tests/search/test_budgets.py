@@ -70,9 +70,8 @@ def test_what_runs_at_the_end_stops_at_its_checkpoint_and_goes_on_there(small_ru
     monkeypatch.setitem(FAMILIES, "centroid", replace(CENTROID, build=Slow, max_epochs=60))
     monkeypatch.setattr("search.budget.clock._LOOK_S", 0.05)
     run = small_run(stages=[{"stage": "clips", "entries": {"centroid": {"configurations": 1}}}], asha=None)
-    began = time.monotonic()
     status = _search(run, hours=1 / 3600)
-    assert time.monotonic() - began < 2.5 and status.left == 1 and not prediction_files(run.path)
+    assert status.left == 1 and not prediction_files(run.path)
     epoch = json.loads(next(run.path.glob("checkpoints/*/state.json")).read_text())["epoch"]
     (part,) = read_parts(run.path)
     assert 3 < epoch < 60 and 0.3 < part.wall_s < 2 and not (run.path / ".stopping").exists()
@@ -166,3 +165,43 @@ def test_hopeless_configurations_are_given_up_after_two_folds_and_stay_so(small_
     everything = run.recipe.model_copy(update={"fold_stopping": None})
     again = run_search(everything, clips=run.clips, store=run.store, out=run.path, workers=Workers(in_process=True))
     assert again.entries[0].finished == 32, "without the word they are finished"
+
+
+def test_further_seeds_of_the_best_are_trials_of_the_budget_and_begin_on_all_partitions(small_run, capfd):
+    stages = [{"stage": "clips", "entries": {"centroid": {"configurations": 2, "seeds": {"best": 3}}}}]
+    run = small_run(partitions=["train", "swap"], stages=stages)
+    for trials, finished in ((5, 4), (7, 6), (8, 8)):
+        status = _search(run, trials=trials)
+        assert (status.entries[0].finished, status.left) == (finished, 8 - finished)
+        assert status.books.spent.trials == finished
+    told = capfd.readouterr().err
+    assert told.count("further seeds of the best configuration of centroid") == 2
+    assert "No budget is left for 2 trials" in told and told.count("No budget is left") == 2
+
+
+def test_what_a_fusion_reads_is_made_once_more_without_being_counted(small_run, capfd):
+    fusion = {"fused": {"configurations": 1, "inputs": {"members": ["centroid"]}}}
+    stages = [
+        {"stage": "clips", "entries": {"centroid": {"configurations": 2, "budget": {"trials": 2}}}},
+        {"stage": "fusion", "entries": fusion},
+    ]
+    run = small_run(stages=stages)
+    status = _search(run, trials=2)
+    assert [(entry.finished, entry.left) for entry in status.entries] == [(2, 0), (0, 1)]
+    told = capfd.readouterr().err
+    assert "No budget is left for 1 trial;" in told and "encodings for fused" not in told
+    status = _search(run, trials=3)
+    assert [(entry.finished, entry.left) for entry in status.entries] == [(2, 0), (1, 0)]
+    assert status.books.spent.trials == 3 and "encodings for fused: 1 trials once more" in capfd.readouterr().err
+
+
+def test_once_nothing_is_gained_no_fusion_begins_and_none_is_prepared(small_run, capfd):
+    fusion = {"fused": {"configurations": 1, "inputs": {"members": ["centroid"]}}}
+    stages = [
+        {"stage": "clips", "entries": {"centroid": {"configurations": 8}}},
+        {"stage": "fusion", "entries": fusion},
+    ]
+    run = small_run(stages=stages, stop_when={"no_gain": 2})
+    status = _search(run)
+    assert status.enough and status.left == 0 and status.entries[0].finished < 8 and not status.entries[1].finished
+    assert "encodings" not in capfd.readouterr().err

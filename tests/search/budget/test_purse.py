@@ -85,3 +85,19 @@ def test_what_runs_uses_up_the_budget_from_its_first_sign_of_life_on(monkeypatch
     assert purse.used_up() == set()
     now[0] += 2
     assert purse.used_up() == {"gru"}
+
+
+def test_what_is_promised_to_configurations_that_have_begun_is_no_longer_there():
+    spent = [_ended("gru", 4, 600, gpu=0.5), _ended("svm", 2, 600)]
+    purse = _purse({"trials": 12}, {"gru": {"trials": 9, "hours": 1}}, spent)
+    assert purse.may_start("svm", 4, {"gru": 2}) and not purse.may_start("svm", 4, {"gru": 3})
+    assert purse.may_start("gru", 2) and not purse.may_start("gru", 2, {"gru": 1}), "its own hours"
+    assert purse.may_start("gru", 1, {"svm": 5}) and not purse.may_start("gru", 1, {"svm": 6})
+    gpu = _purse({"gpu_hours": 0.5}, {}, spent)
+    assert gpu.may_start("gru", 1, {"gru": 1}) and not gpu.may_start("gru", 1, {"gru": 2})
+
+
+def test_what_no_budget_counts_starts_while_the_whole_run_has_time():
+    assert _purse({"hours": 1}, {"gru": {"trials": 4}}, [_ended()]).may_start_uncounted("gru")
+    assert not _purse({"hours": 1}, spent=[_ended(mean_s=600)], worked_s=HOUR - 500).may_start_uncounted("gru")
+    assert not _purse({"trials": 4}, spent=[_ended()]).may_start_uncounted("gru")

@@ -33,6 +33,14 @@ def test_worse_than_the_median_on_the_same_folds_is_given_up():
     assert rule.gives_up(2, [0.7, 0.7, 0.1]) is None, "nobody came as far"
 
 
+def test_with_several_seeds_it_counts_trials():
+    rule = FoldRule(FoldStopping(rule="median", after=3, least=1), 4, seeds=2)
+    rule.hear(0, [0.5, 0.5, 0.5])
+    assert (
+        rule.gives_up(1, [0.5, 0.5, 0.4]) == "given up after 3 of 4 trials: worse than the median of 1 configurations"
+    )
+
+
 def test_only_the_best_third_of_those_that_came_as_far_goes_on():
     rule = FoldRule(FoldStopping(rule="halving", after=1, reduction=3, least=2), 9)
     told = [rule.gives_up(number, [value]) for number, value in enumerate((0.5, 0.6, 0.7, 0.65, 0.8, 0.75))]

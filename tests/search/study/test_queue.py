@@ -43,7 +43,7 @@ class Study:
         self.told[number] = ending
 
 
-def _queue(budgets, known=None, partitions=("train", "swap"), rule=None):
+def _queue(budgets, known=None, partitions=("train", "swap"), rule=None, may_start=lambda *asked: True):
     skipped = []
     studies = [Study(entry, n) for entry, n in budgets.items()]
     queue = Queue(
@@ -53,6 +53,7 @@ def _queue(budgets, known=None, partitions=("train", "swap"), rule=None):
         lambda spec: (known or {}).get(spec.trial_key),
         lambda job, ending: skipped.append((job.key, ending)),
         lambda job: skipped.append((job.key, None)),
+        may_start=may_start,
         rules={entry: FoldRule(rule, len(partitions)) for entry in budgets} if rule else None,
     )
     return queue, studies, skipped
@@ -193,3 +194,31 @@ def test_early_stopping_and_failures_under_a_rule():
     queue.end(third, Ending("failed", reason="lost"))
     queue.end(fourth, Ending("finished", 0.5, 5))
     assert [job.key for job in _drain(queue)] == [f"x-1-{p}" for p in "cde"], "the failure may be tried again"
+
+
+def test_no_configuration_begins_in_the_place_of_trials_that_are_held_back():
+    asked = []
+
+    def may_start(entry, whole, promised):
+        asked.append((whole, dict(promised)))
+        return not whole or not promised
+
+    queue, _, _ = _queue({"a": 2}, **MEDIAN, may_start=may_start)
+    jobs = _drain(queue)
+    assert [job.key for job in jobs] == ["a-0-a", "a-0-b"] and asked[-1] == (True, {"a": 3})
+    for job in jobs:
+        queue.end(job, Ending("finished", 0.5, 1))
+    for _ in "cde":
+        queue.end(queue.next(), Ending("finished", 0.5, 1))
+    assert queue.next().key == "a-1-a" and (True, {}) in asked
+
+
+def test_what_an_earlier_run_asked_for_goes_on_where_a_budget_holds_no_whole_configuration():
+    queue, studies, _ = _queue(
+        {"a": 2},
+        known={"a-0-train": Ending("finished", 0.5, 1)},
+        may_start=lambda entry, whole, promised: not whole,
+    )
+    assert queue.next() is None and queue.exhausted
+    studies[0].begun = True
+    assert queue.next().key == "a-0-swap"
