@@ -24,8 +24,9 @@ def section(page: Page) -> Section | None:
         best = page.board.members[0]
         bounds = f", 95 % interval {_between(best.interval)}" if best.interval else ""
         value = f"{100 * best.accuracy:.1f} %"
-        note = f"{page.called(best.name)}, on {page.board.n_clips} held-out clips{bounds}; it is the best of "
-        note += f"{len(page.board.members)} by these very clips, so it looks better than it is"
+        note = f"{page.called(best.name)}, on {page.board.n_clips} held-out clips{bounds}"
+        if len(page.board.members) > 1:
+            note += f"; it is the best of {len(page.board.members)} by these very clips, so it looks better than it is"
         blocks: list[Block] = [Tiles([Tile("Best single model", value, note, main=True)])]
         blocks.append(Text("No ensemble is fitted yet: `emofuse ensemble fit` searches its weights.", "plain"))
         return Section("headline", "What came out", "The best model so far; no ensemble is fitted.", blocks)
@@ -46,7 +47,9 @@ def section(page: Page) -> Section | None:
 def sentence(page: Page, lead: Ensemble, how: How) -> str:
     """The three measures on one kind of clips."""
     own = lead.scores["ensemble"][how]
-    where = "test clips that nothing was chosen on" if how != "nested" else "held-out clips, by weights of other groups"
+    where = "held-out clips, by weights of other groups"
+    if how != "nested":
+        where = "test clips that nothing was chosen on" + ", by refitted models" * (how == "test_refit")
     text = f"On {own.n_clips} {where} ({own.n_groups} groups), the ensemble {lead.name} is right on {_told(own)}"
     average, who = _average(lead, how), _average_name(lead, how)
     if average is not None:

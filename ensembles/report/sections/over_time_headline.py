@@ -40,13 +40,11 @@ def headline(found: ContinuousRun, ensembles: Sequence[Ensemble], names: Mapping
 def sentence(lead: Ensemble, how: How) -> str:
     """All that is measured on one kind of recordings."""
     own = lead.scores["ensemble"][how]
-    where = (
-        "test recordings that nothing was chosen on" if how != "nested" else "held-out recordings, by weights of others"
-    )
-    text = (
-        f"On {own.n_clips} {where} ({_count(own.n_groups, 'group')}), the ensemble {lead.name} reaches a mean CCC of "
-    )
-    text += _told(own)
+    where = "held-out recordings, by weights of others"
+    if how != "nested":
+        where = "test recordings that nothing was chosen on" + ", by refitted models" * (how == "test_refit")
+    text = f"On {own.n_clips} {where} ({_count(own.n_groups, 'group')}), the ensemble {lead.name} reaches a mean CCC "
+    text += f"of {_told(own)}"
     for who, rival in _rivals(lead, how).items():
         chosen = f", chosen {'anew in each fold' if how == 'nested' else 'by held-out recordings'}" * (
             who == "best_single"
@@ -100,8 +98,9 @@ def _tiles(lead: Ensemble, hows: Sequence[How], names: Mapping[str, str]) -> lis
 
 def _single_alone(best: ContinuousMember, found: ContinuousRun, names: Mapping[str, str]) -> list[Block]:
     count = len(set(found.recordings.recording))
-    note = f"{names.get(best.name, best.name)}, on {_count(count, 'held-out recording')}; it is the best of "
-    note += f"{len(found.members)} by these very recordings, so it looks better than it is"
+    note = f"{names.get(best.name, best.name)}, on {_count(count, 'held-out recording')}"
+    if len(found.members) > 1:
+        note += f"; it is the best of {len(found.members)} by these very recordings, so it looks better than it is"
     tile = Tile("Best single model, mean CCC", f"{best.metrics['ccc']:.3f}", note, main=True)
     return [Tiles([tile]), Text("No ensemble is fitted yet: `emofuse ensemble fit` searches its weights.", "plain")]
 

@@ -1,6 +1,9 @@
 """The live page in headless Chromium: what is new comes without loading, what was set stays, buttons ask first."""
 
+import os
+import socket
 import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,7 +12,9 @@ from browsing import browsing, scrolled, until
 from ensembles.live import server
 from ensembles.live.refresh import Live
 from ensembles.live.server import LivePage, serve_live
+from features.disk.sealed import sealed_line
 from search.run.layout import Layout, Outcome
+from search.trial.heartbeats import Heartbeat
 
 pytestmark = pytest.mark.browser
 
@@ -63,6 +68,21 @@ def test_the_page_leads_to_the_others_and_lives_by_its_own_scripts(live):
         assert "token" not in page.url
         place = live.address.partition("?")[0]
         assert all(url.startswith((place, "data:")) for url in page.asked) and page.said == []
+
+
+def test_a_running_curve_is_legible_on_a_phone(live):
+    curve = tuple({"epoch": n, "loss": 1 / n, "accuracy": 0.1 * n} for n in (1, 2, 3))
+    beat = Heartbeat("c" * 64, "d" * 64, "e0", "train", socket.gethostname(), os.getpid(), time.time(), 9, {}, curve)
+    (live.run / "running").mkdir()
+    (live.run / "running" / f"{beat.trial_key}.json").write_text(sealed_line(asdict(beat)))
+    live.refresh()
+    with browsing(live.address, width=390) as page:
+        page.wait_for_selector("#s-now svg.drawing polyline")
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        heights = page.eval_on_selector_all(
+            "#s-now svg.drawing text", "t => t.map((e) => e.getBoundingClientRect().height)"
+        )
+        assert min(heights) > 9
 
 
 def test_buttons_ask_first_and_tell_what_was_done(live, monkeypatch):
