@@ -12,6 +12,7 @@ from features.sets import FeatureArray, set_names
 from features.store.store import SetWriter, StoredSet, open_set
 from features.store.stored_set import read_info
 from models.family import Backbone
+from models.finite import finite
 from models.pulse import beat
 from models.registry import get_family
 from search.recipe.entry import Entry
@@ -21,7 +22,6 @@ from search.run.folder import RunFolder
 from search.run.predictions import Footer
 from search.study.best import best_backbone
 from search.study.selected import select
-from search.trial.finite import finite
 from search.trial.hygiene import clean_process, pick_device
 
 _COLUMNS = "columns"

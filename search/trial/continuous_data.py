@@ -10,10 +10,10 @@ from features.annotations import Annotations
 from features.errors import EmofuseError
 from models.examples import Examples
 from models.family import ContinuousModel
+from models.finite import finite
 from search.run.continuous_predictions import Track
 from search.run.spec import TrialSpec
 from search.trial.data import TrialData
-from search.trial.finite import finite
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from features.progress import say
 from features.sets import FeatureArray
 from features.store.store import SetWriter, StoredSet
 from models.family import Model
+from models.finite import finite
 from search.run.layout import Layout
 from search.run.spec import TrialSpec
 from search.trial.data import TrialData
-from search.trial.finite import finite
 
 
 def write_encodings(layout: Layout, spec: TrialSpec, model: Model, data: TrialData) -> StoredSet:

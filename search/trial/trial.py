@@ -7,37 +7,29 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, cast
-
-import numpy as np
+from typing import Literal
 
 from features.disk.sealed import seal_folder
 from features.errors import DamagedFile, MachineFault
 from features.files import replacing_folder
 from features.progress import say
-from models.family import Context, ContinuousModel, Family, FitResult, Model, Report
-from models.metrics import DEFAULT_METRICS, held_out_metrics, search_value
+from models.family import Context, Family, FitResult, Model, Report
+from models.metrics import DEFAULT_METRICS, search_value
 from models.registry import family_sha256, get_family
 from models.whitened import build_whitened
 from search.recipe.inputs import whitenings
-from search.run.continuous_predictions import (
-    ContinuousPredictions,
-    Track,
-    checked_footer,
-    held_out_ccc,
-    write_continuous_predictions,
-)
+from search.run.continuous_predictions import checked_footer
 from search.run.ending import Ending
 from search.run.failures import Kind
 from search.run.layout import Layout
-from search.run.predictions import DamagedPredictions, Footer, Predictions, write_predictions
+from search.run.predictions import DamagedPredictions, Footer
 from search.run.spec import TrialSpec
 from search.trial.batch import NAME
-from search.trial.continuous_data import ContinuousData, predict_tracks
+from search.trial.continuous_data import ContinuousData
 from search.trial.data import TrialData, read_data, trial_weights
 from search.trial.encodings import has_encodings, write_encodings
-from search.trial.finite import finite
 from search.trial.hygiene import clean_process, pick_device
+from search.trial.outputs import outputs_of
 from search.trial.versions import git_revision, library_versions
 
 __all__ = ["TrialResult", "TrialSpec", "finished_result", "run_trial"]
@@ -142,7 +134,7 @@ def _run(spec: TrialSpec, report: Report | None, device: str, into: Path | None 
         data = ContinuousData.of(data, spec)
     model = _build(family, spec, data, device)
     fitted = _fit(model, spec, data, report, layout.checkpoint_folder(spec.trial_key))
-    outputs = _Tracks.of(model, data) if isinstance(data, ContinuousData) else _Classes.of(model, data)
+    outputs = outputs_of(model, data)
     metrics = outputs.metrics()
     if spec.keep_model or (spec.keep_from is not None and _value(spec, metrics) >= spec.keep_from):
         _save(model, layout.model_folder(spec.trial_key))
@@ -253,88 +245,6 @@ def _over_all_clips(report: Report, share: float) -> Report:
         report(epoch, {name: value * share if name in told else value for name, value in metrics.items()})
 
     return scaled
-
-
-@dataclass(frozen=True)
-class _Tracks:
-    """What a trial of continuous emotion predicts."""
-
-    data: ContinuousData
-    tracks: tuple[Track, ...]
-    predict_s: float
-
-    @classmethod
-    def of(cls, model: Model, data: ContinuousData) -> "_Tracks":
-        started = time.perf_counter()
-        tracks = predict_tracks(cast(ContinuousModel, model), data)
-        return cls(data, tracks, (time.perf_counter() - started) / max(1, len(tracks)))
-
-    def metrics(self) -> dict[str, float]:
-        return held_out_ccc(self.tracks, self.data.dimensions)
-
-    def write(self, run: Path, footer: Footer) -> Path:
-        return write_continuous_predictions(run, ContinuousPredictions(footer, self.tracks))
-
-
-@dataclass(frozen=True)
-class _Classes:
-    """What a trial predicts: class probabilities (C,) by clip id, for the clips that have features."""
-
-    data: TrialData
-    probabilities: Mapping[str, np.ndarray]
-    predict_s: float
-
-    @classmethod
-    def of(cls, model: Model, data: TrialData) -> "_Classes":
-        return cls(data, *_predict(model, data))
-
-    def metrics(self) -> dict[str, float]:
-        return _metrics(self.probabilities, self.data)
-
-    def write(self, run: Path, footer: Footer) -> Path:
-        return write_predictions(run, _rows(footer, self.data, self.probabilities))
-
-
-def _predict(model: Model, data: TrialData) -> tuple[dict[str, np.ndarray], float]:
-    """The scores of all clips, and the model's seconds per clip."""
-    found: dict[str, np.ndarray] = {}
-    took_s = 0.0
-    for ids in (data.partition.fit_ids, data.partition.held_out_ids, data.partition.test_ids):
-        # One side at a time: its features are in memory once more while the model works on them.
-        examples = data.unlabelled(ids)
-        if len(examples):
-            started = time.perf_counter()
-            scores = model.predict(examples)
-            took_s += time.perf_counter() - started
-            found.update(finite("scores", examples.ids, scores))
-    return found, took_s / max(1, len(found))
-
-
-def _metrics(predictions: Mapping[str, np.ndarray], data: TrialData) -> dict[str, float]:
-    """Held-out metrics over the clips that have features; the accuracy counts the others as wrong."""
-    ids = data.partition.held_out_ids
-    if not ids:
-        return {}
-    held_out = data.labelled(ids)
-    metrics = held_out_metrics(np.stack([predictions[clip_id] for clip_id in held_out.ids]), held_out.labels())
-    share = len(held_out) / len(ids)
-    return {**metrics, "accuracy": metrics["accuracy"] * share, "scored": share}
-
-
-def _rows(footer: Footer, data: TrialData, predictions: Mapping[str, np.ndarray]) -> Predictions:
-    roles = data.partition.roles()
-    clips = [data.table.by_id(clip_id) for clip_id in roles]
-    uniform = np.full(len(footer.classes), 1 / len(footer.classes), np.float32)
-    return Predictions(
-        footer=footer,
-        clip_id=tuple(clip.clip_id for clip in clips),
-        group_id=tuple(clip.group_id for clip in clips),
-        split=tuple(clip.split for clip in clips),
-        role=tuple(roles.values()),
-        label=tuple(clip.label for clip in clips),
-        valid=np.array([clip.clip_id in predictions for clip in clips]),
-        probabilities=np.stack([predictions.get(clip.clip_id, uniform) for clip in clips]).astype(np.float32),
-    )
 
 
 def _result(footer: Footer, path: Path) -> TrialResult:

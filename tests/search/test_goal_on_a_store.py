@@ -114,6 +114,8 @@ def test_a_search_for_the_ensemble_goes_on_elsewhere_as_the_one_that_nobody_kill
     assert emofuse.main(["search", "status", uri, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["enough"] == whole.enough and len(told["fused"]["points"]) == len(read_points(tmp_path / "whole"))
+    assert emofuse.main(["report", uri, "-o", str(tmp_path / "page.html")]) == 0
+    assert "Fused score" in (tmp_path / "page.html").read_text()
 
 
 class Slow(Centroid):

@@ -4,22 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from small_world import CENTROID, FAMILIES, Centroid, message
+from small_world import CENTROID, FAMILIES, Centroid
 
-from features.errors import Diverged
 from search.study.plan import entry_spec
 from search.trial.attempts import attempt_trial
-from search.trial.finite import finite
 
 POINT = {"scale": 1.0, "steps": 2, "kind": "a", "n": 4}
-
-
-def test_the_clip_is_named():
-    rows = np.zeros((3, 2))
-    assert [clip_id for clip_id, _ in finite("scores", "abc", rows)] == ["a", "b", "c"]
-    rows[1, 1] = np.inf
-    told = message(list, finite("scores", "abc", rows), error=Diverged)
-    assert told.startswith("The trained model's scores of clip 'b' are not finite (inf); expected finite numbers: ")
 
 
 class OfTestClips(Centroid):
