@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from features.extract import default_workers
-from features.sets import Media, get_set, parse_spec
+from features.sets import FeatureArray, Media, get_set, parse_spec
 from features.workers.clip_processes import run_all
 
 CLIPS, AT_ONCE, RATE, SHORTEST_S, LONGEST_S = 32, 16, 16_000, 1.0, 3.0
@@ -61,10 +61,10 @@ def plain(model: Path, files: Sequence[Path], threads: int | None = None) -> tup
     return spent
 
 
-def batch(model: Path, files: Sequence[Path]) -> float:
+def batch(model: Path, precision: str, files: Sequence[Path]) -> float:
     """Take files through the set `speech` at once; the CPU seconds that it took."""
     started = time.process_time()
-    params = parse_spec(f"speech:model={model},pool=mean").params
+    params = parse_spec(f"speech:model={model},pool=mean,precision={precision}").params
     many = get_set("speech").extract_many
     assert many is not None
     found = list(many([Media(file) for file in files], params))
@@ -72,12 +72,12 @@ def batch(model: Path, files: Sequence[Path]) -> float:
     return time.process_time() - started
 
 
-def pool_s(model: Path, files: Sequence[Path], workers: int, at_once: int) -> tuple[float, float]:
+def pool_s(model: Path, precision: str, files: Sequence[Path], workers: int, at_once: int) -> tuple[float, float]:
     """Seconds and CPU seconds of all files in warm processes, `at_once` files for each task."""
     batches = [tuple(files[at : at + at_once]) for at in range(0, len(files), at_once)]
     warm = [tuple(files[:1])] * (2 * workers)
     started, cpu_s = 0.0, 0.0
-    for done, (_, spent) in enumerate(run_all(partial(batch, model), [*warm, *batches], workers), start=1):
+    for done, (_, spent) in enumerate(run_all(partial(batch, model, precision), [*warm, *batches], workers), start=1):
         if done == len(warm):
             started = time.perf_counter()
         elif done > len(warm):
@@ -113,22 +113,53 @@ def peak_gflops() -> float:
     return 2 * side**3 / best / 1e9
 
 
-def encoders(model: Path, files: Sequence[Path], turns: int) -> None:
+def apart(model: Path, files: Sequence[Path], precision: str) -> None:
+    """Print how far layers lie from what transformers gives for each clip alone, and in which precision they are."""
+    import torch
+    from transformers import AutoFeatureExtractor, AutoModel
+
+    reader, net = AutoFeatureExtractor.from_pretrained(model), AutoModel.from_pretrained(model).eval()
+    params = parse_spec(f"speech:model={model},layers=all,precision={precision}").params
+    many = get_set("speech").extract_many
+    assert many is not None
+    found = dict(many([Media(file) for file in files], params))
+    ours, exact = [], []
+    for number, file in enumerate(files):
+        signal, rate = soundfile.read(file, dtype="float32")
+        with torch.inference_mode():
+            states = net(**reader(signal, sampling_rate=rate, return_tensors="pt"), output_hidden_states=True)
+        exact.append(np.stack([state[0].numpy() for state in states.hidden_states], axis=1))
+        one = found[number]
+        assert isinstance(one, FeatureArray)
+        ours.append(one.values)
+    x, y = np.concatenate(ours), np.concatenate(exact)  # (T, L, F)
+    cosines = (x * y).sum(2) / np.linalg.norm(x, axis=2) / np.linalg.norm(y, axis=2)
+    for layer in sorted({0, 1, y.shape[1] // 2, y.shape[1] - 1}):
+        off = 100 * (x[:, layer] - y[:, layer]) / y[:, layer].std()
+        print(
+            f"{precision} ({one.computed}), layer {layer}: root mean square apart {np.sqrt((off**2).mean()):.3g} % of "
+            f"the deviation, at most {np.abs(off).max():.3g} %, cosine of a step at least {cosines[:, layer].min():.6f}"
+        )
+
+
+def encoders(model: Path, files: Sequence[Path], turns: int, precisions: Sequence[str]) -> None:
     """Print clips per second of both, and their ratio, turn by turn, and how near the network's arithmetic is."""
     workers, gflop = default_workers(), arithmetic(model, files)
     for _ in range(turns):
         loop_s, loop_cpu_s = plain(model, files)
         _, alone_cpu_s = plain(model, files, 1)
-        ours_s, cpu_s = pool_s(model, files, workers, AT_ONCE)
         print(
-            f"plain loop {len(files) / loop_s:.2f} clips/s ({loop_cpu_s:.1f} s of CPU)   "
-            f"ours, {workers} processes {len(files) / ours_s:.2f} clips/s ({cpu_s:.1f} s of CPU in {ours_s:.1f} s)   "
-            f"ratio {loop_s / ours_s:.2f}; the loop on one thread {alone_cpu_s:.1f} s of CPU, "
-            f"ratio of CPU {alone_cpu_s / cpu_s:.2f}"
+            f"plain loop {len(files) / loop_s:.2f} clips/s ({loop_cpu_s:.1f} s of CPU); on one thread "
+            f"{alone_cpu_s:.1f} s of CPU, {gflop / alone_cpu_s:.0f} GFLOP per second of it, where a product of large "
+            f"matrices takes {peak_gflops():.0f}"
         )
-        print(
-            f"GFLOP per second of CPU: plain loop on one thread {gflop / alone_cpu_s:.0f}, ours {gflop / cpu_s:.0f}, "
-            f"a product of large matrices {peak_gflops():.0f}"
-        )
-    (_, alone_s), (_, together_s) = (pool_s(model, files[:FEW], 1, at_once) for at_once in (1, FEW))
+        for precision in precisions:
+            ours_s, cpu_s = pool_s(model, precision, files, workers, AT_ONCE)
+            print(
+                f"   {precision}, {workers} processes: {len(files) / ours_s:.2f} clips/s, ratio {loop_s / ours_s:.2f}; "
+                f"{cpu_s:.1f} s of CPU, ratio {alone_cpu_s / cpu_s:.2f}, {gflop / cpu_s:.0f} GFLOP per second of it"
+            )
+    for precision in precisions:
+        apart(model, files[:FEW], precision)
+    (_, alone_s), (_, together_s) = (pool_s(model, precisions[0], files[:FEW], 1, at_once) for at_once in (1, FEW))
     print(f"{FEW} clips on one thread: {alone_s:.1f} s of CPU clip by clip, {together_s:.1f} s in batches")

@@ -10,8 +10,9 @@ sizes taking turns; on a busy machine only the CPU time that the files took tell
 most twice the ratio of these times faster. `memory` writes minutes of 48 kHz stereo and prints how much the process
 grows at most while it reads them, beside the size of the result. `encoders` takes generated clips of 1 to 3 seconds
 through a speech encoder in the program's pool of processes, warm, 16 clips at once, and through a plain loop of
-transformers' own calls, one clip at a time on all cores: the wall clock of both, the CPU time of our processes, and
-what batches alone bring (one process, one thread, batches beside clip by clip).
+transformers' own calls in float32, one clip at a time on all cores: the wall clock of both, the CPU time of our
+processes, for each precision how far some layers lie from the loop's, and what batches alone bring (one process, one
+thread, batches beside clip by clip).
 """
 
 import argparse
@@ -148,13 +149,13 @@ def memory(minutes: float, sets: Sequence[str]) -> None:
             )
 
 
-def encoders(model: Path | None, turns: int) -> None:
+def encoders(model: Path | None, turns: int, precisions: Sequence[str]) -> None:
     """Compare on a checkpoint, or on a random one of base size."""
     import encoder_loop
 
     with tempfile.TemporaryDirectory() as folder:
         model = model or encoder_loop.base_checkpoint(Path(folder) / "model")
-        encoder_loop.encoders(model, encoder_loop.sounds(Path(folder)), turns)
+        encoder_loop.encoders(model, encoder_loop.sounds(Path(folder)), turns, precisions)
 
 
 def main() -> None:
@@ -166,13 +167,14 @@ def main() -> None:
     parser.add_argument("--least-side", type=int, default=1280, help="pixels of a clip's longer side")
     parser.add_argument("--turns", type=int, help="default: 3, of encoders 1")
     parser.add_argument("--minutes", type=float, default=20.0)
+    parser.add_argument("--precisions", nargs="+", default=("float32", "bfloat16"), help="of `encoders`")
     parser.add_argument("--sets", nargs="*", default=(), help="sets of sound for `memory`, such as short_term")
     given = parser.parse_args()
     if given.what == "memory":
         memory(given.minutes, given.sets)
         return
     if given.what == "encoders":
-        encoders(given.paths[0] if given.paths else None, given.turns or 1)
+        encoders(given.paths[0] if given.paths else None, given.turns or 1, given.precisions)
         return
     files = files_in(given.paths)
     if given.what == "faces":

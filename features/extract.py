@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,10 @@ _DEATHS = 5
 
 @dataclass(frozen=True)
 class SetSummary:
-    """How the extraction of one set went: clips by status, and the (clip_id, status, reason) of those that failed."""
+    """How the extraction of one set went: clips by status, and the (clip_id, status, reason) of those that failed.
+
+    `computed` counts the others by how that was done, where it depends on the machine (see FeatureArray).
+    """
 
     spec: str
     key: str
@@ -37,6 +40,7 @@ class SetSummary:
     failures: tuple[tuple[str, str, str], ...]
     seconds: float
     skipped: bool
+    computed: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> int:
@@ -55,7 +59,10 @@ class SetSummary:
     def __str__(self) -> str:
         failed = ", ".join(f"{count} {status}" for status, count in sorted(self.statuses.items()) if status != "ok")
         text = f"{self.spec}: {self.ok} clips ok" + (f", failed: {failed}" if failed else "")
-        return text + (" (verified, nothing to do)" if self.skipped else f" in {self.seconds:.1f} s")
+        text += " (verified, nothing to do)" if self.skipped else f" in {self.seconds:.1f} s"
+        several = len(self.computed) > 1
+        how = [f"{how} ({count} clips)" if several else how for how, count in sorted(self.computed.items())]
+        return text + (f"; computed in {' and in '.join(how)}" if how else "")
 
 
 def default_workers() -> int:
@@ -206,7 +213,9 @@ def _results(results: Iterator[tuple[Clip, Any]]) -> Iterator[tuple[str, ClipFai
 def _summary(stored: StoredSet, started: float, *, skipped: bool) -> SetSummary:
     failures = tuple((i, stored.status(i), stored.reason(i)) for i in stored.ids if not stored.has(i))
     statuses = Counter(stored.status(i) for i in stored.ids)
-    return SetSummary(stored.info.spec, stored.key, statuses, failures, time.monotonic() - started, skipped)
+    computed = Counter(how for i in stored.ids if stored.has(i) and (how := stored.reason(i)))
+    seconds = time.monotonic() - started
+    return SetSummary(stored.info.spec, stored.key, statuses, failures, seconds, skipped, computed)
 
 
 @dataclass(frozen=True)

@@ -43,10 +43,14 @@ class Media:
 
 @dataclass(frozen=True)
 class FeatureArray:
-    """One clip's features: `values` (T, ...), T = 1 for clip-level sets; `time_s` (T,) in seconds from its start."""
+    """One clip's features: `values` (T, ...), T = 1 for clip-level sets; `time_s` (T,) in seconds from its start.
+
+    `computed` says how, where that depends on the machine: in which precision.
+    """
 
     values: np.ndarray
     time_s: np.ndarray
+    computed: str = ""
 
 
 # What there is of a clip after the work on it.

@@ -1,7 +1,7 @@
 """Many clips at once: their pieces, sorted by length, go through an encoder in batches of about equal work."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -50,6 +50,12 @@ def over_clips(
             yield from _computed(set_name, clips, compute, most)
             clips, work = [], 0.0
     yield from _computed(set_name, clips, compute, most)
+
+
+def as_computed(found: Iterator[tuple[int, Extracted]], computed: Callable[[], str]) -> Iterator[tuple[int, Extracted]]:
+    """What is `found`, with how the network `computed` it, which is asked when a clip is there."""
+    for number, one in found:
+        yield number, one if isinstance(one, ClipFailure) else replace(one, computed=computed())
 
 
 def only_one(found: Iterator[tuple[int, Extracted]]) -> FeatureArray:

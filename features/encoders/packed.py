@@ -1,8 +1,11 @@
 """A network's products on a CPU by oneDNN, for which its weights are laid out once and not with every call.
 
-They come out as they did, to rounding. What is packed can't be moved to a GPU or trained any more.
+They come out as they did, to rounding; linear layers also in bfloat16, with all between them in float32. What is packed
+can't be moved to a GPU or trained any more.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -15,10 +18,11 @@ _ROWS = 128
 _READERS = ("WavLMAttention",)
 
 
-def can_pack() -> bool:
-    """Whether this torch has oneDNN's operators."""
+def can_pack(kind: torch.dtype = torch.float32) -> bool:
+    """Whether this torch has oneDNN's operators, and for `kind`."""
     names = ("_linear_pointwise", "_reorder_linear_weight", "_convolution_pointwise", "_reorder_convolution_weight")
-    return torch.backends.mkldnn.is_available() and all(hasattr(_OPS, name) for name in names)
+    there = torch.backends.mkldnn.is_available() and all(hasattr(_OPS, name) for name in names)
+    return there and (kind == torch.float32 or bool(_OPS._is_mkldnn_bf16_supported()))
 
 
 class Product(nn.Module):
@@ -26,11 +30,30 @@ class Product(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
         super().__init__()
-        self._weight = _OPS._reorder_linear_weight(weight.detach().contiguous(), _ROWS)
+        self._weight: Tensor | None = _OPS._reorder_linear_weight(weight.detach().contiguous(), _ROWS)
         self._bias = None if bias is None else bias.detach()
+        self._low: Tensor | None = None
+        self.lowered = False
 
     def forward(self, x: Tensor) -> Tensor:
-        return _OPS._linear_pointwise(x, self._weight, self._bias, "none", [], "")
+        if not self.lowered:
+            return _OPS._linear_pointwise(x, self._weight, self._bias, "none", [], "")
+        if self._low is None:
+            self._low = self._in_bfloat16()
+        bias = None if self._bias is None else self._bias.bfloat16()
+        return _OPS._linear_pointwise(x.bfloat16(), self._low, bias, "none", [], "").float()
+
+    def keep(self, low: bool) -> None:
+        """Forget the weights in float32 (`low`), or those in bfloat16: they aren't asked for any more."""
+        if low:
+            self._low, self._weight = self._in_bfloat16() if self._low is None else self._low, None
+        else:
+            self._low = None
+
+    def _in_bfloat16(self) -> Tensor:
+        assert self._weight is not None
+        packed: Tensor = _OPS._reorder_linear_weight(self._weight.to_dense().bfloat16().contiguous(), _ROWS)
+        return packed
 
 
 class Convolution(nn.Module):
@@ -58,8 +81,35 @@ def pack(model: Any) -> None:
                 setattr(module, name, Convolution(child))
 
 
+@contextmanager
+def lowered(model: Any) -> Iterator[None]:
+    """Let the model's linear layers multiply in bfloat16."""
+    products = _products(model)
+    for product in products:
+        product.lowered = True
+    try:
+        yield
+    finally:
+        for product in products:
+            product.lowered = False
+
+
+def keep(model: Any, low: bool) -> None:
+    """Keep all linear layers' weights in bfloat16 (`low`) or in float32 alone."""
+    for product in _products(model):
+        product.keep(low)
+
+
+def _products(model: Any) -> list[Product]:
+    return [module for module in model.modules() if isinstance(module, Product)]
+
+
 class WaveConvolutions(nn.Module):
-    """wav2vec 2.0's convolutions from waves (B, S) to steps (B, C, T), with time first in memory: products all."""
+    """wav2vec 2.0's convolutions from waves (B, S) to steps (B, C, T), with time first in memory: products all.
+
+    They stay in float32, outside of `model.modules()`: in bfloat16 their outputs lie three times as far off as those of
+    all the layers behind them.
+    """
 
     def __init__(self, encoder: Any):
         super().__init__()

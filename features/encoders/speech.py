@@ -14,8 +14,9 @@ import numpy as np
 from features.audio.speech import read_speech
 from features.encoders import checkpoints, windows
 from features.encoders.layers import chosen_layers
-from features.encoders.many import Pieces, only_one, over_clips
+from features.encoders.many import Pieces, as_computed, only_one, over_clips
 from features.encoders.pooling import check_pool, level, pooled, pooled_shape
+from features.encoders.precisions import AUTO, check_precision, keyed
 from features.encoders.speech_sizes import SpeechSizes, speech_sizes
 from features.errors import ClipFailure, WrongUse
 from features.sets import Extracted, FeatureArray, FeatureSet, Media, Value
@@ -42,7 +43,7 @@ def extract_many(media: Sequence[Media], params: Mapping[str, Value]) -> Iterato
     """Each clip's number and its features or failure."""
     sizes = speech_sizes(SET.name, params)
     layers = chosen_layers(str(params["layers"]), sizes.layers)
-    encoder = _loaded(sizes, checkpoints.digest(sizes.folder))
+    encoder = _loaded(sizes, checkpoints.digest(sizes.folder), check_precision(params))
 
     def read(one: Media) -> Pieces:
         signal = encoder.prepared(read_speech(one, encoder.rate))
@@ -55,7 +56,8 @@ def extract_many(media: Sequence[Media], params: Mapping[str, Value]) -> Iterato
     from features.encoders.hardware import batch_factor
 
     most = batch_factor() * _BATCH_S * encoder.rate
-    yield from over_clips(SET.name, media, read, compute, most, _WAITING_S * encoder.rate)
+    found = over_clips(SET.name, media, read, compute, most, _WAITING_S * encoder.rate)
+    yield from as_computed(found, lambda: encoder.computed)
 
 
 def _pieces(encoder: "SpeechEncoder", signal: np.ndarray, window_s: float, pool: str) -> Pieces:
@@ -81,11 +83,11 @@ def _pieces(encoder: "SpeechEncoder", signal: np.ndarray, window_s: float, pool:
 
 
 @lru_cache(maxsize=1)
-def _loaded(sizes: SpeechSizes, weights: str) -> "SpeechEncoder":
+def _loaded(sizes: SpeechSizes, weights: str, precision: str) -> "SpeechEncoder":
     """The encoder, loaded once per process; other `weights` in the same folder are another one."""
     from features.encoders.speech_models import load_speech
 
-    return load_speech(sizes)
+    return load_speech(sizes, precision)
 
 
 def _window_s(params: Mapping[str, Value]) -> float:
@@ -96,7 +98,7 @@ def _window_s(params: Mapping[str, Value]) -> float:
 
 
 def _shape(params: Mapping[str, Value]) -> tuple[int, ...]:
-    pool, _ = check_pool(params), _window_s(params)
+    pool, _, _ = check_pool(params), _window_s(params), check_precision(params)
     sizes = speech_sizes(SET.name, params)
     layers = chosen_layers(str(params["layers"]), sizes.layers)
     one = (sizes.width,) if len(layers) == 1 else (len(layers), sizes.width)
@@ -106,7 +108,7 @@ def _shape(params: Mapping[str, Value]) -> tuple[int, ...]:
 def _concrete(params: Mapping[str, Value]) -> Mapping[str, Value]:
     sizes = speech_sizes(SET.name, params)
     layers = chosen_layers(str(params["layers"]), sizes.layers)
-    return {**params, "model": checkpoints.digest(sizes.folder), "layers": f"{layers[0]}-{layers[-1]}"}
+    return {**keyed(params), "model": checkpoints.digest(sizes.folder), "layers": f"{layers[0]}-{layers[-1]}"}
 
 
 SET = FeatureSet(
@@ -116,7 +118,7 @@ SET = FeatureSet(
     summary="hidden states of a pretrained speech encoder: HuBERT, wav2vec 2.0, WavLM, data2vec, UniSpeech, Whisper",
     extract=extract,
     shape=_shape,
-    params={"model": "", "layers": "last", "pool": "none", "window": 20.0},
+    params={"model": "", "layers": "last", "pool": "none", "window": 20.0, "precision": AUTO},
     extra="encoders",
     concrete=_concrete,
     levels=level,

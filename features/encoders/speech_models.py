@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from features.encoders import checkpoints
-from features.encoders.hardware import Precision, placed
+from features.encoders.hardware import placed
 from features.encoders.hidden_states import HiddenStates
 from features.encoders.packed import can_pack
+from features.encoders.precision import Precision
 from features.encoders.speech_batches import Joined, Padded
 from features.encoders.speech_sizes import RANDOM_LAYERS, RANDOM_WIDTH, SpeechSizes
 
@@ -43,15 +44,29 @@ class SpeechEncoder(Protocol):
         """The hidden states (T, L, F) of each of the prepared signals, as if each were alone."""
         ...
 
+    @property
+    def computed(self) -> str:
+        """In which precision they were computed."""
+        ...
 
-class WaveEncoder:
+
+class _Computing:
+    _run: Precision
+
+    @property
+    def computed(self) -> str:
+        """See `SpeechEncoder`."""
+        return self._run.computed
+
+
+class WaveEncoder(_Computing):
     """HuBERT, wav2vec 2.0, WavLM, data2vec-audio, UniSpeech."""
 
     most_s: float | None = None
 
-    def __init__(self, model: Any, extractor: Any):
+    def __init__(self, model: Any, extractor: Any, precision: str):
         self._model, device = placed(model)
-        self._run, self._extractor = Precision(device), extractor
+        self._run, self._extractor = Precision(device, precision, self._model), extractor
         self.rate = int(extractor.sampling_rate)
         self.hop, self.field = 1, 1
         for kernel, stride in zip(model.config.conv_kernel[::-1], model.config.conv_stride[::-1], strict=True):
@@ -79,13 +94,13 @@ class WaveEncoder:
         return self._batch.parted(self._run(compute).numpy(), steps)
 
 
-class WhisperEncoder:
+class WhisperEncoder(_Computing):
     """Whisper's encoder, which takes sound padded to 30 s; steps past a signal's end are dropped."""
 
-    def __init__(self, model: Any, extractor: Any):
+    def __init__(self, model: Any, extractor: Any, precision: str):
         self._model, device = placed(model.get_encoder())
         self._states = HiddenStates(self._model.layers)
-        self._run, self._extractor = Precision(device), extractor
+        self._run, self._extractor = Precision(device, precision, self._model), extractor
         self.rate = int(extractor.sampling_rate)
         strides = self._model.conv1.stride[0] * self._model.conv2.stride[0]
         self.hop = self.field = int(extractor.hop_length) * strides
@@ -112,17 +127,18 @@ class WhisperEncoder:
         return [rows[: self.steps(len(signal))].copy() for rows, signal in zip(states, signals, strict=True)]
 
 
-def load_speech(sizes: SpeechSizes) -> SpeechEncoder:
+def load_speech(sizes: SpeechSizes, precision: str = "auto") -> SpeechEncoder:
     """The encoder that `sizes` tell of."""
     if sizes.folder is None:
-        return _random()
+        return _random(precision)
     extractor = checkpoints.load_preprocessor(sizes.folder, "AutoFeatureExtractor")
     if sizes.model_type == "whisper":
-        return WhisperEncoder(checkpoints.load_model(sizes.folder, unused=("decoder.",)), extractor)
-    return WaveEncoder(checkpoints.load_model(sizes.folder, unused=("masked_spec_embed", "adapter.")), extractor)
+        return WhisperEncoder(checkpoints.load_model(sizes.folder, unused=("decoder.",)), extractor, precision)
+    unused = ("masked_spec_embed", "adapter.")
+    return WaveEncoder(checkpoints.load_model(sizes.folder, unused), extractor, precision)
 
 
-def _random() -> SpeechEncoder:
+def _random(precision: str) -> SpeechEncoder:
     """A narrow WavLM of random weights, always the same ones."""
     library = checkpoints.transformers()
     sizes: Mapping[str, Any] = {
@@ -137,4 +153,4 @@ def _random() -> SpeechEncoder:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = library.WavLMModel(library.WavLMConfig(**sizes)).eval()
-    return WaveEncoder(model, library.Wav2Vec2FeatureExtractor())
+    return WaveEncoder(model, library.Wav2Vec2FeatureExtractor(), precision)

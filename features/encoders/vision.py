@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from features.encoders import checkpoints
-from features.encoders.many import Pieces, only_one, over_clips
+from features.encoders.many import Pieces, as_computed, only_one, over_clips
 from features.encoders.pictures import check_pictures, clip_pictures, concrete_pictures
 from features.encoders.pooling import check_pool, level, pooled, pooled_shape
+from features.encoders.precisions import AUTO, check_precision, keyed
 from features.encoders.vision_sizes import VisionSizes, vision_sizes
 from features.sets import Extracted, FeatureArray, FeatureSet, Media, Value
 
@@ -38,13 +39,14 @@ def extract_many(media: Sequence[Media], params: Mapping[str, Value]) -> Iterato
     from features.encoders.hardware import batch_factor
 
     sizes = vision_sizes(SET.name, params)
-    encoder = _loaded(sizes, checkpoints.digest(sizes.folder))
+    encoder = _loaded(sizes, checkpoints.digest(sizes.folder), check_precision(params))
 
     def read(one: Media) -> Pieces:
         times, pictures = clip_pictures(one, params, encoder.side, encoder.resized)
         return _pieces(times, pictures, encoder.frames, str(params["pool"]))
 
-    yield from over_clips(SET.name, media, read, encoder.vectors, batch_factor() * _BATCH, _WAITING)
+    found = over_clips(SET.name, media, read, encoder.vectors, batch_factor() * _BATCH, _WAITING)
+    yield from as_computed(found, lambda: encoder.computed)
 
 
 def _pieces(times: np.ndarray, pictures: np.ndarray, frames: int, pool: str) -> Pieces:
@@ -64,21 +66,22 @@ def block_starts(pictures: int, frames: int) -> list[int]:
 
 
 @lru_cache(maxsize=1)
-def _loaded(sizes: VisionSizes, weights: str) -> "VisionEncoder":
+def _loaded(sizes: VisionSizes, weights: str, precision: str) -> "VisionEncoder":
     """The encoder, loaded once per process; other `weights` in the same folder are another one."""
     from features.encoders.vision_models import load_vision
 
-    return load_vision(sizes)
+    return load_vision(sizes, precision)
 
 
 def _shape(params: Mapping[str, Value]) -> tuple[int, ...]:
     check_pictures(SET.name, params)
+    check_precision(params)
     pool = check_pool(params)
     return pooled_shape((vision_sizes(SET.name, params).width,), pool)
 
 
 def _concrete(params: Mapping[str, Value]) -> Mapping[str, Value]:
-    return {**concrete_pictures(params), "model": checkpoints.digest(vision_sizes(SET.name, params).folder)}
+    return {**concrete_pictures(keyed(params)), "model": checkpoints.digest(vision_sizes(SET.name, params).folder)}
 
 
 SET = FeatureSet(
@@ -88,7 +91,7 @@ SET = FeatureSet(
     summary="a pretrained vision encoder on face crops or frames: CLIP, DINOv2, ViT, ConvNeXt, VideoMAE",
     extract=extract,
     shape=_shape,
-    params={"model": "", "of": "faces", "fps": 5.0, "pool": "none", "detector": "auto"},
+    params={"model": "", "of": "faces", "fps": 5.0, "pool": "none", "detector": "auto", "precision": AUTO},
     extra="encoders",
     concrete=_concrete,
     levels=level,

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from features.encoders import checkpoints
-from features.encoders.hardware import Precision, placed
+from features.encoders.hardware import placed
+from features.encoders.precision import Precision
 from features.encoders.vision_sizes import RANDOM_SIDE, RANDOM_WIDTH, VisionSizes
 from features.errors import EmofuseError
 
@@ -30,12 +31,18 @@ class VisionEncoder:
     They are squares of `side` pixels, `frames` of them at once.
     """
 
-    def __init__(self, model: Any, processor: Any, kind: str):
+    def __init__(self, model: Any, processor: Any, kind: str, precision: str):
         tower = model.vision_model if kind == "clip" else model
         self._model, device = placed(tower)
-        self._run, self._processor, self._vector = Precision(device), processor, _VECTORS[kind]
+        self._run = Precision(device, precision, self._model)
+        self._processor, self._vector = processor, _VECTORS[kind]
         self.frames = int(tower.config.num_frames) if kind == "videomae" else 1
         self.side = _side(processor)
+
+    @property
+    def computed(self) -> str:
+        """In which precision the vectors were computed."""
+        return self._run.computed
 
     def resized(self, picture: np.ndarray) -> np.ndarray:
         """A picture uint8 RGB (H, W, 3) as uint8 (3, side, side), resized and cropped as the model was trained on."""
@@ -67,15 +74,15 @@ def _side(processor: Any) -> int:
     return int(next(iter(size.values())))
 
 
-def load_vision(sizes: VisionSizes) -> VisionEncoder:
+def load_vision(sizes: VisionSizes, precision: str = "auto") -> VisionEncoder:
     """The encoder that `sizes` tell of."""
     if sizes.folder is None:
-        return _random()
+        return _random(precision)
     processor = checkpoints.load_preprocessor(sizes.folder, "AutoImageProcessor", backend="pil")
-    return VisionEncoder(checkpoints.load_model(sizes.folder, _UNUSED), processor, sizes.model_type)
+    return VisionEncoder(checkpoints.load_model(sizes.folder, _UNUSED), processor, sizes.model_type, precision)
 
 
-def _random() -> VisionEncoder:
+def _random(precision: str) -> VisionEncoder:
     """A small ViT of random weights, always the same ones."""
     library = checkpoints.transformers()
     config = library.ViTConfig(
@@ -90,4 +97,4 @@ def _random() -> VisionEncoder:
         torch.manual_seed(0)
         model = library.ViTModel(config).eval()
     side = {"height": RANDOM_SIDE, "width": RANDOM_SIDE}
-    return VisionEncoder(model, library.ViTImageProcessorPil(size=side), "vit")
+    return VisionEncoder(model, library.ViTImageProcessorPil(size=side), "vit", precision)

@@ -17,8 +17,8 @@ import numpy as np
 from features.errors import ClipFailure, EmofuseError
 from features.files import read_json, replacing, write_json
 
-# What there is of a clip: values and times, or why there are none.
-Entry = tuple[np.ndarray, np.ndarray] | ClipFailure
+# What there is of a clip: values, times and how they were computed, or why there are none.
+Entry = tuple[np.ndarray, np.ndarray, str] | ClipFailure
 _ARRAYS, _FAILURE = ".npz", ".json"
 
 
@@ -34,10 +34,10 @@ class Parts:
     def __contains__(self, clip_id: str) -> bool:
         return any(self._path(clip_id, suffix).exists() for suffix in (_ARRAYS, _FAILURE))
 
-    def add(self, clip_id: str, values: np.ndarray, time_s: np.ndarray) -> None:
+    def add(self, clip_id: str, values: np.ndarray, time_s: np.ndarray, computed: str = "") -> None:
         """Keep a clip's features; numpy's zip has a crc32 of each array."""
         with replacing(self._path(clip_id, _ARRAYS), sync=False) as temporary, temporary.open("wb") as file:
-            np.savez(file, values=values, time_s=time_s)
+            np.savez(file, values=values, time_s=time_s, computed=np.array(computed))
         self._path(clip_id, _FAILURE).unlink(missing_ok=True)
 
     def fail(self, clip_id: str, failure: ClipFailure) -> None:
@@ -52,8 +52,12 @@ class Parts:
         try:
             with ZipFile(path) as part:
                 # Whole members: numpy stops where the array ends, and the checksum is looked at where the member ends.
-                values, time_s = (np.load(BytesIO(part.read(f"{name}.npy"))) for name in ("values", "time_s"))
-            return values, time_s
+                values, time_s, *computed = (
+                    np.load(BytesIO(part.read(f"{name}.npy")))
+                    for name in ("values", "time_s", "computed")
+                    if name != "computed" or f"{name}.npy" in part.namelist()  # earlier releases have none
+                )
+            return values, time_s, "".join(map(str, computed))
         except FileNotFoundError:
             pass
         # What a changed byte makes of a zip: RuntimeError for encryption, NotImplementedError for a compression.

@@ -30,7 +30,7 @@ _LIBRARIES = (
 class Block:
     """Many clips, one behind the other: `lengths` (n,) rows each of `values` (sum, ...) and `time_s` (sum,) float32.
 
-    A clip of length 0 has no features, for the reason `failure`.
+    A clip of length 0 has no features, for the reason `failure`; the others' were `computed` so, see FeatureArray.
     """
 
     clip_ids: Sequence[str]
@@ -38,6 +38,7 @@ class Block:
     values: np.ndarray
     time_s: np.ndarray
     failure: ClipFailure | None = None
+    computed: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class SetWriter:
     def add(self, clip_id: str, array: FeatureArray) -> None:
         """Keep a clip's features; ClipFailure when they hold no time step, NaN or infinity, or have another shape."""
         values, time_s = checked(array, self.level, self.shape)
-        _beside_others(lambda: self._parts.add(clip_id, values, time_s))
+        _beside_others(lambda: self._parts.add(clip_id, values, time_s, array.computed))
 
     def fail(self, clip_id: str, failure: ClipFailure) -> None:
         """Record that a clip has no features, and why."""
@@ -127,7 +128,9 @@ class SetWriter:
         if isinstance(item, Block):
             return item
         clip_id, array = item
-        return _one(clip_id, array if isinstance(array, ClipFailure) else checked(array, self.level, self.shape))
+        if isinstance(array, ClipFailure):
+            return _one(clip_id, array)
+        return _one(clip_id, (*checked(array, self.level, self.shape), array.computed))
 
     def finish(self) -> StoredSet:
         """Compact all parts into the finished set, in the order of `clip_ids`, and drop the parts."""
@@ -191,8 +194,8 @@ class SetWriter:
 def _one(clip_id: str, entry: Entry) -> Block:
     if isinstance(entry, ClipFailure):
         return Block((clip_id,), np.zeros(1, np.int64), np.zeros(0, np.uint8), np.zeros(0, np.float32), entry)
-    values, time_s = entry
-    return Block((clip_id,), np.array([len(values)]), values, time_s)
+    values, time_s, computed = entry
+    return Block((clip_id,), np.array([len(values)]), values, time_s, computed=computed)
 
 
 class _Index:
@@ -215,7 +218,7 @@ class _Index:
         self._ids += block.clip_ids
         self._starts.append(np.where(there, starts + first_row, 0))
         self._lengths.append(lengths)
-        self._states += [(OK, "") if ok else state for ok in there.tolist()]
+        self._states += [(OK, block.computed) if ok else state for ok in there.tolist()]
         self._crcs += crcs  # of no bytes it is 0
 
     def write(self, path: Path) -> None:

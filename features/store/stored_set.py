@@ -162,7 +162,7 @@ class StoredSet:
         return self._row(clip_id)["status"]
 
     def reason(self, clip_id: str) -> str:
-        """Why the clip failed; empty when it did not."""
+        """Why the clip failed; of one that did not, how it was computed (`FeatureArray.computed`)."""
         return self._row(clip_id)["reason"]
 
     def has(self, clip_id: str) -> bool:
@@ -191,8 +191,11 @@ class StoredSet:
         self.ensure_intact()
         return self._steps(row)
 
-    def entry(self, clip_id: str) -> tuple[np.ndarray, np.ndarray] | ClipFailure | None:
-        """A clip's steps or failure, whatever became of other clips; None where it isn't there or is damaged."""
+    def entry(self, clip_id: str) -> tuple[np.ndarray, np.ndarray, str] | ClipFailure | None:
+        """A clip's steps with how they were computed, or its failure; None where it isn't there or is damaged.
+
+        Whatever became of other clips.
+        """
         row = self._rows.get(clip_id)
         if row is None:
             return None
@@ -200,7 +203,7 @@ class StoredSet:
             return ClipFailure(row["status"], row["reason"])
         values, time_s = self._steps(row)
         (crc,) = checksums(values, time_s, np.zeros(1, np.int64), np.array([len(values)]))
-        return (values, time_s) if crc == row["crc32"] else None
+        return (values, time_s, row["reason"]) if crc == row["crc32"] else None
 
     def _steps(self, row: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         batch = bisect_right(self._first_row, row["start"]) - 1
