@@ -12,7 +12,7 @@ from features.clips import SPLITS, ClipTable, check_clips, read_clips, write_cli
 from features.datasets import Adapter, Option, dataset_names, get_adapter, make_clip_table, plugged_datasets
 from features.errors import EmofuseError
 from features.progress import say
-from features.terminal import Table, console
+from features.terminal import Table, command, console, order
 from features.workers.ray_access import AllowOpen
 
 clips_app = typer.Typer(help="Make a clip table from a data set's folders.", no_args_is_help=True, add_completion=False)
@@ -21,17 +21,18 @@ features_app = typer.Typer(
 )
 
 _SHOWN_COLUMNS = 10
+_OWN = ("folder", "table", "images")
 
 ClipsFile = Annotated[Path, typer.Argument(help="The clip table, made by `emofuse clips`.", metavar="CLIPS")]
-Store = Annotated[Path, typer.Option("-o", "--store", help="Folder of the feature store.")]
+Store = Annotated[Path, typer.Option("-o", "--store", "--out", help="Folder of the feature store.")]
 
 
 def _dataset_command(adapter: Adapter) -> None:
     """Offer an adapter as `emofuse clips NAME`, its options as flags."""
 
-    def command(root: Path, out: Path, **values: Any) -> None:
+    def make(root: Path, out: Path, **values: Any) -> None:
         table = make_clip_table(adapter.name, root, out, **values)
-        say(f"{out}: {_described(table)}")
+        say(f"{out}: {_described(table)}\nNext: {command('clips', 'check', out)}")
 
     options = adapter.options
     parameters = [
@@ -42,12 +43,18 @@ def _dataset_command(adapter: Adapter) -> None:
             for name, option in options.items()
         ),
     ]
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    make.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    make.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     text = adapter.summary
     text += f"\n\nWhere to get it: {adapter.access}." if adapter.access else ""
     text += f"\n\nExample: emofuse clips {adapter.example}"
-    clips_app.command(adapter.name, help=text, short_help=adapter.summary)(command)
+    clips_app.command(adapter.name, help=text, short_help=adapter.summary, rich_help_panel=_panel(adapter.name))(make)
+
+
+def _panel(name: str) -> str:
+    if name.startswith("synthetic"):
+        return "Made out of nothing"
+    return "Clips of your own" if name in _OWN else "Published corpora"
 
 
 def _parameter(name: str, kind: Any, how: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
@@ -73,7 +80,7 @@ def offer_plugins() -> None:
             _dataset_command(get_adapter(name))
 
 
-@clips_app.command("merge")
+@clips_app.command("merge", rich_help_panel="Tables of clips")
 def merge_command(
     tables: Annotated[list[Path], typer.Argument(help="Clip tables of the corpora.", metavar="CLIPS...")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The clip table to write, e.g. both.parquet.")],
@@ -93,10 +100,10 @@ def merge_command(
     merged = merge_tables([read_clips(path) for path in tables], read_labels(labels) if labels else {}, name or ())
     check_clips(merged)
     write_clips(merged, out)
-    say(f"{out}: {_described(merged)}")
+    say(f"{out}: {_described(merged)}\nNext: {command('clips', 'check', out)}")
 
 
-@clips_app.command("check")
+@clips_app.command("check", rich_help_panel="Tables of clips")
 def check_command(
     clips: ClipsFile,
     media: Annotated[bool, typer.Option("--media/--no-media", help="Look into every file.")] = True,
@@ -127,8 +134,15 @@ def check_command(
         for finding in checked.findings:
             told.print(f"{finding.level}: {finding.text}", soft_wrap=True, markup=False)
         told.print(_verdict(checked.errors, len(checked.findings) - checked.errors), soft_wrap=True)
+        if media and not checked.errors:
+            sets = ("functionals", "short_term") if with_sound else ("faces",)
+            chosen = [word for name in sets for word in ("-s", name)]
+            say(f"Next: {command('features', 'extract', clips, *chosen, '-o', 'store')}")
     if checked.errors:
         raise typer.Exit(1)
+
+
+order(clips_app, *_OWN, "check", "merge")
 
 
 def _verdict(errors: int, warnings: int) -> str:
@@ -174,6 +188,8 @@ def extract_command(
     )
     for summary in summaries:
         summary.check()
+    searched = command("search", "run", "RECIPE", "--clips", clips, "--store", store, "-o", "runs/first")
+    say(f"Next, with a recipe that reads them (see emofuse recipes): {searched}")
 
 
 @features_app.command("import")

@@ -49,6 +49,11 @@ class Counter:
             say(f"{self.what}: {self.done} of {self.total} after {took_s:.0f} s{note}")
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 trial`, `2,400 trials`."""
+    return f"{number:,} {noun}{'s' if number != 1 else ''}"
+
+
 def duration(seconds: float) -> str:
     """`42 s`, `3 min 20 s`, `5 h 12 min`, `2 d 3 h`."""
     whole = max(0, round(seconds))

@@ -89,6 +89,8 @@ def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
                     cut_short = True
                     break
             jobs = StageJobs(run, stage, journal, interrupts, budget)
+            if jobs.peek() is not None:
+                say(jobs.asked)
             workers.train(jobs, interrupts)
             cut_short = train_more_seeds(run, stage, workers, interrupts, budget) or jobs.cut_short or cut_short
             if remote:

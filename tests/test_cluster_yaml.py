@@ -95,7 +95,7 @@ def test_a_rayjob_asks_for_a_token_gpus_and_the_same_ray(rayjob):
 
 def test_a_rayjob_is_tried_again_on_shared_storage(rayjob):
     assert rayjob["backoffLimit"] > 0 and rayjob["shutdownAfterJobFinishes"]
-    places = re.findall(r"(--clips|--stills|--features|-o) (\S+)", rayjob["entrypoint"])
+    places = re.findall(r"(--clips|--stills|--store|-o) (\S+)", rayjob["entrypoint"])
     assert len(places) == 4 and all(place.startswith("/mnt/emofuse/") for _, place in places)
     assert (ROOT / re.search(r"recipes/\S+", rayjob["entrypoint"])[0]).exists()
 

@@ -1,5 +1,7 @@
 """The command itself: overview, unknown names, exit codes."""
 
+import re
+
 import pytest
 
 import emofuse
@@ -17,6 +19,17 @@ def test_the_version_is_the_packages(capsys):
 
 def test_no_command_is_wrong_use(capsys):
     assert emofuse.main([]) == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "first"),
+    [("search", ["families", "doctor", "run", "status"]), ("ensemble", ["leaderboard", "fit"]), ("clips", ["folder"])],
+)
+def test_commands_are_listed_as_work_goes_and_complete_nothing_by_themselves(command, first, capsys):
+    assert emofuse.main([command, "--help"]) == 0
+    told = capsys.readouterr().out
+    assert re.findall(r"^│ ([a-z]\w+) ", told, re.M)[: len(first)] == first
+    assert "completion" not in told
 
 
 def test_unknown_command_names_the_nearest(capsys):

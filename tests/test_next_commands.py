@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import soundfile
 import yaml
 from small_world import FAMILIES, corpus, put_in_place
 
@@ -68,6 +69,7 @@ def test_from_a_search_to_a_bundle(corpora, capsys, partitions):
     words = next_of(capsys)
     assert words == ["ensemble", "fit", "run"]
     assert run(*words, "--name", "best", "--all") == 0
+    assert next_of(capsys) == ["ensemble", "refit", "run", "best"]
     assert run("search", "status", "run") == 0
     words = next_of(capsys)
     assert words == ["ensemble", "refit", str(corpora / "run"), "best"]
@@ -76,6 +78,30 @@ def test_from_a_search_to_a_bundle(corpora, capsys, partitions):
     assert [word for word in words if word != "--anyway"] == ["ensemble", "export", words[2], "best", "-o", "bundle"]
     assert run("search", "status", "run") == 0
     assert next_of(capsys) == ["ensemble", "export", str(corpora / "run"), "best", "--anyway", "-o", "bundle"]
+
+
+def test_from_a_table_to_the_first_search(corpora, capsys):
+    wave = np.zeros(8000)
+    for label in "ab":
+        for speaker in range(6):
+            path = corpora / "mine" / label / f"{speaker}_1.wav"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, wave + 0.1 * np.sin((speaker + 1.0) * np.arange(8000)), 8000)
+    assert run("clips", "folder", "mine", "-o", "my clips.parquet", "--groups", r"(?P<group>\d+)_") == 0
+    words = next_of(capsys)
+    assert words == ["clips", "check", "my clips.parquet"] and run(*words) == 0
+    words = next_of(capsys)
+    assert words == shlex.split("features extract 'my clips.parquet' -s functionals -s short_term -o store")
+
+
+def test_what_other_tools_predicted_is_fitted_next(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rows = [f"c{n},val,{'ab'[n % 2]},m,{n % 2},{1 - n % 2},g{n}" for n in range(8)]
+    (tmp_path / "p.csv").write_text("\n".join(["sample_id,split,label,model,p_b,p_a,group_id", *rows]))
+    assert run("ensemble", "import", "p.csv", "-o", "others") == 0
+    words = next_of(capsys)
+    assert words == ["ensemble", "fit", "others"] and run(*words, "--name", "best") == 0
+    assert next_of(capsys) == ["ensemble", "predictions", "others", "best", "-o", "fused.csv"]
 
 
 def test_a_backbone_alone_is_where_another_search_starts(corpora, capsys, monkeypatch):

@@ -34,10 +34,11 @@ from ensembles.cli.submissions import submissions
 from ensembles.fitting.defaults import DEFAULT_METHOD
 from features.errors import WrongUse
 from features.progress import say
-from features.terminal import console
+from features.terminal import command, console, order
 
 ensemble_app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     help="Fit, compare, refit and export ensembles of stored predictions.",
 )
@@ -116,6 +117,7 @@ def fit(
     from ensembles.predictions.splits import scores_test, split_to_fit
     from models.metrics import metric_named
     from search.run.remote import shown as run_shown
+    from search.watch.following import after_fit
 
     options = FitOptions(
         method,
@@ -147,7 +149,8 @@ def fit(
     shown.print(ensemble.verdict, soft_wrap=True)
     if todo := advice(ensemble, run_shown(run)):
         shown.print(todo, soft_wrap=True)
-    say(f"Written: {ensemble_path(run, ensemble.name)}")
+    following = after_fit(run, run_shown(run))
+    say(f"Written: {ensemble_path(run, ensemble.name)}{following and f'. {following}'}")
 
 
 @ensemble_app.command("import")
@@ -199,6 +202,8 @@ def import_(
         say(f"{done.normalised} rows did not sum to 1 and were normalised (logits need --logits).")
     if done.missing:
         say(f"{done.missing} rows without scores count as clips that their model lacks.")
+    if done.samples["held_out"]:
+        say(f"Next: {command('ensemble', 'fit', run)}")
 
 
 def _no_held_out(train: int) -> str:
@@ -233,6 +238,9 @@ def dump(
     console().print(f"{done.models} models, {done.rows} rows: {file}", soft_wrap=True)
     if done.left_out:
         say(f"{len(done.left_out)} members left out: {'; '.join(sorted(set(done.left_out.values())))}.")
+
+
+order(ensemble_app, "leaderboard", "fit", "compare", "refit", "export", "import", "predictions", "dump")
 
 
 def _params(texts: list[str]) -> dict[str, Any]:

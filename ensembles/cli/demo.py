@@ -64,7 +64,7 @@ def demo(
         recipe,
         "--clips",
         tables["clips"],
-        "--features",
+        "--store",
         folders["store"],
         "--stills",
         tables["stills"],

@@ -8,7 +8,7 @@ import typer
 
 from ensembles.cli.options import Labels, look
 from features.errors import WrongUse
-from features.progress import say
+from features.progress import counted, say
 from features.terminal import command
 from features.workers.ray_access import AllowOpen
 from search.run.remote import run_path, shown
@@ -40,7 +40,8 @@ def refit(
         score = refitted.scores["ensemble"]["test_refit"]
         over_time = refitted.over_time is not None
         say(f"On the test {'recordings: ' + reached(score, 'ccc') if over_time else f'clips: {percent(score)} %'}")
-    told = " ".join(filter(None, [f"{len(refitted.members)} members refitted.", told_costs(costs_of(run, refitted))]))
+    done = f"{counted(len(refitted.members), 'member')} refitted."
+    told = " ".join(filter(None, [done, told_costs(costs_of(run, refitted))]))
     anyway = ["--anyway"] if refitted.no_better and not alone(refitted) else []
     told += f" Next: {command('ensemble', 'export', shown(run), name, *anyway, '-o', 'bundle')}"
     say(told)

@@ -86,7 +86,7 @@ class Road:
 
     def search(self, recipe: Path, clips: str, stills: str | None, run: Path, weights: Iterable[str] = ()) -> None:
         """Train what a recipe asks for."""
-        words: list[object] = ["--clips", self.table(clips), "--features", self.store]
+        words: list[object] = ["--clips", self.table(clips), "--store", self.store]
         words += ["--stills", self.table(stills)] if stills else []
         words += [word for item in weights for word in ("--weights", item)]
         run_command("search", "run", recipe, *words, "-o", run, *self.train)

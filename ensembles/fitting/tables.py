@@ -7,13 +7,14 @@ from ensembles.evaluation.spread import Spread
 from ensembles.fitting.ensemble import Ensemble, How, Who, percent, reached
 from ensembles.fitting.leaderboard import Leaderboard
 from ensembles.fusion.option import MENU, PLAIN
+from features.progress import counted
 from features.terminal import Table
 from models.metrics import in_words
 
 
 def weights_table(ensemble: Ensemble) -> Table:
     """A row per member, a column per class or dimension."""
-    title = f"Weights of {ensemble.name}: {len(ensemble.members)} members of {ensemble.n_candidates}"
+    title = f"Weights of {ensemble.name}: {counted(len(ensemble.members), 'member')} of {ensemble.n_candidates}"
     table = Table(title=title)
     table.add_column("member", overflow="fold")
     for name in ensemble.outputs:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from features.errors import EmofuseError
-from features.progress import say
+from features.progress import counted, say
 from search.budget.left import left_by_entry, standings
 from search.budget.pace import SILENT_S, Pace, measure
 from search.budget.told import read_books
@@ -97,4 +97,4 @@ class Forecast:
 def _told(pace: Pace | None, left: int) -> str:
     if pace is None or pace.left_s is None or not left:
         return ""
-    return f"{left:,} trial{'s are' if left != 1 else ' is'} left, {pace}"
+    return f"{counted(left, 'trial')} {'are' if left != 1 else 'is'} left, {pace}"

@@ -68,7 +68,7 @@ def run(
 ) -> None:
     """Start a search; the same command resumes one that was stopped, and extends one whose recipe asks for more.
 
-    Example:  emofuse search run recipes/ravdess_audio.yaml --clips clips.parquet --features store -o run
+    Example:  emofuse search run recipes/ravdess_audio.yaml --clips clips.parquet --store store -o run
 
     To see whether a recipe works at all:  emofuse search run recipes/ravdess_audio.yaml --smoke
     """
@@ -81,13 +81,13 @@ def run(
 
     workers = Workers(address, cpus, in_process, max_concurrent, allow_open)
     if smoke:
-        given = {"--hours": hours, "--clips": clips, "--features": features, "--stills": stills, "--weights": weights}
+        given = {"--hours": hours, "--clips": clips, "--store": features, "--stills": stills, "--weights": weights}
         if wrong := [name for name, value in given.items() if value]:
             raise WrongUse(f"--smoke makes its own clips and stills: leave out {' and '.join(wrong)}.")
         _try_out(recipe, out, workers)
         return
     if clips is None or features is None or out is None:
-        needed = {"--clips": clips, "--features": features, "-o": out}
+        needed = {"--clips": clips, "--store": features, "-o": out}
         missing = " and ".join(name for name, value in needed.items() if value is None)
         raise WrongUse(f"A search needs {missing}; to try the recipe on made-up clips instead, give --smoke.")
     status = run_search(

@@ -29,7 +29,7 @@ def doctor(
 ) -> None:
     """Check recipe, machines and storage before a search starts; exit code 1 where something would fail.
 
-    Example:  emofuse search doctor recipes/start.yaml --clips clips.parquet --features store -o run --address auto
+    Example:  emofuse search doctor recipes/start.yaml --clips clips.parquet --store store -o run --address auto
     """
     from search.cluster.doctor import Patient, examine
     from search.recipe.reading import read_recipe

@@ -37,6 +37,7 @@ def export(
     Example:  emofuse search export run --to mlflow -o tracking
     """
     from features.errors import WrongUse
+    from features.progress import counted
     from search.run.layout import Layout
     from search.watch.tracked_trials import tracked_trials
 
@@ -53,7 +54,7 @@ def export(
         from search.watch.tracked_csv import write_csv_files
 
         write_csv_files(trials, out)
-        print(f"{len(trials)} trials: {out / 'trials.csv'}, {out / 'curves.csv'}")
+        print(f"{counted(len(trials), 'trial')}: {out / 'trials.csv'}, {out / 'curves.csv'}")
     elif to is Tool.mlflow:
         from search.watch.tracked_mlflow import write_mlflow
 
@@ -61,10 +62,10 @@ def export(
             out.mkdir(parents=True, exist_ok=True)
             uri = f"sqlite:///{out.resolve() / 'mlflow.db'}"
         new = write_mlflow(trials, called, str(uri))
-        print(f"{len(trials)} trials, {new} of them new, in experiment emofuse as {called}")
+        print(f"{counted(len(trials), 'trial')}, {new:,} of them new, in experiment emofuse as {called}")
     elif out is not None:
         from search.watch.tracked_wandb import write_wandb
 
         new = write_wandb(trials, called, out, project, online)
         following = "" if online else f"; to send them: wandb sync {out / 'wandb'}/offline-run-*"
-        print(f"{len(trials)} trials, {new} of them new, in group {called}{following}")
+        print(f"{counted(len(trials), 'trial')}, {new:,} of them new, in group {called}{following}")

@@ -20,14 +20,14 @@ def relocate(
 
     The tables must hold the same clips. `emofuse search run` with the new paths does the same.
 
-    Example:  emofuse search relocate run --clips /data/clips.parquet --features /data/store
+    Example:  emofuse search relocate run --clips /data/clips.parquet --store /data/store
     """
     from features.errors import WrongUse
     from search.run.folder import RunFolder
     from search.run.lease import exclusive
 
     if clips is None and features is None and stills is None:
-        raise WrongUse("Nothing was said to have moved: give --clips, --features or --stills.")
+        raise WrongUse("Nothing was said to have moved: give --clips, --store or --stills.")
     folder = RunFolder.open(run)
     with exclusive(folder.path):
         moved = folder.relocate(clips, features, stills)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from features.progress import counted
 from search.run.remote import run_path
 
 
@@ -25,9 +26,9 @@ def retry(
 
     queued = retry_failed(run, names or [], kinds or [])
     if queued.again:
-        counted = Counter(outcome.kind or "error" for outcome in queued.again)
-        told = ", ".join(f"{count} {kind}" for kind, count in counted.most_common())
-        print(f"{len(queued.again)} trials are queued again ({told}). Next: the same emofuse search run as before.")
+        kinds_of = Counter(outcome.kind or "error" for outcome in queued.again)
+        told = ", ".join(f"{count} {kind}" for kind, count in kinds_of.most_common())
+        print(f"Queued again: {counted(len(queued.again), 'trial')} ({told}). Next: the same emofuse search run again.")
     else:
         print("No failed trial is queued again.")
     if queued.foreign:

@@ -30,7 +30,7 @@ def submit(
     """Run a search on a cluster as a job; the same command follows it again, or continues a run that was stopped.
 
     Example:  emofuse search submit recipes/start.yaml --address http://127.0.0.1:8265 --clips /mnt/clips.parquet
-    --features /mnt/store -o /mnt/runs/first
+    --store /mnt/store -o /mnt/runs/first
     """
     from features.errors import EmofuseError
     from features.plugins.files import files

@@ -188,7 +188,7 @@ def _versions(here: Answer, answers: Mapping[str, Answer]) -> Iterator[Finding]:
 
 def _features(patient: Patient, here: Answer, answers: Mapping[str, Answer]) -> Iterator[Finding]:
     if patient.store is None or patient.clips is None:
-        yield Finding("warning", "features", "not looked at: give --clips and --features.")
+        yield Finding("warning", "features", "not looked at: give --clips and --store.")
         return
     for _, why in here.errors:
         yield Finding("problem", "features", why)
@@ -278,7 +278,7 @@ def _access() -> Finding:
 
 def _disk(patient: Patient, capacity: Capacity) -> Iterator[Finding]:
     if patient.run is None or patient.store is None or patient.clips is None:
-        yield Finding("warning", "disk", "not looked at: give --clips, --features and -o.")
+        yield Finding("warning", "disk", "not looked at: give --clips, --store and -o.")
         return
     stills = read_clips(patient.stills) if patient.stills else None
     at_once = max((capacity.at_once(entry.request()) for _, entry in patient.recipe.all_entries()), default=1)

@@ -60,7 +60,7 @@ class Order:
             raise WrongUse(
                 f"{self.recipe}: expected a recipe inside {root}, which is what travels to the cluster; copy it there."
             ) from None
-        places = {"--clips": self.clips, "--features": self.features, "-o": self.out}
+        places = {"--clips": self.clips, "--store": self.features, "-o": self.out}
         if self.stills:
             places["--stills"] = self.stills
         for option, place in places.items():

@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 from features.errors import WrongUse
+from features.progress import say
 from models import pulse
 from models.pulse import Stopped
 from search.cluster.capacity import Capacity
@@ -72,6 +73,7 @@ class Workers:
                     self._attempt(jobs, job, interrupts)
         elif jobs.peek() is not None:
             if self._driver is None or self._capacity is None:
+                say(f"joining the Ray cluster at {self._address}" if self._address else "starting Ray on this machine")
                 self._driver = RayDriver(jobs.run.path, self._address, self._cpus, self._allow_open)
                 self._capacity = self._driver.start()
             self._capacity.refuse_unmet(jobs.requests)

@@ -161,9 +161,7 @@ class RunFolder(Layout):
             stills=stills.resolve() if stills else self.stills,
         )
         if not moved.store.is_dir():
-            raise EmofuseError(
-                f"{moved.store}: no such folder, expected the feature store of the run; give --features."
-            )
+            raise EmofuseError(f"{moved.store}: no such folder, expected the feature store of the run; give --store.")
         for stage in {stage for stage, _ in moved.recipe.all_entries()}:
             moved.table(stage)
         moved._write()
@@ -188,7 +186,7 @@ class RunFolder(Layout):
 
     def refuse_moved(self) -> None:
         """EmofuseError, with the command that mends it, where clips, features or stills lie elsewhere by now."""
-        places = {"--clips": self.clips, "--features": self.store, "--stills": self.stills}
+        places = {"--clips": self.clips, "--store": self.store, "--stills": self.stills}
         gone = {option: place for option, place in places.items() if place is not None and not place.exists()}
         if gone:
             words = [word for option in gone for word in (option, option.removeprefix("--").upper())]

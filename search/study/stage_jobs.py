@@ -7,7 +7,7 @@ from dataclasses import replace
 from optuna.storages import JournalStorage
 
 from features.errors import EmofuseError
-from features.progress import say
+from features.progress import counted, say
 from models.family import Resources
 from models.metrics import in_words, told
 from models.space import Scalar
@@ -68,6 +68,17 @@ class StageJobs(RunSource):
             {name: entry.choose_on for name, entry in stage.entries.items()},
             self._may_start,
             self._rules,
+        )
+
+    @property
+    def asked(self) -> str:
+        """What the stage asks for, in a line."""
+        numbers = {name: entry.planned_configurations for name, entry in self.stage.entries.items()}
+        each = ", ".join(f"{name} {number}" for name, number in numbers.items())
+        flows = ", as they gain" if self.run.recipe.goal == "ensemble" and self.stage.stage != "backbone" else ""
+        return (
+            f"stage {self.stage.stage}: {counted(self._total, 'trial')} of "
+            f"{counted(sum(numbers.values()), 'configuration')} ({each}{flows}) on {', '.join(self._partitions)}"
         )
 
     @property

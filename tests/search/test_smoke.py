@@ -113,7 +113,7 @@ def test_every_smoke_point_stays_within_its_family():
     "words, told",
     [
         (["--smoke", "--clips", "c.parquet"], "--smoke makes its own clips and stills: leave out --clips."),
-        (["--clips", "c.parquet"], "A search needs --features and -o; to try the recipe on made-up clips instead"),
+        (["--clips", "c.parquet"], "A search needs --store and -o; to try the recipe on made-up clips instead"),
     ],
 )
 def test_data_is_given_or_made_up(path, capsys, words, told):

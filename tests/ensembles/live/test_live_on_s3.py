@@ -261,7 +261,7 @@ def test_the_commands_on_s3_show_new_trials_within_five_seconds_and_stop(uri, wo
             watching.kill()
 
 
-_MANY = {"stages": [{"stage": "clips", "entries": {"centroid": {"trials": 60}}}], "asha": None}
+_MANY = {"stages": [{"stage": "clips", "entries": {"centroid": {"configurations": 60}}}], "asha": None}
 
 
 def _predictions(uri):

@@ -49,7 +49,7 @@ class Server:
 def test_the_entrypoint_is_the_search_command():
     text = order(stills="/data/s.parquet", options=("--weights", "vgg16=/w.pth")).entrypoint(tree_root())
     assert text == (
-        "python -m emofuse search run recipes/start.yaml --clips /data/c.parquet --features /data/store -o /runs/a "
+        "python -m emofuse search run recipes/start.yaml --clips /data/c.parquet --store /data/store -o /runs/a "
         "--stills /data/s.parquet --address auto --weights vgg16=/w.pth"
     )
 

@@ -125,10 +125,10 @@ def test_a_moved_run_names_its_cure_and_the_cure_works(run, capsys):
     assert told.startswith(
         f"{run.clips}, {run.store}, {run.stills}: no such file or folder, though the run was searched"
     )
-    assert told.endswith(f"`emofuse search relocate {run.path} --clips CLIPS --features FEATURES --stills STILLS`.")
+    assert told.endswith(f"`emofuse search relocate {run.path} --clips CLIPS --store STORE --stills STILLS`.")
     assert message(refit_spec, run, [read_footer(centroid)]) == message(run.table) == told
     assert "no such folder, expected the feature store" in message(run.relocate, there / run.clips.name)
-    new = {"CLIPS": run.clips, "FEATURES": run.store, "STILLS": run.stills}
+    new = {"CLIPS": run.clips, "STORE": run.store, "STILLS": run.stills}
     words = [str(there / new[word].name) if word in new else word for word in shlex.split(told.split("`")[1])]
     assert emofuse.main(words[1:]) == 0
     assert f"clips: {there / run.clips.name}" in capsys.readouterr().out

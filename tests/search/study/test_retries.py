@@ -64,7 +64,7 @@ def test_a_retry_is_a_new_trial_of_the_study(broken, search, capsys):
     assert all((broken.path / row["traceback"]).exists() for row in shown)
     failed, kept = {o.trial_key for o in broken.outcomes()}, set(prediction_files(broken.path))
     assert emofuse.main(["search", "retry", str(broken.path)]) == 0
-    assert "2 trials are queued again (1 error, 1 diverged)" in capsys.readouterr().out
+    assert "Queued again: 2 trials (1 error, 1 diverged)" in capsys.readouterr().out
     assert _study(broken) == [("FAIL", None), ("COMPLETE", None), ("RUNNING", 0)]
     status = search()
     assert (status.entries[0].finished, status.entries[0].failed, status.left) == (4, 0, 0)
