@@ -23,9 +23,9 @@ from search.recipe.recipe import Recipe, StageName, recipe_of_data
 from search.run.layout import Layout, Outcome
 from search.run.partitions import Partition, make_partition
 from search.run.planned import MISSING, REMEDY, WHAT, Planned
-from search.run.predictions import prediction_files, read_footer
 from search.run.remote import shown
 from search.run.seen import refuse_seen
+from search.run.unchanged import changed, refuse_other_data, refuse_other_meaning, refuse_other_trials
 
 __all__ = ["Layout", "Outcome", "RunFolder"]
 
@@ -112,10 +112,10 @@ class RunFolder(Layout):
             not own_asha or _same_default(recipe, begun),
         )
         if begun is not None:
-            _refuse_other_data(begun, run)
-            _refuse_other_meaning(begun, run)
+            refuse_other_data(begun, run)
+            refuse_other_meaning(begun, run)
         else:
-            _refuse_other_trials(run)
+            refuse_other_trials(run)
         run._write()
         return run
 
@@ -211,7 +211,7 @@ class RunFolder(Layout):
         table = read_clips(path)
         expected = self.stills_fingerprint if stage == "backbone" else self.clips_fingerprint
         if table.fingerprint != expected:
-            raise _changed(self, "stills" if stage == "backbone" else "clips", str(expected), table.fingerprint)
+            raise changed(self, "stills" if stage == "backbone" else "clips", str(expected), table.fingerprint)
         return table
 
     def plan(self) -> tuple[Planned, ...]:
@@ -294,70 +294,3 @@ def _checked(table: ClipTable, recipe: Recipe, stage: StageName) -> list[Partiti
         for name in recipe.partition_names(stage)
         for continuous in kinds
     ]
-
-
-def _changed(run: RunFolder, what: str, expected: str, came: str) -> EmofuseError:
-    return EmofuseError(
-        f"{run.path}: this run belongs to {what} with the fingerprint {expected[:12]}, but the table's is now "
-        f"{came[:12]}; use the table that the run was started with, or start a run in another folder."
-    )
-
-
-def _refuse_other_data(earlier: RunFolder, run: RunFolder) -> None:
-    if run.clips_fingerprint != earlier.clips_fingerprint:
-        raise _changed(run, "clips", earlier.clips_fingerprint, run.clips_fingerprint)
-    if earlier.stills_fingerprint and run.stills_fingerprint != earlier.stills_fingerprint:
-        raise _changed(run, "stills", earlier.stills_fingerprint, str(run.stills_fingerprint))
-
-
-def _refuse_other_meaning(earlier: RunFolder, run: RunFolder) -> None:
-    old, new = earlier.recipe, run.recipe
-    if old.seed != new.seed:
-        raise _other_seed(run, old.seed)
-    before = {entry.name: entry for _, entry in old.all_entries()}
-    for _, entry in new.all_entries():
-        was = before.get(entry.name, entry)
-        if was.continuous != entry.continuous:
-            raise WrongUse(f"{run.path}: entry {entry.name!r} had another task; name the new one anew.")
-        if (was.family, was.input_specs()) != (entry.family, entry.input_specs()):
-            raise _other_entry(run, entry, was.family, was.input_specs())
-
-
-def _other_seed(run: RunFolder, seed: int) -> WrongUse:
-    return WrongUse(
-        f"{run.path}: this run's seed is {seed}, but the recipe's is {run.recipe.seed}; keep it, or start a run in "
-        "another folder."
-    )
-
-
-def _other_entry(run: RunFolder, entry: Entry, family: str, inputs: dict[str, str]) -> WrongUse:
-    return WrongUse(
-        f"{run.path}: entry {entry.name!r} was family {family!r} on {_listed(inputs)}, but the recipe now says family "
-        f"{entry.family!r} on {_listed(entry.input_specs())}; name the new one anew."
-    )
-
-
-def _refuse_other_trials(run: RunFolder) -> None:
-    """Where run.json is gone or damaged, the prediction files tell what the run belongs to: one of each entry."""
-    found = {path.parent: path for path in prediction_files(run.path)}
-    entries = {entry.name: entry for _, entry in run.recipe.all_entries()}
-    for path in found.values():
-        try:
-            footer = read_footer(path)
-        except EmofuseError:
-            continue  # the search trains it again
-        if not footer.inputs:
-            continue  # imported
-        backbone = footer.stage == "backbone"
-        expected = run.stills_fingerprint if backbone else run.clips_fingerprint
-        if expected is not None and footer.clips_fingerprint != expected:
-            raise _changed(run, "stills" if backbone else "clips", footer.clips_fingerprint, expected)
-        if footer.recipe_seed != run.recipe.seed:
-            raise _other_seed(run, footer.recipe_seed)
-        entry = entries.get(footer.entry)
-        if entry is not None and (footer.family, dict(footer.inputs)) != (entry.family, entry.input_specs()):
-            raise _other_entry(run, entry, footer.family, dict(footer.inputs))
-
-
-def _listed(specs: dict[str, str]) -> str:
-    return ", ".join(f"{slot}={spec}" for slot, spec in specs.items())

@@ -20,12 +20,12 @@ from search.recipe.recipe import Stage
 from search.run.ended import note_ended
 from search.run.ending import Ending, ended_outcome, ended_trial
 from search.run.folder import RunFolder
-from search.run.keeping import Keeper
 from search.run.remote import remote_of
 from search.run.spec import TrialSpec
 from search.sampling.folds import FoldRule
 from search.sampling.lag import at_once, lag_for
 from search.study.account import Account
+from search.study.keeping import Keeper
 from search.study.plan import entry_spec
 from search.study.queue import Queue
 from search.study.retries import entry_study

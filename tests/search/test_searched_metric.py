@@ -20,12 +20,12 @@ from models.metrics import Metric, told
 from search.cluster.workers import Workers
 from search.recipe.reading import read_recipe
 from search.run.ended import read_ended
-from search.run.keeping import Keeper
 from search.run.planned import read_metric
 from search.run.predictions import prediction_files, read_footer
 from search.run.spec import TrialSpec
 from search.runner import run_search
 from search.study.best import best_trials
+from search.study.keeping import Keeper
 from search.study.plan import entry_spec, refit_spec
 from search.watch.status import read_status
 from search.watch.status_view import table

@@ -7,16 +7,16 @@ import pytest
 from small_world import Centroid, message
 
 from search.cluster.workers import Workers
-from search.run.keeping import folder_size
 from search.run.predictions import prediction_files, read_footer
 from search.runner import run_search
+from search.study.keeping import folder_size
 
 MODEL_KB = 100
 
 
 @pytest.fixture(autouse=True)
 def _large_models(monkeypatch):
-    monkeypatch.setattr("search.run.keeping._LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("search.study.keeping._LOOK_EVERY_S", 0.0)
     save = Centroid.save
 
     def saved(model, folder):
