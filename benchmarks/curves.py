@@ -20,6 +20,7 @@ import pools
 from ensemble_search import space_of, vector
 from sklearn.ensemble import RandomForestRegressor
 
+from features.errors import EmofuseError
 from models.space import Choice, Float, Space
 from search.recipe.recipe import Asha, recipe_of_data
 from search.sampling.first_points import first_points
@@ -30,7 +31,6 @@ _POOLING = {"family": "temporal_pooling", "configurations": 240, "max_epochs": 4
 RECORDED: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "ravdess": ("ravdess", "ravdess_head", {**_HEAD, "inputs": {"embedding": "functionals"}}),
     "mosi": ("mosi", "mosi_head", {**_HEAD, "inputs": {"embedding": "mosi_audio"}}),
-    "mosi_text": ("mosi", "mosi_text_head", {**_HEAD, "inputs": {"embedding": "mosi_text"}}),
     "afew": (
         "afew",
         "afew_pooling",
@@ -93,6 +93,11 @@ def read_curves(folders: Sequence[Path], name: str) -> Curves:
                 its = [n for n, trial in enumerate(pool.trials) if trial["entry"] == entry]
                 trials += [pool.trials[n] for n in its]
                 test += [float(right[n]) for n in its]
+    if not trials:
+        folder_names = ", ".join(map(str, folders))
+        raise EmofuseError(
+            f"{folder_names}: expected a recording of {name}; make one with `samplers.py record {name}`."
+        )
     once = {json.dumps(trial["point"], sort_keys=True): n for n, trial in reversed(list(enumerate(trials)))}
     kept = sorted(once.values())
     space = {

@@ -104,14 +104,14 @@ def ravdess(folder: Path) -> dict[str, Any]:
         write_clips(hash_media(table), clips)
     extract(read_clips(clips), ["is10", "functionals", "short_term"], folder / "store", workers=0)
     return {
-        "svm_is10": {"family": "audio_svm", "configurations": 36, "inputs": {"audio": "is10"}},
-        "svm_functionals": {"family": "audio_svm", "configurations": 48, "inputs": {"audio": "functionals"}},
-        "head_is10": {"family": "embedding_head", "configurations": 40, "inputs": {"embedding": "is10"}},
-        "head_functionals": {"family": "embedding_head", "configurations": 40, "inputs": {"embedding": "functionals"}},
-        "pooled_svm": {"configurations": 48, "inputs": {"frames": "short_term"}},
+        "svm_is10": {"family": "audio_svm", "configurations": 24, "inputs": {"audio": "is10"}},
+        "svm_functionals": {"family": "audio_svm", "configurations": 40, "inputs": {"audio": "functionals"}},
+        "head_is10": {"family": "embedding_head", "configurations": 24, "inputs": {"embedding": "is10"}},
+        "head_functionals": {"family": "embedding_head", "configurations": 24, "inputs": {"embedding": "functionals"}},
+        "pooled_svm": {"configurations": 56, "inputs": {"frames": "short_term"}},
         "pooling": {
             "family": "temporal_pooling",
-            "configurations": 24,
+            "configurations": 16,
             "inputs": {"frames": "short_term"},
             "max_epochs": 40,
             "published": False,
@@ -119,7 +119,7 @@ def ravdess(folder: Path) -> dict[str, Any]:
         },
         "lstm": {
             "family": "lstm_encoder",
-            "configurations": 18,
+            "configurations": 16,
             "inputs": {"frames": "short_term"},
             "max_epochs": 40,
             "published": False,
@@ -183,8 +183,8 @@ def afew(folder: Path) -> dict[str, Any]:
         "mean_svm": {"family": "pooled_svm", "configurations": 64, "inputs": frames, "fixed": {"pool": "mean"}},
         "max_svm": {"family": "pooled_svm", "configurations": 64, "inputs": frames, "fixed": {"pool": "max"}},
         "cnn_pool_svm": {"configurations": 64, "inputs": frames},
-        "pooling": {"family": "temporal_pooling", "configurations": 36, "inputs": frames, **short},
-        "lstm": {"family": "lstm_encoder", "configurations": 20, "inputs": frames, "space": _SHORT, **short},
+        "pooling": {"family": "temporal_pooling", "configurations": 19, "inputs": frames, **short},
+        "lstm": {"family": "lstm_encoder", "configurations": 18, "inputs": frames, "space": _SHORT, **short},
     }
 
 
