@@ -11,6 +11,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,7 +59,7 @@ class Curves:
     test: np.ndarray | None = None
     first: Sequence[Point] = ()
 
-    @property
+    @cached_property
     def epochs(self) -> float:
         """The mean of a configuration that nothing stops."""
         return float(np.mean([len(curve) for curve in self.curves]))
