@@ -20,8 +20,9 @@ from models.families.audio_lstm import AudioLSTM
 from models.families.cnn_irnn import IRNN
 from models.family import Input
 from models.training.batches import pack
-from models.training.loop import Settings, train
+from models.training.loop import train
 from models.training.network import ClipNetwork
+from models.training.settings import Settings
 
 CLASSES = 7
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ensembles.applying.asked import Asked, asked_of_table
 from ensembles.applying.rows import Result
-from ensembles.bundle.predict import ClipPrediction
+from ensembles.bundle.results import ClipPrediction
 from ensembles.evaluation.intervals import Interval
 from ensembles.evaluation.jackknife import intervals_of
 from ensembles.evaluation.metrics import Scores, recalls, score

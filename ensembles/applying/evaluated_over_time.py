@@ -10,7 +10,7 @@ import numpy as np
 from ensembles.applying.asked import Asked
 from ensembles.applying.evaluated import ALL
 from ensembles.applying.rows import Result
-from ensembles.bundle.predict import TracePrediction
+from ensembles.bundle.results import TracePrediction
 from ensembles.continuous.measures import Measure, Measured, measured
 from features.clips import SPLITS, Clip, ClipTable
 from features.errors import EmofuseError, WrongUse

@@ -8,7 +8,8 @@ from pathlib import Path
 from ensembles.applying.asked import Asked
 from ensembles.applying.rows import Result
 from ensembles.bundle.bundle import Bundle
-from ensembles.bundle.predict import ClipPrediction, Predictor, TracePrediction
+from ensembles.bundle.predict import Predictor
+from ensembles.bundle.results import ClipPrediction, TracePrediction
 from features.extract import default_workers
 from features.workers.clip_processes import ProcessDied, run_all
 

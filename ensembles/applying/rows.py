@@ -6,7 +6,7 @@ from typing import Any
 
 from ensembles.applying.asked import Asked
 from ensembles.bundle.bundle import Bundle
-from ensembles.bundle.predict import ClipPrediction, TracePrediction
+from ensembles.bundle.results import ClipPrediction, TracePrediction
 
 Row = dict[str, Any]
 Result = ClipPrediction | TracePrediction

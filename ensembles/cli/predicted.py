@@ -14,7 +14,7 @@ import typer
 from ensembles.applying.asked import Asked, told_apart
 from ensembles.applying.files import RowFile, RowForm
 from ensembles.applying.rows import Columns, Result, Row
-from ensembles.bundle.predict import ClipPrediction, TracePrediction
+from ensembles.bundle.results import ClipPrediction, TracePrediction
 from ensembles.predictions.organisers import ClassPredictions, Form, TracePredictions, write_form
 from features.errors import EmofuseError, Interrupted
 from features.progress import progress, say

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from models.space import Choice, Float, Parameter
-from models.training.loop import Settings
 from models.training.network import valid_steps
+from models.training.settings import Settings
 
 # How every probe is trained; Adam is what SUPERB and MERBench use.
 PROBE_SPACE: Mapping[str, Parameter] = {

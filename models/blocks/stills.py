@@ -14,9 +14,9 @@ from models.reproducible import exact_kernels
 from models.space import Choice, Float, Space
 from models.training import memory
 from models.training.batches import Packed
-from models.training.loop import Settings
 from models.training.network import ClipNetwork, mean_step, valid_steps
 from models.training.pretrained import Naming, start_from
+from models.training.settings import Settings
 from models.training.torch_model import TorchModel
 
 # Frames that go through a network at once on a CPU when nothing is learnt, if `memory.image_numbers` allows as many.

@@ -13,9 +13,9 @@ from models.examples import Examples
 from models.family import Context, Family, FitResult, Report
 from models.training import loop as training
 from models.training.batches import Packed, Window
-from models.training.loop import Settings
 from models.training.network import ClipNetwork, recur, valid_steps
 from models.training.pretrained import Naming, start_from
+from models.training.settings import Settings
 from models.training.torch_model import TorchModel
 
 

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float
-from models.training.loop import Settings
 from models.training.network import ClipNetwork, last_step, recur
+from models.training.settings import Settings
 from models.training.torch_model import TorchModel, load_torch
 
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from models.blocks.relu_rnn import ReLURNN
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float
-from models.training.loop import Settings
 from models.training.network import ClipNetwork, last_step
+from models.training.settings import Settings
 from models.training.torch_model import TorchModel, load_torch
 
 # All weights but the recurrent ones start this small (Le, Jaitly and Hinton 2015, whom section 2.2 cites).

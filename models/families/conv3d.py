@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from models.blocks.volumes import VolumeNetwork, max_pooled, start_
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float, Space
-from models.training.loop import Settings
+from models.training.settings import Settings
 from models.training.step_model import StepModel
 from models.training.torch_model import load_torch
 

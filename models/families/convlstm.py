@@ -13,7 +13,7 @@ from models.blocks.convlstm import ConvLSTM
 from models.blocks.volumes import VolumeNetwork, max_pooled
 from models.families import conv3d
 from models.family import Context, Family
-from models.training.loop import Settings
+from models.training.settings import Settings
 from models.training.step_model import StepModel
 from models.training.torch_model import load_torch
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float
-from models.training.loop import Settings
 from models.training.network import ClipNetwork
+from models.training.settings import Settings
 from models.training.torch_model import TorchModel, load_torch
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float, Space
-from models.training.loop import Settings
 from models.training.network import ClipNetwork, last_step, mean_step, recur
+from models.training.settings import Settings
 from models.training.torch_model import TorchModel, load_torch
 
 _POOL = {"last": last_step, "mean": mean_step}

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from models.families.lstm_encoder import TRAINING, TRAINING_SPACE, decay_of_head
 from models.family import Context, Family, Input, Resources
 from models.space import Choice
-from models.training.loop import Settings
 from models.training.network import ClipNetwork, max_step, mean_step
+from models.training.settings import Settings
 from models.training.torch_model import TorchModel, load_torch
 
 _POOL = {"max": max_step, "mean": mean_step}

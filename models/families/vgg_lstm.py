@@ -9,7 +9,7 @@ from models.families.vgg16 import NAMINGS, VGG16
 from models.family import Context, Family, Input, Resources
 from models.space import Choice, Float, Int
 from models.training.batches import Window
-from models.training.loop import Settings
+from models.training.settings import Settings
 from models.training.torch_model import load_torch
 
 # Faces that the network takes at a time.

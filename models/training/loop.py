@@ -1,66 +1,24 @@
 """The one training loop of all torch families. Its aim (`models.training.goals`) is classification unless told."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812  the name that every torch text uses
 from torch import Tensor
 
 from features.errors import Diverged, EmofuseError
 from models.family import FitResult, Report
-from models.metrics import Metric, held_out_metrics, search_value
+from models.metrics import Metric
 from models.pulse import Stopped, asked_to_stop
-from models.reproducible import exact_kernels, seeded
-from models.training.batches import Packed, epoch_batches, scoring_batches
+from models.reproducible import seeded
+from models.training.batches import Packed, epoch_batches
 from models.training.checkpoint import Checkpoint
+from models.training.classification import Classification
 from models.training.goals import Goal
 from models.training.network import ClipNetwork
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to train one network.
-
-    `l1` is the weight of the sum of all parameters' absolute values in the loss, which `loss` in the curve includes.
-    `clip` is the largest gradient norm, None for no limit. The learning rate is multiplied by `decay` after every
-    `decay_iterations` batches, or after every epoch where that is None. Training ends with the epoch in which it comes
-    to `max_iterations` batches. `patience` is the number of epochs without a better held-out result after which it
-    stops. `class_weight` "balanced" weighs a class by the inverse of its frequency. `precision` "auto" is mixed
-    precision on a GPU and float32 on a CPU.
-    """
-
-    optimiser: Literal["sgd", "adam", "rmsprop"]
-    lr: float
-    batch_size: int
-    max_epochs: int
-    patience: int
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    l1: float = 0.0
-    clip: float | None = None
-    decay: float = 1.0
-    decay_iterations: int | None = None
-    max_iterations: int | None = None
-    class_weight: Literal["none", "balanced"] = "none"
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    checkpoint_every_s: float = 10.0
-
-    def lr_at(self, epoch: int, iteration: int) -> float:
-        """The learning rate in `epoch` (from 1) at `iteration` (from 0, counted over all epochs)."""
-        times = epoch - 1 if self.decay_iterations is None else iteration // self.decay_iterations
-        return self.lr * self.decay**times
-
-    def autocast_type(self, device: torch.device) -> torch.dtype:
-        """The type that layers compute in."""
-        if self.precision != "auto":
-            return getattr(torch, self.precision)
-        if device.type != "cuda":
-            return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+from models.training.settings import Settings
 
 
 def train(
@@ -238,42 +196,6 @@ class _Run:
             setattr(self, name, state[name])
 
 
-class Classification:
-    """Cross-entropy over `classes` classes; best is what has most of `metric` (a `models.training.goals.Goal`)."""
-
-    def __init__(
-        self, classes: int, fit: Packed, held_out: Packed | None, settings: Settings, metric: Metric = "accuracy"
-    ):
-        self._y, self._held_out, self._metric = fit.labels().to(fit.device), held_out, metric
-        self._weight = _class_weight(self._y, classes, settings)
-
-    def outputs(self, network: ClipNetwork, inputs: Mapping[str, Tensor], lengths: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, C)."""
-        return network(inputs, lengths)
-
-    def loss(self, outputs: Tensor, clips: Tensor) -> Tensor:
-        """The cross-entropy of the fit clips `clips` (B,)."""
-        return F.cross_entropy(outputs, self._y[clips.to(self._y.device)], self._weight)
-
-    def right(self, outputs: Tensor, clips: Tensor) -> Tensor | None:
-        """How many of the fit clips `clips` (B,) have their class on top."""
-        return (outputs.argmax(dim=1) == self._y[clips.to(self._y.device)]).sum()
-
-    def measure(self, network: ClipNetwork) -> dict[str, float] | None:
-        """Metrics on the held-out clips; None when a score is not finite."""
-        if self._held_out is None:
-            return {}
-        p = score(network, self._held_out)
-        return held_out_metrics(p, self._held_out.labels().numpy()) if np.isfinite(p).all() else None
-
-    def rank(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
-        """Larger is better."""
-        value = search_value(metrics, self._metric)
-        if value is None:
-            raise EmofuseError(f"Training expects a held-out {self._metric} to stop on, but only {', '.join(metrics)}.")
-        return value, -metrics["log_loss"]
-
-
 def _optimiser(network: ClipNetwork, settings: Settings) -> torch.optim.Optimizer:
     groups = network.parameter_groups(settings.weight_decay)
     # Fused: one call for all parameters, which is most of a small network's time per batch.
@@ -282,34 +204,3 @@ def _optimiser(network: ClipNetwork, settings: Settings) -> torch.optim.Optimize
     if settings.optimiser == "adam":
         return torch.optim.Adam(groups, lr=settings.lr, fused=True)
     return torch.optim.RMSprop(groups, lr=settings.lr, momentum=settings.momentum, foreach=True)
-
-
-def _class_weight(y: Tensor, classes: int, settings: Settings) -> Tensor | None:
-    if settings.class_weight == "none":
-        return None
-    return len(y) / (classes * torch.bincount(y, minlength=classes).clamp(min=1))
-
-
-def score(network: ClipNetwork, packed: Packed) -> np.ndarray:
-    """Class probabilities (N, C) float32, dropout off."""
-    return _per_clip(network, packed, lambda *batch: network(*batch).double().softmax(1)).astype(np.float32)
-
-
-def encodings(network: ClipNetwork, packed: Packed) -> np.ndarray:
-    """Clip vectors (N, D) float32, dropout off."""
-    return _per_clip(network, packed, network.encode)
-
-
-@torch.inference_mode()
-def _per_clip(network: ClipNetwork, packed: Packed, function: Callable[..., Tensor]) -> np.ndarray:
-    network.eval()
-    if network.cut_into:
-        packed = packed.windows(network.cut_into)
-    some = list(scoring_batches(packed, network.min_steps))
-    with exact_kernels():
-        rows = torch.cat([function(*packed.batch(examples, network.min_steps)) for examples in some]).cpu()
-    rows = rows[torch.cat(some).argsort()]
-    if packed.clip is not None:
-        windows = torch.bincount(packed.clip)[:, None]
-        rows = rows.new_zeros(len(windows), rows.shape[1]).index_add(0, packed.clip, rows) / windows
-    return rows.numpy()

@@ -9,8 +9,8 @@ from models.examples import Examples
 from models.family import Context, Family
 from models.training.batches import Packed
 from models.training.goals import Goal
-from models.training.loop import Settings
 from models.training.regression import Loss, Regression, StepNetwork, step_scores
+from models.training.settings import Settings
 from models.training.torch_model import TorchModel
 
 

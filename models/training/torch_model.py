@@ -18,8 +18,10 @@ from models.family import Context, Family, FitResult, Report
 from models.reproducible import seeded
 from models.training import loop as training
 from models.training.batches import Packed, pack
+from models.training.classification import encodings, score
 from models.training.goals import Goal
 from models.training.network import ClipNetwork
+from models.training.settings import Settings
 from models.weights import WEIGHTS_FILE, read_tensors
 
 
@@ -42,7 +44,7 @@ class TorchModel:
         hyperparameters: Mapping[str, Any],
         context: Context,
         make: Callable[[], ClipNetwork],
-        settings: training.Settings,
+        settings: Settings,
     ):
         self.family, self.hyperparameters, self.context = family, dict(hyperparameters), context
         self.settings, self._make = settings, make
@@ -87,11 +89,11 @@ class TorchModel:
 
     def predict(self, examples: Examples) -> np.ndarray:
         """Class probabilities (N, C) float32."""
-        return training.score(self.network, self.network.standardise_(self._pack(examples)))
+        return score(self.network, self.network.standardise_(self._pack(examples)))
 
     def encode(self, examples: Examples) -> np.ndarray:
         """Clip vectors (N, D) float32."""
-        return training.encodings(self.network, self.network.standardise_(self._pack(examples)))
+        return encodings(self.network, self.network.standardise_(self._pack(examples)))
 
     def weights_mb(self) -> float:
         """Megabytes of the network's parameters, told without drawing them."""

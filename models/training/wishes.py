@@ -9,7 +9,7 @@ from models.family import Model
 from models.training.torch_model import TorchModel
 from models.whitened import WhitenedModel
 
-# Of `models.training.loop.Settings`; `augment` is the network's own.
+# Of `models.training.settings.Settings`; `augment` is the network's own.
 SETTINGS = ("patience", "clip", "l1", "max_iterations")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ensembles.bundle.predict import ClipPrediction
+from ensembles.bundle.results import ClipPrediction
 from ensembles.cli.command import main
 
 NAMES = ("00-svm", "01-cnn")

@@ -9,7 +9,7 @@ import pytest
 from ensembles.applying.asked import Asked
 from ensembles.applying.files import RowFile
 from ensembles.applying.rows import Columns
-from ensembles.bundle.predict import ClipPrediction, TracePrediction
+from ensembles.bundle.results import ClipPrediction, TracePrediction
 from features.errors import WrongUse
 from features.sets import Media
 

@@ -146,5 +146,5 @@ def features(monkeypatch):
             values = np.zeros((3, 48, 48), np.uint8)
         return FeatureArray(values, np.arange(len(values)) / 10)
 
-    monkeypatch.setattr("ensembles.bundle.predict.extract_clip", stub)
+    monkeypatch.setattr("ensembles.bundle.clip_arrays.extract_clip", stub)
     return given

@@ -66,7 +66,7 @@ def test_a_clip_that_takes_too_much_memory_is_a_row(exported, monkeypatch):
     def hungry(media, spec):
         raise MemoryError
 
-    monkeypatch.setattr("ensembles.bundle.predict.extract_clip", hungry)
+    monkeypatch.setattr("ensembles.bundle.clip_arrays.extract_clip", hungry)
     assert Predictor(exported[2]).predict(Path("a")).reason == "unreadable: main memory ran out while it was read"
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ensembles.bundle.predict import ClipPrediction
+from ensembles.bundle.results import ClipPrediction
 from ensembles.cli.command import main
 from features.clips import Clip, ClipTable, write_clips
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr
 
-from ensembles.bundle.predict import TracePrediction
+from ensembles.bundle.results import TracePrediction
 from ensembles.cli.command import main
 from ensembles.continuous.concordance import mean_concordance_interval
 from ensembles.continuous.measures import measured

@@ -17,7 +17,7 @@ from models.families.audio_map_lstm import FAMILY
 from models.family import Context
 from models.training import loop as training
 from models.training.batches import Window, pack
-from models.training.loop import Settings
+from models.training.settings import Settings
 
 CLASSES = ("a", "b")
 SHAPE = (4, 4)

@@ -11,8 +11,8 @@ from features.errors import EmofuseError
 from models.concordance import concordance
 from models.examples import Examples
 from models.family import Context, Family, Input
-from models.training.loop import Settings
 from models.training.regression import StepNetwork, averaged, masked_loss
+from models.training.settings import Settings
 from models.training.step_model import StepModel
 
 DIMENSIONS = ("arousal", "valence")

@@ -15,7 +15,9 @@ from models.families.temporal_pooling import TemporalPooling
 from models.family import Context, Input
 from models.training import loop as training
 from models.training.batches import pack
-from models.training.loop import Settings, train
+from models.training.classification import score
+from models.training.loop import train
+from models.training.settings import Settings
 
 CLASSES = ("a", "b")
 FAST = Settings("adam", 0.01, batch_size=4, max_epochs=10, patience=10, checkpoint_every_s=0.0)
@@ -118,7 +120,7 @@ def test_max_epochs_caps_the_settings_and_never_lifts_them(monkeypatch):
 def test_the_curve_tells_the_accuracy_on_the_clips_of_the_fit():
     net, own = network(dropout=0.0), rows(clips())
     still = train(net, own, None, replace(FAST, lr=0.0), epochs=2).curve
-    right = training.score(net, own).argmax(axis=1) == own.labels().numpy()
+    right = score(net, own).argmax(axis=1) == own.labels().numpy()
     assert [row["fit_accuracy"] for row in still] == [pytest.approx(right.mean())] * 2, "nothing was learnt"
 
 
@@ -286,7 +288,7 @@ def test_balanced_classes_count_the_same():
     for weight in ("none", "balanced"):
         net = network(dropout=0.0)
         train(net, rows(same_clips), None, Settings("adam", 0.05, 12, 1, 1, class_weight=weight), epochs=150)
-        p[weight] = training.score(net, rows(same_clips))[0, 0]
+        p[weight] = score(net, rows(same_clips))[0, 0]
     assert p["none"] == pytest.approx(0.75, abs=0.01)
     assert p["balanced"] == pytest.approx(0.5, abs=0.01)
 
