@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from ensembles.cli.demo import NAME
-from ensembles.fitting.ensemble import open_ensemble
+from ensembles.fitting.stored import open_ensemble
 from ensembles.predictions.sets import read_refits
 
 _TAG = "EMOFUSE_BENCHMARK_RUN"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from features.extract import default_workers
+from features.cores import cores
 from features.sets import FeatureArray, Media, get_set, parse_spec
 from features.workers.clip_processes import run_all
 
@@ -144,7 +144,7 @@ def apart(model: Path, files: Sequence[Path], precision: str) -> None:
 
 def encoders(model: Path, files: Sequence[Path], turns: int, precisions: Sequence[str]) -> None:
     """Print clips per second of both, and their ratio, turn by turn, and how near the network's arithmetic is."""
-    workers, gflop = default_workers(), arithmetic(model, files)
+    workers, gflop = cores(), arithmetic(model, files)
     for _ in range(turns):
         loop_s, loop_cpu_s = plain(model, files)
         _, alone_cpu_s = plain(model, files, 1)

@@ -25,9 +25,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from features.cores import cores
 from features.decode import read_audio, video_frames
 from features.errors import ClipFailure
-from features.extract import default_workers
 from features.sets import Media, SetSpec, get_set, parse_spec
 from features.workers.clip_processes import run_all
 
@@ -104,7 +104,7 @@ def noise(folder: Path) -> list[Path]:
 
 def is10(files: Sequence[Path], turns: int) -> None:
     """Print the seconds of one and of two processes for each turn, and the ratio of the best of each."""
-    print(f"{len(files)} files, {default_workers()} cores")
+    print(f"{len(files)} files, {cores()} cores")
     runs: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
     for _ in range(turns):
         for workers, spent in runs.items():

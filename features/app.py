@@ -117,10 +117,10 @@ def check_command(
     Example: emofuse clips check clips.parquet
     """
     from features.checking.check import balance_table, check
-    from features.extract import default_workers
+    from features.cores import cores
 
     table = read_clips(clips)
-    checked = check(table, default_workers(), media)
+    checked = check(table, cores(), media)
     if as_json:
         print(json.dumps(checked.as_data(), indent=2))
     else:

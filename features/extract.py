@@ -1,6 +1,5 @@
 """Extraction: feature sets over all clips, in parallel, resumable; a bad clip is a row with a reason, never the end."""
 
-import os
 import socket
 import time
 from collections import Counter
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from features.clips import ClipTable, check_ids
+from features.cores import cores
 from features.errors import ClipFailure, EmofuseError, MachineFault, WrongUse
 from features.one_clip import extract_clip, unreachable
 from features.progress import progress, say
@@ -65,11 +65,6 @@ class SetSummary:
         return text + (f"; computed in {' and in '.join(how)}" if how else "")
 
 
-def default_workers() -> int:
-    """One worker for each core that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def extract(
     table: ClipTable,
     specs: Sequence[str],
@@ -120,11 +115,11 @@ def _executor(address: str | None, allow_open: bool, workers: int | None) -> Ite
 def _processes(workers: int | None, gpu: float) -> int:
     """As asked for, else one for each core; of those that share a GPU no more than fit."""
     if workers is not None or not gpu:
-        return default_workers() if workers is None else workers
+        return cores() if workers is None else workers
     from torch.cuda import device_count
 
     devices = device_count()
-    return min(default_workers(), max(1, int(devices / gpu))) if devices else default_workers()
+    return min(cores(), max(1, int(devices / gpu))) if devices else cores()
 
 
 def _tell(summary: SetSummary) -> None:

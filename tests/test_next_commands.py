@@ -226,7 +226,7 @@ def test_a_refit_is_kept_where_test_has_no_labels(corpora, capsys):
     assert search(corpora, CLIPS, clips="blind") == 0
     assert run("ensemble", "fit", "run", "--name", "best", "--all") == 0
     from ensembles.bundle.refit import refit_and_store, score_refits
-    from ensembles.fitting.ensemble import open_ensemble
+    from ensembles.fitting.stored import open_ensemble
     from features.errors import EmofuseError
     from search.cluster.workers import Workers
 

@@ -307,7 +307,7 @@ class Run:
         >>> ef.open_run("runs/first").ensembles()
         ('best', 'greedy')
         """
-        from ensembles.fitting.ensemble import ensemble_names
+        from ensembles.fitting.stored import ensemble_names
 
         return ensemble_names(self.path)
 
@@ -334,7 +334,7 @@ class Run:
         >>> ef.open_run("runs/first").ensemble("best").name
         'best'
         """
-        from ensembles.fitting.ensemble import open_ensemble
+        from ensembles.fitting.stored import open_ensemble
 
         return Ensemble(open_ensemble(self.path, name), self.path)
 

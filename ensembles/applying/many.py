@@ -10,7 +10,7 @@ from ensembles.applying.rows import Result
 from ensembles.bundle.bundle import Bundle
 from ensembles.bundle.predict import Predictor
 from ensembles.bundle.results import ClipPrediction, TracePrediction
-from features.extract import default_workers
+from features.cores import cores
 from features.workers.clip_processes import ProcessDied, run_all
 
 # A process takes some seconds to begin: so many clips pay for one.
@@ -53,7 +53,7 @@ def predict_many(
     that reason. Errors: those of `Predictor`, MachineFault.
     """
     if workers is None:
-        most = default_workers() if device == "cpu" else min(default_workers(), _MOST_ON_GPU)
+        most = cores() if device == "cpu" else min(cores(), _MOST_ON_GPU)
         workers = min(most, len(clips) // _CLIPS_PER_WORKER)
         workers = workers if workers > 1 else 0
     job = _Job(bundle.folder.resolve(), device, tuple((encoders or {}).items()))

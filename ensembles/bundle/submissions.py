@@ -10,10 +10,11 @@ import numpy as np
 from ensembles.bundle.over_submissions import METHOD, NOTE, over
 from ensembles.bundle.refit import refit, score_refits
 from ensembles.evaluation.metrics import score
-from ensembles.fitting.ensemble import Ensemble, Measured, ensemble_path, write_ensemble
+from ensembles.fitting.ensemble import Ensemble, Measured
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import make_selection
 from ensembles.fitting.store import fit_any, learns_over_time
+from ensembles.fitting.stored import ensemble_path, write_ensemble
 from ensembles.fusion import make_fusion
 from ensembles.predictions.scan import pool, scan
 from features.errors import EmofuseError, WrongUse

@@ -22,7 +22,8 @@ def ablation(
     Example: emofuse ensemble ablation runs/kahou2015 s1 --csv subsets.csv
     """
     from ensembles.fitting.ablation import ablate, ablation_table, subsets
-    from ensembles.fitting.ensemble import How, open_ensemble, percent
+    from ensembles.fitting.ensemble import How, percent
+    from ensembles.fitting.stored import open_ensemble
     from ensembles.predictions.long_format import write_long
 
     ensemble = open_ensemble(run, name)

@@ -108,10 +108,10 @@ def fit(
     Example: emofuse ensemble fit runs/demo --method decision --param draws=10000 --partition train
     """
     from ensembles.fitting.advice import advice
-    from ensembles.fitting.ensemble import ensemble_json, ensemble_path
     from ensembles.fitting.options import FitOptions
     from ensembles.fitting.selection import make_selection
     from ensembles.fitting.store import fit_and_store
+    from ensembles.fitting.stored import ensemble_json, ensemble_path
     from ensembles.fitting.tables import choice_table, metric_table, scores_table, weights_table
     from ensembles.fitting.tables_over_time import scores_over_time
     from ensembles.predictions.splits import scores_test, split_to_fit
@@ -178,7 +178,7 @@ def import_(
     Example: emofuse ensemble import predictions.csv -o runs/mine
     """
 
-    from ensembles.fitting.ensemble import readable_ensembles
+    from ensembles.fitting.stored import readable_ensembles
     from ensembles.predictions.exchange import import_long
 
     roles = _pairs(role or [], "--role", "train=held_out")

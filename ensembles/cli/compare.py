@@ -66,7 +66,7 @@ def compare(
     """
     from ensembles.cli.compare_over_time import methods_over_time, two_over_time
     from ensembles.continuous.run import continuous_entries
-    from ensembles.fitting.ensemble import open_ensemble
+    from ensembles.fitting.stored import open_ensemble
     from ensembles.predictions.splits import scores_test, split_to_fit
     from models.metrics import metric_named
 
@@ -97,7 +97,7 @@ def _refuse_metric(metric: str | None) -> None:
 
 def _compare_two(run: Path, first: str, second: str, test: "Look", metric: "Metric | None", as_json: bool) -> None:
     from ensembles.fitting.compare import compare_ensembles
-    from ensembles.fitting.ensemble import open_ensemble
+    from ensembles.fitting.stored import open_ensemble
     from ensembles.fitting.tables import signed
 
     result = compare_ensembles(run, open_ensemble(run, first), open_ensemble(run, second), test=test, metric=metric)
@@ -128,7 +128,7 @@ def _compare_methods(
     as_json: bool,
 ) -> None:
     from ensembles.fitting.compare import compare_methods
-    from ensembles.fitting.ensemble import ensemble_json
+    from ensembles.fitting.stored import ensemble_json
     from ensembles.fitting.tables import against_table, ensembles_table
 
     ensembles = compare_methods(

@@ -18,8 +18,8 @@ def two_over_time(run: Path, first: str, second: str, look: "Look", as_json: boo
     """Two stored ensembles, by the CCC of each dimension and their mean."""
     from ensembles.continuous.later import seen_over_time
     from ensembles.fitting.compare_over_time import compare_over_time
-    from ensembles.fitting.ensemble import open_ensemble
     from ensembles.fitting.over_time import gain_text
+    from ensembles.fitting.stored import open_ensemble
 
     one, other = open_ensemble(run, first), open_ensemble(run, second)
     if other.over_time is None:
@@ -51,8 +51,8 @@ def methods_over_time(
     """Methods, fitted anew, beside the best single members."""
     from ensembles.continuous.later import seen_over_time
     from ensembles.fitting.compare_over_time import METHODS, compare_methods_over_time
-    from ensembles.fitting.ensemble import ensemble_json
     from ensembles.fitting.over_time import gain_text
+    from ensembles.fitting.stored import ensemble_json
     from ensembles.fitting.tables_over_time import ensembles_over_time
 
     seen = seen_over_time(look)

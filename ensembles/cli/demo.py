@@ -13,7 +13,8 @@ from rich.text import Text
 from ensembles.cli.steps import run_command as _run
 from ensembles.cli.steps import show_command as _command
 from ensembles.cli.steps import show_title
-from ensembles.fitting.ensemble import Ensemble, How, Measured, open_ensemble
+from ensembles.fitting.ensemble import Ensemble, How, Measured
+from ensembles.fitting.stored import open_ensemble
 from ensembles.predictions.sets import read_refits
 from features.errors import EmofuseError
 from features.files import read_json, write_json

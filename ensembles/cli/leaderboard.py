@@ -70,9 +70,10 @@ def leaderboard(
     from ensembles.continuous.later import seen_over_time
     from ensembles.continuous.run import continuous_entries, read_continuous_run
     from ensembles.fitting.cost import in_ms
-    from ensembles.fitting.ensemble import ensemble_json, with_interval
+    from ensembles.fitting.ensemble import with_interval
     from ensembles.fitting.leaderboard import board_table
     from ensembles.fitting.leaderboard import leaderboard as make
+    from ensembles.fitting.stored import ensemble_json
     from ensembles.fitting.tables import classes_tables, ensembles_table, pct, seeds_table
     from ensembles.predictions.later_annotations import TestAnnotations
     from ensembles.predictions.long_format import write_long
@@ -169,8 +170,8 @@ def _over_time(
     csv: Path | None,
 ) -> dict[str, Any]:
     """Members and ensembles of continuous emotion: as data, as tables (unless `top` is None), as a file if wanted."""
-    from ensembles.fitting.ensemble import ensemble_json, readable_ensembles
     from ensembles.fitting.fit_over_time import score_later
+    from ensembles.fitting.stored import ensemble_json, readable_ensembles
     from ensembles.fitting.tables_over_time import (
         board_over_time,
         by_worth,

@@ -54,7 +54,7 @@ def predictions(
 
 def _over_time(run: Path, name: str) -> bool:
     from ensembles.continuous.trials import continuous_entries
-    from ensembles.fitting.ensemble import ensemble_names, open_ensemble
+    from ensembles.fitting.stored import ensemble_names, open_ensemble
 
     if name in ensemble_names(run):
         return open_ensemble(run, name).over_time is not None

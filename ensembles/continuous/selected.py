@@ -10,6 +10,7 @@ from sklearn.base import clone
 from ensembles.continuous.concordance import concordance
 from ensembles.continuous.fusion import ContinuousAverage, ContinuousBest, ContinuousFusion, ContinuousMethod
 from ensembles.continuous.wrapped import ContinuousBagged, ContinuousShrunk
+from ensembles.predictions.names import asked_for, refuse_unknown
 from features.errors import WrongUse
 from features.names import unknown_name
 
@@ -113,14 +114,14 @@ class ContinuousSelected(ContinuousMethod):
 def kept(P: np.ndarray, Y: np.ndarray, valid: np.ndarray, names: Sequence[str], rules: MayTakePart) -> list[int]:
     """Positions of the members that the rules keep, ascending; what a member lacks counts as the mean label."""
     entries = [name.partition("/")[0] for name in names]
-    _refuse_unknown(names, entries, rules)
+    refuse_unknown(names, rules.members, rules.entries)
     wanted = [m for m in range(len(names)) if rules.entries is None or entries[m] in rules.entries]
     if rules.only is not None:
         wanted = [m for m in wanted if names[m] in rules.only]
     if not wanted:
         raise WrongUse("No member is left by what --entry and --where ask for together.")
     if rules.members is not None:
-        wanted = [m for m in wanted if any(_is(names[m], one) for one in rules.members)]
+        wanted = [m for m in wanted if any(asked_for(names[m], one) for one in rules.members)]
     filled = np.where(valid, P, Y.mean(axis=0))
     worth = {m: np.mean([concordance(Y[:, d], filled[m, :, d]) for d in range(Y.shape[1])]) for m in wanted}
     found: list[int] = []
@@ -130,16 +131,3 @@ def kept(P: np.ndarray, Y: np.ndarray, valid: np.ndarray, names: Sequence[str], 
         if rules.per_entry is None or sum(entries[k] == entries[m] for k in found) < rules.per_entry:
             found.append(m)
     return sorted(found)
-
-
-def _refuse_unknown(names: Sequence[str], entries: Sequence[str], rules: MayTakePart) -> None:
-    for one in rules.members or ():
-        if not any(_is(name, one) for name in names):
-            raise unknown_name("member", one, {*entries, *names})
-    for one in rules.entries or ():
-        if one not in entries:
-            raise unknown_name("entry", one, set(entries))
-
-
-def _is(name: str, wanted: str) -> bool:
-    return name.startswith(wanted) if "/" in wanted else name.partition("/")[0] == wanted

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ensembles.predictions.names import called
 from features.errors import EmofuseError
 from search.run.continuous_predictions import ContinuousPredictions, Track, read_continuous_predictions
 from search.run.predictions import prediction_files, read_footer
@@ -54,7 +55,7 @@ def step_of(trials: Sequence[ContinuousPredictions]) -> float:
 
 def member_name(trial: ContinuousPredictions) -> str:
     """The name of the configuration that a trial belongs to, short and unique in a run."""
-    return f"{trial.footer.entry}/{trial.footer.config_key[:12]}"
+    return called(trial.footer.entry, trial.footer.config_key)
 
 
 def known_moments(track: Track) -> np.ndarray:

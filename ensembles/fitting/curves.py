@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from ensembles.predictions.names import asked_for, called
 from features.errors import EmofuseError
 from features.names import unknown_name
 from search.run.predictions import Footer, prediction_files, read_footer
@@ -33,7 +34,7 @@ def curves_of(run: Path, names: Sequence[str], partition: str | None = None) -> 
     footers = [footer for footer in footers if footer.partition != "full" and not footer.repeat]
     found = []
     for name in names:
-        own = [f for f in footers if (_name(f).startswith(name) if "/" in name else f.entry == name)]
+        own = [f for f in footers if asked_for(_name(f), name)]
         if not own:
             raise unknown_name("member", name, {footer.entry for footer in footers})
         wanted = partition or min(footer.partition for footer in own)
@@ -48,7 +49,7 @@ def curves_of(run: Path, names: Sequence[str], partition: str | None = None) -> 
 
 
 def _name(footer: Footer) -> str:
-    return f"{footer.entry}/{footer.config_key[:12]}"
+    return called(footer.entry, footer.config_key)
 
 
 def _curve(footer: Footer) -> Curve:

@@ -1,29 +1,20 @@
-"""The record of a fitted ensemble, and its file `ensemble.json`."""
+"""The record of a fitted ensemble."""
 
-import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from ensembles.evaluation.intervals import Comparison, Interval
 from ensembles.evaluation.metrics import Scores
-from ensembles.fitting.older import upgraded
 from ensembles.fitting.over_time import OverTime, gain_text
-from ensembles.fitting.weights import Weights, are_weights, fits
+from ensembles.fitting.weights import Weights
 from ensembles.fusion.option import Option
 from ensembles.fusion.pooling import LogPool, Missing, combine
-from features.errors import EmofuseError, WrongUse
-from features.files import read_json, write_json
-from features.names import unknown_name
-from features.progress import say_once
-from features.schema import check_version, parse, shown
-from features.tables.readable import Readable
+from ensembles.predictions.names import called
+from features.errors import EmofuseError
 from models.metrics import Metric
-
-SCHEMA_VERSION = 2
 
 # uniform_average: of the members that the fit gave weight (in a nested fold: that fold's fit); candidates_average: of
 # all that its selection let take part.
@@ -79,7 +70,7 @@ class EnsembleMember:
     @property
     def name(self) -> str:
         """Short and unique in a run."""
-        return f"{self.entry}/{self.config_key[:12]}"
+        return called(self.entry, self.config_key)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,32 +170,28 @@ class Ensemble:
             return self.note
         interval, sign = self.against_single.interval, -1 if self.metric == "log_loss" else 1
         clear = interval is not None and (interval.low > 0 if sign > 0 else interval.high < 0)
-        if self.no_better:
-            start = f"The ensemble does not beat the best single member, {self.best_single}"
-        elif clear:
-            start = f"The ensemble beats the best single member, {self.best_single}"
-        else:
-            start = f"The ensemble is ahead of the best single member, {self.best_single}, but it may be chance"
         scale, digits = (1, 3) if self.metric == "log_loss" else (100, 1)
         bounds = f" [{scale * interval.low:+.{digits}f}, {scale * interval.high:+.{digits}f}]" if interval else ""
         return (
-            f"{start}: {reached(own, self.metric)} against {reached(single, self.metric)}, difference "
+            f"{self._standing(clear)}: {reached(own, self.metric)} against {reached(single, self.metric)}, difference "
             f"{scale * self.against_single.difference:+.{digits}f}{bounds}, on clips that had no part in choosing."
             f"{' ' if self.note else ''}{self.note}"
         )
 
+    def _standing(self, clear: bool) -> str:
+        if self.no_better:
+            return f"The ensemble does not beat the best single member, {self.best_single}"
+        if clear:
+            return f"The ensemble beats the best single member, {self.best_single}"
+        return f"The ensemble is ahead of the best single member, {self.best_single}, but it may be chance"
+
     def _verdict_over_time(self, own: Measured, single: Measured, over_time: OverTime) -> str:
         mean = over_time.gains["ccc"]
-        if self.no_better:
-            start = f"The ensemble does not beat the best single member, {self.best_single}"
-        elif mean.interval is not None and mean.interval.low > 0:
-            start = f"The ensemble beats the best single member, {self.best_single}"
-        else:
-            start = f"The ensemble is ahead of the best single member, {self.best_single}, but it may be chance"
+        standing = self._standing(mean.interval is not None and mean.interval.low > 0)
         each = ", ".join(f"{name} {gain_text(over_time.gains[name])}" for name in over_time.dimensions)
         return (
-            f"{start}: mean CCC {ccc(own)} against {ccc(single)}, difference {gain_text(mean)} ({each}), on recordings "
-            "that had no part in choosing."
+            f"{standing}: mean CCC {ccc(own)} against {ccc(single)}, difference {gain_text(mean)} ({each}), on "
+            "recordings that had no part in choosing."
         )
 
 
@@ -237,79 +224,3 @@ def with_interval(accuracy: float, interval: Interval | None) -> str:
     """`43.2 [38.1, 48.3]`: a share and its interval in percent."""
     bounds = f" [{100 * interval.low:.1f}, {100 * interval.high:.1f}]" if interval else ""
     return f"{100 * accuracy:.1f}{bounds}"
-
-
-def ensemble_json(ensemble: Ensemble) -> dict[str, Any]:
-    """The ensemble as JSON-ready data."""
-    plain = asdict(replace(ensemble, weights=np.zeros(0)))
-    return {**plain, "weights": ensemble.weights.tolist(), "schema_version": SCHEMA_VERSION}
-
-
-def write_ensemble(ensemble: Ensemble, path: Path) -> None:
-    """Write ensemble.json, whole or not at all."""
-    write_json(path, ensemble_json(ensemble))
-
-
-def read_ensemble(path: Readable) -> Ensemble:
-    """Read ensemble.json; what is wrong with it is told in one sentence."""
-    data = upgraded(read_json(path, "an ensemble that `emofuse ensemble fit` wrote", damaged="fit the ensemble again"))
-    check_version(data, SCHEMA_VERSION, str(path), "ensemble", "use the release that wrote it, or fit it again")
-    ensemble = parse(Ensemble, data, str(path), "fit the ensemble again")
-    expected = (len(ensemble.members), len(ensemble.outputs))
-    if ensemble.over_time is not None and ensemble.members and not ensemble.classes:
-        ensemble.over_time.check(str(path))
-    elif not ensemble.members or len(set(ensemble.classes)) != len(ensemble.classes) or len(ensemble.classes) < 2:
-        raise EmofuseError(
-            f"{path}: expected one or more members and two or more different classes, but got {len(ensemble.members)} "
-            f"members and the classes {shown(ensemble.classes)}; fit it again."
-        )
-    if not are_weights(ensemble.weights, *expected):
-        raise EmofuseError(
-            f"{path}: expected finite, non-negative weights of shape {expected} (members, classes or dimensions) that "
-            f"sum to 1 for each class or dimension, but got {shown(data['weights'])}; fit it again."
-        )
-    if ensemble.temperatures is not None and (
-        len(ensemble.temperatures) != expected[0] or not all(0 < t < np.inf for t in ensemble.temperatures)
-    ):
-        raise EmofuseError(
-            f"{path}: expected {expected[0]} temperatures above 0, one per member, but got "
-            f"{shown(ensemble.temperatures)}; fit it again."
-        )
-    if ensemble.log_pool is not None and not fits(ensemble.log_pool, *expected):
-        M, C = expected
-        raise EmofuseError(
-            f"{path}: expected a log_pool of finite coefficients of shape {(M, C, C)} (members, classes, classes) "
-            "and a bias per class; fit it again."
-        )
-    return ensemble
-
-
-def ensemble_path(run: Path, name: str) -> Path:
-    """Where a run keeps an ensemble of that name."""
-    if not re.fullmatch(r"[\w-][\w.+-]*", name):
-        raise WrongUse(f"An ensemble's name has letters, digits, '_', '-', '+' and dots inside, but got {name!r}.")
-    return run / "ensembles" / name / "ensemble.json"
-
-
-def ensemble_names(run: Path) -> tuple[str, ...]:
-    """The names of all ensembles of a run, sorted."""
-    return tuple(sorted(path.parent.name for path in (run / "ensembles").glob("*/ensemble.json")))
-
-
-def readable_ensembles(run: Path) -> list[Ensemble]:
-    """All ensembles of a run by name; one that can't be read is told and left out."""
-    found = []
-    for name in ensemble_names(run):
-        try:
-            found.append(open_ensemble(run, name))
-        except EmofuseError as error:
-            say_once(str(error))
-    return found
-
-
-def open_ensemble(run: Path, name: str) -> Ensemble:
-    """A run's ensemble by name; an unknown one is told with the nearest."""
-    path = ensemble_path(run, name)
-    if not path.is_file():
-        raise unknown_name(f"ensemble of {run}", name, ensemble_names(run))
-    return read_ensemble(path)

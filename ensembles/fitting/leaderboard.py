@@ -14,8 +14,9 @@ from ensembles.evaluation.metrics import recalls as class_recalls
 from ensembles.evaluation.metrics import score, summaries
 from ensembles.evaluation.spread import Spread
 from ensembles.fitting.cost import seconds_per_clip
-from ensembles.fitting.ensemble import Ensemble, readable_ensembles
+from ensembles.fitting.ensemble import Ensemble
 from ensembles.fitting.seeds import seeds_of
+from ensembles.fitting.stored import readable_ensembles
 from ensembles.predictions.scan import without_collector
 from ensembles.predictions.sealed_scores import Look, TestLabels, looked_at
 from ensembles.predictions.sets import RunPredictions, TestScores, read_refits, read_run

@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from ensembles.evaluation.metrics import score
-from ensembles.fitting.ensemble import How, ensemble_names, open_ensemble
+from ensembles.fitting.ensemble import How
+from ensembles.fitting.stored import ensemble_names, open_ensemble
+from ensembles.predictions.names import asked_for
 from ensembles.predictions.sealed_scores import Look, TestLabels, looked_at
 from ensembles.predictions.sets import read_refits, read_run
 from features.errors import EmofuseError, WrongUse
@@ -54,7 +56,7 @@ def matrix_of(run: Path, name: str, look: Look = False, partitions: Sequence[str
     predictions = read_run(run, partitions)
     held_out = predictions.held_out
     members = enumerate(held_out.members)
-    found = [m for m, own in members if (own.name.startswith(name) if "/" in name else own.entry == name)]
+    found = [m for m, own in members if asked_for(own.name, name)]
     if not found:
         entries = {member.entry for member in held_out.members}
         raise unknown_name("ensemble or member", name, {*ensemble_names(run), *entries})

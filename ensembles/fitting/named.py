@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from ensembles.continuous.traces import file_traces, fused_traces, member_traces
-from ensembles.fitting.ensemble import Ensemble, ensemble_names, open_ensemble
+from ensembles.fitting.ensemble import Ensemble
 from ensembles.fitting.places import places_of
+from ensembles.fitting.stored import ensemble_names, open_ensemble
+from ensembles.predictions.names import called
 from ensembles.predictions.organisers import ClassPredictions, TracePredictions
 from ensembles.predictions.scan import pool, scan
 from ensembles.predictions.sets import NOT_POOLED, HeldOut, TestScores, read_refits, read_run
@@ -88,7 +90,7 @@ def _of_member(run: Path, name: str, split: str, searched: bool) -> ClassPredict
         refits = [t for t in mine if t.footer.partition == "full" and t.footer.config_key in configs]
         chosen = refits if refits and split == "test" and not searched else searches
     if len(configs) != 1:
-        known = sorted({f"{t.footer.entry}/{t.footer.config_key[:12]}" for t in trials if t.footer.partition != "full"})
+        known = sorted({called(t.footer.entry, t.footer.config_key) for t in trials if t.footer.partition != "full"})
         raise unknown_name(f"ensemble or member of {run}", name, [*ensemble_names(run), *known])
     if chosen is refits and len(refits) > 1:
         told = ", ".join(f"{entry}/{t.footer.trial_key[:12]} ({t.footer.epochs} epochs)" for t in refits)

@@ -14,7 +14,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from ensembles.fitting.ensemble import Ensemble, ensemble_path
+from ensembles.fitting.ensemble import Ensemble
+from ensembles.fitting.stored import ensemble_path
 from ensembles.predictions.sets import HeldOut
 from features.files import write_bytes
 

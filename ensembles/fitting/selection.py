@@ -10,8 +10,8 @@ from sklearn.base import clone
 from ensembles.fusion.base import Fusion, Metric, Problem
 from ensembles.fusion.pooling import Missing
 from ensembles.fusion.simple import rank_members
+from ensembles.predictions.names import asked_for, refuse_unknown
 from features.errors import WrongUse
-from features.names import unknown_name
 
 
 @dataclass(frozen=True)
@@ -107,12 +107,7 @@ def candidates(problem: Problem, entries: Sequence[str], selection: Selection) -
     even where no member beats the commonest class: an ensemble needs one.
     """
     names, entries = entries, [name.partition("/")[0] for name in entries]
-    for wanted in selection.members or ():
-        if not any(_is(name, wanted) for name in names):
-            raise unknown_name("member", wanted, {*entries, *names})
-    for name in selection.entries or ():
-        if name not in entries:
-            raise unknown_name("entry", name, set(entries))
+    refuse_unknown(names, selection.members, selection.entries)
     totals = np.bincount(problem.y, minlength=problem.shape[2])
     # A member that is too sure of itself has a high log-loss alone and may be of use in a sum, so its decisions count.
     judged = replace(problem, metric="accuracy") if problem.metric == "log_loss" else problem
@@ -121,7 +116,7 @@ def candidates(problem: Problem, entries: Sequence[str], selection: Selection) -
     if selection.only is not None:
         ranking = [m for m in ranking if names[m] in selection.only]
     if selection.members is not None:
-        ranking = [m for m in ranking if any(_is(names[m], wanted) for wanted in selection.members)]
+        ranking = [m for m in ranking if any(asked_for(names[m], wanted) for wanted in selection.members)]
     dropped = {m: "not among the chosen entries" for m in set(range(len(entries))) - set(ranking)}
     kept: list[int] = []
     for m in ranking:
@@ -135,10 +130,6 @@ def candidates(problem: Problem, entries: Sequence[str], selection: Selection) -
         took = f"the fastest, {names[fastest]}, takes {1000 * selection.cost_s[names[fastest]]:.3g} ms"
         raise WrongUse(f"No member takes {selection.latency_ms:g} ms per clip or less; {took}.")
     return Candidates(tuple(sorted(kept)), dropped)
-
-
-def _is(name: str, wanted: str) -> bool:
-    return name.startswith(wanted) if "/" in wanted else name.partition("/")[0] == wanted
 
 
 def _reason(

@@ -11,10 +11,10 @@ import numpy as np
 
 from ensembles.fusion.base import Fusion, Metric, Missing, Problem
 from ensembles.fusion.solvers import kernel
-from ensembles.fusion.solvers.compiled import cores
 from ensembles.fusion.solvers.kernel import BLOCK, LANES
 from ensembles.fusion.solvers.noise import Kind, Noise
 from ensembles.fusion.solvers.screen import Incumbent
+from features.cores import cores
 from features.errors import WrongUse
 from features.names import unknown_name
 from features.progress import Counter, progress

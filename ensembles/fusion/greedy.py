@@ -7,7 +7,7 @@ import numpy as np
 
 from ensembles.fusion.base import Fusion, Metric, Missing, Problem
 from ensembles.fusion.solvers.additions import Additions
-from ensembles.fusion.solvers.compiled import cores
+from features.cores import cores
 from features.errors import WrongUse
 
 

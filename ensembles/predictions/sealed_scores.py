@@ -22,6 +22,7 @@ from ensembles.evaluation.jackknife import intervals_of
 from ensembles.evaluation.metrics import Scores, score, summaries
 from ensembles.evaluation.paired import compare
 from ensembles.predictions.later_annotations import TestAnnotations
+from ensembles.predictions.names import called
 from ensembles.predictions.scan import Pooled
 from features.errors import EmofuseError, WrongUse
 from features.spelling import key
@@ -44,7 +45,7 @@ class Member:
     @cached_property
     def name(self) -> str:
         """Short and unique in a run."""
-        return f"{self.entry}/{self.config_key[:12]}"
+        return called(self.entry, self.config_key)
 
     @property
     def footer(self) -> Footer:

@@ -4,7 +4,6 @@ vl-convert needs half a second until its first picture and lets no other thread 
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import Any
 
 from ensembles.report import svg as drawing
 from ensembles.report.blocks import Chart
+from features.cores import cores
 
 
 class Artist:
@@ -67,4 +67,4 @@ class Artist:
 
 
 def _another_is_quicker() -> bool:
-    return "vl_convert" not in sys.modules and (os.cpu_count() or 1) > 1 and bool(sys.executable)
+    return "vl_convert" not in sys.modules and cores() > 1 and bool(sys.executable)

@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 
 from ensembles.continuous.run import continuous_entries
-from ensembles.fitting.ensemble import Ensemble, readable_ensembles
+from ensembles.fitting.ensemble import Ensemble
 from ensembles.fitting.leaderboard import Leaderboard, MemberRow, board_of
+from ensembles.fitting.stored import readable_ensembles
 from ensembles.predictions.scan import without_collector
 from ensembles.predictions.sealed_scores import Look
 from ensembles.predictions.sets import RunPredictions, read_run

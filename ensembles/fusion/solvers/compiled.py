@@ -1,6 +1,5 @@
 """How the inner loops of the weight search are compiled, and on how many cores they run."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -24,8 +23,3 @@ def compiled(function: Compiled | None = None, *, contract: bool = False) -> Any
             return njit(**options)(function)
 
     return compile_ if function is None else compile_(function)
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

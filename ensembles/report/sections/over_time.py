@@ -9,7 +9,8 @@ import numpy as np
 
 from ensembles.continuous.later import LookOverTime, seen_over_time
 from ensembles.continuous.run import ContinuousMember, ContinuousRun, read_continuous_run
-from ensembles.fitting.ensemble import Ensemble, readable_ensembles
+from ensembles.fitting.ensemble import Ensemble
+from ensembles.fitting.stored import readable_ensembles
 from ensembles.fitting.tables_over_time import by_worth
 from ensembles.predictions.later_annotations import TestAnnotations
 from ensembles.report import charts

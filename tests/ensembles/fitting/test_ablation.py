@@ -10,7 +10,7 @@ from small_world import corpus, put_in_place
 
 import emofuse
 from ensembles.fitting.ablation import ablate, subsets
-from ensembles.fitting.ensemble import open_ensemble
+from ensembles.fitting.stored import open_ensemble
 from features.errors import WrongUse
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from ensembles.fitting.compare import compare_ensembles
-from ensembles.fitting.ensemble import Ensemble, ensemble_path, open_ensemble, read_ensemble, write_ensemble
+from ensembles.fitting.ensemble import Ensemble
 from ensembles.fitting.fit import fit_ensemble, fit_on, score_on_test
 from ensembles.fitting.leaderboard import leaderboard, short
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import NO_SELECTION, Selection
+from ensembles.fitting.stored import ensemble_path, open_ensemble, read_ensemble, write_ensemble
 from ensembles.fusion import METHODS, DecisionFusion
 from ensembles.predictions.sets import HeldOut, read_refits, read_run
 from features.errors import EmofuseError, WrongUse

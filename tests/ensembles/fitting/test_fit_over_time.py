@@ -12,11 +12,11 @@ from ensembles.cli.app import ensemble_app
 from ensembles.continuous.evaluate import evaluate
 from ensembles.continuous.run import read_continuous_run
 from ensembles.fitting.advice import alone, single_of
-from ensembles.fitting.ensemble import open_ensemble, read_ensemble, write_ensemble
 from ensembles.fitting.fit_over_time import fit_over_time, nested_over_time
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import make_selection
 from ensembles.fitting.store import fit_and_store
+from ensembles.fitting.stored import open_ensemble, read_ensemble, write_ensemble
 from features.errors import EmofuseError, WrongUse
 from models.concordance import concordance
 

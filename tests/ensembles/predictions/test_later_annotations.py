@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from ensembles.cli.app import ensemble_app
 from ensembles.continuous.run import read_continuous_run
 from ensembles.fitting.compare_over_time import compare_over_time
-from ensembles.fitting.ensemble import open_ensemble
+from ensembles.fitting.stored import open_ensemble
 from ensembles.predictions.later_annotations import TestAnnotations
 from ensembles.predictions.later_labels import read_test_labels
 from ensembles.report.page import write_report

@@ -5,9 +5,9 @@ import json
 import pytest
 
 import emofuse
-from ensembles.fitting.ensemble import open_ensemble
 from ensembles.fitting.fit import fit_on
 from ensembles.fitting.options import FitOptions
+from ensembles.fitting.stored import open_ensemble
 from ensembles.predictions.later_labels import read_test_labels
 from ensembles.predictions.sets import read_run
 from search.run.predictions import prediction_files, read_predictions, write_predictions

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import emofuse
-from ensembles.fitting.ensemble import open_ensemble
+from ensembles.fitting.stored import open_ensemble
 from ensembles.predictions.organisers import ClassPredictions, TracePredictions, write_form
 from ensembles.predictions.sets import read_run
 from features.datasets.avec_labels import read_labels

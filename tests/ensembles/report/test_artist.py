@@ -50,6 +50,6 @@ def test_what_is_no_spec_is_told_as_ever(artist):
 
 @pytest.mark.parametrize(("cores", "loaded", "expected"), [(2, False, True), (1, False, False), (2, True, False)])
 def test_one_core_and_who_has_drawn_before_draw_themselves(monkeypatch, cores, loaded, expected):
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr("ensembles.report.artist.cores", lambda: cores)
     monkeypatch.setattr(sys, "modules", {"vl_convert": None} if loaded else {})
     assert _another_is_quicker() == expected

@@ -164,7 +164,7 @@ def test_a_runs_commands_make_it_again(run, shown):
     ],
 )
 def test_the_printed_options_fit_the_same_ensemble(write_run, words):
-    from ensembles.fitting.ensemble import open_ensemble
+    from ensembles.fitting.stored import open_ensemble
     from ensembles.report.sections.reproduce import fit_words
 
     run = write_run(M=4)

@@ -9,10 +9,10 @@ import pytest
 from fusion_contract import Contract
 from sklearn.base import clone
 
-from ensembles.fitting.ensemble import read_ensemble, write_ensemble
 from ensembles.fitting.fit import fit_ensemble
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import NO_SELECTION, Selected
+from ensembles.fitting.stored import read_ensemble, write_ensemble
 from ensembles.fusion import (
     METHODS,
     Bagged,
