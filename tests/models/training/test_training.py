@@ -13,9 +13,8 @@ from models.examples import Examples
 from models.families import face_cnn, temporal_pooling
 from models.families.temporal_pooling import TemporalPooling
 from models.family import Context, Input
-from models.training import loop as training
+from models.training import classification
 from models.training.batches import pack
-from models.training.classification import score
 from models.training.loop import train
 from models.training.settings import Settings
 
@@ -60,7 +59,7 @@ def scripted(monkeypatch, *right_and_confidence):
             p[row] = (true, 1 - true) if label == 0 else (1 - true, true)
         return p
 
-    monkeypatch.setattr(training, "score", score)
+    monkeypatch.setattr(classification, "score", score)
 
 
 def trained(settings, **options):
@@ -120,7 +119,7 @@ def test_max_epochs_caps_the_settings_and_never_lifts_them(monkeypatch):
 def test_the_curve_tells_the_accuracy_on_the_clips_of_the_fit():
     net, own = network(dropout=0.0), rows(clips())
     still = train(net, own, None, replace(FAST, lr=0.0), epochs=2).curve
-    right = score(net, own).argmax(axis=1) == own.labels().numpy()
+    right = classification.score(net, own).argmax(axis=1) == own.labels().numpy()
     assert [row["fit_accuracy"] for row in still] == [pytest.approx(right.mean())] * 2, "nothing was learnt"
 
 
@@ -288,7 +287,7 @@ def test_balanced_classes_count_the_same():
     for weight in ("none", "balanced"):
         net = network(dropout=0.0)
         train(net, rows(same_clips), None, Settings("adam", 0.05, 12, 1, 1, class_weight=weight), epochs=150)
-        p[weight] = score(net, rows(same_clips))[0, 0]
+        p[weight] = classification.score(net, rows(same_clips))[0, 0]
     assert p["none"] == pytest.approx(0.75, abs=0.01)
     assert p["balanced"] == pytest.approx(0.5, abs=0.01)
 
