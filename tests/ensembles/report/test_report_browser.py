@@ -156,12 +156,22 @@ def test_without_scripts_the_page_says_the_same(address):
         assert page.locator("#t-leaderboard tbody tr").count() == 5
 
 
+# Of an entry, its family and its hyperparameters, in the table that is widest.
+_LONG_NAMES = """() => document.querySelectorAll("#t-leaderboard tbody tr").forEach((row) => {
+  for (const n of [1, 2]) row.cells[n].textContent = "temporal_pooling_".repeat(4);
+  row.cells[row.cells.length - 1].textContent = "batch_size=16, class_weights=balanced, dropout=0.5";
+})"""
+
+
 def test_print_opens_what_is_closed_and_cuts_nothing(address, tmp_path):
     with browsing(address, width=718) as page:
         scrolled(page)
+        page.evaluate(_LONG_NAMES)
         page.emulate_media(media="print")
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert page.evaluate("document.documentElement.scrollWidth") <= 718
+        wide = "[...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth)"
+        assert page.evaluate(f"{wide}.map((e) => e.ariaLabel)") == []
         assert page.locator("main details:not([open]):not(.vega-embed details)").count() == 0
         page.pdf(path=str(tmp_path / "r.pdf"), format="A4")
         pages = len(re.findall(rb"/Type\s*/Page\b", (tmp_path / "r.pdf").read_bytes()))
