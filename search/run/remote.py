@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path, PurePosixPath
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
@@ -19,12 +19,13 @@ from features.disk.scratch import private_folder
 from features.disk.stores import in_a_line, open_store, put
 from features.files import content_key, replacing
 from features.masking import masked
-from features.progress import say
+from features.progress import progress, say
 from search.run import lease
 
 Role = Literal["driver", "worker", "reader", "watcher", "button"]
 _LEASE = "driver.json"
 _THREADS = 16
+_MANY = 500  # files, that are worth a word
 # What a page reads beside the files in the run's folder itself.
 _WATCHED = ("predictions", "trials", "running", "ensembles")
 # Who looks on derives this, too, and it may be deleted.
@@ -297,8 +298,11 @@ class Remote:
             for item in items:
                 task(item)
             return
-        with ThreadPoolExecutor(_THREADS) as pool:
-            list(pool.map(task, items))
+        told = progress("files of the run", len(items)) if len(items) >= _MANY else nullcontext()
+        with ThreadPoolExecutor(_THREADS) as pool, told as counter:
+            for _ in pool.map(task, items):
+                if counter is not None:
+                    counter.advance()
 
 
 def _state(path: Path) -> tuple[int, int]:

@@ -178,6 +178,19 @@ def test_what_is_gone_from_the_store_is_gone_at_the_next_look(uri):
     assert objects(uri) == set()
 
 
+def test_many_files_are_told_while_they_travel(uri, monkeypatch, capsys):
+    monkeypatch.setattr(remote_module, "_MANY", 3)
+    worker, reader = Remote(uri, "worker"), Remote(uri, "reader")
+    for name in "abcd":
+        (worker.local / f"{name}.json").write_text("{}")
+    worker.push("a.json", "b.json")
+    assert capsys.readouterr().err == ""
+    worker.push()
+    reader.pull()
+    assert "files of the run: 4 of 4 after 0 s" in capsys.readouterr().err
+    assert {path.name for path in reader.local.iterdir()} == {f"{name}.json" for name in "abcd"}
+
+
 def test_only_changes_travel(uri, monkeypatch):
     remote = Remote(uri, "driver")
     (remote.local / "a.json").write_text("1")
