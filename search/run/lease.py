@@ -4,15 +4,19 @@ lease on an object store, which has no locks.
 
 import fcntl
 import os
+import signal
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import BinaryIO
 
 from features.disk.sealed import open_line, sealed_line
+from features.disk.stores import in_a_line
 from features.errors import EmofuseError
 from features.progress import say
 
@@ -88,7 +92,73 @@ class Lease:
 
     def beat(self) -> None:
         """Tell that the holder lives."""
-        self.write(sealed_line({"host": socket.gethostname(), "pid": os.getpid(), "at_s": time.time()}))
+        self.write(signed(socket.gethostname(), os.getpid()))
+
+
+class Keeper:
+    """While a lease is held: beats, has all written back and what is wanted sooner too, and hears who is asked to stop.
+
+    `push` writes back the names that it is given, or without any all; `asked` reads who is asked (None: nobody).
+    """
+
+    def __init__(self, own: Lease, push: Callable[..., None], asked: Callable[[], str | None]):
+        self._lease, self._push, self._asked = own, push, asked
+        self._wanted: SimpleQueue[str | None] = SimpleQueue()
+        self._stopping = False
+
+    def want(self, names: Iterable[str]) -> None:
+        """Have these written back at once."""
+        for name in names:
+            self._wanted.put(name)
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keep the lease in a thread."""
+        thread = threading.Thread(target=self._keep, name="emofuse-remote", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._wanted.put(None)
+            thread.join()
+
+    def _keep(self) -> None:
+        """Until None is wanted."""
+        due_s = time.monotonic() + BEAT_S
+        while True:
+            names = set[str | None]()
+            with suppress(Empty):
+                names.add(self._wanted.get(timeout=max(0.0, due_s - time.monotonic())))
+                while True:
+                    names.add(self._wanted.get_nowait())
+            if None in names:
+                return
+            try:
+                if time.monotonic() >= due_s:
+                    due_s = time.monotonic() + BEAT_S
+                    self._lease.beat()
+                    self._stop_if_asked()
+                    self._push()
+                elif names:
+                    self._push(*names)
+            except OSError as error:
+                say(f"{self._lease.place}: can't be written now ({in_a_line(error)}); trying again")
+
+    def _stop_if_asked(self) -> None:
+        """Once: a second signal would not wait for running epochs."""
+        if not self._stopping and (text := self._asked()) is not None and is_own(text):
+            self._stopping = True
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def signed(host: str, pid: int) -> str:
+    """A line that names a process of a host, and when it was written."""
+    return sealed_line({"host": host, "pid": pid, "at_s": time.time()})
+
+
+def is_own(text: str) -> bool:
+    """Whether such a line names this process."""
+    return _told(text) == (socket.gethostname(), os.getpid())
 
 
 def _told(text: str) -> tuple[str, int] | None:

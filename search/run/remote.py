@@ -6,24 +6,23 @@ piece, so a reader sees the old one or the new one.
 """
 
 import os
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
-from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
 from features.disk.scratch import private_folder
-from features.disk.stores import in_a_line, open_store, put
+from features.disk.stores import open_store, put
 from features.files import content_key, replacing
 from features.masking import masked
-from features.progress import progress, say
+from features.progress import progress
 from search.run import lease
+from search.run.lease import Keeper
 
 Role = Literal["driver", "worker", "reader", "watcher", "button"]
-_LEASE = "driver.json"
+_LEASE, _STOP = "driver.json", "stop.json"
+_OWN = (_LEASE, _STOP)  # between drivers and those who look on: no files of the run
 _THREADS = 16
 _MANY = 500  # files, that are worth a word
 # What a page reads beside the files in the run's folder itself.
@@ -107,7 +106,7 @@ class Remote:
         private_folder(cache / "runs")
         self.local.mkdir(parents=True, exist_ok=True)
         self._seen: dict[str, tuple[int, int]] = {}
-        self._wanted: SimpleQueue[str | None] = SimpleQueue()
+        self._keeper: Keeper | None = None
 
     @property
     def tune_storage(self) -> dict[str, Any]:
@@ -166,7 +165,7 @@ class Remote:
         from pyarrow.fs import FileSelector
 
         names = [info.base_name for info in self._fs.get_file_info(FileSelector(self._base, allow_not_found=True))]
-        return [name for name in names if not _hidden(name) and name != _LEASE]
+        return [name for name in names if not _hidden(name) and name not in _OWN]
 
     def mark(self, name: str) -> None:
         """Put an empty object there at once, which no mirror takes along where its name is hidden."""
@@ -201,49 +200,32 @@ class Remote:
 
     def soon(self, *names: str) -> None:
         """Have these put by who holds the run now, not only at its next beat: whoever looks on waits for them."""
-        for name in names:
-            self._wanted.put(name)
+        if self._keeper is not None:
+            self._keeper.want(names)
 
     @contextmanager
     def held(self, *below: str) -> Iterator[None]:
         """Keep drivers away and write the mirror (or `below`) back every few seconds, and once more at the end."""
-        own = lease.Lease(masked(self.uri), self._read_lease, lambda text: self._write(_LEASE, text.encode()))
+        place = masked(self.uri)
+        own = lease.Lease(place, lambda: self._read(_LEASE), lambda text: self._write(_LEASE, text.encode()))
         own.take()
-        self._wanted = SimpleQueue()
-        thread = threading.Thread(target=self._keep, args=(own, below), name="emofuse-remote", daemon=True)
-        thread.start()
+        self._keeper = Keeper(own, lambda *names: self.push(*(names or below)), lambda: self._read(_STOP))
         try:
-            yield
+            with self._keeper.kept():
+                yield
         finally:
-            self._wanted.put(None)
-            thread.join()
+            self._keeper = None
             self.push(*below)
-            self.delete(_LEASE)
+            for name in _OWN:
+                self.delete(name)
 
-    def _keep(self, own: lease.Lease, below: Sequence[str]) -> None:
-        """Write back until None is wanted."""
-        due_s = time.monotonic() + lease.BEAT_S
-        while True:
-            names = set[str | None]()
-            with suppress(Empty):
-                names.add(self._wanted.get(timeout=max(0.0, due_s - time.monotonic())))
-                while True:
-                    names.add(self._wanted.get_nowait())
-            if None in names:
-                return
-            try:
-                if time.monotonic() >= due_s:
-                    due_s = time.monotonic() + lease.BEAT_S
-                    own.beat()
-                    self.push(*below)
-                elif names:
-                    self.push(*(name for name in names if name is not None))
-            except OSError as error:
-                say(f"{masked(self.uri)}: can't be written now ({in_a_line(error)}); trying again")
+    def ask_to_stop(self, host: str, pid: int) -> None:
+        """Ask the driver that is this process of this host to stop as Ctrl-C does; it looks at each beat."""
+        self._write(_STOP, lease.signed(host, pid).encode())
 
-    def _read_lease(self) -> str | None:
+    def _read(self, name: str) -> str | None:
         try:
-            with self._fs.open_input_stream(f"{self._base}/{_LEASE}") as stream:
+            with self._fs.open_input_stream(f"{self._base}/{name}") as stream:
                 return stream.read().decode(errors="replace")
         except FileNotFoundError:
             return None
@@ -261,7 +243,7 @@ class Remote:
     def _named(self, found: Sequence[Any]) -> list[tuple[str, Any]]:
         """Objects by their names in the run."""
         names = [(str(PurePosixPath(info.path).relative_to(self._base)), info) for info in found if info.is_file]
-        return [(name, info) for name, info in names if not _hidden(name) and name != _LEASE]
+        return [(name, info) for name, info in names if not _hidden(name) and name not in _OWN]
 
     def _files(self, below: Sequence[str]) -> list[str]:
         found: list[str] = []

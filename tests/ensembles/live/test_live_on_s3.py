@@ -14,12 +14,14 @@ from dataclasses import asdict
 
 import pytest
 from object_store import object_store
+from pyarrow.fs import FileSelector
 from small_world import Centroid, corpus, put_in_place, recipe_file
 
 from ensembles.live import actions
 from ensembles.live.refresh import Live
 from ensembles.live.server import LivePage
 from features.disk.sealed import sealed_line
+from features.disk.stores import open_store
 from features.errors import EmofuseError
 from search.cluster.workers import Workers
 from search.recipe.reading import read_recipe
@@ -202,6 +204,32 @@ def test_nothing_is_queued_while_a_search_works_on_the_run(failed, put, monkeypa
     assert "HIDDEN" not in str(error.value)
 
 
+def test_a_driver_on_any_machine_is_asked_to_stop_once(copied, put, monkeypatch):
+    monkeypatch.setattr("search.run.lease.BEAT_S", 0.05)
+    run, heard = watched_path(copied), []
+    monkeypatch.setattr("search.run.lease.os.kill", lambda *what: heard.append(what))
+    with pytest.raises(EmofuseError, match="nothing to stop"):
+        actions.stop(run)
+    driver = Remote(copied, "driver")
+    for host, pid, expected in (("elsewhere", os.getpid(), []), (socket.gethostname(), os.getpid(), [signal.SIGINT])):
+        put({"running/search.json": sealed_line(asdict(SearchBeat(host, pid, time.time())))})
+        remote_of(run).follow()
+        with driver.held("nothing"):
+            told = [actions.stop(run), actions.stop(run)]
+            until(lambda: "driver.json" in _names(copied), 5)
+            time.sleep(0.4)
+            told.append(actions.stop(run))
+            time.sleep(0.4)
+        assert [number for _, number in heard if number] == expected
+        assert all("looks within ten seconds" in text for text in told)
+    assert not {"stop.json", "driver.json"} & _names(copied)
+
+
+def _names(uri):
+    fs, base = open_store(uri)
+    return {info.base_name for info in fs.get_file_info(FileSelector(base))}
+
+
 _SEARCHED = """
 import sys, time
 sys.path.insert(0, "tests/search")
@@ -250,7 +278,7 @@ def test_the_commands_on_s3_show_new_trials_within_five_seconds_and_stop(uri, wo
             until(lambda there=there: len(_predictions(uri)) > there, 60)
             until(lambda before=before: finished() > before, 5)
         press = urllib.request.Request(f"{place}do/stop", method="POST", headers={"Origin": place.rstrip("/")})
-        assert "running epochs are done" in json.loads(opener.open(press, timeout=30).read())["told"]
+        assert "asked to stop" in json.loads(opener.open(press, timeout=30).read())["told"]
         assert searching.wait(30) == 130 and "Stopping when the running epochs are done" in searching.stderr.read()
         until(lambda: "No search works on this run" in told(), 5)
         watching.send_signal(signal.SIGINT)

@@ -104,6 +104,8 @@ def test_stop_does_what_ctrl_c_does(tmp_path, monkeypatch):
     monkeypatch.setattr(actions.os, "kill", lambda *what: sent.append(what))
     assert "running epochs are done" in actions.stop(tmp_path)
     assert sent[-1] == (os.getpid(), signal.SIGINT)
+    (tmp_path / ".stop").touch()
+    assert "stopping already" in actions.stop(tmp_path) and sent.count((os.getpid(), signal.SIGINT)) == 1
 
 
 def test_retry_says_how_many(tmp_path, monkeypatch):
