@@ -13,6 +13,7 @@ from ensembles.continuous.run import continuous_entries
 from ensembles.fitting.ensemble import Ensemble
 from ensembles.fitting.leaderboard import Leaderboard, MemberRow, board_of
 from ensembles.fitting.stored import readable_ensembles
+from ensembles.predictions.joining import IMPORTED
 from ensembles.predictions.scan import without_collector
 from ensembles.predictions.sealed_scores import Look
 from ensembles.predictions.sets import RunPredictions, read_run
@@ -66,6 +67,11 @@ class Page:
     def called(self, name: str) -> str:
         """What people call a member."""
         return self.names.get(name, name)
+
+    @property
+    def imported(self) -> bool:
+        """Whether there was no search: all predictions are other tools'."""
+        return self.status is None and self.footer is not None and self.footer.family == IMPORTED
 
     @property
     def lead(self) -> Ensemble | None:

@@ -8,8 +8,8 @@ from ensembles.report.gather import Page
 
 
 def section(page: Page) -> Section | None:
-    """Time by stage and entry; refits are counted apart."""
-    if not page.ended:
+    """Time by stage and entry; refits are counted apart, and other tools tell none."""
+    if not page.ended or page.imported:
         return None
     stages = {planned.entry: planned.stage for planned in page.plan}
     gpu_s = _gpu_seconds(page)

@@ -18,9 +18,9 @@ _WORDS = {"finished": "finished", "pruned": "stopped by ASHA", "failed": "failed
 
 
 def section(page: Page) -> Section | None:
-    """History and counts by entry; refits are no part of the search."""
+    """History and counts by entry; refits are no part of the search, and predictions of other tools had none."""
     trials = [t for t in page.ended if not (t.status == "finished" and t.partition == "full")]
-    if not trials:
+    if not trials or page.imported:
         return None
     blocks: list[Block] = []
     trials = _dated(page, trials)

@@ -323,3 +323,19 @@ def test_the_best_so_far_begins_with_the_first_that_finished():
     assert [row.get("best") for row in rows] == [None, 40.0, None, 50.0, 50.0]
     losses = [t._replace(value=-(t.value or 0)) for t in trials]
     assert [row.get("best") for row in points(losses, {"e": "log_loss"}, 1e9, 1.0, 1)] == [None, 0.4, 0.3, None, 0.3]
+
+
+def test_imported_predictions_have_no_search_and_cost_nothing(tmp_path):
+    rows = ["sample_id,split,label,model,group_id,p_a,p_b"]
+    for n in range(24):
+        for model, p in (("x", 0.9 - n % 3 / 4), ("y", 0.6)):
+            label = "ab"[n % 2]
+            own = p if label == "a" else 1 - p
+            rows.append(f"s{n},val,{label},{model},g{n // 4},{own:.2f},{1 - own:.2f}")
+    (tmp_path / "other.csv").write_text("\n".join(rows))
+    run = tmp_path / "run"
+    assert emofuse.main(["ensemble", "import", str(tmp_path / "other.csv"), "-o", str(run)]) == 0
+    assert emofuse.main(["ensemble", "fit", str(run), "--name", "best", "--method", "uniform"]) == 0
+    shown = {section.key: section for section in all_sections(gather(run))}
+    assert not {"history", "cost", "now", "failures"} & set(shown)
+    assert {"headline", "leaderboard", "ensemble", "members", "reproduce"} <= set(shown)
