@@ -39,23 +39,25 @@ def dashboard(
     from ensembles.live.server import LivePage, serve_live
     from features.errors import WrongUse
     from search.run.folder import RunFolder
+    from search.run.predictions import prediction_names
     from search.trial.heartbeats import read_search
     from search.watch.curves import Curves
     from search.watch.dashboard import alone, serve_curves
     from search.watch.journal_view import serve_journal
 
-    folder = RunFolder.open(run)
+    # Predictions of other tools have a page, too; neither studies nor curves.
+    folder = RunFolder.open(run) if (run / "run.json").exists() or not prediction_names(run) else None
     links: list[tuple[str, str]] = []
-    with alone(folder.path) as mine:
-        curves = Curves(folder.path, best) if mine else None
-        if curves is not None:
+    with alone(run) as mine:
+        curves = Curves(run, best) if mine and folder is not None else None
+        if curves is not None and folder is not None:
             curves.describe(folder.recipe)
             curves.update()
-        live = Live(folder.path, _now_and_then(curves))
+        live = Live(run, _now_and_then(curves))
         live.start()
 
         def beside() -> Sequence[tuple[str, str]]:
-            search = read_search(folder.path)
+            search = read_search(run)
             cluster = [("Ray's dashboard", search.dashboard)] if search is not None and search.dashboard else []
             return [*links, *cluster]
 
@@ -63,9 +65,10 @@ def dashboard(
         ports = [port + n if port else 0 for n in range(3)]
         try:
             page, close = serve_live(LivePage(live, beside), HOST, ports[0], token)
-            if folder.journal.exists():
+            if folder is not None and folder.journal.exists():
                 links.append(("Studies (optuna-dashboard)", serve_journal(folder.journal, HOST, ports[1], token)))
-            links.append(("Curves (TensorBoard)", serve_curves(folder.path / "tensorboard", HOST, ports[2], token)))
+            if folder is not None:
+                links.append(("Curves (TensorBoard)", serve_curves(run / "tensorboard", HOST, ports[2], token)))
         except OSError as error:
             if close is not None:
                 close()

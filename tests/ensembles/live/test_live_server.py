@@ -3,14 +3,17 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import time
+import urllib.request
 from dataclasses import asdict
 from urllib.parse import urlsplit
 
 import pytest
 
+import emofuse
 from ensembles.live import actions
 from ensembles.live.refresh import Live, Shown, State
 from ensembles.live.server import LivePage, serve_live
@@ -118,3 +121,20 @@ def test_retry_says_how_many(tmp_path, monkeypatch):
     _searched_by(tmp_path, "elsewhere", 77)
     with pytest.raises(EmofuseError, match="A search works on this run; stop it first"):
         actions.retry(tmp_path)
+
+
+def test_imported_predictions_have_a_live_page_alone(write_run, monkeypatch, capsys):
+    run, seen = write_run(M=2), []
+
+    def look(live):
+        (address,) = re.findall(r"http://\S+", capsys.readouterr().out)
+        opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        seen.append(opener.open(address, timeout=30).read().decode())
+        live.stop()
+
+    monkeypatch.setattr("ensembles.cli.dashboard._wait", look)
+    assert emofuse.main(["search", "dashboard", str(run), "--port", "0"]) == 0
+    (page,) = seen
+    assert "Models and ensembles" in page and "optuna" not in page and "How the search stands" not in page
+    assert emofuse.main(["search", "dashboard", str(run / "trials"), "--port", "0"]) != 0
+    assert "emofuse search run" in capsys.readouterr().err
