@@ -147,7 +147,11 @@ def tell(part: str, run: Path, what: str) -> None:
 
 
 def run_commands(run: Path) -> None:
-    """Each command twice, as a user starts it: seconds, seconds of processors, memory."""
+    """Each command twice, as a user starts it: seconds, seconds of processors, memory.
+
+    Programs beside it change both seconds, and hardly the ratio of processors to those of the leaderboard.
+    """
+    board = None
     for name, arguments in COMMANDS.items():
         for when in ("first time", "again"):
             code = "import sys, emofuse; sys.exit(emofuse.main(sys.argv[1:]))"
@@ -160,7 +164,10 @@ def run_commands(run: Path) -> None:
             seconds, busy = time.perf_counter() - start, used.ru_utime + used.ru_stime
             failed = f", exit status {status}" if status else ""
             memory = used.ru_maxrss / 1024
-            print(f"{name}, {when}: {seconds:.1f} s, {busy:.1f} s of processors, {memory:,.0f} MB{failed}", flush=True)
+            board = busy if name == "leaderboard" else board
+            times = "" if board is None or name == "leaderboard" else f", {busy / board:.1f} times the leaderboard's"
+            told = f"{seconds:.1f} s, {busy:.1f} s of processors{times}, {memory:,.0f} MB{failed}"
+            print(f"{name}, {when}: {told}", flush=True)
 
 
 def main() -> None:
