@@ -40,10 +40,11 @@ def headline(found: ContinuousRun, ensembles: Sequence[Ensemble], names: Mapping
 def sentence(lead: Ensemble, how: How) -> str:
     """All that is measured on one kind of recordings."""
     own = lead.scores["ensemble"][how]
-    where = "held-out recordings, by weights of others"
+    where = f"{_count(own.n_clips, 'held-out recording')}, by weights of others"
     if how != "nested":
-        where = "test recordings that nothing was chosen on" + ", by refitted models" * (how == "test_refit")
-    text = f"On {own.n_clips} {where} ({_count(own.n_groups, 'group')}), the ensemble {lead.name} reaches a mean CCC "
+        where = f"{_count(own.n_clips, 'test recording')} that nothing was chosen on"
+        where += ", by refitted models" * (how == "test_refit")
+    text = f"On {where} ({_count(own.n_groups, 'group')}), the ensemble {lead.name} reaches a mean CCC "
     text += f"of {_told(own)}"
     for who, rival in _rivals(lead, how).items():
         chosen = f", chosen {'anew in each fold' if how == 'nested' else 'by held-out recordings'}" * (

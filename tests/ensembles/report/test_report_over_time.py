@@ -99,7 +99,7 @@ def test_the_headline_hides_nothing_that_beats_the_ensemble(run):
     for one in (ensemble.scores["ensemble"]["nested"], average, single):
         bounds = one.intervals["ccc"]
         assert f"{one.metrics['ccc']:.3f} (95 % interval {bounds.low:.3f} to {bounds.high:.3f})" in sentence
-    assert "On 1 test recordings that nothing was chosen on" in "".join(block.text for block in told)
+    assert "On 1 test recording that nothing was chosen on (1 group)" in "".join(block.text for block in told)
     assert not [block.text for block in told if "/config" in block.text], "people's names"
     (table,) = [block for block in blocks if isinstance(block, Table)]
     assert [row.cells[1].text for row in table.rows] == ["mean"] * 3 + ["arousal"] * 3 + ["valence"] * 3
