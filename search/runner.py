@@ -11,11 +11,11 @@ from pathlib import Path
 from features.files import clear_half_written
 from features.progress import say
 from features.unwritable import writing
-from search.budget.spending import spending
+from search.budget.spending import Spending, spending
 from search.cluster.interrupts import Interrupts
 from search.cluster.workers import Workers
 from search.recipe.inputs import source, split_layer
-from search.recipe.recipe import Recipe
+from search.recipe.recipe import Recipe, Stage
 from search.run.ended import set_damaged_aside
 from search.run.folder import RunFolder
 from search.run.lease import exclusive
@@ -23,7 +23,8 @@ from search.run.remote import remote_of
 from search.sampling.journal import open_journal
 from search.sampling.warm import with_warm_start
 from search.study.activations import ensure_entry_activations
-from search.study.encoders import train_encoders
+from search.study.best import Unfinished
+from search.study.encoders import is_left_out, train_encoders
 from search.study.plan import entry_spec
 from search.study.refits import train_more_seeds
 from search.study.retries import failed_outcomes, queue_retries
@@ -74,21 +75,20 @@ def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
             queue_retries(run, journal, failed_outcomes(run))
         cut_short = False
         for stage in run.recipe.stages:
+            if is_left_out(run, stage):
+                continue
             if budget.purse.over:
                 cut_short = True
                 break
-            for entry in stage.entries.values():
-                ensure_entry_activations(run, entry)
-            if remote:
-                remote.push()
-            if stage.stage == "fusion":
-                encoded = train_encoders(run, stage, workers, interrupts, budget)
-                if remote:
-                    remote.pull("predictions", "models", "encodings")
-                if not encoded:
+            try:
+                if not _prepared(run, stage, workers, interrupts, budget):
                     cut_short = True
                     break
-            jobs = StageJobs(run, stage, journal, interrupts, budget)
+                jobs = StageJobs(run, stage, journal, interrupts, budget)
+            except Unfinished:
+                if not cut_short:
+                    raise
+                continue  # a larger budget finishes what it reads
             if jobs.peek() is not None:
                 say(jobs.asked)
             workers.train(jobs, interrupts)
@@ -99,6 +99,21 @@ def _search(run: RunFolder, workers: Workers, retry_failed: bool) -> Status:
     if cut_short and status.left:
         say(budget_text(status, len(list((run.path / "checkpoints").glob("*/*")))))
     return status
+
+
+def _prepared(run: RunFolder, stage: Stage, workers: Workers, interrupts: Interrupts, budget: Spending) -> bool:
+    """Whether all that the stage's entries read is there; else the run's budget ended first."""
+    remote = remote_of(run.path)
+    for entry in stage.entries.values():
+        ensure_entry_activations(run, entry)
+    if remote:
+        remote.push()
+    if stage.stage != "fusion":
+        return True
+    encoded = train_encoders(run, stage, workers, interrupts, budget)
+    if remote:
+        remote.pull("predictions", "models", "encodings")
+    return encoded
 
 
 @contextmanager

@@ -14,12 +14,19 @@ from search.run.remote import mirrored, shown
 from search.run.spec import TrialSpec
 
 
+class Unfinished(EmofuseError):
+    """Nothing is finished that a later stage could read."""
+
+
 def best_backbone(run: RunFolder, name: str) -> Footer:
-    """The finished backbone trial of entry or family `name` that is best by its metric; ties: lower log loss."""
+    """The finished backbone trial of entry or family `name` that is best by its metric; ties: lower log loss.
+
+    Errors: Unfinished.
+    """
     footers = [footer for path in prediction_files(run.path) if (footer := read_footer(path)).stage == "backbone"]
     found = [footer for footer in footers if name in (footer.entry, footer.family)]
     if not found:
-        raise EmofuseError(
+        raise Unfinished(
             f"{run.path}: no trial of backbone {name!r} has finished, so its layers can't be read; "
             "see `emofuse search status` for what became of them."
         )
@@ -60,7 +67,7 @@ def best_trials(
 
     `base` is its entry's spec: what was trained on other features, for another metric or by another version, is passed
     over. Where a configuration was trained with several seeds, the first `seeds` (None: all) are compared and the first
-    ones returned. With `choose_on` the results of that partition alone are compared.
+    ones returned. With `choose_on` the results of that partition alone are compared. Errors: Unfinished.
     """
     by_config: dict[str, dict[str, Footer]] = {}
     compared: dict[str, list[Footer]] = {}
@@ -75,7 +82,7 @@ def best_trials(
             compared.setdefault(footer.config_key, []).append(footer)
     whole = [found for found in by_config.values() if len(found) == len(partitions)]
     if not whole:
-        raise EmofuseError(
+        raise Unfinished(
             f"Entry {base.entry!r}: no configuration is finished on {', '.join(partitions)}, so its encodings can't be "
             "fused; see `emofuse search status` for what became of its trials."
         )

@@ -33,6 +33,12 @@ def encoder_specs(base: TrialSpec, trials: Mapping[str, Footer]) -> list[TrialSp
     ]
 
 
+def is_left_out(run: RunFolder, stage: Stage) -> bool:
+    """Whether `stop_when` ended the run before this stage, so that nothing will read what its entries read."""
+    begun = read_asked(run.path).keys() & stage.entries.keys()
+    return stage.stage == "fusion" and not begun and had_enough(run.path)
+
+
 class Encoders(Refits):
     """They are on the books already, as trials of their own stage: only the end of the whole run's budget ends them."""
 
@@ -43,12 +49,10 @@ class Encoders(Refits):
 
 
 def train_encoders(run: RunFolder, stage: Stage, workers: Workers, interrupts: Interrupts, spending: Spending) -> bool:
-    """Make the encodings that the entries of a fusion stage read, unless they are there or nothing will read them.
+    """Make the encodings that the entries of a fusion stage read, unless they are there.
 
-    Returns whether they are there; else the run's budget is over.
+    Returns whether they are; else the run's budget is over.
     """
-    if had_enough(run.path) and not read_asked(run.path).keys() & stage.entries.keys():
-        return True
     todo: dict[str, TrialSpec] = {}
     for entry in stage.entries.values():
         for base, trials in members(run, entry).values():

@@ -16,6 +16,7 @@ from features.errors import WrongUse
 from search.budget.parts import read_parts
 from search.budget.worked import read_worked
 from search.cluster.workers import Workers
+from search.recipe.limits import Budget
 from search.run.predictions import prediction_files, read_footer, read_predictions
 from search.runner import run_search
 from search.watch.status import read_status
@@ -205,3 +206,37 @@ def test_once_nothing_is_gained_no_fusion_begins_and_none_is_prepared(small_run,
     status = _search(run)
     assert status.enough and status.left == 0 and status.entries[0].finished < 8 and not status.entries[1].finished
     assert "encodings" not in capfd.readouterr().err
+
+
+class Failing(Centroid):
+    """Is never trained."""
+
+    def fit(self, *args, **options):
+        raise ValueError("out of luck")
+
+
+@pytest.mark.parametrize("first", ["centroid", "toy_cnn"])
+def test_what_reads_an_entry_of_which_its_budget_finished_nothing_waits_for_a_larger_one(
+    small_run, monkeypatch, capfd, first
+):
+    family = FAMILIES[first]
+    monkeypatch.setitem(FAMILIES, first, replace(family, build=Failing))
+    reader, inputs = ("fused", {"members": [first]}) if first == "centroid" else ("pooled", {"frames": f"{first}.flat"})
+    stages = [
+        {"stage": family.stage, "entries": {first: {"configurations": 2, "budget": {"trials": 1}}}},
+        {"stage": FAMILIES[reader].stage, "entries": {reader: {"configurations": 1, "inputs": inputs}}},
+    ]
+    run = small_run(stills=True, stages=stages)
+    places = {"clips": run.clips, "store": run.store, "out": run.path, "stills": run.stills}
+    status = run_search(run.recipe, **places, workers=Workers(in_process=True))
+    assert [(entry.failed, entry.left) for entry in status.entries] == [(1, 1), (0, 1)]
+    assert "No budget is left for 2 trials" in capfd.readouterr().err
+    monkeypatch.setitem(FAMILIES, first, family)
+    recipe = run.recipe.model_copy(update={"stages": (_without_budget(run.recipe.stages[0]), run.recipe.stages[1])})
+    status = run_search(recipe, **places, workers=Workers(in_process=True))
+    assert [(entry.failed, entry.finished, entry.left) for entry in status.entries] == [(1, 1, 0), (0, 1, 0)]
+
+
+def _without_budget(stage):
+    entries = {name: entry.model_copy(update={"budget": Budget()}) for name, entry in stage.entries.items()}
+    return stage.model_copy(update={"entries": entries})
