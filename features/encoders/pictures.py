@@ -22,9 +22,13 @@ def check_pictures(set_name: str, params: Mapping[str, Value]) -> None:
 
 
 def concrete_pictures(params: Mapping[str, Value]) -> Mapping[str, Value]:
-    """The parameters with the detector that this installation uses; whole frames need none."""
-    detector = concrete_detector(str(params["detector"])) if params["of"] == "faces" else ""
-    return {**params, "detector": detector}
+    """The parameters with the detector that this installation uses, and with the version of the set `faces`.
+
+    Whole frames need neither.
+    """
+    if params["of"] != "faces":
+        return {**params, "detector": ""}
+    return {**params, "detector": concrete_detector(str(params["detector"])), "faces": crops.SET.version}
 
 
 def clip_pictures(

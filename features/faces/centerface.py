@@ -40,6 +40,8 @@ class CenterFace:
     lost_s = (0.4, 1 / 2, 1.0)
     # Longer sides of the searched picture: 480 shows faces of 3 % of it and takes more than twice as long.
     _LARGE, _FINE = 320, 480
+    # A face that is larger than a known one shows at fewer pixels still, where that one would have so many.
+    _LARGER, _LARGER_FACE = 160, 20
     # A known face is looked for in a square so many times its size, seen at so many pixels.
     _NEAR_REACH, _NEAR_PX = 2.4, 96
 
@@ -52,6 +54,11 @@ class CenterFace:
 
     def __call__(self, gray: np.ndarray, large: bool = False) -> list[Box]:
         return list(_found(gray, self._LARGE if large else self._FINE))
+
+    def larger(self, gray: np.ndarray, known: Box) -> list[Box]:
+        """Faces that are not much smaller than the `known` one."""
+        seen_px = known.side * self._LARGER / max(gray.shape)
+        return list(_found(gray, self._LARGER if seen_px >= self._LARGER_FACE else self._LARGE))
 
     def near(self, gray: np.ndarray, box: Box) -> Box | None:
         """The face around a known one."""

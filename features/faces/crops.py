@@ -77,7 +77,7 @@ def _equalised(crop: np.ndarray) -> np.ndarray:
 
 SET = FeatureSet(
     name="faces",
-    version=3,
+    version=4,
     level="frame",
     summary="aligned crops of one face per clip (Viola-Jones, and CenterFace or a CNN where that finds none)",
     extract=extract,

@@ -97,7 +97,7 @@ def shape(params: Mapping[str, Value]) -> tuple[int, ...]:
 
 SET = FeatureSet(
     name="landmarks",
-    version=3,
+    version=4,
     level="frame",
     summary="68 points of the face, normalised per clip (Chao; dlib's Kazemi-Sullivan trees, non-commercial)",
     extract=extract,

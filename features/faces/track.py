@@ -2,8 +2,9 @@
 
 Looking costs more than decoding, so that it is done sparingly: every `LOOK_S` Viola-Jones looks around each followed
 face; the whole picture is searched when no face is followed, less often the longer there is none, and else every
-`SEARCH_S` for a larger one. CenterFace, where it is, searches before Viola-Jones, which then does so in every second
-picture in which CenterFace finds nothing, and looks around a followed face where Viola-Jones finds nothing. dlib's CNN
+`SEARCH_S` for a larger one, by CenterFace at a size in which a face like the followed one just shows. CenterFace, where
+it is, searches before Viola-Jones, which then does so in every second picture in which CenterFace finds nothing, and
+looks around a followed face where Viola-Jones finds nothing: not at each look while that hardly moves. dlib's CNN
 searches in that place when no face is followed: at first every `CNN_S`, then half as often after each picture in which
 it finds nothing (a clip of a minute without a face costs seven such pictures).
 
@@ -30,8 +31,9 @@ GAP_S = 0.75
 _FORGET_S = 2.0
 # Without a sighting for this long, a track doesn't keep the whole picture from being searched.
 _LOST_S = 0.25
-# CenterFace looks around the largest face whenever Viola-Jones doesn't find it, around the others after this time.
-_OTHERS_S = 0.19
+# Where Viola-Jones doesn't find a face, CenterFace looks around it: again after this time where the face hardly moves
+# (so much of its side), isn't found either, or isn't the largest; else at each look.
+_REST_S, _CALM = 0.19, 0.15
 _FOLLOWED = 3
 _LEAST_SIZE_RATIO = 0.6
 # How far a face gets, in its own sides: at once, for each second, at most.
@@ -64,6 +66,8 @@ class Track:
     patches: list[Patch] = field(default_factory=list)
     score: float = 0.0
     sightings: int = 0
+    # Until then CenterFace doesn't look around it.
+    rests_until_s: float = -np.inf
 
     def add(self, time_s: float, box: Box, picture_side: int, trust: int = 1) -> None:
         """A sighting; that of a CNN counts for `trust` of Viola-Jones's, and stands for as many looks."""
@@ -138,14 +142,7 @@ class Tracker:
 
     def _look(self, time_s: float, gray: np.ndarray) -> None:
         for place, track in enumerate(self._followed(time_s, GAP_S)):
-            recent = place > 0 and time_s - track.times_s[-1] < _OTHERS_S
-            for detector in self._near:
-                if recent and detector is self._centerface:
-                    continue
-                box = detector.near(gray, track.boxes[-1])
-                if box is not None and _same(track, time_s, box):
-                    track.add(time_s, box, max(gray.shape))
-                    break
+            self._look_around(track, time_s, gray, largest=place == 0)
         seen = self._followed(time_s, _LOST_S)
         if self._cnn:
             if not seen and time_s >= self._next_cnn_s - _SLACK_S:
@@ -156,7 +153,10 @@ class Tracker:
         elif self._search and time_s - self._searched_s >= self._wait_s(time_s, bool(seen)) - _SLACK_S:
             self._searched_s = time_s
             fine = not seen and time_s >= self._next_fine_s - _SLACK_S
-            found = self._search(gray, large=not fine)
+            if seen and self._centerface:
+                found = self._centerface.larger(gray, seen[0].boxes[-1])
+            else:
+                found = self._search(gray, large=not fine)
             if not found and self._viola_jones and self._centerface:
                 # What it alone sees, drawn faces and the like, is worth every second search.
                 self._empty += 1
@@ -166,6 +166,30 @@ class Tracker:
                 self._fine_wait_s = FINE_S if found else 2 * self._fine_wait_s
                 self._next_fine_s = time_s + self._fine_wait_s
             self._link(time_s, gray, found, 1)
+
+    def _look_around(self, track: Track, time_s: float, gray: np.ndarray, largest: bool) -> None:
+        for detector in self._near:
+            if detector is self._centerface:
+                self._look_closely(track, time_s, gray, largest)
+                return
+            box = detector.near(gray, track.boxes[-1])
+            if box is not None and _same(track, time_s, box):
+                track.add(time_s, box, max(gray.shape))
+                return
+
+    def _look_closely(self, track: Track, time_s: float, gray: np.ndarray, largest: bool) -> None:
+        """CenterFace's look, which costs more than decoding the frames in between."""
+        assert self._centerface
+        last_s, last = track.times_s[-1], track.boxes[-1]
+        if time_s < track.rests_until_s - _SLACK_S or (not largest and time_s - last_s < _REST_S):
+            return
+        box = self._centerface.near(gray, last)
+        calm = True
+        if box is not None and _same(track, time_s, box):
+            rested = largest and _REST_S <= time_s - last_s < 2 * _REST_S
+            track.add(time_s, box, max(gray.shape), 2 if rested else 1)
+            calm = track.sightings > self._SIGHTINGS and _calm(last, box)
+        track.rests_until_s = time_s + _REST_S if calm else -np.inf
 
     def _wait_s(self, time_s: float, seen: bool) -> float:
         """How long after a search by Viola-Jones or CenterFace the next one follows."""
@@ -211,6 +235,12 @@ def _same(track: Track, time_s: float, box: Box) -> bool:
     reach = min(_REACH + _REACH_PER_S * (time_s - track.times_s[-1]), _MOST_REACH)
     small, large = sorted((last.side, box.side))
     return last.apart(box) <= reach and small / large >= _LEAST_SIZE_RATIO
+
+
+def _calm(one: Box, other: Box) -> bool:
+    """Whether a face hardly moves: what lies between two such sightings may be interpolated."""
+    small, large = sorted((one.side, other.side))
+    return one.apart(other) <= _CALM and small / large >= 1 - _CALM
 
 
 def _patch(time_s: float, image: np.ndarray, box: Box, face_px: int) -> Patch:

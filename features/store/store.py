@@ -101,8 +101,11 @@ def _why_absent(store: Path, spec: SetSpec, table: ClipTable) -> str:
     found = [info for info in stored_sets(store) if info.name == spec.name]
     params = dict(get_set(spec.name).concrete(spec.params))
     same = [info for info in found if dict(info.params) == params]
+    other_version = (
+        f"Feature set '{spec}' in {store} was made by another version of its extractor than this emofuse has"
+    )
     if any(info.media_fingerprint == table.media_fingerprint for info in same):
-        return f"Feature set '{spec}' in {store} was made by another version of its extractor than this emofuse has"
+        return other_version
     if same:
         return (
             f"Feature set '{spec}' in {store} was extracted from another clip table (media "
@@ -112,6 +115,8 @@ def _why_absent(store: Path, spec: SetSpec, table: ClipTable) -> str:
     for info in found:
         if info.spec == str(spec) and info.media_fingerprint == table.media_fingerprint:
             then, now = (_differing(one, other) for one, other in ((info.params, params), (params, info.params)))
+            if not then:  # an earlier release knew less of it
+                return other_version
             return f"Feature set '{spec}' in {store} was extracted where it meant {then}, but here it means {now}"
     hint = f" (there is {', '.join(others)})" if others else ""
     return f"Feature set '{spec}' has not been extracted into {store}{hint}"

@@ -36,6 +36,15 @@ def test_sizes_of_pictures_do_not_disturb_each_other():
 
 
 @needs_it
+@pytest.mark.parametrize(("known_px", "searched_px"), [(120, 160), (20, 320)])
+def test_a_larger_face_than_a_known_one_shows_in_less_time(known_px, searched_px, monkeypatch):
+    picture, found, seen = grey(scene(300, 200, height=400, width=600)), centerface._found, []
+    monkeypatch.setattr(centerface, "_found", lambda gray, side: seen.append(side) or found(gray, side))
+    (face,), (larger,) = CenterFace()(picture), CenterFace().larger(picture, Box(50, 50, known_px))
+    assert seen == [480, searched_px] and larger.apart(face) < 0.15
+
+
+@needs_it
 def test_no_face_where_there_is_none():
     noise = np.random.default_rng(0).integers(0, 255, (240, 320), np.uint8)
     for picture in (grey(scene()), noise, np.zeros((5, 5), np.uint8), np.full((300, 20), 255, np.uint8)):

@@ -15,12 +15,16 @@ class Script:
     lost_s = ViolaJones.lost_s
 
     def __init__(self, faces):
-        self.faces, self.now, self.shown, self.asked, self.fine = faces, 0.0, [], [], []
+        self.faces, self.now, self.shown, self.asked, self.fine, self.known = faces, 0.0, [], [], [], []
 
     def __call__(self, gray, large=False):
         self.shown.append(self.now)
         self.fine += [] if large else [self.now]
         return self.faces(self.now)
+
+    def larger(self, gray, known):
+        self.known.append(known)
+        return self(gray, large=True)
 
     def near(self, gray, box):
         self.asked.append(self.now)
@@ -145,6 +149,14 @@ def test_a_better_face_is_searched_for_among_large_ones_alone():
     assert asked[0] is False and all(asked[1:]) and len(asked) == 3
 
 
+def test_centerface_is_told_which_face_the_better_one_must_beat():
+    box, other = Box(160, 120, 60), Box(60, 60, 80)
+    centerface = Script(lambda t: [box] if t < 1.5 else [box, other])
+    tracked(Script(lambda t: []), seconds=4, centerface=centerface)
+    assert len(centerface.fine) == 1 and len(centerface.shown) == 4
+    assert [known.side for known in centerface.known] == [60, 60, 80]
+
+
 def test_the_cnn_is_asked_ever_less_about_a_clip_without_a_face():
     cnn = Script(lambda t: [])
     tracked(Script(lambda t: []), cnn, seconds=60, rate=10)
@@ -162,7 +174,7 @@ def test_centerface_searches_and_sees_what_viola_jones_does_not():
     viola_jones = Script(lambda t: [] if within(t, turned) else [Box(160, 120, 60)])
     tracker = tracked(viola_jones, seconds=4, centerface=centerface)
     assert not viola_jones.shown and len(centerface.shown) <= 5 and len(tracker.best().kept()) == 100
-    assert all(within(t, (0.9, 3.1)) for t in centerface.asked) and len(centerface.asked) >= 15
+    assert all(within(t, (0.9, 3.1)) for t in centerface.asked) and 7 <= len(centerface.asked) <= 9
     assert {box.side for box in tracker.best().boxes} == {60}
 
 
@@ -175,11 +187,25 @@ def test_viola_jones_searches_in_every_second_picture_in_which_centerface_finds_
     assert viola_jones.shown == centerface.shown[::2] and 5 <= len(centerface.shown) <= 8
 
 
-def test_centerface_looks_around_small_faces_less_often():
-    faces = [Box(240, 160, 60), Box(60, 60, 30)]
-    centerface = Script(lambda t: faces)
+@pytest.mark.parametrize(
+    ("pixels_per_s", "least", "most"),
+    [(100, 15, 17), (0, 7, 10)],  # of 17 looks
+)
+def test_centerface_looks_less_often_around_a_face_that_hardly_moves(pixels_per_s, least, most):
+    centerface = Script(lambda t: [Box(60 + pixels_per_s * t, 120, 60)])
+    tracker = tracked(Script(lambda t: []), seconds=2, centerface=centerface)
+    assert least <= len(centerface.asked) <= most
+    track = tracker.best()
+    assert len(track.kept()) == 50 and track.sightings >= 16, "one after a rest stands for two"
+
+
+def test_centerface_looks_less_often_around_small_faces_and_lost_ones():
+    centerface = Script(lambda t: [Box(60 + 100 * t, 160, 60), Box(60, 60, 30)])
     tracked(Script(lambda t: []), seconds=2, centerface=centerface)
     assert 20 <= len(centerface.asked) <= 26
+    gone = Script(lambda t: [Box(160, 120, 60)] if t < 1 else [])
+    tracked(Script(lambda t: []), seconds=2, centerface=gone)
+    assert len([t for t in gone.asked if t >= 1]) <= 4, "it is lost after 0.75 s, seven looks"
 
 
 def test_centerface_is_asked_ever_less_about_a_clip_without_a_face():

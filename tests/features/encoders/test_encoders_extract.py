@@ -13,9 +13,10 @@ from tiny_checkpoints import save
 
 from features import extract as extraction
 from features.clips import Clip, ClipTable, hash_media
-from features.encoders import speech
-from features.errors import AbsentModel, EmofuseError, WrongUse
+from features.encoders import speech, vision
+from features.errors import AbsentModel, ClipFailure, EmofuseError, WrongUse
 from features.extract import extract
+from features.faces import crops
 from features.sets import parse_spec as parsed
 from features.store.store import feature_key, open_set, set_writer
 
@@ -92,6 +93,20 @@ def test_a_key_is_of_weights_and_parameters_not_of_a_place(table, checkpoint, tm
     reader = moved / "preprocessor_config.json"
     reader.write_text(json.dumps({**json.loads(reader.read_text()), "do_normalize": False}))
     assert key(moved) != key(checkpoint("hubert"))
+
+
+def test_faces_of_another_version_are_another_set(table, checkpoint, tmp_path, monkeypatch):
+    spec = f"vision:model={checkpoint('vit')},detector=none"
+    keys = {text: feature_key(parsed(text), table) for text in (spec, f"{spec},of=frames")}
+    monkeypatch.setattr(vision, "concrete_pictures", dict)  # as an earlier release knew it
+    set_writer(tmp_path, parsed(spec), table).write((clip.clip_id, ClipFailure("no_face", "x")) for clip in table.clips)
+    monkeypatch.undo()
+    with pytest.raises(
+        EmofuseError, match=r"Feature set 'vision:.*' in .* was made by another version of its extractor"
+    ):
+        open_set(tmp_path, spec, table)
+    monkeypatch.setattr(crops, "SET", replace(crops.SET, version=crops.SET.version + 1))
+    assert [feature_key(parsed(text), table) == key for text, key in keys.items()] == [False, True]
 
 
 def test_other_weights_on_another_machine_end_the_run(table, checkpoint, tmp_path):
