@@ -157,7 +157,7 @@ def test_the_head_is_killed_and_the_same_command_goes_on_elsewhere(data, tmp_pat
     for trials_before_death in (2, None):
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **MEMORY})
         cluster.add_node(num_cpus=2, num_gpus=1, **MEMORY)
-        driver = _start(cluster, _words(data, out, configurations=8))
+        driver = _start(cluster, [*_words(data, out, configurations=8), "--allow-open-cluster"])
         if trials_before_death:
             _wait_for(lambda: len(_keys(out)) >= 2, driver)
             cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
