@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 from ensembles.cli.demo import NAME
-from ensembles.fitting.stored import open_ensemble
 from ensembles.predictions.sets import read_refits
+from ensembles.records.stored import open_ensemble
 
 _TAG = "EMOFUSE_BENCHMARK_RUN"
 

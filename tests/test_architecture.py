@@ -27,7 +27,9 @@ RAY_MODULES = {
 ROOMS = {
     "search": "recipe run goal trial budget cluster sampling study watch runner smoke cli",
     "models": ". training blocks families",
-    "ensembles": "evaluation predictions fusion continuous fitting bundle applying papers report live api cli",
+    "ensembles": (
+        "evaluation predictions fusion continuous records fitting comparison bundle applying papers report live api cli"
+    ),
 }
 # Modules that are nothing but classes for Ray; whoever imports them has started it.
 RAY_CLASSES = {"search/cluster/losses.py", "search/cluster/scheduler.py", "search/cluster/searcher.py"}
@@ -128,7 +130,7 @@ def _dotted(file: str) -> str:
 
 LIGHT = (
     "features.clips features.store.store features.sets search.run.predictions "
-    "ensembles.cli.app ensembles.predictions.sets ensembles.fitting.ensemble ensembles.fitting.leaderboard "
+    "ensembles.cli.app ensembles.predictions.sets ensembles.records.ensemble ensembles.comparison.leaderboard "
     "ensembles.report"
 )
 

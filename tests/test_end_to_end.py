@@ -97,8 +97,8 @@ def test_a_bundle_classifies_raw_files_in_a_new_process(world):
 
 def test_predict_agrees_with_the_stored_test_predictions(world):
     from ensembles.bundle.predict import Predictor
-    from ensembles.fitting.stored import open_ensemble
     from ensembles.predictions.sets import read_refits
+    from ensembles.records.stored import open_ensemble
 
     ensemble = open_ensemble(world / "run", "best")
     test = read_refits(world / "run", ensemble.refits).test
@@ -111,7 +111,7 @@ def test_predict_agrees_with_the_stored_test_predictions(world):
 
 def test_members_are_chosen_under_a_limit_of_time_and_their_time_is_told(world, capfd):
     from ensembles.fitting.cost import costs_of
-    from ensembles.fitting.stored import open_ensemble
+    from ensembles.records.stored import open_ensemble
 
     costs = costs_of(world / "run", open_ensemble(world / "run", "best"))
     assert all(0 < (cost.seconds or 0) < 5 and cost.device == "cpu" for cost in costs) and len(costs) > 1
@@ -145,7 +145,7 @@ def test_a_fusion_takes_its_members_into_the_bundle(world):
 
 def stored_refit(world, entry, clip_id):
     """What the refitted member of that entry said of the clip when it was trained."""
-    from ensembles.fitting.stored import open_ensemble
+    from ensembles.records.stored import open_ensemble
     from search.run.predictions import prediction_path, read_predictions
 
     (member,) = open_ensemble(world / "run", "fused").members
@@ -154,7 +154,7 @@ def stored_refit(world, entry, clip_id):
 
 
 def test_a_refit_has_no_held_out_rows_and_keeps_epochs(world):
-    from ensembles.fitting.stored import open_ensemble
+    from ensembles.records.stored import open_ensemble
     from search.run.predictions import prediction_path, read_predictions
 
     for member in open_ensemble(world / "run", "best").members:

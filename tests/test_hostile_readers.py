@@ -19,8 +19,8 @@ from mutations import changed, changed_json, guarded, try_all
 
 from ensembles.continuous.avec import read_recordings
 from ensembles.continuous.stored import read_continuous
-from ensembles.fitting.stored import read_ensemble
 from ensembles.predictions.exchange import import_long
+from ensembles.records.stored import read_ensemble
 from features.annotations import load_annotations
 from features.clips import Clip, ClipTable, check_clips, read_clips, write_clips
 from features.datasets import read_dataset

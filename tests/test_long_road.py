@@ -13,7 +13,7 @@ import yaml
 import emofuse
 from ensembles.bundle.bundle import open_bundle
 from ensembles.bundle.predict import Predictor
-from ensembles.fitting.stored import open_ensemble
+from ensembles.records.stored import open_ensemble
 from features.clips import read_clips
 from features.errors import EmofuseError, WrongUse
 from features.one_clip import extract_clip

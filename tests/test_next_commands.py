@@ -226,7 +226,7 @@ def test_a_refit_is_kept_where_test_has_no_labels(corpora, capsys):
     assert search(corpora, CLIPS, clips="blind") == 0
     assert run("ensemble", "fit", "run", "--name", "best", "--all") == 0
     from ensembles.bundle.refit import refit_and_store, score_refits
-    from ensembles.fitting.stored import open_ensemble
+    from ensembles.records.stored import open_ensemble
     from features.errors import EmofuseError
     from search.cluster.workers import Workers
 
@@ -251,10 +251,10 @@ def test_a_look_at_test_clips_without_labels_is_refused_before_any_work(corpora,
 
     # compare first: imported after fit is replaced, it would keep the replacement.
     for place in (
-        "fitting.compare.fit_on",
+        "comparison.compare.fit_on",
         "fitting.fit.fit_on",
         "bundle.refit.refit",
-        "fitting.leaderboard.summaries",
+        "comparison.leaderboard.summaries",
     ):
         monkeypatch.setattr(f"ensembles.{place}", work)
     capsys.readouterr()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ensembles.fitting.leaderboard import leaderboard
+from ensembles.comparison.leaderboard import leaderboard
 from features.clips import hash_media, read_clips, write_clips
 from features.datasets import read_dataset
 from features.extract import extract

@@ -9,7 +9,7 @@ import yaml
 from small_world import corpus, message, put_in_place
 
 import emofuse
-from ensembles.fitting.stored import open_ensemble
+from ensembles.records.stored import open_ensemble
 from features.errors import WrongUse
 from search.recipe.reading import make_recipe, read_recipe
 from search.run.predictions import prediction_files, read_footer, read_predictions, write_predictions

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ensembles.api.places import place_name, written_back
-from ensembles.fitting.ensemble import Ensemble as Record
+from ensembles.records.ensemble import Ensemble as Record
 from features.errors import WrongUse
 
 if TYPE_CHECKING:
@@ -227,11 +227,11 @@ class Ensemble:
         """
         import pandas as pd
 
-        from ensembles.fitting.fused import fused
         from ensembles.predictions.splits import split_named
+        from ensembles.records.fused import fused
 
         if self.record.over_time is not None:
-            from ensembles.fitting.named import ensemble_traces
+            from ensembles.records.named import ensemble_traces
 
             traces = ensemble_traces(self._run("predictions"), self.record, str(split_named(split)), refitted)
             return traces.table().to_pandas().set_index(["clip_id", "time_s"])
@@ -346,8 +346,8 @@ class Ensemble:
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         from rich.text import Text
 
-        from ensembles.fitting.tables import choice_table, scores_table, weights_table
-        from ensembles.fitting.tables_over_time import scores_over_time
+        from ensembles.comparison.tables import choice_table, scores_table, weights_table
+        from ensembles.comparison.tables_over_time import scores_over_time
 
         if self.record.choice:
             yield choice_table(self.record)

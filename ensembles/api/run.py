@@ -120,8 +120,8 @@ class Run:
         (2, 3)
         """
         from ensembles.api.tables import board_frame, continuous_frame
+        from ensembles.comparison.leaderboard import leaderboard
         from ensembles.continuous.run import continuous_entries, read_continuous_run
-        from ensembles.fitting.leaderboard import leaderboard
         from ensembles.predictions.splits import split_to_fit
 
         held_out = split_to_fit(split)
@@ -307,7 +307,7 @@ class Run:
         >>> ef.open_run("runs/first").ensembles()
         ('best', 'greedy')
         """
-        from ensembles.fitting.stored import ensemble_names
+        from ensembles.records.stored import ensemble_names
 
         return ensemble_names(self.path)
 
@@ -334,7 +334,7 @@ class Run:
         >>> ef.open_run("runs/first").ensemble("best").name
         'best'
         """
-        from ensembles.fitting.stored import open_ensemble
+        from ensembles.records.stored import open_ensemble
 
         return Ensemble(open_ensemble(self.path, name), self.path)
 

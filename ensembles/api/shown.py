@@ -3,8 +3,8 @@
 from html import escape
 
 from ensembles.api.tables import weights_frame
-from ensembles.fitting.ensemble import Ensemble, ccc, percent
-from ensembles.fitting.tables import HOWS, who_names
+from ensembles.comparison.tables import HOWS, who_names
+from ensembles.records.ensemble import Ensemble, ccc, percent
 
 _HEAD = "<tr><th style='text-align:left'>{} with 95 % intervals over groups</th>{}</tr>"
 

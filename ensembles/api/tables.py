@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ensembles.comparison.leaderboard import Leaderboard, short
+from ensembles.comparison.tables import HOWS, who_names
 from ensembles.evaluation.metrics import METRICS
-from ensembles.fitting.leaderboard import Leaderboard, short
-from ensembles.fitting.tables import HOWS, who_names
 from features.errors import EmofuseError
 from features.terminal import command
 from search.run.ended import Ended, read_ended
@@ -18,7 +18,7 @@ from search.run.predictions import read_footer
 if TYPE_CHECKING:
     from ensembles.continuous.run import ContinuousRun
     from ensembles.evaluation.intervals import Interval
-    from ensembles.fitting.ensemble import Ensemble, Measured
+    from ensembles.records.ensemble import Ensemble, Measured
 
 
 def board_frame(board: Leaderboard, test: bool) -> pd.DataFrame:

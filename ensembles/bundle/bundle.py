@@ -24,8 +24,8 @@ from ensembles.bundle.plugged import BundlePlugin
 from ensembles.bundle.seen import BundleSeen, Seen, from_arrays
 from ensembles.bundle.stranger import StrangersFile, StrangersFolder, opened_file, plain_files
 from ensembles.bundle.weights import BundleWeights
-from ensembles.fitting.ensemble import Ensemble
-from ensembles.fitting.stored import read_ensemble
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.stored import read_ensemble
 from features.errors import EmofuseError
 from features.files import content_key, read_json
 from features.schema import Word, check_version, parse, shown

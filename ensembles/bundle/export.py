@@ -17,8 +17,8 @@ from ensembles.bundle.seen import SEEN_FIELDS, as_arrays
 from ensembles.bundle.seen_of_run import seen_of_run
 from ensembles.bundle.stranger import opened_file, plain_files
 from ensembles.bundle.weights import WEIGHTS, BundleWeights
-from ensembles.fitting.ensemble import Ensemble
-from ensembles.fitting.stored import write_ensemble
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.stored import write_ensemble
 from features.errors import EmofuseError, WrongUse
 from features.files import file_sha256, replacing_folder, write_bytes, write_json
 from features.sets import SetSpec

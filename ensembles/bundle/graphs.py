@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ensembles.continuous.objective import NO_WEIGHT
-from ensembles.fitting.ensemble import Ensemble
-from ensembles.fitting.over_time import OverTime
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.over_time import OverTime
 from features.errors import EmofuseError
 from models.blocks.stills import StillNetwork
 from models.blocks.volumes import VolumeNetwork

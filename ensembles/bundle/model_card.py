@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ensembles.fitting.ensemble import Ensemble, Measured, ccc, percent
+from ensembles.records.ensemble import Ensemble, Measured, ccc, percent
 
 HOW = {
     "test_refit": "untouched test clips, members refitted on train and val (what this bundle holds)",

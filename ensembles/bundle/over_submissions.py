@@ -9,8 +9,8 @@ import numpy as np
 from ensembles.continuous.run import recordings_of
 from ensembles.continuous.selected import make_method
 from ensembles.continuous.trials import REFIT, read_trials
-from ensembles.fitting.ensemble import Ensemble, Measured
-from ensembles.fitting.over_time import OverTime
+from ensembles.records.ensemble import Ensemble, Measured
+from ensembles.records.over_time import OverTime
 from features.errors import EmofuseError
 from models.concordance import continuous_metrics
 from search.recipe.submissions import Submission

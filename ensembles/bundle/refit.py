@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ensembles.fitting.ensemble import Ensemble
-from ensembles.fitting.stored import ensemble_path, write_ensemble
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.stored import ensemble_path, write_ensemble
 from features.errors import EmofuseError
 from features.terminal import command
 

@@ -10,13 +10,13 @@ import numpy as np
 from ensembles.bundle.over_submissions import METHOD, NOTE, over
 from ensembles.bundle.refit import refit, score_refits
 from ensembles.evaluation.metrics import score
-from ensembles.fitting.ensemble import Ensemble, Measured
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import make_selection
 from ensembles.fitting.store import fit_any, learns_over_time
-from ensembles.fitting.stored import ensemble_path, write_ensemble
 from ensembles.fusion import make_fusion
 from ensembles.predictions.scan import pool, scan
+from ensembles.records.ensemble import Ensemble, Measured
+from ensembles.records.stored import ensemble_path, write_ensemble
 from features.errors import EmofuseError, WrongUse
 from search.recipe.submissions import Submission
 from search.run.planned import read_metric

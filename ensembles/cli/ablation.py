@@ -21,10 +21,10 @@ def ablation(
 
     Example: emofuse ensemble ablation runs/kahou2015 s1 --csv subsets.csv
     """
-    from ensembles.fitting.ablation import ablate, ablation_table, subsets
-    from ensembles.fitting.ensemble import How, percent
-    from ensembles.fitting.stored import open_ensemble
+    from ensembles.comparison.ablation import ablate, ablation_table, subsets
     from ensembles.predictions.long_format import write_long
+    from ensembles.records.ensemble import How, percent
+    from ensembles.records.stored import open_ensemble
 
     ensemble = open_ensemble(run, name)
     found = []

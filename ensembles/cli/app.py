@@ -107,14 +107,14 @@ def fit(
 
     Example: emofuse ensemble fit runs/demo --method decision --param draws=10000 --partition train
     """
+    from ensembles.comparison.tables import choice_table, metric_table, scores_table, weights_table
+    from ensembles.comparison.tables_over_time import scores_over_time
     from ensembles.fitting.advice import advice
     from ensembles.fitting.options import FitOptions
     from ensembles.fitting.selection import make_selection
     from ensembles.fitting.store import fit_and_store
-    from ensembles.fitting.stored import ensemble_json, ensemble_path
-    from ensembles.fitting.tables import choice_table, metric_table, scores_table, weights_table
-    from ensembles.fitting.tables_over_time import scores_over_time
     from ensembles.predictions.splits import scores_test, split_to_fit
+    from ensembles.records.stored import ensemble_json, ensemble_path
     from models.metrics import metric_named
     from search.run.remote import shown as run_shown
     from search.watch.following import after_fit
@@ -178,8 +178,8 @@ def import_(
     Example: emofuse ensemble import predictions.csv -o runs/mine
     """
 
-    from ensembles.fitting.stored import readable_ensembles
     from ensembles.predictions.exchange import import_long
+    from ensembles.records.stored import readable_ensembles
 
     roles = _pairs(role or [], "--role", "train=held_out")
     done = import_long(file, run, roles, max_gb, logits=logits, replace=replace)

@@ -66,8 +66,8 @@ def compare(
     """
     from ensembles.cli.compare_over_time import methods_over_time, two_over_time
     from ensembles.continuous.run import continuous_entries
-    from ensembles.fitting.stored import open_ensemble
     from ensembles.predictions.splits import scores_test, split_to_fit
+    from ensembles.records.stored import open_ensemble
     from models.metrics import metric_named
 
     looked, split = look(scores_test(score_split, test), labels), split_to_fit(fit_split)
@@ -96,9 +96,9 @@ def _refuse_metric(metric: str | None) -> None:
 
 
 def _compare_two(run: Path, first: str, second: str, test: "Look", metric: "Metric | None", as_json: bool) -> None:
-    from ensembles.fitting.compare import compare_ensembles
-    from ensembles.fitting.stored import open_ensemble
-    from ensembles.fitting.tables import signed
+    from ensembles.comparison.compare import compare_ensembles
+    from ensembles.comparison.tables import signed
+    from ensembles.records.stored import open_ensemble
 
     result = compare_ensembles(run, open_ensemble(run, first), open_ensemble(run, second), test=test, metric=metric)
     if as_json:
@@ -127,9 +127,9 @@ def _compare_methods(
     metric: "Metric | None",
     as_json: bool,
 ) -> None:
-    from ensembles.fitting.compare import compare_methods
-    from ensembles.fitting.stored import ensemble_json
-    from ensembles.fitting.tables import against_table, ensembles_table
+    from ensembles.comparison.compare import compare_methods
+    from ensembles.comparison.tables import against_table, ensembles_table
+    from ensembles.records.stored import ensemble_json
 
     ensembles = compare_methods(
         run, methods, partitions=partition, fit_split=split, seed=seed, test=test, metric=metric

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 def two_over_time(run: Path, first: str, second: str, look: "Look", as_json: bool) -> None:
     """Two stored ensembles, by the CCC of each dimension and their mean."""
+    from ensembles.comparison.compare_over_time import compare_over_time
     from ensembles.continuous.later import seen_over_time
-    from ensembles.fitting.compare_over_time import compare_over_time
-    from ensembles.fitting.over_time import gain_text
-    from ensembles.fitting.stored import open_ensemble
+    from ensembles.records.over_time import gain_text
+    from ensembles.records.stored import open_ensemble
 
     one, other = open_ensemble(run, first), open_ensemble(run, second)
     if other.over_time is None:
@@ -49,11 +49,11 @@ def methods_over_time(
     as_json: bool,
 ) -> None:
     """Methods, fitted anew, beside the best single members."""
+    from ensembles.comparison.compare_over_time import METHODS, compare_methods_over_time
+    from ensembles.comparison.tables_over_time import ensembles_over_time
     from ensembles.continuous.later import seen_over_time
-    from ensembles.fitting.compare_over_time import METHODS, compare_methods_over_time
-    from ensembles.fitting.over_time import gain_text
-    from ensembles.fitting.stored import ensemble_json
-    from ensembles.fitting.tables_over_time import ensembles_over_time
+    from ensembles.records.over_time import gain_text
+    from ensembles.records.stored import ensemble_json
 
     seen = seen_over_time(look)
     ensembles = compare_methods_over_time(

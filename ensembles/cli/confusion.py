@@ -25,7 +25,7 @@ def confusion(
 
     Example: emofuse ensemble confusion runs/first best --picture best.svg
     """
-    from ensembles.fitting.matrices import matrix_of
+    from ensembles.comparison.matrices import matrix_of
     from ensembles.predictions.long_format import write_long
     from ensembles.report.pictures import check_picture, draw_matrix
 

@@ -21,7 +21,7 @@ def curves(
 
     Example: emofuse ensemble curves runs/kahou2015 fusion_mlp fusion_stable --picture figure5.svg
     """
-    from ensembles.fitting.curves import curves_of, curves_table
+    from ensembles.comparison.curves import curves_of, curves_table
     from ensembles.predictions.long_format import write_long
     from ensembles.report.pictures import check_picture, draw_curves
 

@@ -13,9 +13,9 @@ from rich.text import Text
 from ensembles.cli.steps import run_command as _run
 from ensembles.cli.steps import show_command as _command
 from ensembles.cli.steps import show_title
-from ensembles.fitting.ensemble import Ensemble, How, Measured
-from ensembles.fitting.stored import open_ensemble
 from ensembles.predictions.sets import read_refits
+from ensembles.records.ensemble import Ensemble, How, Measured
+from ensembles.records.stored import open_ensemble
 from features.errors import EmofuseError
 from features.files import read_json, write_json
 from features.terminal import Table, command, console

@@ -31,8 +31,8 @@ def refit(
     from ensembles.bundle.refit import refit_and_store
     from ensembles.fitting.advice import advice, alone
     from ensembles.fitting.cost import costs_of, told_costs
-    from ensembles.fitting.ensemble import percent, reached
-    from ensembles.fitting.stored import open_ensemble
+    from ensembles.records.ensemble import percent, reached
+    from ensembles.records.stored import open_ensemble
     from search.cluster.workers import Workers
 
     workers = Workers(address, cpus, in_process, allow_open=allow_open)
@@ -78,7 +78,7 @@ def export(
     from ensembles.bundle.export import export_bundle
     from ensembles.bundle.refit import refuse_imported
     from ensembles.fitting.advice import checked
-    from ensembles.fitting.stored import open_ensemble
+    from ensembles.records.stored import open_ensemble
     from search.run.folder import RunFolder
 
     if out is None and onnx is None:

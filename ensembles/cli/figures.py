@@ -26,7 +26,7 @@ def filters(
 
     Example: emofuse ensemble filters runs/kahou2015 activity_svm --picture figure2.svg
     """
-    from ensembles.fitting.motion_filters import filters_of
+    from ensembles.comparison.motion_filters import filters_of
     from ensembles.report.paper_pictures import filters_figure, save_picture
     from ensembles.report.pictures import check_picture
 
@@ -74,8 +74,8 @@ def traces(
 --test --picture figure5.svg
     """
     from ensembles.continuous.figures import traced, traces_table
-    from ensembles.fitting.named import named_traces
     from ensembles.predictions.long_format import write_long
+    from ensembles.records.named import named_traces
     from ensembles.report.paper_pictures import save_picture, traces_figure
 
     _check(picture, csv)

@@ -67,17 +67,17 @@ def leaderboard(
     Example: emofuse ensemble leaderboard runs/demo
     """
     from ensembles.cli.narrow import narrowed, room
+    from ensembles.comparison.leaderboard import board_table
+    from ensembles.comparison.leaderboard import leaderboard as make
+    from ensembles.comparison.tables import classes_tables, ensembles_table, pct, seeds_table
     from ensembles.continuous.later import seen_over_time
     from ensembles.continuous.run import continuous_entries, read_continuous_run
     from ensembles.fitting.cost import in_ms
-    from ensembles.fitting.ensemble import with_interval
-    from ensembles.fitting.leaderboard import board_table
-    from ensembles.fitting.leaderboard import leaderboard as make
-    from ensembles.fitting.stored import ensemble_json
-    from ensembles.fitting.tables import classes_tables, ensembles_table, pct, seeds_table
     from ensembles.predictions.later_annotations import TestAnnotations
     from ensembles.predictions.long_format import write_long
     from ensembles.predictions.splits import scores_test, split_to_fit
+    from ensembles.records.ensemble import with_interval
+    from ensembles.records.stored import ensemble_json
     from models.metrics import metric_named
 
     test = scores_test(score_split, test)
@@ -170,17 +170,17 @@ def _over_time(
     csv: Path | None,
 ) -> dict[str, Any]:
     """Members and ensembles of continuous emotion: as data, as tables (unless `top` is None), as a file if wanted."""
-    from ensembles.fitting.fit_over_time import score_later
-    from ensembles.fitting.stored import ensemble_json, readable_ensembles
-    from ensembles.fitting.tables_over_time import (
+    from ensembles.comparison.tables_over_time import (
         board_over_time,
         by_worth,
         ensembles_over_time,
         members_table,
         seeds_over_time,
     )
+    from ensembles.fitting.fit_over_time import score_later
     from ensembles.predictions.later_annotations import TestAnnotations
     from ensembles.predictions.long_format import write_long
+    from ensembles.records.stored import ensemble_json, readable_ensembles
 
     fused = [e for e in by_worth(readable_ensembles(run)) if not methods or e.method in methods]
     if isinstance(test, TestAnnotations):

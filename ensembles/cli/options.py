@@ -65,7 +65,7 @@ def ask_before_replacing(run: Path, name: str) -> None:
 
     Its models stay in the run, but it must be refitted to be exported, and its scores on test clips are gone.
     """
-    from ensembles.fitting.stored import ensemble_path, read_ensemble
+    from ensembles.records.stored import ensemble_path, read_ensemble
 
     path = ensemble_path(run, name)
     if not path.is_file() or any(member.refit is None for member in read_ensemble(path).members):

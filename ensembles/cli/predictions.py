@@ -32,9 +32,9 @@ def predictions(
 
     Example: emofuse ensemble predictions runs/first best --split test --format emotiw -o my_team.zip
     """
-    from ensembles.fitting.named import named_predictions, named_traces
     from ensembles.predictions.organisers import form_of, write_form
     from ensembles.predictions.splits import split_named
+    from ensembles.records.named import named_predictions, named_traces
 
     kind = form_of(form, out)
     chosen = split_named(split)
@@ -54,7 +54,7 @@ def predictions(
 
 def _over_time(run: Path, name: str) -> bool:
     from ensembles.continuous.trials import continuous_entries
-    from ensembles.fitting.stored import ensemble_names, open_ensemble
+    from ensembles.records.stored import ensemble_names, open_ensemble
 
     if name in ensemble_names(run):
         return open_ensemble(run, name).over_time is not None

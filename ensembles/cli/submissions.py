@@ -28,8 +28,8 @@ def submissions(
     Example: emofuse ensemble submissions runs/kahou2015 --test --labels labels.csv
     """
     from ensembles.bundle.submissions import make_submissions
-    from ensembles.fitting.ensemble import ccc, percent
-    from ensembles.fitting.stored import ensemble_json
+    from ensembles.records.ensemble import ccc, percent
+    from ensembles.records.stored import ensemble_json
     from search.cluster.workers import Workers
     from search.run.folder import RunFolder
 

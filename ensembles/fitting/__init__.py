@@ -1,1 +1,1 @@
-"""Fit an ensemble, estimate what it is worth, and keep its record."""
+"""Fit an ensemble, and estimate what it is worth."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ensembles.fitting.ensemble import Ensemble
+from ensembles.records.ensemble import Ensemble
 from features.errors import WrongUse
 from features.terminal import command
 

@@ -8,8 +8,8 @@ share them.
 from dataclasses import dataclass
 from pathlib import Path
 
-from ensembles.fitting.ensemble import Ensemble, EnsembleMember
 from ensembles.predictions.sealed_scores import Member
+from ensembles.records.ensemble import Ensemble, EnsembleMember
 from search.run.predictions import prediction_path, read_footer
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from ensembles.evaluation.intervals import accuracy_interval
 from ensembles.evaluation.jackknife import intervals_of
 from ensembles.evaluation.metrics import score
-from ensembles.fitting.ensemble import Ensemble, EnsembleMember, How, Measured, Who
 from ensembles.fitting.estimate import (
     Estimate,
     OutOfFold,
@@ -22,12 +21,13 @@ from ensembles.fitting.estimate import (
 )
 from ensembles.fitting.latency import bounded
 from ensembles.fitting.options import FitOptions
-from ensembles.fitting.places import find_places
 from ensembles.fitting.selection import Selected, Selection, restricted
 from ensembles.fusion import AutoFusion, BestSingle, DecisionFusion, Fusion, UniformAverage, make_fusion
 from ensembles.fusion.option import Option
 from ensembles.predictions.sealed_scores import Look, looked_at
 from ensembles.predictions.sets import HeldOut, Member, RunPredictions, TestScores, read_run
+from ensembles.records.ensemble import Ensemble, EnsembleMember, How, Measured, Who
+from ensembles.records.places import find_places
 from features.errors import EmofuseError
 from features.progress import progress
 from models.metrics import Metric

@@ -14,10 +14,10 @@ from ensembles.continuous.run import ContinuousRun, read_continuous_run, sealed_
 from ensembles.continuous.sealed import SealedRecordings, concordance_intervals
 from ensembles.continuous.selected import ContinuousSelected, MayTakePart, make_method
 from ensembles.continuous.trials import REFIT, read_trials, step_of
-from ensembles.fitting.ensemble import Ensemble, EnsembleMember, How, Measured, Who
 from ensembles.fitting.options import FitOptions
-from ensembles.fitting.over_time import SHORTEST_STEP_S, Gain, OverTime, best_name
 from ensembles.fitting.selection import Selection, restricted
+from ensembles.records.ensemble import Ensemble, EnsembleMember, How, Measured, Who
+from ensembles.records.over_time import SHORTEST_STEP_S, Gain, OverTime, best_name
 from features.errors import EmofuseError, WrongUse
 from features.progress import say
 from features.schema import parse

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from ensembles.continuous.run import ContinuousRun
-from ensembles.fitting.ensemble import Ensemble
 from ensembles.fitting.fit_over_time import nested_over_time, options_of
+from ensembles.records.ensemble import Ensemble
 from features.files import content_key
 
 # Of each run the last ones, by what they were made of: a page shows one ensemble's.

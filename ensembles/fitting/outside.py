@@ -14,9 +14,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from ensembles.fitting.ensemble import Ensemble
-from ensembles.fitting.stored import ensemble_path
 from ensembles.predictions.sets import HeldOut
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.stored import ensemble_path
 from features.files import write_bytes
 
 _NAME = ".outside.1.safetensors"  # the number grows with any change of how they are made

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from ensembles.continuous.later import seen_over_time
 from ensembles.continuous.trials import continuous_entries
-from ensembles.fitting.ensemble import Ensemble
 from ensembles.fitting.fit import Keep, fit_ensemble
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.outside import keep_outside
-from ensembles.fitting.stored import ensemble_path, write_ensemble
 from ensembles.predictions.sealed_scores import Look
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.stored import ensemble_path, write_ensemble
 from features.names import unknown_name
 
 _TASKS = ("classification", "regression")

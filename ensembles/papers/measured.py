@@ -10,11 +10,11 @@ import numpy as np
 from ensembles.evaluation.intervals import Interval, accuracy_interval
 from ensembles.evaluation.jackknife import intervals_of
 from ensembles.evaluation.metrics import Scores, score
-from ensembles.fitting.ensemble import Ensemble
-from ensembles.fitting.stored import ensemble_names, open_ensemble
 from ensembles.papers.published import Column, Ours
 from ensembles.predictions.scan import Pooled, Trial, pool, scan
 from ensembles.predictions.sealed_scores import Look, Member, TestLabels, TestScores, refuse_over_time
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.stored import ensemble_names, open_ensemble
 from search.run.predictions import Footer
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ensembles.fitting.ensemble import Ensemble
 from ensembles.fitting.outside import outside_of
-from ensembles.fitting.places import find_places
 from ensembles.predictions.sets import HeldOut
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.places import find_places
 
 
 @dataclass(frozen=True, eq=False)

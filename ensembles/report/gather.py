@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
+from ensembles.comparison.leaderboard import Leaderboard, MemberRow, board_of
 from ensembles.continuous.run import continuous_entries
-from ensembles.fitting.ensemble import Ensemble
-from ensembles.fitting.leaderboard import Leaderboard, MemberRow, board_of
-from ensembles.fitting.stored import readable_ensembles
 from ensembles.predictions.joining import IMPORTED
 from ensembles.predictions.scan import without_collector
 from ensembles.predictions.sealed_scores import Look
 from ensembles.predictions.sets import RunPredictions, read_run
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.stored import readable_ensembles
 from ensembles.report.clip_scores import Clips, fused_clips
 from ensembles.report.names import human_names
 from features.errors import DamagedFile, EmofuseError

@@ -37,8 +37,8 @@ def paper_figures(run: Path, recipe: str, test: bool = False) -> list[PaperFigur
 
 
 def _kahou(run: Path) -> Iterator[tuple[str, str, "Figure"]]:
-    from ensembles.fitting.curves import curves_of
-    from ensembles.fitting.motion_filters import filters_of
+    from ensembles.comparison.curves import curves_of
+    from ensembles.comparison.motion_filters import filters_of
     from ensembles.report.paper_pictures import filters_figure
     from ensembles.report.pictures import curves_figure
 
@@ -58,7 +58,7 @@ def _kahou(run: Path) -> Iterator[tuple[str, str, "Figure"]]:
 def _huang(run: Path, test: bool) -> Iterator[tuple[str, str, "Figure"]]:
     from ensembles.continuous.figures import traced, windows_of
     from ensembles.continuous.run import read_continuous_run
-    from ensembles.fitting.named import named_traces
+    from ensembles.records.named import named_traces
     from ensembles.report.paper_pictures import traces_figure, windows_figure
 
     found = read_continuous_run(run, test=test)

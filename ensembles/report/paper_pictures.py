@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ensembles.comparison.motion_filters import MotionFilters
 from ensembles.continuous.figures import Traced, WindowLine
-from ensembles.fitting.motion_filters import MotionFilters
 from ensembles.report.pictures import check_picture
 from features.files import replacing
 

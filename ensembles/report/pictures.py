@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ensembles.fitting.curves import Curve
-from ensembles.fitting.matrices import Matrix
+from ensembles.comparison.curves import Curve
+from ensembles.comparison.matrices import Matrix
 from features.errors import WrongUse
 from features.files import replacing
 

@@ -11,8 +11,8 @@ from continuous_world import write_recipe as continuous_recipe
 from small_world import Centroid, message, recipe_file
 
 from ensembles.cli.command import main
+from ensembles.comparison.leaderboard import leaderboard
 from ensembles.fitting.fit import fit_ensemble
-from ensembles.fitting.leaderboard import leaderboard
 from ensembles.fitting.options import FitOptions
 from features.errors import WrongUse
 from features.files import read_json, write_json

@@ -1,8 +1,8 @@
 """Which classes are taken for which: two confusions side by side, and the recall of each class."""
 
+from ensembles.comparison.tables import HOWS, maybe
 from ensembles.evaluation.metrics import recalls, score
-from ensembles.fitting.ensemble import Ensemble
-from ensembles.fitting.tables import HOWS, maybe
+from ensembles.records.ensemble import Ensemble
 from ensembles.report.blocks import Block, Cell, Chooser, Column, Row, Section, Table
 from ensembles.report.gather import MOST_SHOWN, Page
 from ensembles.report.sections.heats import confusion

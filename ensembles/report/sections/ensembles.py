@@ -6,10 +6,10 @@ from itertools import combinations
 import numpy as np
 
 from ensembles.evaluation.intervals import Interval, accuracy_intervals, compare_right
-from ensembles.fitting.ensemble import Ensemble, with_interval
-from ensembles.fitting.places import find_places
 from ensembles.fusion.option import MENU, PLAIN
 from ensembles.predictions.sets import HeldOut
+from ensembles.records.ensemble import Ensemble, with_interval
+from ensembles.records.places import find_places
 from ensembles.report import charts
 from ensembles.report.blocks import Block, Cell, Chart, Column, Details, Heading, Row, Section, Table, Text
 from ensembles.report.gather import Page

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ensembles.fitting.ensemble import Ensemble, How, Measured, Who, percent, reached
+from ensembles.records.ensemble import Ensemble, How, Measured, Who, percent, reached
 from ensembles.report.blocks import Block, Cell, Column, Row, Section, Table, Text, Tile, Tiles
 from ensembles.report.gather import Page
 

@@ -1,9 +1,9 @@
 """Models and ensembles side by side: a picture of the best, and a table of all that sorts and filters."""
 
+from ensembles.comparison.leaderboard import MemberRow
+from ensembles.comparison.tables import HOWS, maybe, pct
 from ensembles.fitting.cost import in_ms
-from ensembles.fitting.ensemble import Ensemble, How, percent, with_interval
-from ensembles.fitting.leaderboard import MemberRow
-from ensembles.fitting.tables import HOWS, maybe, pct
+from ensembles.records.ensemble import Ensemble, How, percent, with_interval
 from ensembles.report import charts
 from ensembles.report.blocks import Cell, Chart, Column, Row, Section, Table
 from ensembles.report.gather import MOST_ROWS, Page

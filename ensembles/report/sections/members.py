@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from ensembles.comparison.leaderboard import MemberRow
 from ensembles.evaluation.metrics import score
-from ensembles.fitting.ensemble import with_interval
-from ensembles.fitting.leaderboard import MemberRow
 from ensembles.predictions.sets import HeldOut
+from ensembles.records.ensemble import with_interval
 from ensembles.report.blocks import Beside, Block, Cell, Column, Details, Drawing, Row, Section, Table, Text
 from ensembles.report.calibrated import expected_error, reliability
 from ensembles.report.gather import MOST_ROWS, Page

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ensembles.comparison.tables_over_time import by_worth
 from ensembles.continuous.later import LookOverTime, seen_over_time
 from ensembles.continuous.run import ContinuousMember, ContinuousRun, read_continuous_run
-from ensembles.fitting.ensemble import Ensemble
-from ensembles.fitting.stored import readable_ensembles
-from ensembles.fitting.tables_over_time import by_worth
 from ensembles.predictions.later_annotations import TestAnnotations
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.stored import readable_ensembles
 from ensembles.report import charts
 from ensembles.report.blocks import Beside, Block, Cell, Chart, Column, Heading, Row, Section, Table, Text
 from ensembles.report.gather import Page

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ensembles.continuous.run import ContinuousMember, ContinuousRun
-from ensembles.fitting.ensemble import Ensemble, How, Measured, Who, ccc
+from ensembles.records.ensemble import Ensemble, How, Measured, Who, ccc
 from ensembles.report.blocks import Block, Cell, Column, Row, Section, Table, Text, Tile, Tiles
 
 _WORDS: Mapping[How, str] = {

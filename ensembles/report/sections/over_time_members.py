@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from ensembles.comparison.leaderboard import short
 from ensembles.continuous.run import ContinuousMember, ContinuousRun
 from ensembles.continuous.sealed import concordance_intervals
 from ensembles.evaluation.intervals import Interval
-from ensembles.fitting.ensemble import Ensemble, ccc
-from ensembles.fitting.leaderboard import short
+from ensembles.records.ensemble import Ensemble, ccc
 from ensembles.report.blocks import Block, Cell, Column, Details, Row, Section, Table
 from ensembles.report.gather import MOST_ROWS, MOST_SHOWN
 from ensembles.report.names import anchor, numbered

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from ensembles.fitting.ensemble import Ensemble
+from ensembles.records.ensemble import Ensemble
 from ensembles.report.blocks import Block, Code, Details, Section, Text
 from ensembles.report.gather import Page
 from features.files import read_json

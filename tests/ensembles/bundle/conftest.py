@@ -8,7 +8,7 @@ import torch
 from spoiling import key
 
 from ensembles.bundle.export import export_bundle
-from ensembles.fitting.ensemble import Ensemble, EnsembleMember
+from ensembles.records.ensemble import Ensemble, EnsembleMember
 from features.errors import EmofuseError
 from features.files import write_json
 from features.sets import FeatureArray, get_set

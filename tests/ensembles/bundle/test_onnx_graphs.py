@@ -14,8 +14,8 @@ import torch
 from ensembles.bundle.onnx_export import export_onnx
 from ensembles.bundle.onnx_runner import predict, run_member
 from ensembles.bundle.predict import Predictor
-from ensembles.fitting.over_time import OverTime
 from ensembles.fusion.pooling import LogPool, combine
+from ensembles.records.over_time import OverTime
 from models.examples import Examples
 from models.family import Context
 from models.registry import families

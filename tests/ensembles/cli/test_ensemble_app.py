@@ -154,8 +154,8 @@ def test_reading_and_fitting_need_no_heavy_library(write_run):
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "import ensembles.cli.app, ensembles.fitting.compare, ensembles.predictions.exchange\n"
-        "import ensembles.fitting.leaderboard\n"
+        "import ensembles.cli.app, ensembles.comparison.compare, ensembles.predictions.exchange\n"
+        "import ensembles.comparison.leaderboard\n"
         "from ensembles.fitting.fit import fit_ensemble\n"
         "from ensembles.fitting.options import FitOptions\n"
         "fit_ensemble(Path(sys.argv[1]), FitOptions('greedy'), test=True)\n"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ensembles.cli.command import main
-from ensembles.fitting.stored import ensemble_path, open_ensemble, write_ensemble
+from ensembles.records.stored import ensemble_path, open_ensemble, write_ensemble
 
 
 @pytest.fixture

@@ -6,15 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ensembles.fitting.compare import compare_ensembles
-from ensembles.fitting.ensemble import Ensemble
+from ensembles.comparison.compare import compare_ensembles
+from ensembles.comparison.leaderboard import leaderboard, short
 from ensembles.fitting.fit import fit_ensemble, fit_on, score_on_test
-from ensembles.fitting.leaderboard import leaderboard, short
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import NO_SELECTION, Selection
-from ensembles.fitting.stored import ensemble_path, open_ensemble, read_ensemble, write_ensemble
 from ensembles.fusion import METHODS, DecisionFusion
 from ensembles.predictions.sets import HeldOut, read_refits, read_run
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.stored import ensemble_path, open_ensemble, read_ensemble, write_ensemble
 from features.errors import EmofuseError, WrongUse
 from features.files import read_json, write_json
 from search.run.predictions import prediction_files, read_footer

@@ -16,7 +16,7 @@ from ensembles.fitting.fit_over_time import fit_over_time, nested_over_time
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import make_selection
 from ensembles.fitting.store import fit_and_store
-from ensembles.fitting.stored import open_ensemble, read_ensemble, write_ensemble
+from ensembles.records.stored import open_ensemble, read_ensemble, write_ensemble
 from features.errors import EmofuseError, WrongUse
 from models.concordance import concordance
 

@@ -8,8 +8,8 @@ from ensembles.fitting import estimate
 from ensembles.fitting.estimate import out_of_fold
 from ensembles.fitting.fit import factory_of
 from ensembles.fitting.outside import find_outside, outside_of
-from ensembles.fitting.stored import open_ensemble
 from ensembles.predictions.sets import read_run
+from ensembles.records.stored import open_ensemble
 
 
 @pytest.fixture

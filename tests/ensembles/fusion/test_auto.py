@@ -8,11 +8,11 @@ from ensembles.fitting.arrays import held_out_of_arrays
 from ensembles.fitting.fit import fit_on
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import NO_SELECTION
-from ensembles.fitting.stored import read_ensemble, write_ensemble
 from ensembles.fusion import AutoFusion, BestSingle, SharedVotes, UniformAverage, make_fusion
 from ensembles.fusion.base import Problem
 from ensembles.fusion.option import MENU, demanded
 from ensembles.fusion.votes import equal_votes
+from ensembles.records.stored import read_ensemble, write_ensemble
 from features.errors import WrongUse
 from features.files import read_json, write_json
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from damage import cuts, flips
 
-from ensembles.fitting.leaderboard import leaderboard
+from ensembles.comparison.leaderboard import leaderboard
 from ensembles.predictions import scan as scanning
 from ensembles.predictions.exchange import import_long
 from ensembles.predictions.scan import scan

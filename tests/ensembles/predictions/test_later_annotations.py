@@ -12,11 +12,11 @@ from tracks import DIMENSIONS, small_run, track, write
 from typer.testing import CliRunner
 
 from ensembles.cli.app import ensemble_app
+from ensembles.comparison.compare_over_time import compare_over_time
 from ensembles.continuous.run import read_continuous_run
-from ensembles.fitting.compare_over_time import compare_over_time
-from ensembles.fitting.stored import open_ensemble
 from ensembles.predictions.later_annotations import TestAnnotations
 from ensembles.predictions.later_labels import read_test_labels
+from ensembles.records.stored import open_ensemble
 from ensembles.report.page import write_report
 from features.errors import EmofuseError, WrongUse
 from search.run.continuous_predictions import read_continuous_predictions, write_continuous_predictions

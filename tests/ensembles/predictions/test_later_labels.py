@@ -7,9 +7,9 @@ import pytest
 import emofuse
 from ensembles.fitting.fit import fit_on
 from ensembles.fitting.options import FitOptions
-from ensembles.fitting.stored import open_ensemble
 from ensembles.predictions.later_labels import read_test_labels
 from ensembles.predictions.sets import read_run
+from ensembles.records.stored import open_ensemble
 from search.run.predictions import prediction_files, read_predictions, write_predictions
 
 

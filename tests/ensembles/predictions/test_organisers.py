@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import emofuse
-from ensembles.fitting.stored import open_ensemble
 from ensembles.predictions.organisers import ClassPredictions, TracePredictions, write_form
 from ensembles.predictions.sets import read_run
+from ensembles.records.stored import open_ensemble
 from features.datasets.avec_labels import read_labels
 from features.errors import EmofuseError, WrongUse
 

@@ -9,10 +9,10 @@ from safetensors.numpy import save_file
 from tracks import small_run, write
 
 import emofuse
+from ensembles.comparison.motion_filters import filters_of
 from ensembles.continuous.figures import traced, windows_of
 from ensembles.continuous.run import read_continuous_run
-from ensembles.fitting.motion_filters import filters_of
-from ensembles.fitting.named import named_traces
+from ensembles.records.named import named_traces
 from ensembles.report.paper_figures import paper_figures
 from ensembles.report.paper_pictures import filters_figure, svg_of
 from features.errors import EmofuseError, WrongUse

@@ -7,7 +7,7 @@ import pytest
 
 import emofuse
 from ensembles.evaluation.intervals import compare_right
-from ensembles.fitting.places import find_places
+from ensembles.records.places import find_places
 from ensembles.report.blocks import Beside, Chart, Chooser, Code, Details, Drawing, Heading, Heat, Table, Text, Tiles
 from ensembles.report.calibrated import expected_error, kept_accuracy, reliability
 from ensembles.report.gather import gather
@@ -164,7 +164,7 @@ def test_a_runs_commands_make_it_again(run, shown):
     ],
 )
 def test_the_printed_options_fit_the_same_ensemble(write_run, words):
-    from ensembles.fitting.stored import open_ensemble
+    from ensembles.records.stored import open_ensemble
     from ensembles.report.sections.reproduce import fit_words
 
     run = write_run(M=4)

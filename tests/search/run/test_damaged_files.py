@@ -16,9 +16,9 @@ import pytest
 import torch
 from small_world import FAMILIES, corpus, recipe_file
 
+from ensembles.comparison.leaderboard import leaderboard
 from ensembles.fitting.fit import FitOptions, fit_ensemble
-from ensembles.fitting.leaderboard import leaderboard
-from ensembles.fitting.stored import ensemble_json, open_ensemble, write_ensemble
+from ensembles.records.stored import ensemble_json, open_ensemble, write_ensemble
 from features.annotations import Annotations, annotations_path, read_annotations, write_annotations
 from features.clips import read_clips
 from features.disk.sealed import sealed_line

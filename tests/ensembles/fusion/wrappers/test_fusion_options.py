@@ -12,7 +12,6 @@ from sklearn.base import clone
 from ensembles.fitting.fit import fit_ensemble
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import NO_SELECTION, Selected
-from ensembles.fitting.stored import read_ensemble, write_ensemble
 from ensembles.fusion import (
     METHODS,
     Bagged,
@@ -27,6 +26,7 @@ from ensembles.fusion import (
 )
 from ensembles.fusion.pooling import LogPool, at_temperatures
 from ensembles.predictions.sets import read_run
+from ensembles.records.stored import read_ensemble, write_ensemble
 from features.errors import EmofuseError, WrongUse
 from features.files import read_json, write_json
 

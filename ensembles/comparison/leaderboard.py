@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ensembles.comparison.seeds import seeds_of
 from ensembles.evaluation.intervals import Interval, accuracy_intervals
 from ensembles.evaluation.metrics import recalls as class_recalls
 from ensembles.evaluation.metrics import score, summaries
 from ensembles.evaluation.spread import Spread
 from ensembles.fitting.cost import seconds_per_clip
-from ensembles.fitting.ensemble import Ensemble
-from ensembles.fitting.seeds import seeds_of
-from ensembles.fitting.stored import readable_ensembles
 from ensembles.predictions.scan import without_collector
 from ensembles.predictions.sealed_scores import Look, TestLabels, looked_at
 from ensembles.predictions.sets import RunPredictions, TestScores, read_refits, read_run
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.stored import readable_ensembles
 from features.errors import EmofuseError
 from features.progress import say_once
 from models.metrics import Metric, told

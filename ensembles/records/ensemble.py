@@ -8,11 +8,11 @@ import numpy as np
 
 from ensembles.evaluation.intervals import Comparison, Interval
 from ensembles.evaluation.metrics import Scores
-from ensembles.fitting.over_time import OverTime, gain_text
-from ensembles.fitting.weights import Weights
 from ensembles.fusion.option import Option
 from ensembles.fusion.pooling import LogPool, Missing, combine
 from ensembles.predictions.names import called
+from ensembles.records.over_time import OverTime, gain_text
+from ensembles.records.weights import Weights
 from features.errors import EmofuseError
 from models.metrics import Metric
 

@@ -7,15 +7,15 @@ import numpy as np
 
 from ensembles.evaluation.intervals import Comparison
 from ensembles.evaluation.paired import compare
-from ensembles.fitting.ensemble import Ensemble
 from ensembles.fitting.estimate import out_of_fold
 from ensembles.fitting.fit import factory_of, fit_on, score_on_test
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.outside import outside_of
-from ensembles.fitting.places import places_of
 from ensembles.fusion import make_fusion
 from ensembles.predictions.sealed_scores import Look, looked_at
 from ensembles.predictions.sets import HeldOut, TestScores, read_run
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.places import places_of
 from features.errors import WrongUse
 from models.metrics import Metric
 from search.run.planned import read_metric

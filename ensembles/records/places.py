@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ensembles.fitting.ensemble import Ensemble
 from ensembles.predictions.sets import Member
+from ensembles.records.ensemble import Ensemble
 from features.errors import EmofuseError
 
 

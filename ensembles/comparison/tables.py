@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from ensembles.comparison.leaderboard import Leaderboard
 from ensembles.evaluation.metrics import recalls
 from ensembles.evaluation.spread import Spread
-from ensembles.fitting.ensemble import Ensemble, How, Who, percent, reached
-from ensembles.fitting.leaderboard import Leaderboard
 from ensembles.fusion.option import MENU, PLAIN
+from ensembles.records.ensemble import Ensemble, How, Who, percent, reached
 from features.progress import counted
 from features.terminal import Table
 from models.metrics import in_words

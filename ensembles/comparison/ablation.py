@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ensembles.fitting.ensemble import Ensemble, EnsembleMember, How
 from ensembles.fitting.fit import fit_ensemble
 from ensembles.fitting.options import FitOptions
 from ensembles.fitting.selection import make_selection
 from ensembles.predictions.sealed_scores import Look
+from ensembles.records.ensemble import Ensemble, EnsembleMember, How
 from features.errors import WrongUse
 from models.metrics import metric_named
 

@@ -9,8 +9,8 @@ import yaml
 from small_world import corpus, put_in_place
 
 import emofuse
-from ensembles.fitting.ablation import ablate, subsets
-from ensembles.fitting.stored import open_ensemble
+from ensembles.comparison.ablation import ablate, subsets
+from ensembles.records.stored import open_ensemble
 from features.errors import WrongUse
 
 

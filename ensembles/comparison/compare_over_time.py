@@ -10,10 +10,10 @@ from ensembles.continuous.later import LookOverTime
 from ensembles.continuous.run import read_continuous_run, sealed_recordings
 from ensembles.continuous.sealed import SealedRecordings, concordance_intervals
 from ensembles.evaluation.intervals import Interval
-from ensembles.fitting.ensemble import Ensemble
 from ensembles.fitting.fit_over_time import fit_recordings, nested_over_time, of_members, score_over_time
 from ensembles.fitting.options import FitOptions
-from ensembles.fitting.over_time import Gain
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.over_time import Gain
 from features.errors import EmofuseError, WrongUse
 from models.concordance import continuous_metrics
 

@@ -5,7 +5,7 @@ import pyarrow.csv as pa_csv
 import pytest
 
 import emofuse
-from ensembles.fitting.curves import curves_of
+from ensembles.comparison.curves import curves_of
 from features.errors import EmofuseError, WrongUse
 from search.run.predictions import Footer, Predictions, write_predictions
 

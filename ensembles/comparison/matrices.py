@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from ensembles.evaluation.metrics import score
-from ensembles.fitting.ensemble import How
-from ensembles.fitting.stored import ensemble_names, open_ensemble
 from ensembles.predictions.names import asked_for
 from ensembles.predictions.sealed_scores import Look, TestLabels, looked_at
 from ensembles.predictions.sets import read_refits, read_run
+from ensembles.records.ensemble import How
+from ensembles.records.stored import ensemble_names, open_ensemble
 from features.errors import EmofuseError, WrongUse
 from features.names import unknown_name
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from ensembles.comparison.leaderboard import short
+from ensembles.comparison.tables import HOWS, who_names
 from ensembles.continuous.run import ContinuousRun
-from ensembles.fitting.ensemble import Ensemble, ccc
-from ensembles.fitting.leaderboard import short
-from ensembles.fitting.tables import HOWS, who_names
+from ensembles.records.ensemble import Ensemble, ccc
 from features.terminal import Table
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 
 from ensembles.continuous.traces import file_traces, fused_traces, member_traces
-from ensembles.fitting.ensemble import Ensemble
-from ensembles.fitting.places import places_of
-from ensembles.fitting.stored import ensemble_names, open_ensemble
 from ensembles.predictions.names import called
 from ensembles.predictions.organisers import ClassPredictions, TracePredictions
 from ensembles.predictions.scan import pool, scan
 from ensembles.predictions.sets import NOT_POOLED, HeldOut, TestScores, read_refits, read_run
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.places import places_of
+from ensembles.records.stored import ensemble_names, open_ensemble
 from features.errors import EmofuseError, WrongUse
 from features.names import unknown_name
 from features.progress import say

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ensembles.fitting.ensemble import Ensemble
-from ensembles.fitting.places import places_of
 from ensembles.predictions.sets import read_refits, read_run
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.places import places_of
 from features.errors import WrongUse
 
 

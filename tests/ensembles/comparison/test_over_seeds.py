@@ -8,9 +8,9 @@ from tracks import small_run, write
 from typer.testing import CliRunner
 
 from ensembles.cli.app import ensemble_app
+from ensembles.comparison.leaderboard import board_table, leaderboard
 from ensembles.continuous.run import read_continuous_run
 from ensembles.evaluation.metrics import score
-from ensembles.fitting.leaderboard import board_table, leaderboard
 from ensembles.papers.beside import beside_table, tables_beside, texts
 from ensembles.papers.published import Paper
 from ensembles.predictions.exchange import long_table

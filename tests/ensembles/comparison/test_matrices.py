@@ -7,7 +7,7 @@ import pyarrow.csv as pa_csv
 import pytest
 
 import emofuse
-from ensembles.fitting.matrices import Matrix, matrix_of
+from ensembles.comparison.matrices import Matrix, matrix_of
 from ensembles.report.pictures import draw_matrix
 from features.errors import WrongUse
 

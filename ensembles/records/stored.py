@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ensembles.fitting.ensemble import Ensemble
-from ensembles.fitting.older import upgraded
-from ensembles.fitting.weights import are_weights, fits
+from ensembles.records.ensemble import Ensemble
+from ensembles.records.older import upgraded
+from ensembles.records.weights import are_weights, fits
 from features.errors import EmofuseError, WrongUse
 from features.files import read_json, write_json
 from features.names import unknown_name

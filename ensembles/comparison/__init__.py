@@ -1,0 +1,1 @@
+"""Members and ensembles side by side: leaderboard, comparisons, matrices, and their tables."""
