@@ -13,7 +13,7 @@ selection for the metric, and scored on the test clips, which nothing else looks
 
 - `random`: entries in turn, configurations at random. `anywhere`: any configuration of the pool at random.
 - `TPE`: entries in turn, TPE in each: what `goal: best` does.
-- `goal: ensemble`: the trials flow, and TPE is told the mix. `flow alone`, `mix alone`: one of the two.
+- `goal: ensemble`: the trials flow, and TPE is told the mix. `mix alone`: with `shares: equal`. `flow alone`.
 
 Told are the means over seeds at some parts of the budget, and against `TPE` at the full budget: the first part at which
 a search is as good on average, and the paired difference of the search at 60 % and at 100 % with its standard error

@@ -94,7 +94,9 @@ def _check_combinations(recipe: Recipe, source: str) -> None:
 
 
 def _check_goal(recipe: Recipe, source: str) -> None:
-    """Refuse what looks at the fused score where there is none."""
+    """Refuse what looks at the fused score where there is none, and shares of a goal that has none."""
+    if recipe.shares is not None and recipe.goal != "ensemble":
+        raise WrongUse(f"{source}: shares: only `goal: ensemble` has them; leave the key out, or name that goal.")
     asked = ["goal: ensemble"] * (recipe.goal == "ensemble") + ["stop_when"] * (recipe.stop_when is not None)
     members = [entry for stage, entry in recipe.all_entries() if stage != "backbone"]
     if asked and (wrong := next((entry.name for entry in members if entry.continuous), None)):

@@ -71,11 +71,11 @@ class Recipe(Data):
     """A whole search as data. Keys that begin with `x-` may hold what the rest refers to (`&name`, `<<: *name`).
 
     `metric` is what the search maximises, and a fusion of its trials unless told otherwise. `goal` says of what: of the
-    best single configurations, or of the ensemble of all, for which the configurations of a stage flow between its
-    entries
-    (search.study.turns). `lag` is how many configurations of an entry TPE asks for ahead of their results (None: chosen
-    from the machines when a run starts). `keep` is the number of best trials per entry and partition whose models are
-    kept; `disk_budget_gb` bounds the run's folder.
+    best single configurations, or of the ensemble of all (search.study.turns); there a stage's configurations flow
+    between its entries by what they add, or with `shares` equal each entry keeps its own number. `lag` is how many
+    configurations of an entry TPE asks for ahead of their results (None: chosen from the machines when a run starts).
+    `keep` is the number of best trials per entry and partition whose models are kept; `disk_budget_gb` bounds the run's
+    folder.
     `plugins` are Python files with families, feature sets or fusion methods of the user's own; their paths start at the
     recipe's folder, and their code runs when the user hands the recipe to a search.
     `warm_start` are runs (folders, which start at the recipe's folder too, or URIs) whose best configurations an entry
@@ -93,6 +93,7 @@ class Recipe(Data):
     sampler: Literal["auto", "random", "tpe"] = "auto"
     lag: Annotated[int, Field(strict=True, ge=0)] | None = None
     goal: Literal["best", "ensemble"] = "best"
+    shares: Literal["by_gain", "equal"] | None = None
     stop_when: StopWhen | None = None
     asha: Asha | None = DEFAULT_ASHA
     fold_stopping: FoldStopping | None = None
@@ -121,6 +122,10 @@ class Recipe(Data):
         for item in self.partitions:
             names += [item] if isinstance(item, str) else [f"fold-{k}-of-{item.folds}" for k in range(item.folds)]
         return tuple(names)
+
+    def flows(self, stage: StageName) -> bool:
+        """Whether the configurations of this stage's entries are one budget; backbones are no members."""
+        return self.goal == "ensemble" and self.shares != "equal" and stage != "backbone"
 
     def all_entries(self) -> Iterator[tuple[StageName, Entry]]:
         """All entries with their stage, in the recipe's order."""

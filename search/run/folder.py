@@ -227,7 +227,7 @@ class RunFolder(Layout):
                 study_key(entry, self.recipe),
                 self.recipe.asha.rungs(entry.max_epochs or entry.record().max_epochs or 1) if self.recipe.asha else (),
                 self.recipe.metric_of(entry),
-                self.recipe.goal == "ensemble" and stage != "backbone",
+                self.recipe.flows(stage),
                 self.recipe.seeds_of(stage, entry),
                 self.recipe.best_seeds_of(stage, entry),
                 entry.choose_on,

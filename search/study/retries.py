@@ -57,7 +57,7 @@ def entry_study(run: RunFolder, entry: Entry, journal: JournalStorage) -> EntryS
 def _budget(run: RunFolder, entry: Entry) -> int:
     """How many configurations the entry may get: its own, or where they flow between entries, all of its stage."""
     stage = next(stage for stage in run.recipe.stages if entry.name in stage.entries)
-    if run.recipe.goal == "best" or stage.stage == "backbone":
+    if not run.recipe.flows(stage.stage):
         return entry.planned_configurations
     total = sum(other.planned_configurations for other in stage.entries.values())
     return int(min(total, count_points(entry.effective_space())))

@@ -75,7 +75,7 @@ class StageJobs(RunSource):
         """What the stage asks for, in a line."""
         numbers = {name: entry.planned_configurations for name, entry in self.stage.entries.items()}
         each = ", ".join(f"{name} {number}" for name, number in numbers.items())
-        flows = ", as they gain" if self.run.recipe.goal == "ensemble" and self.stage.stage != "backbone" else ""
+        flows = ", as they gain" if self.run.recipe.flows(self.stage.stage) else ""
         return (
             f"stage {self.stage.stage}: {counted(self._total, 'trial')} of "
             f"{counted(sum(numbers.values()), 'configuration')} ({each}{flows}) on {', '.join(self._partitions)}"

@@ -51,10 +51,10 @@ class Turns(Protocol):
 
 
 class EqualTurns:
-    """The entries one after another, until their configurations are spent."""
+    """The entries one after another, until their configurations are spent; with `mix` it says what these are worth."""
 
-    def __init__(self, studies: Sequence[EntryStudy], watched: "Watched | None" = None):
-        self._studies, self._watched = deque(studies), watched
+    def __init__(self, studies: Sequence[EntryStudy], watched: "Watched | None" = None, mix: "Mix | None" = None):
+        self._studies, self._watched, self._mix = deque(studies), watched, mix
 
     @property
     def over(self) -> bool:
@@ -62,10 +62,11 @@ class EqualTurns:
         return not self.order()
 
     def order(self) -> Sequence[EntryStudy]:
-        """From the one that has waited longest."""
+        """From the one that has waited longest; where others' results count, what an earlier run asked for is first."""
+        stored = [study for study in self._studies if study.replaying]
         if self._watched is not None and self._watched.over:
-            return [study for study in self._studies if study.replaying]
-        return list(self._studies)
+            return stored
+        return (stored if self._mix is not None else []) or list(self._studies)
 
     def took(self, entry: str) -> None:
         """It goes to the end, and those that had nothing before it."""
@@ -73,11 +74,13 @@ class EqualTurns:
             self._studies.rotate(-1)
 
     def worths(self, entry: str) -> Mapping[int, float] | None:
-        """Their own values."""
-        return None
+        """Their own values, or the mix."""
+        return None if self._mix is None else self._mix.worths(entry)
 
     def ended(self, jobs: Sequence[Job], ending: Ending, fusible: bool) -> None:
         """The fused score hears of it, where someone looks at it."""
+        if self._mix is not None:
+            self._mix.ended(jobs, ending)
         if self._watched is not None and fusible:
             self._watched.ended(jobs)
 
@@ -92,8 +95,7 @@ class EnsembleTurns:
         self._studies = {study.entry: study for study in studies}
         self._shares, self._watched = shares, watched
         self._asked: Counter[str] = Counter()
-        self._keys: dict[str, dict[int, str]] = {entry: {} for entry in self._studies}
-        self._own: dict[str, dict[int, float]] = {entry: {} for entry in self._studies}
+        self._mix = Mix(list(self._studies), watched)
 
     @property
     def over(self) -> bool:
@@ -113,7 +115,7 @@ class EnsembleTurns:
                 self._asked[entry],
                 [gains.get(k, _NONE)[1] for _, k in sorted(keys.items())],
             )
-            for entry, keys in self._keys.items()
+            for entry, keys in self._mix.keys.items()
         ]
         return [self._studies[entry] for entry in order(standings)]
 
@@ -125,19 +127,36 @@ class EnsembleTurns:
         self._asked[entry] += 1
 
     def worths(self, entry: str) -> Mapping[int, float] | None:
-        """Half their own rank, half that of what they would add to the ensemble."""
-        gains = self._watched.gains()
-        known = {number: gains[key][0] for number, key in self._keys[entry].items() if key in gains}
-        return mixed(self._own[entry], known, GAIN_WEIGHT)
+        """The mix."""
+        return self._mix.worths(entry)
 
     def ended(self, jobs: Sequence[Job], ending: Ending, fusible: bool) -> None:
         """The fused score hears of it."""
-        job = jobs[0]
-        self._keys[job.spec.entry][job.number] = job.spec.config_key
-        if ending.status == "finished" and ending.value is not None:
-            self._own[job.spec.entry][job.number] = ending.value
+        self._mix.ended(jobs, ending)
         if fusible:
             self._watched.ended(jobs)
+
+
+class Mix:
+    """What configurations are worth to their studies: half their own rank, half that of what they would add."""
+
+    def __init__(self, entries: Sequence[str], watched: "Watched"):
+        self._watched = watched
+        self.keys: dict[str, dict[int, str]] = {entry: {} for entry in entries}
+        self._own: dict[str, dict[int, float]] = {entry: {} for entry in entries}
+
+    def worths(self, entry: str) -> Mapping[int, float] | None:
+        """Of an entry's finished configurations, by number."""
+        gains = self._watched.gains()
+        known = {number: gains[key][0] for number, key in self.keys[entry].items() if key in gains}
+        return mixed(self._own[entry], known, GAIN_WEIGHT)
+
+    def ended(self, jobs: Sequence[Job], ending: Ending) -> None:
+        """A configuration has ended, with these trials."""
+        job = jobs[0]
+        self.keys[job.spec.entry][job.number] = job.spec.config_key
+        if ending.status == "finished" and ending.value is not None:
+            self._own[job.spec.entry][job.number] = ending.value
 
 
 class Watched:
@@ -201,8 +220,9 @@ def turns_of(run: RunFolder, stage: Stage, studies: Sequence[EntryStudy], accoun
     if stage.stage == "backbone" or (recipe.goal == "best" and recipe.stop_when is None):
         return EqualTurns(studies)
     watched = Watched(run, recipe.stop_when.no_gain if recipe.stop_when else None, _to_come(run, studies, account))
-    if recipe.goal == "best":
-        return EqualTurns(studies, watched)
+    if not recipe.flows(stage.stage):
+        mix = Mix([study.entry for study in studies], watched) if recipe.goal == "ensemble" else None
+        return EqualTurns(studies, watched, mix)
     asked = {name: entry.planned_configurations for name, entry in stage.entries.items()}
     return EnsembleTurns(studies, asked, watched)
 

@@ -63,6 +63,21 @@ def test_trials_flow_to_the_entry_that_helps_the_ensemble(families, small_run, t
     assert _keys(tmp_path / "again") == _keys(run.path)
 
 
+def test_in_equal_shares_each_entry_has_its_own_number_and_what_it_adds_counts_for_its_draws(
+    families, small_run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("search.sampling.studies.START", 2)
+    monkeypatch.setattr("search.sampling.drawing.START", 2)
+    run, recipe = small_run(), _recipe(tmp_path, shares="equal", sampler="tpe")
+    status = _search(run, recipe)
+    assert [(e.finished, e.trials) for e in status.entries] == [(14, 14), (14, 14)] and not status.open
+    assert len(read_points(run.path)) == 14
+    _search(run, recipe, tmp_path / "again")
+    assert _keys(tmp_path / "again") == _keys(run.path)
+    _search(run, recipe.model_copy(update={"goal": "best", "shares": None}), tmp_path / "best")
+    assert _keys(tmp_path / "best") != _keys(run.path)
+
+
 def test_what_no_entry_got_yet_is_left(families, small_run, tmp_path):
     run = small_run()
     _search(run, _recipe(tmp_path, stages=_stages(4)))
@@ -107,11 +122,13 @@ class Slow(Centroid):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_killed_until_it_is_done_it_is_the_search_that_nobody_killed(small_run, tmp_path, monkeypatch, families, seed):
+@pytest.mark.parametrize(("seed", "shares"), [(0, "by_gain"), (1, "by_gain"), (2, "equal"), (3, "equal")])
+def test_killed_until_it_is_done_it_is_the_search_that_nobody_killed(
+    small_run, tmp_path, monkeypatch, families, seed, shares
+):
     monkeypatch.setitem(FAMILIES, "centroid", replace(CENTROID, build=Slow))
     run = small_run()
-    recipe = _recipe(tmp_path, stages=_stages(8), sampler="tpe")
+    recipe = _recipe(tmp_path, stages=_stages(16 if shares == "equal" else 8), sampler="tpe", shares=shares)
     whole = _search(run, recipe, tmp_path / "whole")
     moments, kills, over = random.Random(seed), 0, False
     while not over:

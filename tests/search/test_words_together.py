@@ -17,9 +17,10 @@ from search.run.predictions import prediction_files
 from search.runner import run_search
 from search.watch.status import read_status
 
+_EQUAL = "ensemble, equal shares"
 # Each has a value in one recipe and another one in the next.
 WORDS = {
-    "goal": ["ensemble"],
+    "goal": ["ensemble", _EQUAL],
     "budget": [{"trials": 14}, {"hours": 1.0, "trials": 17}, {"gpu_hours": 1.0, "trials": 14}],
     "own_budget": [{"trials": 6}, {"hours": 1.0, "gpu_hours": 1.0}],
     "stop_when": [{"no_gain": 3}, {"no_gain": 2}],
@@ -78,6 +79,8 @@ def _recipe(folder, words):
         fused = {**entry, "configurations": 3, "inputs": {"members": ["centroid"]}}
         stages.append({"stage": "fusion", "entries": {"fused": fused}})
     rest = {word: value for word, value in words.items() if word not in (*OF_THE_ENTRY, *MORE)}
+    if rest.get("goal") == _EQUAL:
+        rest |= {"goal": "ensemble", "shares": "equal"}
     return read_recipe(recipe_file(folder, partitions=["train", "swap"], stages=stages, **rest))
 
 

@@ -20,6 +20,10 @@ def _entries(**entry):
     ("changes", "told"),
     [
         (
+            {"shares": "equal"},
+            "shares: only `goal: ensemble` has them; leave the key out, or name that goal.",
+        ),
+        (
             {"partitions": ["train", "swap"], "fold_stopping": MEDIAN},
             "fold_stopping: it looks at a configuration after 2 of its trials, but expected one with more: they have 2 "
             "at most; leave it out, lower `after`, or give more partitions.",

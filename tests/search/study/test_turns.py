@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from search.goal.flow import START
 from search.run.ending import Ending
-from search.study.turns import GAIN_WEIGHT, EnsembleTurns, EqualTurns
+from search.study.turns import GAIN_WEIGHT, EnsembleTurns, EqualTurns, Mix
 
 
 class Study:
@@ -65,9 +65,13 @@ def test_the_budget_of_all_flows_to_where_the_ensemble_gains():
 
 
 def test_a_study_is_told_ranks_of_own_score_and_gain():
-    watched = Watched({"a0": 0.3, "a1": 0.1})
-    turns = EnsembleTurns([Study("a")], {"a": 10}, watched)
-    for number, ending in enumerate([Ending("finished", 0.5, 1), Ending("finished", 0.7, 1), Ending("failed")]):
-        turns.ended(_jobs("a", number), ending, number < 2)
-    assert turns.worths("a") == {0: GAIN_WEIGHT, 1: 1 - GAIN_WEIGHT}
-    assert watched.heard == [("a", 0), ("a", 1)], "no ensemble takes the one that failed"
+    for equal in (False, True):
+        watched = Watched({"a0": 0.3, "a1": 0.1})
+        studies = [Study("a")]
+        turns = (
+            EqualTurns(studies, watched, Mix(["a"], watched)) if equal else EnsembleTurns(studies, {"a": 10}, watched)
+        )
+        for number, ending in enumerate([Ending("finished", 0.5, 1), Ending("finished", 0.7, 1), Ending("failed")]):
+            turns.ended(_jobs("a", number), ending, number < 2)
+        assert turns.worths("a") == {0: GAIN_WEIGHT, 1: 1 - GAIN_WEIGHT}
+        assert watched.heard == [("a", 0), ("a", 1)], "no ensemble takes the one that failed"
