@@ -163,7 +163,7 @@ def test_a_missing_file_is_told(tmp_path):
         (
             {"sead": 1},
             "Unknown key 'sead': known are allow_shared_groups, asha, budget, disk_budget_gb, fold_stopping, goal, "
-            "keep, lag, metric, name, partitions, plugins, sampler, seed, seeds, stages, stop_when, submissions, "
+            "keep, lag, metric, name, partitions, plugins, sampler, seed, seeds, shares, stages, stop_when, submissions, "
             "warm_start. Did you mean 'seed'?",
         ),
         ({"seed": "one"}, "seed: expected a valid integer, but got 'one'."),
