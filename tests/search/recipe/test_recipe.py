@@ -163,8 +163,8 @@ def test_a_missing_file_is_told(tmp_path):
         (
             {"sead": 1},
             "Unknown key 'sead': known are allow_shared_groups, asha, budget, disk_budget_gb, fold_stopping, goal, "
-            "keep, lag, metric, name, partitions, plugins, sampler, seed, seeds, shares, stages, stop_when, submissions, "
-            "warm_start. Did you mean 'seed'?",
+            "keep, lag, metric, name, partitions, plugins, sampler, seed, seeds, shares, stages, stop_when, "
+            "submissions, warm_start. Did you mean 'seed'?",
         ),
         ({"seed": "one"}, "seed: expected a valid integer, but got 'one'."),
         ({"seed": -1}, "seed: expected a number greater than or equal to 0, but got -1."),
