@@ -115,6 +115,13 @@ class Ensemble:
     metric: Metric | Literal["ccc"] = "accuracy"
     over_time: OverTime | None = None
 
+    @property
+    def is_plain_average(self) -> bool:
+        """Whether it is nothing but the plain average of all candidates."""
+        plain = self.temperatures is None and self.log_pool is None and self.over_time is None
+        everybody = not self.candidates or len(self.candidates) == len(self.members)
+        return plain and everybody and bool(np.allclose(self.weights, 1 / len(self.members)))
+
     def predict_proba(self, P: np.ndarray, valid: np.ndarray | None = None) -> np.ndarray:
         """Fused probabilities (N, C) of the members' `P` (M, N, C), in the order of `members` and `classes`."""
         temperatures = None if self.temperatures is None else np.array(self.temperatures)

@@ -11,6 +11,8 @@ _WORDS: Mapping[How, str] = {
     "test": "test clips",
     "test_refit": "test clips, by refitted models",
 }
+_PLAIN = "The ensemble is the plain average of all candidates"
+_CHOSEN = ": no other fusion was clearly better on clips that had no part in it"
 _FIT: How = "fit"
 _AVERAGES: tuple[Who, ...] = ("candidates_average", "uniform_average")
 
@@ -33,6 +35,8 @@ def section(page: Page) -> Section | None:
     hows: list[How] = [how for how in ("test_refit", "test", "nested") if how in lead.scores["ensemble"]]
     blocks = [Tiles(_tiles(page, lead, hows))]
     blocks += [Text(sentence(page, lead, how), "plain") for how in hows]
+    if lead.is_plain_average:
+        blocks.append(Text(_PLAIN + _CHOSEN * bool(lead.choice) + ".", "plain"))
     blocks += [Text(told, "warn") for told in warnings(lead, hows)] or [Text(told, "good") for told in _won(lead, hows)]
     if lead.verdict:
         blocks.append(Text(lead.verdict.replace(lead.best_single, page.called(lead.best_single))))
@@ -63,11 +67,12 @@ def sentence(page: Page, lead: Ensemble, how: How) -> str:
 
 
 def warnings(lead: Ensemble, hows: list[How]) -> list[str]:
-    """Where the ensemble isn't ahead of what is simpler."""
+    """Where the ensemble isn't ahead of what is simpler; that it is itself the plain average is no such thing."""
     found = []
     for how in hows:
         own = lead.scores["ensemble"][how]
-        rivals = [("the plain average", _average(lead, how)), ("the best single model", _single(lead, how))]
+        average = None if lead.is_plain_average else _average(lead, how)
+        rivals = [("the plain average", average), ("the best single model", _single(lead, how))]
         beaten = [(name, rival) for name, rival in rivals if rival is not None and rival.accuracy >= own.accuracy]
         if beaten:
             told = " and ".join(f"{name} ({100 * rival.accuracy:.1f} %)" for name, rival in beaten)
@@ -81,7 +86,8 @@ def _won(lead: Ensemble, hows: list[How]) -> list[str]:
     if not compared:
         return []
     where = " and on ".join(_WORDS[how] for how in compared)
-    return [f"The ensemble is ahead of the plain average and of the best single model on {where}."]
+    rivals = "" if lead.is_plain_average else "the plain average and of "
+    return [f"The ensemble is ahead of {rivals}the best single model on {where}."]
 
 
 def _tiles(page: Page, lead: Ensemble, hows: list[How]) -> list[Tile]:

@@ -1,6 +1,7 @@
 """What the report says of a run of classes, section by section."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,7 +72,8 @@ def test_the_headline_names_all_three_measures_with_intervals(page, shown):
 
 
 def test_a_plain_average_that_wins_is_a_warning(page):
-    lead, how = page.lead, "nested"
+    weights = page.lead.weights * np.array([[1.3], [0.9], [0.9], [0.9]])
+    lead, how = replace(page.lead, weights=weights), "nested"
     won = headline.warnings(lead, [how])
     own = lead.scores["ensemble"][how].accuracy
     rivals = [lead.scores[who][how].accuracy for who in ("candidates_average", "best_single")]
@@ -81,6 +83,13 @@ def test_a_plain_average_that_wins_is_a_warning(page):
     assert told.startswith(
         f"The ensemble ({100 * own:.1f} %) does not win on held-out clips, nested: the plain average"
     )
+
+
+def test_an_ensemble_that_is_the_plain_average_is_no_loser_to_it(page, shown):
+    (told,) = [b.text for b in only(shown["headline"].blocks, Text) if b.text.startswith("The ensemble is the plain")]
+    assert told == "The ensemble is the plain average of all candidates."
+    better = page.lead.with_scores("candidates_average", "nested", page.lead.scores["ensemble"]["fit"])
+    assert not any("the plain average" in told for told in headline.warnings(better, ["nested"]))
 
 
 def test_members_have_human_names_intervals_and_a_section(page, shown):
