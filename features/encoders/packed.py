@@ -1,6 +1,6 @@
 """A network's products on a CPU by oneDNN, for which its weights are laid out once and not with every call.
 
-They come out as they did, to rounding; linear layers also in bfloat16, with all between them in float32. What is packed
+They come out as they did, to rounding; many of them also in bfloat16, with all between them in float32. What is packed
 can't be moved to a GPU or trained any more.
 """
 
@@ -83,7 +83,7 @@ def pack(model: Any) -> None:
 
 @contextmanager
 def lowered(model: Any) -> Iterator[None]:
-    """Let the model's linear layers multiply in bfloat16."""
+    """Let the model's products be computed in bfloat16."""
     products = _products(model)
     for product in products:
         product.lowered = True
@@ -95,7 +95,7 @@ def lowered(model: Any) -> Iterator[None]:
 
 
 def keep(model: Any, low: bool) -> None:
-    """Keep all linear layers' weights in bfloat16 (`low`) or in float32 alone."""
+    """Keep the weights of all products in bfloat16 (`low`) or in float32 alone."""
     for product in _products(model):
         product.keep(low)
 
@@ -107,19 +107,19 @@ def _products(model: Any) -> list[Product]:
 class WaveConvolutions(nn.Module):
     """wav2vec 2.0's convolutions from waves (B, S) to steps (B, C, T), with time first in memory: products all.
 
-    They stay in float32, outside of `model.modules()`: in bfloat16 their outputs lie three times as far off as those of
-    all the layers behind them.
+    The first one, which costs little, stays in float32, outside of `model.modules()`: it reads the samples themselves.
     """
 
     def __init__(self, encoder: Any):
         super().__init__()
-        self._layers = [_WaveLayer(layer) for layer in encoder.conv_layers]
+        first, *rest = [_WaveLayer(layer) for layer in encoder.conv_layers]
+        self._first, self._rest = (first,), nn.ModuleList(rest)
 
     def forward(self, waves: Tensor) -> Tensor:
         return torch.stack([self._steps(wave[:, None]) for wave in waves]).transpose(1, 2)
 
     def _steps(self, x: Tensor) -> Tensor:
-        for layer in self._layers:
+        for layer in (*self._first, *self._rest):
             x = layer(x)
         return x  # (T, C)
 
