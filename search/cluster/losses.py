@@ -32,7 +32,7 @@ class LossCallback(NotStored, Callback):
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Count the loss and tell the source."""
         job = self.running.jobs[trial.trial_id]
-        self.running.losses[job.key] += 1
+        self.running.lost(job.key)
         counted = self._kills is not None and self._kills.recent()
         self.running.source.lost(job, out_of_memory=counted or _told_of_memory(trial))
 

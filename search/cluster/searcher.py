@@ -4,6 +4,8 @@ Ray is imported here when the module is; who needs no Ray doesn't import this mo
 """
 
 import json
+import math
+import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +21,8 @@ from search.run.ending import Ending
 
 # A node that is lost takes its trials along; so often one of them is started again.
 MAX_LOSSES = 3
+# Ray may take so long to notice a node's death; what it hands there until then dies of the same.
+NOTICED_S = 30.0
 
 
 class NotStored:
@@ -30,11 +34,25 @@ class NotStored:
 
 @dataclass
 class Running(NotStored):
-    """The trials that Tune has in hand, by its own ids, and how often each (by its key) lost its process."""
+    """The trials that Tune has in hand, by its own ids, and how often each (by its key) lost its process.
+
+    Where there are other `machines` than this one, a trial loses its process once for a node's death, though it may be
+    handed to the dying node several times.
+    """
 
     source: JobQueue
+    machines: bool = False
     jobs: dict[str, Job] = field(default_factory=dict)
     losses: Counter[str] = field(default_factory=Counter)
+    _counted_s: dict[str, float] = field(default_factory=dict)
+
+    def lost(self, key: str) -> int:
+        """Count that the trial of this key lost its process; returns how often it did."""
+        now_s = time.monotonic()
+        if not (self.machines and now_s - self._counted_s.get(key, -math.inf) < NOTICED_S):
+            self._counted_s[key] = now_s
+            self.losses[key] += 1
+        return self.losses[key]
 
 
 class JobSearcher(NotStored, Searcher):
@@ -80,7 +98,7 @@ class JobSearcher(NotStored, Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the source how the trial ended, or hand it out again when only its process did."""
-        source, losses = self.running.source, self.running.losses
+        source = self.running.source
         if source.stopping() and "ending" not in (result or {}):
             return
         job = self.running.jobs.pop(trial_id)
@@ -89,9 +107,8 @@ class JobSearcher(NotStored, Searcher):
         elif result and "stopped" in result:
             wall_s = float(result["stopped"])
             source.stopped(job, wall_s, wall_s * job.spec.gpu)
-        elif (error or not result) and losses[job.key] < MAX_LOSSES:
+        elif (error or not result) and self.running.lost(job.key) <= MAX_LOSSES:
             # A dead node is told to Tune twice, and what waits to be started again by then it gives up.
-            losses[job.key] += 1
             source.put_back(job)
         elif error or not result:
             reason = f"its worker process died more than {MAX_LOSSES} times"

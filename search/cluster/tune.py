@@ -99,7 +99,7 @@ def run_jobs(
     from search.cluster.scheduler import AshaByEntry, SourceStopper
     from search.cluster.searcher import MAX_LOSSES, JobSearcher, Running
 
-    running = Running(source)
+    running = Running(source, machines=not capacity.own)
     shipped = sources()
     trainable = partial(work, shipped=shipped) if shipped else work
     remote = remote_of(run)

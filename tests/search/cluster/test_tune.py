@@ -7,7 +7,7 @@ import pytest
 from features.errors import EmofuseError
 from search.cluster.jobs import Job
 from search.cluster.scheduler import AshaByEntry
-from search.cluster.searcher import JobSearcher, Running
+from search.cluster.searcher import NOTICED_S, JobSearcher, Running
 from search.cluster.tune import _name, connected
 from search.recipe.limits import DEFAULT_ASHA, Asha
 from search.run.ending import Ending
@@ -149,6 +149,23 @@ def test_a_worker_that_keeps_dying_is_a_failed_trial_unless_the_search_stops(tun
     source.stop = True
     searcher.on_trial_complete("b", {"epoch": 2, "value": 0.1})
     assert len(source.ended) == 1 and searcher.suggest("c") == "FINISHED"
+
+
+def test_a_nodes_death_is_one_loss_however_often_ray_hands_the_trial_there(tuned, monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("search.cluster.searcher.time", SimpleNamespace(monotonic=lambda: clock.now))
+    source, searcher, _ = tuned([_job(0)])
+    searcher.running.machines = True
+    for number in range(12):
+        searcher.suggest(f"a{number}")
+        searcher.on_trial_complete(f"a{number}", error=True)
+        clock.now += 2.0
+    assert not source.ended and searcher.running.losses[_job(0).key] == 1
+    for number in range(3):
+        clock.now += NOTICED_S
+        searcher.suggest(f"b{number}")
+        searcher.on_trial_complete(f"b{number}", error=True)
+    assert [ending.status for _, ending in source.ended] == ["failed"], "it dies wherever it runs"
 
 
 def test_a_machines_fault_stops_the_search_and_ends_no_trial(tuned):
