@@ -7,7 +7,6 @@ it is printed; for the live page the demo's search is started again in a tempora
 """
 
 import argparse
-import os
 import re
 import signal
 import subprocess
@@ -103,7 +102,13 @@ def take_live(browser: Any, demo: Path, run: Path, out: Path) -> None:
     emofuse = [sys.executable, "-m", "emofuse"]
     given = ["--clips", demo / "clips.parquet", "--store", demo / "store", "--stills", demo / "stills.parquet"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    search = subprocess.Popen([*emofuse, "search", "run", demo / "recipe.yaml", *given, "-o", run], **quiet)  # type: ignore[call-overload]
+    # Longer than the demo's own, which are over before the page has been looked at.
+    recipe = run.with_suffix(".yaml")
+    longer = re.sub(
+        r"max_epochs: ([34]0)\b", lambda found: f"max_epochs: {10 * int(found[1])}", (demo / "recipe.yaml").read_text()
+    )
+    recipe.write_text(longer.replace("asha: {grace_epochs: 8, reduction: 3}", "asha: null"))
+    search = subprocess.Popen([*emofuse, "search", "run", recipe, *given, "-o", run], **quiet)  # type: ignore[call-overload]
     while not (run / "study.journal").exists():
         time.sleep(0.5)
     shown = subprocess.Popen([*emofuse, "search", "dashboard", run, "--port", "0"], stdout=subprocess.PIPE, text=True)
@@ -115,12 +120,15 @@ def take_live(browser: Any, demo: Path, run: Path, out: Path) -> None:
         until_s = time.monotonic() + 600
         rows = "document.querySelectorAll('#t-{} tbody tr').length"
         ready = f"{rows.format('latest')} >= 8 && {rows.format('running')} >= 1"
-        while not page.evaluate(ready) and time.monotonic() < until_s:
+        while not page.evaluate(ready):
+            if search.poll() is not None or time.monotonic() > until_s:
+                raise SystemExit("expected a page with eight ended trials and a running one, but the search is over.")
             page.wait_for_timeout(200)
         save(page, out, 0, _DESK["width"], 1500)
     finally:
         for process in (shown, search):
-            os.kill(process.pid, signal.SIGINT)
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
             process.wait(60)
 
 
